@@ -1,0 +1,1 @@
+"""HTTP: routes, errors and what stands before them."""

@@ -1,0 +1,60 @@
+"""Every error as RFC 9457 problem details, made in one place."""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from service.errors import InvalidParameter, Overloaded, RequestError
+from service.schemas import Problem
+
+MEDIA_TYPE = "application/problem+json"
+_CLIENT_CLOSED_REQUEST = 499  # nginx's number; nobody is there to read it, the metrics are
+
+
+def problem_of(error: RequestError) -> Problem:
+    """The problem details of an error."""
+    return Problem(title=error.title, status=error.status, detail=str(error), code=error.code)
+
+
+def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    """An HTTP response with problem details."""
+    return Response(problem.model_dump_json(), problem.status, headers, MEDIA_TYPE)
+
+
+def error_response(error: RequestError) -> Response:
+    """The HTTP response to an error."""
+    retry = {"Retry-After": "1"} if isinstance(error, Overloaded) else None
+    return problem_response(problem_of(error), retry)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every error of the app's routes with problem details."""
+
+    @app.exception_handler(RequestError)
+    async def expected(request: Request, error: RequestError) -> Response:
+        return error_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"] if part not in {"query", "body", "path"})
+        return error_response(InvalidParameter(f"{name or 'the request'}: {first['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    async def routing(request: Request, error: HTTPException) -> Response:
+        phrase = HTTPStatus(error.status_code).phrase
+        problem = Problem(
+            title=phrase,
+            status=error.status_code,
+            detail=f"{request.method} {request.url.path}: {error.detail}",
+            code=phrase.lower().replace(" ", "_"),
+        )
+        return problem_response(problem, dict(error.headers or {}))
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=_CLIENT_CLOSED_REQUEST)

@@ -1,0 +1,127 @@
+"""What stands before the routes, as pure ASGI: the request's id, time and count, and the door."""
+
+import logging
+import re
+import time
+import uuid
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.errors import error_response
+from service.errors import InternalError, Overloaded
+from service.observability.metrics import Metrics
+
+REQUEST_ID: Final = "X-Request-ID"
+_ACCEPTABLE_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_CLIENT_GONE: Final = 499
+logger = logging.getLogger(__name__)
+
+
+class Observed:
+    """Outermost: gives each request an id, counts and times it, and answers what nobody foresaw."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wrap an app.
+
+        Args:
+            app: What answers.
+            metrics: Told of every request.
+        """
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = _request_id(Headers(scope=scope))
+        status = 0
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed_send)
+        except Exception:
+            logger.exception("request %s failed", request_id)
+            if not status:
+                await error_response(InternalError("something broke; the service's log says what"))(
+                    scope, receive, observed_send
+                )
+        finally:
+            route = _route(scope)
+            self._metrics.requests.labels(route, str(status or _CLIENT_GONE)).inc()
+            self._metrics.duration.labels(route).observe(time.perf_counter() - began)
+
+
+class Door:
+    """Lets so many prediction requests and bytes in at a time; more are refused before a byte is read."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, max_requests: int, max_bytes: int) -> None:
+        """Wrap an app.
+
+        Args:
+            app: What answers.
+            metrics: Told of every refusal.
+            max_requests: Prediction requests at a time.
+            max_bytes: Sum of their bodies' declared lengths; a body alone may always come in.
+        """
+        self._app = app
+        self._metrics = metrics
+        self._max_requests = max_requests
+        self._max_bytes = max_bytes
+        self._requests = 0
+        self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        size = _declared_bytes(Headers(scope=scope))
+        reason = self._full(size)
+        if reason:
+            self._metrics.rejected.labels(reason).inc()
+            await error_response(Overloaded("too much is in flight; try again in a moment"))(scope, receive, send)
+            return
+        self._enter(1, size)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._enter(-1, -size)
+
+    def _full(self, size: int) -> str:
+        if self._requests >= self._max_requests:
+            return "requests"
+        if self._requests and self._bytes + size > self._max_bytes:
+            return "bytes"
+        return ""
+
+    def _enter(self, requests: int, size: int) -> None:
+        self._requests += requests
+        self._bytes += size
+        self._metrics.in_flight.set(self._requests)
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get(REQUEST_ID, "")
+    return given if _ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _declared_bytes(headers: Headers) -> int:
+    declared = headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0
+
+
+def _route(scope: Scope) -> str:
+    """The path's template, so that a metric has as many series as there are routes."""
+    route = scope.get("route")
+    return getattr(route, "path", None) or "unmatched"

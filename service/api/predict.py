@@ -1,0 +1,149 @@
+"""POST /predict and POST /predict/batch."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from service.analyzer import Options
+from service.api.errors import problem_of
+from service.api.uploads import FIELD, Upload, read_many, read_one, too_large
+from service.errors import DeadlineExceeded, MissingImage, NotReady, RequestError
+from service.pipeline import Pipeline, Timed
+from service.schemas import BatchError, BatchPrediction, BatchResult, Prediction, Problem
+from service.settings import Settings
+
+_Result = TypeVar("_Result")
+_BINARY = {"type": "string", "format": "binary"}
+
+
+class PredictQuery(BaseModel):
+    """What a request may choose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    detect: bool = Field(True, description="false takes the whole picture as one face")
+    max_faces: int | None = Field(None, ge=1, description="at most so many faces, the largest")
+    min_score: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="leave out faces below this detector score"
+    )
+
+    def options(self) -> Options:
+        """For the analyzer."""
+        return Options(self.detect, self.max_faces, self.min_score)
+
+
+def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
+    """The prediction routes.
+
+    Args:
+        pipeline: What answers a picture.
+        settings: The limits.
+    """
+    router = APIRouter(tags=["predict"], responses=_problems(400, 413, 415, 422, 429, 503, 504))
+
+    @router.post("/predict", response_model=Prediction, openapi_extra=_body(several=False, raw=True))
+    async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+        """Find every face in a picture and say which emotion each one shows."""
+        began = time.monotonic()
+
+        async def work() -> Timed:
+            data = await read_one(request, settings.max_image_bytes)
+            return await _attended(request, pipeline.predict(data, query.options(), deadline))
+
+        deadline = began + settings.request_timeout
+        _check_alive(pipeline)
+        timed = await _within(settings.request_timeout, work())
+        return Response(
+            timed.prediction.model_dump_json(),
+            media_type="application/json",
+            headers={"Server-Timing": _server_timing(timed.seconds, time.monotonic() - began)},
+        )
+
+    @router.post("/predict/batch", response_model=BatchResult, openapi_extra=_body(several=True, raw=False))
+    async def predict_batch(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+        """Answer several pictures; one that cannot be read gets an error of its own."""
+        began = time.monotonic()
+
+        async def one(upload: Upload) -> tuple[BatchPrediction | BatchError, dict[str, float]]:
+            try:
+                if not upload.data:
+                    raise MissingImage("the picture is empty")
+                if len(upload.data) > settings.max_image_bytes:
+                    raise too_large(len(upload.data), settings.max_image_bytes)
+                timed = await pipeline.predict(upload.data, query.options(), deadline)
+            except RequestError as error:
+                return BatchError(name=upload.name, error=problem_of(error)), {}
+            prediction = timed.prediction
+            return BatchPrediction(name=upload.name, **dict(prediction)), timed.seconds
+
+        async def work() -> list[tuple[BatchPrediction | BatchError, dict[str, float]]]:
+            uploads = await read_many(request, settings.max_image_bytes, settings.max_batch_images)
+            return await _attended(request, asyncio.gather(*map(one, uploads)))
+
+        deadline = began + settings.request_timeout
+        _check_alive(pipeline)
+        answers = await _within(settings.request_timeout, work())
+        seconds: dict[str, float] = {}
+        for _, stages in answers:
+            for stage, duration in stages.items():
+                seconds[stage] = seconds.get(stage, 0.0) + duration
+        return Response(
+            BatchResult(results=[result for result, _ in answers]).model_dump_json(),
+            media_type="application/json",
+            headers={"Server-Timing": _server_timing(seconds, time.monotonic() - began)},
+        )
+
+    return router
+
+
+def _check_alive(pipeline: Pipeline) -> None:
+    if not pipeline.alive:
+        raise NotReady("the network's thread is not running")
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError as error:
+        raise DeadlineExceeded(f"the answer was not there within {seconds:g} s") from error
+
+
+async def _attended(request: Request, work: "Coroutine[Any, Any, _Result] | asyncio.Future[_Result]") -> _Result:
+    """Do the work unless the client goes away, whose body has been read whole."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+def _server_timing(seconds: dict[str, float], total: float) -> str:
+    """The Server-Timing header (W3C), in milliseconds."""
+    return ", ".join(f"{stage};dur={value * 1e3:.2f}" for stage, value in {**seconds, "total": total}.items())
+
+
+def _body(*, several: bool, raw: bool) -> dict[str, Any]:
+    """OpenAPI's description of the request body, which the routes read themselves."""
+    field = {"type": "array", "items": _BINARY} if several else _BINARY
+    content: dict[str, Any] = {
+        "multipart/form-data": {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: field}}}
+    }
+    if raw:
+        content |= {"image/*": {"schema": _BINARY}, "application/octet-stream": {"schema": _BINARY}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Problem, "description": "Problem details (RFC 9457)"} for status in statuses}

@@ -1,0 +1,112 @@
+"""YuNet through onnxruntime (Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", MIR 20).
+
+The file has one output a stride s = 8, 16, 32 and kind: `cls` and `obj` [1, n, 1], `bbox` [1, n, 4] and `kps`
+[1, n, 10], where n runs over the cells of a grid of H/s rows and W/s columns.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from service.detectors.base import Face, face_of
+from service.errors import DetectorError
+from service.inference.session import Session
+
+_STRIDES: Final = (8, 16, 32)
+_OUTPUTS: Final = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in _STRIDES)
+_OVERLAP: Final = 0.3  # boxes that overlap by more (IoU) are the same face
+_CANDIDATES: Final = 2000  # the best so many cells go on; more faces than that no answer holds
+
+
+class YuNet:
+    """YuNet behind the `Detector` protocol."""
+
+    # Median over the faces of FER-2013's PublicTest that it finds: docs/decisions/crop-frame.md.
+    frame_scale = 1.0
+
+    def __init__(self, session: Session, name: str, side: int) -> None:
+        """Wrap an opened file.
+
+        Args:
+            session: Of a YuNet file with symbolic height and width.
+            name: For people.
+            side: Long side in pixels that pictures are shrunk to.
+
+        Raises:
+            DetectorError: the file's inputs and outputs are not YuNet's.
+        """
+        names = {output.name for output in session.outputs}
+        shapes = [entry.shape for entry in session.inputs]
+        if names != set(_OUTPUTS) or len(shapes) != 1 or len(shapes[0]) != 4:
+            raise DetectorError(f"{name} is no YuNet file: outputs {', '.join(sorted(names))}")
+        if any(isinstance(length, int) for length in shapes[0][2:]):
+            raise DetectorError(
+                f"{name} has a fixed input of {shapes[0][2:]}; use a file whose height and width are symbolic"
+            )
+        self._session = session
+        self._input = session.inputs[0].name
+        self.name = name
+        self.side = side
+
+    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+        """Find the faces of a picture (see `Detector.detect`)."""
+        height, width = pixels.shape[:2]
+        scale = min(1.0, self.side / max(height, width))
+        if scale < 1:
+            size = (max(round(width * scale), 1), max(round(height * scale), 1))
+            smooth = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+            pixels = cv2.resize(pixels, size, interpolation=smooth).astype(np.uint8, copy=False)
+        rows, columns = (-(-length // 32) * 32 for length in pixels.shape[:2])
+        padded = cv2.copyMakeBorder(
+            pixels, 0, rows - pixels.shape[0], 0, columns - pixels.shape[1], cv2.BORDER_CONSTANT
+        )
+        # To float32 [1, 3, H, W] in BGR, levels 0 to 255.
+        blob = cv2.dnn.blobFromImage(padded, swapRB=True)
+        outputs = dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, {self._input: blob}), strict=True))
+        boxes, scores, landmarks = _decode(outputs, columns, max(min_score, 1e-3))
+        back_x, back_y = width / pixels.shape[1], height / pixels.shape[0]
+        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, _OVERLAP) if len(boxes) else ()
+        return [
+            face_of(
+                boxes[index],
+                score=float(scores[index]),
+                landmarks=tuple((float(x), float(y)) for x, y in landmarks[index]),
+            ).scaled(back_x, back_y)
+            for index in kept
+        ]
+
+
+def open_yunet(path: Path, side: int) -> YuNet:
+    """Open a YuNet file on the CPU, one thread a picture.
+
+    Raises:
+        DetectorError: the file is missing or is no YuNet.
+    """
+    if not path.is_file():
+        raise DetectorError(f"{path}: there is no such detector file; `fer-service detector pull` fetches one")
+    session = Session.open(path, device="cpu", threads=1, failure=DetectorError)
+    return YuNet(session, f"yunet:{path.stem}", side)
+
+
+def _decode(
+    outputs: dict[str, NDArray[np.float32]], width: int, min_score: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Boxes [k, 4] (x, y, w, h), scores [k] and landmarks [k, 5, 2] of the cells above the score."""
+    boxes, scores, landmarks = [], [], []
+    for stride in _STRIDES:
+        classes, objects = (outputs[f"{kind}_{stride}"].reshape(-1).clip(0, 1) for kind in ("cls", "obj"))
+        score = np.sqrt(classes * objects)
+        cells = np.flatnonzero(score >= min_score)
+        grid = np.stack([cells % (width // stride), cells // (width // stride)], axis=1).astype(np.float32)
+        box = outputs[f"bbox_{stride}"].reshape(-1, 4)[cells]
+        size = np.exp(box[:, 2:]) * stride
+        boxes.append(np.concatenate([(grid + box[:, :2]) * stride - size / 2, size], axis=1))
+        points = outputs[f"kps_{stride}"].reshape(-1, 5, 2)[cells]
+        landmarks.append((points + grid[:, None]) * stride)
+        scores.append(score[cells])
+    found = np.concatenate(scores)
+    best = np.argsort(-found, kind="stable")[:_CANDIDATES]
+    return np.concatenate(boxes)[best], found[best], np.concatenate(landmarks)[best]

@@ -1,0 +1,1 @@
+"""Bytes to upright pixels, and faces to crops."""

@@ -1,0 +1,149 @@
+"""The one place that opens an onnxruntime session."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from service.errors import ProviderError, StartError
+from service.inference.bundle import Tensor
+
+Device = Literal["auto", "cpu", "cuda", "tensorrt"]
+logger = logging.getLogger(__name__)
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_CUDA_OPTIONS = {
+    # Exhaustive search costs seconds for every new shape; growing by what is asked keeps the memory flat.
+    "cudnn_conv_algo_search": "HEURISTIC",
+    "arena_extend_strategy": "kSameAsRequested",
+}
+
+
+class Session:
+    """An ONNX file on a device; several threads may run it at once.
+
+    Attributes:
+        provider: onnxruntime's name of what the graph really runs on.
+        threads: Cores one run uses on the CPU.
+    """
+
+    def __init__(self, inner: onnxruntime.InferenceSession, provider: str, threads: int) -> None:
+        self._inner = inner
+        self.provider = provider
+        self.threads = threads
+
+    @classmethod
+    def open(
+        cls, path: Path, *, device: Device, threads: int, failure: type[StartError] = StartError
+    ) -> "Session":
+        """Open a file.
+
+        Args:
+            path: An ONNX file.
+            device: `auto` takes CUDA only where it binds; `cuda` and `tensorrt` fail where they do not.
+            threads: Cores that one run may use on the CPU.
+            failure: What to raise where the file is at fault.
+
+        Raises:
+            ProviderError: the device that was asked for cannot be had.
+            StartError: (as `failure`) the file is missing or no ONNX.
+        """
+        if not path.is_file():
+            raise failure(f"{path}: there is no such file")
+        onnxruntime.disable_telemetry_events()
+        if device == "auto":
+            try:
+                return cls._bind(path, "cuda", threads, failure)
+            except ProviderError as reason:
+                logger.info("running on the CPU: %s", reason)
+                device = "cpu"
+        return cls._bind(path, device, threads, failure)
+
+    @classmethod
+    def _bind(
+        cls, path: Path, device: Literal["cpu", "cuda", "tensorrt"], threads: int, failure: type[StartError]
+    ) -> "Session":
+        wanted = _PROVIDERS[device]
+        if wanted not in onnxruntime.get_available_providers():
+            raise ProviderError(
+                f"FER_DEVICE={device}: this onnxruntime ({onnxruntime.__version__}) has no {wanted}; "
+                "install fer-service[cuda] on 64-bit Intel Linux with an NVIDIA driver"
+            )
+        if device != "cpu":
+            onnxruntime.preload_dlls()
+        try:
+            inner = onnxruntime.InferenceSession(path, _options(device, threads), providers=_chain(device))
+        except Exception as error:  # onnxruntime's own exceptions share no base class
+            if device == "cpu":
+                raise failure(f"{path} cannot be opened: {_first_line(error)}") from error
+            raise ProviderError(f"FER_DEVICE={device}: {wanted} does not bind: {_first_line(error)}") from error
+        bound = inner.get_providers()
+        if bound[0] != wanted:
+            raise ProviderError(
+                f"FER_DEVICE={device}: {wanted} did not bind, onnxruntime fell back to {bound[0]}; "
+                "check the NVIDIA driver (R580 or newer), cuDNN 9 and the wheel"
+            )
+        return cls(inner, bound[0], threads)
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The graph's inputs."""
+        return list(self._inner.get_inputs())
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The graph's outputs."""
+        return list(self._inner.get_outputs())
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """The file's metadata properties."""
+        found: dict[str, str] = self._inner.get_modelmeta().custom_metadata_map
+        return found
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the graph runs on a GPU."""
+        return self.provider != _PROVIDERS["cpu"]
+
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Run the graph once; arrays in, arrays out, in the order of `outputs`."""
+        result: list[NDArray[np.float32]] = self._inner.run(list(outputs), dict(feeds))
+        return result
+
+
+def _options(device: str, threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if device == "cpu":
+        options.intra_op_num_threads = threads
+        # Spinning threads answer a little sooner and burn a core each while they wait.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Memory patterns are kept a shape; batches come in many.
+        options.enable_mem_pattern = False
+    else:
+        # A node that silently stays on the CPU costs two copies a run: refuse it instead.
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return options
+
+
+def _chain(device: str) -> list[Any]:
+    cuda = (_PROVIDERS["cuda"], _CUDA_OPTIONS)
+    chains: dict[str, list[Any]] = {
+        "cpu": [_PROVIDERS["cpu"]],
+        "cuda": [cuda],
+        "tensorrt": [_PROVIDERS["tensorrt"], cuda],
+    }
+    return chains[device]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

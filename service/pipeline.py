@@ -1,0 +1,115 @@
+"""The line under load: pictures are prepared in a pool of threads, their crops share the batcher's runs."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from service.analyzer import Analyzer, Options, Prepared
+from service.errors import DeadlineExceeded, NotReady, Overloaded
+from service.inference.batcher import Batched, Batcher, QueueFull, Stopped
+from service.observability.metrics import Metrics
+from service.schemas import Prediction
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A prediction and what it took.
+
+    Attributes:
+        prediction: The answer.
+        seconds: By stage: decode, detect, crop, queue, infer.
+    """
+
+    prediction: Prediction
+    seconds: dict[str, float]
+
+
+class Pipeline:
+    """Serves an analyzer to many requests of one event loop at a time."""
+
+    def __init__(self, analyzer: Analyzer, metrics: Metrics, *, threads: int, max_batch: int) -> None:
+        """Prepare; `start` before the first request.
+
+        Args:
+            analyzer: The line for one picture.
+            metrics: Told of every picture and batch.
+            threads: Pictures that are prepared at a time.
+            max_batch: Most crops a run of the network.
+        """
+        # One picture a thread is all the parallelism there is; OpenCV's own would only compete with it.
+        cv2.setNumThreads(1)
+        self.analyzer = analyzer
+        self._metrics = metrics
+        self._max_batch = max_batch
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
+        # Requests are bounded at the door; this only stops what no bound at the door can foresee.
+        queue = max(4 * max_batch, 16 * analyzer.limits.max_faces)
+        self._batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]] = Batcher(
+            self._classify, max_batch=max_batch, max_queue=queue
+        )
+
+    def start(self) -> None:
+        """Warm the line and start the batcher."""
+        self.analyzer.warm(self._max_batch)
+        self._batcher.start()
+
+    def stop(self) -> None:
+        """Finish what waits and end all threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._batcher.drain()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the network's thread runs; it never ends by itself."""
+        return self._batcher.alive
+
+    async def predict(self, data: bytes, options: Options, deadline: float) -> Timed:
+        """Answer one picture.
+
+        Args:
+            data: An encoded picture.
+            options: What to look for.
+            deadline: `time.monotonic()` after which the answer is not wanted any more.
+
+        Raises:
+            RequestError: the picture cannot be answered; the subclass says why.
+        """
+        loop = asyncio.get_running_loop()
+        prepared = await loop.run_in_executor(self._pool, self._prepare, data, options, deadline)
+        answers = await self._classified(prepared, deadline) if prepared.crops else []
+        prediction = self.analyzer.assemble(prepared, [answer.value for answer in answers])
+        seconds = dict(prepared.seconds)
+        if answers:
+            seconds["queue"] = max(answer.queued for answer in answers)
+            seconds["infer"] = max(answer.ran for answer in answers)
+        self._metrics.observe(prediction, seconds)
+        return Timed(prediction, seconds)
+
+    def _prepare(self, data: bytes, options: Options, deadline: float) -> Prepared:
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded("the request's time was over before its picture could be looked at")
+        return self.analyzer.prepare(data, options)
+
+    async def _classified(self, prepared: Prepared, deadline: float) -> list[Batched[NDArray[np.float32]]]:
+        try:
+            futures = self._batcher.submit(prepared.crops, deadline)
+            self._metrics.queue_depth.set(self._batcher.depth)
+        except QueueFull as error:
+            self._metrics.rejected.labels("queue").inc()
+            raise Overloaded(f"the network's queue is full: {error}") from error
+        except Stopped as error:
+            raise NotReady("the network's thread has ended") from error
+        try:
+            return await asyncio.gather(*map(asyncio.wrap_future, futures))
+        except TimeoutError as error:
+            raise DeadlineExceeded("the request's time was over before the network was free") from error
+
+    def _classify(self, crops: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        self._metrics.queue_depth.set(self._batcher.depth)
+        self._metrics.batch_size.observe(len(crops))
+        return list(self.analyzer.classifier.classify(crops))

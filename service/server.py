@@ -1,0 +1,106 @@
+"""The server process: one, or a parent that keeps several replicas running."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import warnings
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from PIL import Image
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from service.app import create_app
+from service.errors import StartError
+from service.observability.logging import log_config
+from service.settings import Settings
+
+_MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+logger = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Serve until told to end, then finish what was accepted.
+
+    Returns:
+        The process's exit status.
+
+    Raises:
+        StartError: a setting, the model, the detector or the device is not right.
+    """
+    # The header's pixels are checked against the service's own limit; Pillow's is a warning more.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    return _run_one(settings) if settings.workers == 1 else _run_replicas(settings)
+
+
+def replica() -> FastAPI:
+    """A replica's application, built in its own process from the environment."""
+    try:
+        return create_app()
+    except StartError as error:
+        logger.error("%s", error)
+        # The parent takes this status as a reason to give up instead of trying for ever.
+        sys.exit(STARTUP_FAILURE)
+
+
+def _run_one(settings: Settings) -> int:
+    config = _config(settings, create_app(settings))
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again when it has shut down in good order; that is no reason to die of it.
+    signal.signal(signal.SIGTERM, _ignore)
+    signal.signal(signal.SIGINT, _ignore)
+    server.run(sockets=[_listen(settings)])
+    return 0 if server.started else 1
+
+
+def _run_replicas(settings: Settings) -> int:
+    # Has to be set before a replica imports prometheus_client; the parent serves no metrics.
+    with tempfile.TemporaryDirectory(prefix="fer-metrics-") as folder:
+        os.environ.setdefault(_MULTIPROCESS_VARIABLE, folder)
+        supervisor = Multiprocess(
+            _config(settings, "service.server:replica", factory=True, workers=settings.workers),
+            sockets=[_listen(settings)],
+        )
+        supervisor.run()
+        failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
+    return 1 if failed else 0
+
+
+def _config(settings: Settings, app: FastAPI | str, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_config=log_config(settings.log_level, settings.log_format),
+        server_header=False,
+        **more,
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket, made here so that an address that is taken is one clear sentence."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except (OSError, UnicodeError) as error:
+        listener.close()
+        raise StartError(
+            f"cannot listen on {settings.host}:{settings.port}: {getattr(error, 'strerror', error)} "
+            "(FER_HOST, FER_PORT)"
+        ) from error
+    listener.set_inheritable(True)
+    host, port = listener.getsockname()[:2]
+    logger.info("serving on http://%s:%s", host, port)
+    return listener
+
+
+def _ignore(number: int, frame: object) -> None:
+    """Take a signal that has been dealt with."""

@@ -1,0 +1,82 @@
+"""The one settings object: read from FER_ variables, frozen, and strict about what it does not know."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.errors import SettingsError
+from service.inference.session import Device
+from service.inference.threads import available_cores
+
+PREFIX = "FER_"
+BUNDLED_MODEL = Path(__file__).parent / "assets" / "emotion.onnx"
+# Pillow refuses headers beyond this whatever it is told.
+_PILLOW_LIMIT = 178_956_970
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default; each field is the variable FER_ and its name."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    model: str = Field("bundled", description="`bundled`, or the path of a bundle made by `fer-train export`")
+    detector: str = Field(
+        "auto",
+        description="`auto` (YuNet where its weights were pulled, else Haar), `yunet`, `haar`, or a file's path",
+    )
+    device: Device = Field(
+        "auto", description="`auto` (CUDA where it binds, else the CPU), `cpu`, `cuda` or `tensorrt`"
+    )
+    workers: int = Field(1, ge=1, le=256, description="processes, each a whole replica")
+    threads: int = Field(
+        default_factory=available_cores, ge=1, le=1024, description="cores to use; the default obeys the CPU quota"
+    )
+    max_image_bytes: int = Field(20 * 2**20, ge=1, description="most bytes a picture")
+    max_image_pixels: int = Field(
+        50_000_000, ge=1, le=_PILLOW_LIMIT, description="most pixels a picture, width times height"
+    )
+    max_faces: int = Field(100, ge=1, le=10_000, description="most faces reported a picture")
+    min_score: float = Field(0.6, ge=0, le=1, description="faces below this detector score are left out")
+    detect_side: int = Field(640, ge=64, le=4096, description="long side in pixels at which faces are looked for")
+    max_batch: int = Field(64, ge=1, le=1024, description="most crops a run of the network")
+    max_in_flight: int = Field(64, ge=1, description="most prediction requests at a time; more are answered 429")
+    max_batch_images: int = Field(16, ge=1, description="most pictures a request to /predict/batch")
+    request_timeout: float = Field(30.0, gt=0, description="seconds until a request is answered 504")
+    drain_delay: float = Field(
+        0.0, ge=0, description="seconds that a process told to end still takes requests while it reports not ready"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level that is logged"
+    )
+    log_format: Literal["json", "console"] = Field("console", description="one JSON object a line, or for people")
+
+    @property
+    def model_path(self) -> Path:
+        """The model file that `model` names."""
+        return BUNDLED_MODEL if self.model == "bundled" else Path(self.model)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings.
+
+    Args:
+        overrides: Fields that count more than their variables.
+
+    Raises:
+        SettingsError: a FER_ variable is unknown or has a bad value; the text names it.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise SettingsError(f"{name} is no setting; the settings are {', '.join(sorted(known))}")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = PREFIX + str(first["loc"][0]).upper()
+        raise SettingsError(f"{variable}={first['input']}: {first['msg']}") from error

@@ -1,0 +1,1 @@
+"""Fine-tune the networks that the service serves, and export them as one ONNX file each."""

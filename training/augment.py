@@ -1,0 +1,98 @@
+"""Random changes of whole batches, on the device that trains: no worker processes, no copies."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.config import Augment
+
+
+def augment(levels: Tensor, config: Augment) -> Tensor:
+    """Change each picture of a batch at random, with torch's generator of the batch's device.
+
+    Args:
+        levels: float [N, C, S, S], 0 to 255.
+        config: How strong; nothing is done where all is 0.
+
+    Returns:
+        Like `levels`.
+    """
+    if config.flip or config.rotate or config.scale or config.shift:
+        levels = _affine(levels, config)
+    if config.brightness or config.contrast:
+        levels = _tone(levels, config)
+    if config.erase:
+        levels = _erase(levels, config.erase)
+    return levels
+
+
+def mix(levels: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Mixup (Zhang et al. 2018, arXiv:1710.09412), one weight a picture.
+
+    Args:
+        levels: float [N, C, S, S].
+        targets: float [N, classes], rows sum to 1.
+        alpha: Both parameters of the Beta distribution that the weights come from.
+
+    Returns:
+        The mixed pictures and targets, shaped as they were.
+    """
+    weights = _beta(alpha, len(levels), levels.device)
+    # The larger share stays with the picture itself, so that a batch keeps its own classes.
+    weights = torch.maximum(weights, 1 - weights)
+    partner = torch.randperm(len(levels), device=levels.device)
+    picture, row = weights.view(-1, 1, 1, 1), weights.view(-1, 1)
+    return (
+        levels * picture + levels[partner] * (1 - picture),
+        targets * row + targets[partner] * (1 - row),
+    )
+
+
+def _beta(alpha: float, count: int, device: torch.device) -> Tensor:
+    # Beta(a, a) as a ratio of Gamma draws. `torch._standard_gamma` obeys the global seed on every device.
+    concentration = torch.full((2, count), alpha, device=device)
+    gamma = torch.distributions.Gamma(concentration, torch.ones_like(concentration)).sample()
+    return gamma[0] / gamma.sum(dim=0).clamp_min(1e-12)
+
+
+def _uniform(count: int, spread: float, like: Tensor) -> Tensor:
+    return (torch.rand(count, device=like.device) * 2 - 1) * spread
+
+
+def _affine(levels: Tensor, config: Augment) -> Tensor:
+    count = len(levels)
+    angle = _uniform(count, math.radians(config.rotate), levels)
+    size = 1 + _uniform(count, config.scale, levels)
+    mirror = 1 - 2 * (torch.rand(count, device=levels.device) < config.flip).to(levels.dtype)
+    cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
+    # affine_grid's coordinates run from -1 to 1, so a shift by a share of the side is twice that share.
+    shift_x, shift_y = _uniform(count, 2 * config.shift, levels), _uniform(count, 2 * config.shift, levels)
+    matrix = torch.stack(
+        [torch.stack([cos * mirror, -sin, shift_x], 1), torch.stack([sin * mirror, cos, shift_y], 1)], 1
+    )
+    grid = functional.affine_grid(matrix, list(levels.shape), align_corners=False)
+    return functional.grid_sample(levels, grid, padding_mode="border", align_corners=False)
+
+
+def _tone(levels: Tensor, config: Augment) -> Tensor:
+    count = len(levels)
+    gain = (1 + _uniform(count, config.contrast, levels)).view(-1, 1, 1, 1)
+    light = (1 + _uniform(count, config.brightness, levels)).view(-1, 1, 1, 1)
+    middle = levels.mean(dim=(1, 2, 3), keepdim=True)
+    return (((levels - middle) * gain + middle) * light).clamp(0, 255)
+
+
+def _erase(levels: Tensor, chance: float) -> Tensor:
+    """Random erasing (Zhong et al. 2020, arXiv:1708.04896): a rectangle takes the picture's mean level."""
+    count, _, height, width = levels.shape
+    sides = torch.rand(2, count, 1, device=levels.device) * 0.3 + 0.1
+    corner = torch.rand(2, count, 1, device=levels.device) * (1 - sides)
+    rows = torch.linspace(0, 1, height, device=levels.device)
+    columns = torch.linspace(0, 1, width, device=levels.device)
+    inside_rows = (rows >= corner[0]) & (rows < corner[0] + sides[0])
+    inside_columns = (columns >= corner[1]) & (columns < corner[1] + sides[1])
+    chosen = torch.rand(count, 1, 1, device=levels.device) < chance
+    hole = (inside_rows[:, :, None] & inside_columns[:, None, :] & chosen)[:, None]
+    return torch.where(hole, levels.mean(dim=(1, 2, 3), keepdim=True), levels)

@@ -1,0 +1,170 @@
+"""The recipe: everything that decides how a network is made, as one validated YAML file."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from service.inference.bundle import CropGeometry
+from training.errors import RecipeError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Stem(_Section):
+    """The first convolution, where timm's own (7×7, stride 2, max-pooled: made for 224 px) is too coarse."""
+
+    kernel: int = Field(3, ge=1)
+    stride: int = Field(2, ge=1)
+    max_pool: bool = False
+
+
+class Network(_Section):
+    """A timm network and how its input is made from grey levels 0 to 255."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    stem: Stem | None = None
+    input_size: int = Field(48, ge=8, le=1024)
+    channels: Literal[1, 3] = 1
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.25,)
+    dropout: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _one_statistic_a_channel(self) -> "Network":
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ValueError(f"mean and std need {self.channels} value(s), one a channel")
+        return self
+
+
+class Data(_Section):
+    """Which classes are learnt and which splits are used; the first name that the data has counts."""
+
+    labels: tuple[str, ...] | None = None
+    fit: tuple[str, ...] = ("Training", "train")
+    select: tuple[str, ...] = ("PublicTest", "validation", "valid", "val", "test")
+    hold_out: float = Field(0.1, gt=0, lt=1)
+
+
+class Optimizer(_Section):
+    """An optimiser of torch."""
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: Fraction = 0.9
+    nesterov: bool = True
+
+
+class Schedule(_Section):
+    """How the rate moves within a phase, step by step."""
+
+    name: Literal["constant", "cosine", "onecycle"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0)
+
+
+class Phase(_Section):
+    """A stretch of epochs with one set of trainable layers and one optimiser."""
+
+    name: str
+    trainable: Literal["all", "head"] = "all"
+    epochs: int = Field(ge=1)
+    optimizer: Optimizer
+    schedule: Schedule = Schedule()
+
+
+class Augment(_Section):
+    """Random changes of a training picture; each strength 0 is off."""
+
+    flip: Fraction = 0.0
+    rotate: float = Field(0.0, ge=0, le=180, description="degrees, either way")
+    scale: Fraction = Field(0.0, description="relative size change, either way")
+    shift: Fraction = Field(0.0, description="of the picture's side, either way")
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    erase: Fraction = Field(0.0, description="chance that a rectangle is blanked")
+
+
+class Loss(_Section):
+    """What is minimised."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Fraction = 0.0
+    mixup: float = Field(0.0, ge=0, description="alpha of the Beta distribution; 0 is off")
+
+
+class Recipe(_Section):
+    """One way to make a network, from the data's labels to the served file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    description: str
+    network: Network
+    data: Data = Data()
+    crop: CropGeometry = CropGeometry()
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    loss: Loss = Loss()
+    augment: Augment = Augment()
+    batch_size: int = Field(128, ge=1)
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="0 is off")
+    clip_norm: float = Field(0.0, ge=0, description="0 is off")
+    selective_accuracy: float = Field(0.85, gt=0, le=1)
+    seed: int = Field(0, ge=0)
+
+    @property
+    def epochs(self) -> int:
+        """All phases together."""
+        return sum(phase.epochs for phase in self.phases)
+
+
+def available_recipes() -> tuple[str, ...]:
+    """The names of the recipes that come with the project, sorted."""
+    folder = resources.files("training") / "recipes"
+    return tuple(sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a recipe by the name it is shipped under, or from a YAML file.
+
+    Raises:
+        RecipeError: no such recipe, not YAML, or a line that the recipe's format does not allow.
+    """
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"}:
+        source, where = path, str(path)
+    elif str(name_or_path) in available_recipes():
+        source = Path(str(resources.files("training") / "recipes" / f"{name_or_path}.yaml"))
+        where = str(name_or_path)
+    else:
+        raise RecipeError(
+            f"there is no recipe {str(name_or_path)!r}: give a .yaml file or one of "
+            f"{', '.join(available_recipes())}"
+        )
+    try:
+        content = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"recipe {where}: {error.strerror or error}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {where} is not YAML: {error}") from error
+    return parse_recipe(content, where)
+
+
+def parse_recipe(content: object, where: str) -> Recipe:
+    """Validate a recipe's content; `where` names it in errors.
+
+    Raises:
+        RecipeError: naming the first line that is wrong and what it would have to be.
+    """
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        line = ".".join(map(str, first["loc"])) or "the whole file"
+        raise RecipeError(f"recipe {where}: {line}: {first['msg']}") from error

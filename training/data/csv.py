@@ -1,0 +1,50 @@
+"""The challenge's own file, `fer2013.csv`: emotion, pixels (2,304 grey levels in words), Usage."""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from service.inference.bundle import file_sha256
+from training.config import FER2013_LABELS
+from training.data.dataset import FaceDataset
+from training.errors import DataError
+
+_SIDE = 48
+
+
+def read(path: Path) -> FaceDataset:
+    """Read the file whole.
+
+    Raises:
+        DataError: a column is missing, or a line is not a label, 48×48 grey levels and a split.
+    """
+    csv.field_size_limit(sys.maxsize)
+    images, labels, splits = [], [], []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = {"emotion", "pixels", "Usage"} - set(reader.fieldnames or ())
+        if missing:
+            raise DataError(f"{path}: no column {', '.join(sorted(missing))}")
+        for row in reader:
+            try:
+                label = int(row["emotion"])
+                pixels = np.array(row["pixels"].split(), np.uint8).reshape(_SIDE, _SIDE, 1)
+            except (ValueError, OverflowError, AttributeError) as error:
+                raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+            if not 0 <= label < len(FER2013_LABELS):
+                raise DataError(f"{path}, line {reader.line_num}: there is no emotion {label}")
+            images.append(pixels)
+            labels.append(label)
+            splits.append(row["Usage"])
+    if not images:
+        raise DataError(f"{path}: holds no picture")
+    return FaceDataset(
+        name="FER-2013",
+        images=np.stack(images),
+        labels=np.asarray(labels, np.int64),
+        splits=np.asarray(splits, np.str_),
+        classes=FER2013_LABELS,
+        sha256=file_sha256(path),
+    )

@@ -1,0 +1,201 @@
+"""A run's best weights → one ONNX file that holds everything the service needs, proven equal to the network."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from service import __version__
+from service.inference.bundle import (
+    INPUT_NAME,
+    METADATA_KEY,
+    OUTPUT_NAME,
+    Metadata,
+    Parity,
+    TrainingData,
+    read_metadata,
+)
+from service.inference.session import Session
+from service.inference.threads import available_cores
+from training.calibrate import fit_temperature, threshold_for
+from training.card import write_card
+from training.config import Recipe
+from training.data import FaceDataset, load_dataset
+from training.errors import ExportError, RunError
+from training.evaluate import score, served_crops
+from training.model import EmotionNetwork, ServedNetwork
+from training.run import RunFolder, commit
+from training.splits import fit_and_select
+
+_OPSET = 20
+_TOLERANCE = 1e-4
+_PARITY_BATCHES = (1, 2, 17)
+_BATCH = 256
+_LICENCE = (
+    "MIT for the file's making; its weights were fitted to pictures whose own terms may restrict commercial use"
+)
+
+
+def export(run: RunFolder, out: Path, data_path: Path | None = None) -> Metadata:
+    """Export a run's best weights with calibration, threshold, figures and card.
+
+    Args:
+        run: A finished or interrupted run.
+        out: The ONNX file to write; the card goes beside it with the suffix .md.
+        data_path: Where the run's data lies now, if it was moved.
+
+    Returns:
+        What the file says of itself.
+
+    Raises:
+        RunError: the run has no weights yet, or its data is not there or not the same.
+        ExportError: the file does not answer as the network does.
+    """
+    recipe = run.recipe()
+    data = _data(run, recipe, data_path)
+    fit, select = fit_and_select(data, recipe)
+    network = _network(run, recipe, len(data.classes))
+
+    crops = np.stack(list(served_crops(select, recipe.network.input_size, recipe.crop)))
+    served = ServedNetwork(network, recipe.network.channels, temperature=1.0).eval()
+    logits = _run(served, crops, logits=True)
+    served.temperature = fit_temperature(logits, select.labels)
+
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / "graph.onnx"
+        _write_graph(served, recipe.network.input_size, graph)
+        session = Session.open(graph, device="cpu", threads=available_cores())
+        parity = _parity(served, session, crops)
+        # The figures are those of this very graph; only then does the file learn them.
+        probabilities = _run_session(session, crops)
+        metadata = _metadata(run, recipe, fit, select, served.temperature, parity, probabilities)
+        _write_bundle(graph, metadata, out)
+    read_metadata(Session.open(out, device="cpu", threads=1), str(out))
+    write_card(metadata, recipe, probabilities.max(axis=1), out.with_suffix(".md"))
+    return metadata
+
+
+def _data(run: RunFolder, recipe: Recipe, moved: Path | None) -> FaceDataset:
+    recorded = run.environment()["data"]
+    path = moved or Path(recorded["path"])
+    data = load_dataset(path, recipe.network.input_size)
+    if data.sha256 != recorded["sha256"]:
+        raise RunError(f"{path} is not the data that {run.path} was trained on; give that with --data")
+    return data.with_classes(recipe.data.labels or data.classes)
+
+
+def _network(run: RunFolder, recipe: Recipe, classes: int) -> EmotionNetwork:
+    if not run.best.exists():
+        raise RunError(f"{run.path} has no best.ckpt: no epoch of it has ended yet")
+    network = EmotionNetwork(recipe.network, classes)
+    network.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["network"])
+    return network.eval()
+
+
+def _run(served: ServedNetwork, crops: NDArray[np.uint8], *, logits: bool = False) -> NDArray[np.float32]:
+    """Probabilities (or logits) of crops uint8 [N, S, S, 3] by torch."""
+    with torch.inference_mode():
+        batches = torch.split(torch.from_numpy(crops), _BATCH)
+        parts = [served.logits(batch) if logits else served(batch) for batch in batches]
+    return torch.cat(parts).numpy()
+
+
+def _run_session(session: Session, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities of crops uint8 [N, S, S, 3] by onnxruntime."""
+    parts = [
+        session.run([OUTPUT_NAME], {INPUT_NAME: crops[start : start + _BATCH]})[0]
+        for start in range(0, len(crops), _BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def _write_graph(served: ServedNetwork, size: int, path: Path) -> None:
+    # Two rows, because the exporter takes a dimension of one for a constant.
+    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    torch.onnx.export(
+        served,
+        (example,),
+        path,
+        dynamo=True,
+        opset_version=_OPSET,
+        input_names=[INPUT_NAME],
+        output_names=[OUTPUT_NAME],
+        dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+        external_data=False,
+        verbose=False,
+    )
+
+
+def _parity(served: ServedNetwork, session: Session, crops: NDArray[np.uint8]) -> Parity:
+    """Compare torch and onnxruntime, in small batches and over the whole selection split.
+
+    Raises:
+        ExportError: probabilities differ by more than 1e-4, or a top-1 answer differs.
+    """
+    difference = 0.0
+    for count in _PARITY_BATCHES:
+        batch = crops[:count]
+        answer = _run_session(session, batch)
+        difference = max(difference, float(np.abs(answer - _run(served, batch)).max()))
+    expected, answer = _run(served, crops), _run_session(session, crops)
+    difference = max(difference, float(np.abs(answer - expected).max()))
+    changed = int((answer.argmax(axis=1) != expected.argmax(axis=1)).sum())
+    if difference > _TOLERANCE or changed:
+        raise ExportError(
+            f"the exported graph is not the network: probabilities differ by {difference:.2e} "
+            f"(at most {_TOLERANCE:.0e}), {changed} answers of {len(crops)} changed"
+        )
+    return Parity(max_difference=difference, rows=len(crops))
+
+
+def _metadata(
+    run: RunFolder,
+    recipe: Recipe,
+    fit: FaceDataset,
+    select: FaceDataset,
+    temperature: float,
+    parity: Parity,
+    probabilities: NDArray[np.float32],
+) -> Metadata:
+    splits = {str(part.splits[0]): len(part) for part in (fit, select)}
+    threshold = threshold_for(
+        probabilities.max(axis=1), probabilities.argmax(axis=1) == select.labels, recipe.selective_accuracy
+    )
+    return Metadata(
+        schema=1,
+        name=recipe.name,
+        version=__version__,
+        labels=select.classes,
+        input_size=recipe.network.input_size,
+        crop=recipe.crop,
+        uncertain_below=threshold,
+        temperature=temperature,
+        recipe=recipe.name,
+        data=TrainingData(name=fit.name, splits=splits, sha256=fit.sha256),
+        metrics=score(probabilities, select.labels, select.classes, str(select.splits[0])),
+        parity=parity,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=commit() or run.environment()["commit"],
+        licence=_LICENCE,
+    )
+
+
+def _write_bundle(graph: Path, metadata: Metadata, out: Path) -> None:
+    model = onnx.load(graph)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {METADATA_KEY: metadata.model_dump_json(by_alias=True)})
+    for node in model.graph.node:
+        # The exporter notes the Python source of every node; that is as large as a small network.
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    onnx.checker.check_model(model)
+    partial = out.with_suffix(".partial")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, partial)
+    partial.replace(out)

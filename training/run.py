@@ -1,0 +1,129 @@
+"""The run folder: all that a training leaves behind, under fixed names.
+
+recipe.yaml        the recipe as it was resolved
+environment.json   versions, device, commit, data path and SHA-256
+metrics.jsonl      one line an epoch
+last.ckpt          everything that --resume needs
+best.ckpt          the weights that scored best on the selection split
+"""
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from training.config import Recipe, parse_recipe
+from training.data import FaceDataset
+from training.errors import RunError
+
+_PACKAGES = ("torch", "timm", "lightning", "numpy", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and records of one training.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.path / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint to export."""
+        return self.path / "best.ckpt"
+
+    def start(self, recipe: Recipe, data: FaceDataset, data_path: Path, resume: bool) -> None:
+        """Make the folder, or check that it belongs to this recipe and data.
+
+        Raises:
+            RunError: a run is there and `resume` is not wanted, or it is a run of something else.
+        """
+        if self.last.exists():
+            if not resume:
+                raise RunError(f"{self.path} holds a run already: go on with --resume, or give another --out")
+            if self.recipe() != recipe:
+                raise RunError(f"{self.path} is a run of another recipe; give another --out")
+            if self.environment()["data"]["sha256"] != data.sha256:
+                raise RunError(f"{self.path} is a run on other data; give another --out")
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._write("recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+            self._write("environment.json", json.dumps(_environment(data, data_path), indent=2) + "\n")
+            self._write("metrics.jsonl", "")
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from error
+
+    def recipe(self) -> Recipe:
+        """The run's recipe.
+
+        Raises:
+            RunError: the folder is no run.
+        """
+        try:
+            content = yaml.safe_load((self.path / "recipe.yaml").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"{self.path} is no run: it has no recipe.yaml") from error
+        return parse_recipe(content, str(self.path / "recipe.yaml"))
+
+    def environment(self) -> dict[str, Any]:
+        """Versions, device, commit and data of the run."""
+        content: dict[str, Any] = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        return content
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """What was logged, an epoch an entry."""
+        lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Append an epoch; a repeated epoch (after a resume) replaces its first telling."""
+        kept = [known for known in self.metrics() if known["epoch"] < entry["epoch"]]
+        self._write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in [*kept, entry]))
+
+    def _write(self, name: str, text: str) -> None:
+        partial = self.path / f"{name}.partial"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(self.path / name)
+
+
+def commit() -> str:
+    """The commit of the working tree, marked where it has changes; empty outside a repository."""
+    folder = Path(__file__).parent
+    try:
+        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _environment(data: FaceDataset, data_path: Path) -> dict[str, Any]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "data": {
+            "path": str(data_path.resolve()),
+            "name": data.name,
+            "sha256": data.sha256,
+            "splits": data.split_sizes,
+            "classes": list(data.classes),
+        },
+    }
