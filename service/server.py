@@ -24,6 +24,15 @@ _MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 logger = logging.getLogger(__name__)
 
 
+class _Server(uvicorn.Server):
+    """Says where it serves as soon as it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            _announce(sockets or [])
+
+
 def run(settings: Settings) -> int:
     """Serve until told to end, then finish what was accepted.
 
@@ -50,7 +59,7 @@ def replica() -> FastAPI:
 
 def _run_one(settings: Settings) -> int:
     config = _config(settings, create_app(settings))
-    server = uvicorn.Server(config)
+    server = _Server(config)
     # uvicorn raises the signal again when it has shut down in good order; that is no reason to die of it.
     signal.signal(signal.SIGTERM, _ignore)
     signal.signal(signal.SIGINT, _ignore)
@@ -62,10 +71,10 @@ def _run_replicas(settings: Settings) -> int:
     # Has to be set before a replica imports prometheus_client; the parent serves no metrics.
     with tempfile.TemporaryDirectory(prefix="fer-metrics-") as folder:
         os.environ.setdefault(_MULTIPROCESS_VARIABLE, folder)
-        supervisor = Multiprocess(
-            _config(settings, "service.server:replica", factory=True, workers=settings.workers),
-            sockets=[_listen(settings)],
-        )
+        listener = _listen(settings)
+        _announce([listener])
+        config = _config(settings, "service.server:replica", factory=True, workers=settings.workers)
+        supervisor = Multiprocess(config, sockets=[listener])
         supervisor.run()
         failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
     return 1 if failed else 0
@@ -97,9 +106,13 @@ def _listen(settings: Settings) -> socket.socket:
             "(FER_HOST, FER_PORT)"
         ) from error
     listener.set_inheritable(True)
-    host, port = listener.getsockname()[:2]
-    logger.info("serving on http://%s:%s", host, port)
     return listener
+
+
+def _announce(listeners: list[socket.socket]) -> None:
+    for listener in listeners:
+        host, port = listener.getsockname()[:2]
+        logger.info("serving on http://%s:%s", host, port)
 
 
 def _ignore(number: int, frame: object) -> None:

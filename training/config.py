@@ -98,6 +98,7 @@ class Loss(_Section):
 
     name: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: Fraction = 0.0
+    votes: Fraction = Field(0.0, description="share of the crowd's votes in the targets, where the data has them")
     mixup: float = Field(0.0, ge=0, description="alpha of the Beta distribution; 0 is off")
 
 

@@ -72,7 +72,8 @@ def train(recipe: Recipe, fit: FaceDataset, select: FaceDataset, run: RunFolder,
     judged = ema.module if ema else network
     size, channels = recipe.network.input_size, recipe.network.channels
     images = _images(fit.fitted(size, channels), fabric)
-    targets = soft_targets(torch.from_numpy(fit.labels), len(fit.classes), recipe.loss).to(fabric.device)
+    votes = None if fit.votes is None else torch.from_numpy(fit.votes)
+    targets = soft_targets(torch.from_numpy(fit.labels), len(fit.classes), recipe.loss, votes).to(fabric.device)
     select_images, select_labels = _images(select.fitted(size, channels), fabric), torch.from_numpy(select.labels)
     steps = max(len(fit) // (recipe.batch_size * fabric.world_size), 1)
 

@@ -44,9 +44,7 @@ class Haar:
         if scale < 1:
             size = (max(round(width * scale), 1), max(round(height * scale), 1))
             grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-        boxes = self._cascade().detectMultiScale(
-            cv2.equalizeHist(grey), scaleFactor=1.1, minNeighbors=5, minSize=(20, 20)
-        )
+        boxes = self._cascade().detectMultiScale(grey, scaleFactor=1.1, minNeighbors=5, minSize=(20, 20))
         back_x, back_y = width / grey.shape[1], height / grey.shape[0]
         return [face_of(box).scaled(back_x, back_y) for box in boxes]
 

@@ -13,7 +13,7 @@ import platformdirs
 
 from service.errors import DetectorError
 
-_TIMEOUT_SECONDS: Final = 30
+_TIMEOUT_SECONDS: Final = 10
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ class FaceDataset:
         splits: str [N], the split each picture belongs to.
         classes: Class names, in label order.
         sha256: Of the bytes it was read from, in hexadecimal.
+        votes: float32 [N, classes], how a crowd saw each picture: rows sum to 1, or to 0 where nobody was asked;
+            None where there was no crowd.
     """
 
     name: str
@@ -31,6 +33,7 @@ class FaceDataset:
     splits: NDArray[np.str_]
     classes: tuple[str, ...]
     sha256: str
+    votes: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,6 +69,9 @@ class FaceDataset:
         for index, label in enumerate(labels):
             new_index[self.classes.index(label)] = index
         numbered = replace(self, labels=new_index[self.labels], classes=labels)
+        if self.votes is not None:
+            kept = self.votes[:, [self.classes.index(label) for label in labels]]
+            numbered = replace(numbered, votes=normalised(kept))
         return numbered._rows(numbered.labels >= 0)
 
     def fitted(self, size: int, channels: int) -> "FaceDataset":
@@ -100,7 +106,20 @@ class FaceDataset:
         return self._rows(keep)
 
     def _rows(self, chosen: NDArray[np.bool_]) -> "FaceDataset":
-        return replace(self, images=self.images[chosen], labels=self.labels[chosen], splits=self.splits[chosen])
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=self.labels[chosen],
+            splits=self.splits[chosen],
+            votes=None if self.votes is None else self.votes[chosen],
+        )
+
+
+def normalised(votes: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Counts [N, classes] as shares that sum to 1; rows without a vote stay 0."""
+    totals = votes.sum(axis=1, keepdims=True)
+    shares = votes / np.where(totals > 0, totals, 1)
+    return shares.astype(np.float32)
 
 
 def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

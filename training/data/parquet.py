@@ -1,4 +1,8 @@
-"""FER-2013 as parquet: one row a picture with `usage`, `emotion` and `image` (an encoded 48×48 picture)."""
+"""FER-2013 as parquet: one row a picture with `usage`, `emotion` and `image` (an encoded 48×48 picture).
+
+A column `ferplus_votes` may hold the counts of FER+ (Barsoum et al. 2016, arXiv:1608.01041): neutral, happiness,
+surprise, sadness, anger, disgust, fear, contempt, unknown, not a face.
+"""
 
 from pathlib import Path
 
@@ -6,13 +10,17 @@ import cv2
 import numpy as np
 import pyarrow
 import pyarrow.parquet
+from numpy.typing import NDArray
 
 from service.inference.bundle import file_sha256
 from training.config import FER2013_LABELS
-from training.data.dataset import FaceDataset
+from training.data.dataset import FaceDataset, normalised
 from training.errors import DataError
 
 _COLUMNS = ["usage", "emotion", "image"]
+_VOTES = "ferplus_votes"
+# Where FER-2013's labels stand among FER+'s; contempt, unknown and not-a-face have no counterpart.
+_VOTE_COLUMNS = [4, 5, 6, 1, 3, 2, 0]
 
 
 def read(path: Path) -> FaceDataset:
@@ -22,7 +30,8 @@ def read(path: Path) -> FaceDataset:
         DataError: it is not parquet, lacks a column, or a picture in it cannot be decoded.
     """
     try:
-        table = pyarrow.parquet.read_table(path, columns=_COLUMNS)
+        has_votes = _VOTES in pyarrow.parquet.read_schema(path).names
+        table = pyarrow.parquet.read_table(path, columns=[*_COLUMNS, _VOTES] if has_votes else _COLUMNS)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a parquet file with the columns {', '.join(_COLUMNS)}: {error}") from error
     pictures = []
@@ -38,4 +47,10 @@ def read(path: Path) -> FaceDataset:
         splits=np.asarray(table["usage"].to_pylist(), np.str_),
         classes=FER2013_LABELS,
         sha256=file_sha256(path),
+        votes=_votes(table[_VOTES].to_pylist()) if has_votes else None,
     )
+
+
+def _votes(rows: list[list[int] | None]) -> NDArray[np.float32]:
+    counts = np.array([row or [0] * 10 for row in rows], np.float64)
+    return normalised(counts[:, _VOTE_COLUMNS])

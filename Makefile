@@ -1,0 +1,62 @@
+# make serve and make test do everything on a fresh machine that has Python 3.11 or newer and a package index.
+PYTHON ?= python3
+SET := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
+SERVE_ENV := .venv
+TRAIN_ENV := .venv-training
+LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(LOCK_OPTIONS)
+
+.PHONY: help serve setup setup-training test test-quick lint format lock clean
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+serve: setup ## install what serving needs, and serve on FER_HOST:FER_PORT (127.0.0.1:8000)
+	@exec $(SERVE_ENV)/bin/fer-service serve
+
+setup: $(SERVE_ENV)/.installed-$(SET) $(SERVE_ENV)/.detector-tried ## only install what serving needs
+
+setup-training: $(TRAIN_ENV)/.installed ## only install what training and the tests need
+
+test: setup-training ## run every test, with the coverage gate
+	$(TRAIN_ENV)/bin/pytest --cov --cov-report=term
+
+test-quick: setup-training ## run the unit tests only
+	$(TRAIN_ENV)/bin/pytest -m "service or training"
+
+lint: setup-training ## check style and types
+	$(TRAIN_ENV)/bin/ruff check
+	$(TRAIN_ENV)/bin/ruff format --check
+	$(TRAIN_ENV)/bin/mypy
+
+format: setup-training ## mend style
+	$(TRAIN_ENV)/bin/ruff check --fix
+	$(TRAIN_ENV)/bin/ruff format
+
+lock: ## compile requirements/*.txt anew (needs uv; LOCK_OPTIONS=--upgrade takes newer versions)
+	$(LOCK) requirements/build.in -o requirements/build.txt
+	$(LOCK) pyproject.toml --override requirements/cpu-overrides.txt -o requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra cuda -o requirements/gpu.txt
+	$(LOCK) pyproject.toml --extra training --group test --override requirements/cpu-overrides.txt -o requirements/test.txt
+
+clean: ## remove the environments and caches
+	rm -rf $(SERVE_ENV) $(TRAIN_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage
+
+$(SERVE_ENV)/.installed-$(SET): requirements/$(SET).txt requirements/build.txt pyproject.toml
+	$(call install,$(SERVE_ENV),requirements/$(SET).txt)
+
+$(TRAIN_ENV)/.installed: requirements/test.txt requirements/build.txt pyproject.toml
+	$(call install,$(TRAIN_ENV),requirements/test.txt)
+
+# Once, and whatever comes of it: without YuNet's weights the service finds faces by OpenCV's Haar cascade.
+$(SERVE_ENV)/.detector-tried: | $(SERVE_ENV)/.installed-$(SET)
+	@$(SERVE_ENV)/bin/fer-service detector pull || echo "going on without YuNet's weights"
+	@touch $@
+
+# $(1): the environment; $(2): its locked requirements.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
+	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes --compile-bytecode -r $(2)
+	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+endef

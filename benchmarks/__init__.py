@@ -1,0 +1,1 @@
+"""Measurements that docs and decisions quote; each prints one table."""
