@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from service import __version__
-from service.app import build_analyzer
 from service.detectors.weights import YUNET
 from service.errors import FerError, RequestError, StartError
+from service.loading import load
 from service.observability.logging import configure_logging
 from service.schemas import BatchPrediction, BatchResult, FaceEmotion, Prediction
 from service.server import run
@@ -47,7 +47,7 @@ def predict(
     """Analyse pictures without a server; ends with 1 if one cannot be read."""
     settings = load_settings()
     configure_logging("warning", settings.log_format)
-    analyzer = build_analyzer(settings)
+    analyzer = load(settings)
     found: list[tuple[Path, Prediction]] = []
     failed = False
     for photo in photos:

@@ -9,15 +9,14 @@ from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
 
 from service import __version__
-from service.analyzer import Analyzer, Limits
+from service.analyzer import Analyzer
 from service.api.errors import install_error_handlers
 from service.api.health import health_router
 from service.api.middleware import Door, Observed
 from service.api.model import model_router
 from service.api.predict import predict_router
-from service.detectors import choose_detector
-from service.inference.classifier import open_classifier
 from service.lifecycle import Lifecycle
+from service.loading import load
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
 from service.settings import Settings, load_settings
@@ -26,17 +25,6 @@ _DESCRIPTION = (
     "Finds every face in a picture and returns each face's emotion probabilities. The labels name apparent "
     "expressions, not feelings. No picture is stored or sent anywhere."
 )
-
-
-def build_analyzer(settings: Settings) -> Analyzer:
-    """The line for one picture, from settings alone, in any process.
-
-    Raises:
-        StartError: the model, the detector or the device cannot be had.
-    """
-    limits = Limits(settings.max_image_pixels, settings.max_faces, settings.min_score)
-    classifier = open_classifier(settings.model_path, settings.device, settings.threads)
-    return Analyzer(choose_detector(settings.detector, settings.detect_side), classifier, limits)
 
 
 def create_app(settings: Settings | None = None, analyzer: Analyzer | None = None) -> FastAPI:
@@ -50,7 +38,7 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         StartError: a setting, the model, the detector or the device is not right.
     """
     settings = settings or load_settings()
-    analyzer = analyzer or build_analyzer(settings)
+    analyzer = analyzer or load(settings)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     lifecycle = Lifecycle()
