@@ -14,7 +14,7 @@ from service.api.errors import install_error_handlers
 from service.api.health import health_router
 from service.api.middleware import Door, Observed
 from service.api.model import model_router
-from service.api.predict import predict_router
+from service.api.predict import PATHS, predict_router
 from service.lifecycle import Lifecycle
 from service.loading import load
 from service.observability.metrics import Metrics
@@ -76,8 +76,10 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
     app.add_middleware(
         Door,
         metrics=metrics,
+        paths=PATHS,
         max_requests=settings.max_in_flight,
         max_bytes=max(settings.max_in_flight // 4, settings.max_batch_images) * settings.max_image_bytes,
+        undeclared_bytes=settings.max_image_bytes,
     )
     app.add_middleware(Observed, metrics=metrics)
     return app

@@ -46,6 +46,9 @@ class Lifecycle:
         def tell_server() -> None:
             if callable(server_hears):
                 server_hears(signal.SIGTERM, None)
+            elif server_hears == signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.raise_signal(signal.SIGTERM)
 
         def on_sigterm(number: int, frame: FrameType | None) -> None:
             if self.phase is Phase.DRAINING or not drain_delay:

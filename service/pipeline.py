@@ -50,7 +50,7 @@ class Pipeline:
         # Requests are bounded at the door; this only stops what no bound at the door can foresee.
         queue = max(4 * max_batch, 16 * analyzer.limits.max_faces)
         self._batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]] = Batcher(
-            self._classify, max_batch=max_batch, max_queue=queue
+            self._classify, max_batch=max_batch, max_queue=queue, on_depth=metrics.queue_depth.set
         )
 
     def start(self) -> None:
@@ -98,7 +98,6 @@ class Pipeline:
     async def _classified(self, prepared: Prepared, deadline: float) -> list[Batched[NDArray[np.float32]]]:
         try:
             futures = self._batcher.submit(prepared.crops, deadline)
-            self._metrics.queue_depth.set(self._batcher.depth)
         except QueueFull as error:
             self._metrics.rejected.labels("queue").inc()
             raise Overloaded(f"the network's queue is full: {error}") from error
@@ -110,6 +109,5 @@ class Pipeline:
             raise DeadlineExceeded("the request's time was over before the network was free") from error
 
     def _classify(self, crops: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        self._metrics.queue_depth.set(self._batcher.depth)
         self._metrics.batch_size.observe(len(crops))
         return list(self.analyzer.classifier.classify(crops))

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Collection
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,6 +17,7 @@ from service.observability.metrics import Metrics
 REQUEST_ID: Final = "X-Request-ID"
 _ACCEPTABLE_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _CLIENT_GONE: Final = 499
+_REFUSED_ROUTE: Final = "fer.refused_route"  # in the scope of a request that was refused before it was routed
 logger = logging.getLogger(__name__)
 
 
@@ -65,17 +67,30 @@ class Observed:
 class Door:
     """Lets so many prediction requests and bytes in at a time; more are refused before a byte is read."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, max_requests: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        *,
+        paths: Collection[str],
+        max_requests: int,
+        max_bytes: int,
+        undeclared_bytes: int,
+    ) -> None:
         """Wrap an app.
 
         Args:
             app: What answers.
             metrics: Told of every refusal.
+            paths: Of the prediction routes.
             max_requests: Prediction requests at a time.
             max_bytes: Sum of their bodies' declared lengths; a body alone may always come in.
+            undeclared_bytes: What a body counts that does not declare its length.
         """
         self._app = app
         self._metrics = metrics
+        self._paths = frozenset(paths)
+        self._undeclared_bytes = undeclared_bytes
         self._max_requests = max_requests
         self._max_bytes = max_bytes
         self._requests = 0
@@ -83,12 +98,14 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
             await self._app(scope, receive, send)
             return
-        size = _declared_bytes(Headers(scope=scope))
+        declared = Headers(scope=scope).get("content-length", "")
+        size = int(declared) if declared.isdecimal() else self._undeclared_bytes
         reason = self._full(size)
         if reason:
+            scope[_REFUSED_ROUTE] = scope["path"]
             self._metrics.rejected.labels(reason).inc()
             await error_response(Overloaded("too much is in flight; try again in a moment"))(scope, receive, send)
             return
@@ -116,12 +133,7 @@ def _request_id(headers: Headers) -> str:
     return given if _ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _declared_bytes(headers: Headers) -> int:
-    declared = headers.get("content-length", "")
-    return int(declared) if declared.isdecimal() else 0
-
-
 def _route(scope: Scope) -> str:
     """The path's template, so that a metric has as many series as there are routes."""
     route = scope.get("route")
-    return getattr(route, "path", None) or "unmatched"
+    return getattr(route, "path", None) or scope.get(_REFUSED_ROUTE) or "unmatched"

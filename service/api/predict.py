@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +19,7 @@ from service.schemas import BatchError, BatchPrediction, BatchResult, Prediction
 from service.settings import Settings
 
 _Result = TypeVar("_Result")
+PATHS: Final = ("/predict", "/predict/batch")
 _BINARY = {"type": "string", "format": "binary"}
 
 
@@ -47,7 +48,7 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
     """
     router = APIRouter(tags=["predict"], responses=_problems(400, 413, 415, 422, 429, 503, 504))
 
-    @router.post("/predict", response_model=Prediction, openapi_extra=_body(several=False, raw=True))
+    @router.post(PATHS[0], response_model=Prediction, openapi_extra=_body(several=False, raw=True))
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
         """Find every face in a picture and say which emotion each one shows."""
         began = time.monotonic()
@@ -65,7 +66,7 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
             headers={"Server-Timing": _server_timing(timed.seconds, time.monotonic() - began)},
         )
 
-    @router.post("/predict/batch", response_model=BatchResult, openapi_extra=_body(several=True, raw=False))
+    @router.post(PATHS[1], response_model=BatchResult, openapi_extra=_body(several=True, raw=False))
     async def predict_batch(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
         """Answer several pictures; one that cannot be read gets an error of its own."""
         began = time.monotonic()

@@ -1,9 +1,9 @@
 """YuNet's weights: where they come from and where they are kept. The running service never fetches them."""
 
 import hashlib
+import http.client
 import os
 import tempfile
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ class Weights:
         try:
             with urllib.request.urlopen(self.url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 (pinned https)
                 content = answer.read()
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise DetectorError(f"{self.url} cannot be fetched: {getattr(error, 'reason', error)}") from error
         if _sha256(content) != self.sha256:
             raise DetectorError(

@@ -1,7 +1,8 @@
 """Bytes → upright RGB pixels, as small as the work allows.
 
 Pillow reads the header, so that a picture is refused by its pixels before anything is decoded; OpenCV decodes.
-The orientation of the EXIF standard (tag 0x0112) is applied here, for every format alike.
+The orientation of the EXIF standard (tag 0x0112) is applied here rather than by OpenCV, which knows it of some
+formats only.
 """
 
 import io
@@ -11,7 +12,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from service.errors import TooManyPixels, UndecodableImage
 
@@ -67,7 +68,7 @@ def read_header(data: bytes, max_pixels: int) -> Header:
             kind = image.format or ""
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"the picture has more pixels than the {max_pixels:,} that are allowed") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, OverflowError) as error:
+    except Exception as error:  # Pillow's plugins raise what their parsers happen to raise
         raise UndecodableImage(
             f"{_described(data)} is none of {', '.join(FORMATS)}, or its header is damaged"
         ) from error
@@ -107,6 +108,9 @@ def decode(data: bytes, header: Header, reduction: int = 1) -> NDArray[np.uint8]
 def _orientation(image: Image.Image) -> int:
     # Pillow decodes a whole PNG to look for EXIF behind its pixels; before them is where it belongs.
     if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    # A TIFF's orientation is undone by both libraries themselves, whatever they are asked.
+    if image.format == "TIFF":
         return 1
     value = image.getexif().get(_ORIENTATION_TAG, 1)
     return value if value in range(1, 9) else 1

@@ -61,6 +61,7 @@ class Batcher(Generic[Item, Result]):
         *,
         max_batch: int,
         max_queue: int,
+        on_depth: Callable[[int], None] | None = None,
         name: str = "batcher",
     ) -> None:
         """Prepare; nothing runs before `start`.
@@ -69,11 +70,13 @@ class Batcher(Generic[Item, Result]):
             run: From a batch of items to their results, in order; called by one thread.
             max_batch: Most items a batch.
             max_queue: Most items that may wait.
+            on_depth: Told how many items wait whenever that changes, in the order of the changes; must be quick.
             name: Of the thread.
         """
         self.max_batch = max_batch
         self.max_queue = max_queue
         self._run = run
+        self._on_depth = on_depth or (lambda depth: None)
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -105,6 +108,7 @@ class Batcher(Generic[Item, Result]):
             if len(self._queue) + len(waiting) > self.max_queue:
                 raise QueueFull(f"{len(self._queue)} of {self.max_queue} items wait already")
             self._queue.extend(waiting)
+            self._on_depth(len(self._queue))
             self._changed.notify()
         return [entry.future for entry in waiting]
 
@@ -140,6 +144,7 @@ class Batcher(Generic[Item, Result]):
                 if not self._queue:
                     return []
                 taken = [self._queue.popleft() for _ in range(min(self.max_batch, len(self._queue)))]
+                self._on_depth(len(self._queue))
             now = time.monotonic()
             wanted = [entry for entry in taken if _still_wanted(entry, now)]
             if wanted:

@@ -1,0 +1,173 @@
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.errors import UndecodableImage
+from service.imaging.decode import decode, read_header
+from tests.service.conftest import Pixels, encoded
+
+LIMIT = 1_000_000
+# How a camera stores an upright picture under each orientation of the EXIF standard.
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+EXACT: dict[str, dict[str, object]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "PNG": {},
+    "WEBP": {"lossless": True},
+    "TIFF": {},
+    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+}
+
+
+def decoded(data: bytes, reduction: int = 1) -> Pixels:
+    return decode(data, read_header(data, LIMIT), reduction)
+
+
+def assert_close(pixels: Pixels, expected: Pixels, tolerance: float) -> None:
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels.astype(int) - expected.astype(int)).mean() <= tolerance
+
+
+def quadrants() -> Pixels:
+    pixels = np.zeros((40, 64, 3), np.uint8)
+    pixels[:20, :32], pixels[:20, 32:], pixels[20:, :32] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    return pixels
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("kind", EXACT)
+def test_every_exif_orientation_comes_out_upright(kind: str, orientation: int) -> None:
+    stored, turned = Image.fromarray(quadrants()), STORED[orientation]
+    if turned is not None:
+        stored = stored.transpose(turned)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+
+    data = encoded(stored, kind, exif=exif, **EXACT[kind])
+
+    header = read_header(data, LIMIT)
+    assert (header.width, header.height) == (64, 40)
+    assert_close(decode(data, header), quadrants(), 3)
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_reduced_picture_is_upright_too(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = STORED[orientation]
+    assert turned is not None
+    data = encoded(Image.fromarray(quadrants()).transpose(turned), "JPEG", exif=exif, **EXACT["JPEG"])
+    assert_close(decoded(data, 4), quadrants()[::4, ::4], 3)
+
+
+@pytest.mark.parametrize("value", [0, 9, 77])
+def test_an_orientation_that_is_none_is_passed_over(value: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    data = encoded(quadrants(), "JPEG", exif=exif, **EXACT["JPEG"])
+    assert_close(decoded(data), quadrants(), 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "options", "tolerance"),
+    [
+        ("JPEG", "L", {"quality": 95}, 1.5),
+        ("JPEG", "CMYK", {"quality": 95}, 2),
+        ("PNG", "RGB", {}, 0),
+        ("PNG", "L", {}, 0),
+        ("PNG", "1", {}, 0),
+        ("PNG", "P", {}, 0),
+        ("PNG", "P", {"transparency": 3}, 0),
+        ("WEBP", "RGB", {"lossless": True}, 0),
+        ("GIF", "P", {}, 0),
+        ("BMP", "RGB", {}, 0),
+        ("TIFF", "RGB", {}, 0),
+        ("TIFF", "P", {}, 0),
+        ("TIFF", "L", {"compression": "tiff_lzw"}, 0),
+        ("AVIF", "RGB", {"quality": 95}, 3),
+    ],
+)
+def test_every_format_and_mode_becomes_rgb(
+    astronaut: Pixels, kind: str, mode: str, options: dict[str, object], tolerance: float
+) -> None:
+    image = Image.fromarray(astronaut)
+    image = image.quantize(64) if mode == "P" else image.convert(mode)
+    data = encoded(image, kind, **options)
+    assert read_header(data, LIMIT).format == kind
+    assert_close(decoded(data), np.asarray(image.convert("RGB")), tolerance)
+
+
+def test_of_a_phones_several_pictures_the_first_is_taken(astronaut: Pixels) -> None:
+    data = encoded(astronaut, "MPO", quality=95, save_all=True, append_images=[Image.new("RGB", (512, 512))])
+    assert read_header(data, LIMIT).format == "MPO"
+    assert_close(decoded(data), astronaut, 2)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_transparency_is_dropped(kind: str) -> None:
+    image = Image.fromarray(quadrants())
+    image.putalpha(128)
+    assert_close(decoded(encoded(image, kind, **EXACT[kind])), quadrants(), 0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bit_levels_are_divided_by_256(channels: int) -> None:
+    levels = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
+    done, buffer = cv2.imencode(".png", levels if channels == 1 else np.dstack([levels] * 3))
+    assert done
+    assert_close(decoded(buffer.tobytes()), np.dstack([levels // 256] * 3).astype(np.uint8), 0)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_several_frames_the_first_is_taken(kind: str) -> None:
+    red, green, blue = (Image.new("RGB", (40, 30), colour) for colour in ("red", "lime", "blue"))
+    options: dict[str, object] = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(red, kind, save_all=True, append_images=[green, blue], **options)
+    assert_close(decoded(data), np.asarray(red), 0)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_a_picture_of_one_pixel_is_a_picture(kind: str) -> None:
+    assert_close(decoded(encoded(Image.new("RGB", (1, 1), "white"), kind)), np.full((1, 1, 3), 255, np.uint8), 2)
+
+
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_a_reduced_jpeg_shows_the_same_smaller(astronaut: Pixels, reduction: int) -> None:
+    data = encoded(astronaut[:400], "JPEG", quality=95)
+    size = 512 // reduction, 400 // reduction
+    expected = cv2.resize(decoded(data), size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    assert_close(decoded(data, reduction), expected, 1.5)
+
+
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_reduced_sides_are_rounded_up(astronaut: Pixels, reduction: int) -> None:
+    data = encoded(astronaut[:509, :407], "JPEG")
+    assert decoded(data, reduction).shape == (-(-509 // reduction), -(-407 // reduction), 3)
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.98])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_a_truncated_picture_is_undecodable(astronaut: Pixels, kind: str, keep: float) -> None:
+    data = encoded(astronaut[:128, :128], kind)
+    with pytest.raises(UndecodableImage):
+        decoded(data[: int(len(data) * keep)])
+
+
+def test_the_error_names_the_format(astronaut_jpeg: bytes) -> None:
+    with pytest.raises(UndecodableImage, match="JPEG picture is truncated"):
+        decoded(astronaut_jpeg[: len(astronaut_jpeg) // 2])
+
+
+def test_bytes_that_are_gone_since_the_header_are_undecodable(astronaut_jpeg: bytes) -> None:
+    with pytest.raises(UndecodableImage, match="JPEG"):
+        decode(b"", read_header(astronaut_jpeg, LIMIT))

@@ -1,0 +1,68 @@
+import logging
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from service.errors import BundleError, ProviderError, StartError
+from service.inference.session import Session
+
+gpuless = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")
+
+
+def test_a_file_runs_on_the_cpu(tiny_bundle: Path) -> None:
+    session = Session.open(tiny_bundle, device="cpu", threads=1)
+    (answer,) = session.run(["probabilities"], {"faces": np.zeros((2, 48, 48, 3), np.uint8)})
+    np.testing.assert_allclose(answer, 1 / 3, atol=1e-6)
+    assert (session.provider, session.on_gpu, session.threads) == ("CPUExecutionProvider", False, 1)
+
+
+def test_a_session_describes_its_file(tiny_bundle: Path) -> None:
+    session = Session.open(tiny_bundle, device="cpu", threads=1)
+    assert [(entry.name, entry.shape) for entry in session.inputs] == [("faces", ["N", 48, 48, 3])]
+    assert [(entry.name, entry.shape) for entry in session.outputs] == [("probabilities", ["N", 3])]
+    assert '"name":"tiny"' in session.properties["fer"]
+
+
+@pytest.mark.parametrize("failure", [StartError, BundleError])
+def test_a_missing_file_fails_as_it_is_told_to(failure: type[StartError], tmp_path: Path) -> None:
+    with pytest.raises(failure, match=r"missing\.onnx: there is no such file"):
+        Session.open(tmp_path / "missing.onnx", device="cpu", threads=1, failure=failure)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="there is no such file"):
+        Session.open(tmp_path, device="cpu", threads=1)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 1000])
+def test_what_is_no_onnx_file_cannot_be_opened(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "garbage.onnx"
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match=r"garbage\.onnx cannot be opened: .") as caught:
+        Session.open(path, device="cpu", threads=1, failure=BundleError)
+    assert "\n" not in str(caught.value)
+
+
+@gpuless
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_device_that_is_not_there_is_named(device: Literal["cuda", "tensorrt"], tiny_bundle: Path) -> None:
+    with pytest.raises(ProviderError, match=rf"FER_DEVICE={device}: "):
+        Session.open(tiny_bundle, device=device, threads=1)
+
+
+@gpuless
+def test_auto_falls_back_to_the_cpu_and_says_why(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="service"):
+        session = Session.open(tiny_bundle, device="auto", threads=1)
+    assert session.provider == "CPUExecutionProvider"
+    assert "running on the CPU: FER_DEVICE=cuda" in caplog.text
+
+
+@gpuless
+def test_auto_still_refuses_what_is_no_onnx_file(tmp_path: Path) -> None:
+    path = tmp_path / "garbage.onnx"
+    path.write_bytes(b"garbage")
+    with pytest.raises(BundleError, match="cannot be opened"):
+        Session.open(path, device="auto", threads=1, failure=BundleError)

@@ -1,0 +1,64 @@
+import json
+import logging
+import sys
+from datetime import datetime
+
+import pytest
+
+from service.observability.logging import JsonFormatter, configure_logging
+
+
+def record(message: str, *arguments: object, failed: bool = False) -> logging.LogRecord:
+    return logging.LogRecord(
+        "service.part", logging.WARNING, "part.py", 1, message, arguments, sys.exc_info() if failed else None
+    )
+
+
+def test_a_json_line_says_when_who_and_what() -> None:
+    line = JsonFormatter().format(record("größer als %d", 3))
+    entry = json.loads(line)
+    assert "\n" not in line
+    assert datetime.fromisoformat(entry.pop("time")).tzinfo is not None
+    assert entry == {"level": "warning", "logger": "service.part", "message": "größer als 3"}
+
+
+def test_a_traceback_stays_on_the_line() -> None:
+    try:
+        raise ArithmeticError("broken")
+    except ArithmeticError:
+        line = JsonFormatter().format(record("failed", failed=True))
+    assert "\n" not in line
+    assert "ArithmeticError: broken" in json.loads(line)["traceback"]
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_json_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    logging.getLogger("service.part").info("ready")
+    logging.getLogger("uvicorn.error").info("started")
+    captured = capsys.readouterr()
+    assert [json.loads(line)["message"] for line in captured.err.splitlines()] == ["ready", "started"]
+    assert captured.out == ""
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_the_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "console")
+    logging.getLogger("service.part").info("ready")
+    assert "INFO    service.part: ready" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize(
+    ("level", "expected"), [("debug", ["d", "i", "w"]), ("info", ["i", "w"]), ("warning", ["w"]), ("error", [])]
+)
+def test_the_level_is_that_of_this_package(
+    level: str, expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(level, "json")
+    logger = logging.getLogger("service.part")
+    logger.debug("d")
+    logger.info("i")
+    logger.warning("w")
+    logging.getLogger("somebody.else").info("chatter")
+    assert [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()] == expected

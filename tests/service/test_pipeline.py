@@ -1,0 +1,216 @@
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.analyzer import Analyzer, Limits, Options
+from service.detectors.base import Face
+from service.errors import DeadlineExceeded, NotReady, Overloaded, UndecodableImage
+from service.observability.metrics import Metrics
+from service.pipeline import Pipeline, Timed
+from tests.fakes import FakeClassifier, FakeDetector
+from tests.service.conftest import SECONDS, HeldClassifier, Pixels, plain
+
+LATER = 3600.0
+
+
+class Line:
+    """A pipeline and the parts that a test looks at."""
+
+    def __init__(self, *faces: Face, limits: Limits | None = None, max_batch: int = 8) -> None:
+        self.classifier = HeldClassifier()
+        self.registry = CollectorRegistry()
+        analyzer = Analyzer(FakeDetector(*faces), self.classifier, limits)
+        self.pipeline = Pipeline(analyzer, Metrics(self.registry), threads=2, max_batch=max_batch)
+
+    def predict(
+        self, data: bytes, options: Options | None = None, seconds: float = LATER
+    ) -> Coroutine[Any, Any, Timed]:
+        return self.pipeline.predict(data, options or Options(), time.monotonic() + seconds)
+
+    async def waiting(self, count: int) -> None:
+        """Until so many crops wait for the network."""
+        async with asyncio.timeout(SECONDS):
+            while self.value("fer_queue_depth") != count:
+                await asyncio.sleep(0)
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line(Face(0, 0, 60, 60))
+    made.pipeline.start()
+    made.classifier.batches.clear()
+    yield made
+    made.classifier.free.set()
+    made.pipeline.stop()
+
+
+def test_a_picture_is_answered_with_the_time_of_every_stage(line: Line) -> None:
+    timed = asyncio.run(line.predict(plain("lime")))
+    assert [face.emotion for face in timed.prediction.faces] == ["happy"]
+    assert list(timed.seconds) == ["decode", "detect", "crop", "queue", "infer"]
+    assert min(timed.seconds.values()) >= 0
+
+
+def test_the_answer_is_that_of_the_analyzer_alone(line: Line, astronaut_jpeg: bytes) -> None:
+    timed = asyncio.run(line.predict(astronaut_jpeg))
+    assert timed.prediction == line.pipeline.analyzer.analyze(astronaut_jpeg)
+
+
+def test_a_picture_without_faces_never_meets_the_network() -> None:
+    empty = Line()
+    empty.pipeline.start()
+    timed = asyncio.run(empty.predict(plain("red")))
+    empty.pipeline.stop()
+    assert timed.prediction.faces == []
+    assert list(timed.seconds) == ["decode", "detect", "crop"]
+    assert empty.classifier.batches == []
+
+
+def test_requests_that_come_while_the_network_is_busy_share_its_next_run(line: Line) -> None:
+    async def scenario() -> list[Timed]:
+        line.classifier.hold()
+        first = asyncio.create_task(line.predict(plain("red")))
+        await line.classifier.busy()
+        others = [asyncio.create_task(line.predict(plain(colour))) for colour in ("lime", "blue", "red")]
+        await line.waiting(3)
+        line.classifier.free.set()
+        return await asyncio.gather(first, *others)
+
+    answers = asyncio.run(scenario())
+    assert [timed.prediction.faces[0].emotion for timed in answers] == ["angry", "happy", "neutral", "angry"]
+    assert line.classifier.batches == [1, 3]
+
+
+def test_one_bad_picture_fails_alone(line: Line) -> None:
+    async def scenario() -> list[Timed | BaseException]:
+        pictures = [plain("red"), b"no picture", plain("blue")]
+        return await asyncio.gather(*map(line.predict, pictures), return_exceptions=True)
+
+    first, second, third = asyncio.run(scenario())
+    assert isinstance(first, Timed)
+    assert isinstance(second, UndecodableImage)
+    assert isinstance(third, Timed)
+
+
+def test_a_picture_past_its_deadline_is_not_decoded(line: Line) -> None:
+    with pytest.raises(DeadlineExceeded, match="before its picture"):
+        asyncio.run(line.predict(b"no picture", seconds=-1))
+
+
+def test_a_face_past_its_deadline_is_not_run(line: Line) -> None:
+    async def scenario() -> None:
+        line.classifier.hold()
+        first = asyncio.create_task(line.predict(plain("red")))
+        await line.classifier.busy()
+        late = asyncio.create_task(line.predict(plain("lime"), seconds=0.5))
+        await line.waiting(1)
+        await asyncio.sleep(0.51)
+        line.classifier.free.set()
+        with pytest.raises(DeadlineExceeded, match="before the network was free"):
+            await late
+        await first
+
+    asyncio.run(scenario())
+    assert line.classifier.batches == [1]
+
+
+def test_a_cancelled_request_is_not_run(line: Line) -> None:
+    async def scenario() -> None:
+        line.classifier.hold()
+        first = asyncio.create_task(line.predict(plain("red")))
+        await line.classifier.busy()
+        gone = asyncio.create_task(line.predict(plain("lime")))
+        await line.waiting(1)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        line.classifier.free.set()
+        await first
+        await line.predict(plain("blue"))
+
+    asyncio.run(scenario())
+    assert line.classifier.batches == [1, 1]
+
+
+def test_a_full_queue_refuses_the_whole_picture() -> None:
+    faces = [Face(n, n, 20, 20) for n in range(10)]
+    line = Line(*faces, limits=Limits(max_faces=10), max_batch=1)
+    line.pipeline.start()
+
+    async def scenario() -> None:
+        line.classifier.hold()
+        waiting = [asyncio.create_task(line.predict(plain("red"))) for _ in range(17)]
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=SECONDS)
+        (refused,) = done
+        with pytest.raises(Overloaded, match="queue is full"):
+            refused.result()
+        line.classifier.free.set()
+        answered = await asyncio.gather(*(task for task in waiting if task is not refused))
+        assert [len(timed.prediction.faces) for timed in answered] == [10] * 16
+
+    asyncio.run(scenario())
+    line.pipeline.stop()
+    assert line.value("fer_rejected_total", reason="queue") == 1
+
+
+def test_a_picture_that_was_being_prepared_when_the_line_ended_is_not_ready() -> None:
+    entered, free = threading.Event(), threading.Event()
+
+    class HeldDetector(FakeDetector):
+        def detect(self, pixels: Pixels, min_score: float) -> list[Face]:
+            if pixels.any():
+                entered.set()
+                assert free.wait(SECONDS)
+            return super().detect(pixels, min_score)
+
+    analyzer = Analyzer(HeldDetector(Face(0, 0, 9, 9)), FakeClassifier())
+    pipeline = Pipeline(analyzer, Metrics(CollectorRegistry()), threads=1, max_batch=4)
+    pipeline.start()
+
+    async def scenario() -> None:
+        task = asyncio.create_task(pipeline.predict(plain("red"), Options(), time.monotonic() + LATER))
+        assert await asyncio.to_thread(entered.wait, SECONDS)
+        free.set()
+        pipeline.stop()
+        with pytest.raises(NotReady):
+            await task
+
+    assert pipeline.alive
+    asyncio.run(scenario())
+    assert not pipeline.alive
+
+
+def test_a_failure_of_the_network_reaches_the_caller() -> None:
+    def broken(crop: Pixels) -> Sequence[float]:
+        if crop.any():
+            raise ArithmeticError("broken")
+        return [1, 0, 0]
+
+    pipeline = Pipeline(
+        Analyzer(FakeDetector(Face(0, 0, 9, 9)), FakeClassifier(broken)),
+        Metrics(CollectorRegistry()),
+        threads=1,
+        max_batch=4,
+    )
+    pipeline.start()
+    with pytest.raises(ArithmeticError):
+        asyncio.run(pipeline.predict(plain("red"), Options(), time.monotonic() + LATER))
+    assert pipeline.alive
+    pipeline.stop()
+
+
+def test_pictures_and_batches_are_counted(line: Line) -> None:
+    asyncio.run(line.predict(plain("lime")))
+    assert line.value("fer_predictions_total", emotion="happy") == 1
+    assert line.value("fer_faces_per_image_count") == 1
+    assert line.value("fer_batch_size_count") == 1
+    assert line.value("fer_stage_duration_seconds_count", stage="infer") == 1
+    assert line.value("fer_queue_depth") == 0

@@ -1,0 +1,105 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.errors import SettingsError
+from service.inference.threads import available_cores
+from service.settings import BUNDLED_MODEL, Settings, load_settings
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    assert load_settings().model_dump() == {
+        "host": "127.0.0.1",
+        "port": 8000,
+        "model": "bundled",
+        "detector": "auto",
+        "device": "auto",
+        "workers": 1,
+        "threads": available_cores(),
+        "max_image_bytes": 20 * 1024 * 1024,
+        "max_image_pixels": 50_000_000,
+        "max_faces": 100,
+        "min_score": 0.6,
+        "detect_side": 640,
+        "max_batch": 64,
+        "max_in_flight": 64,
+        "max_batch_images": 16,
+        "request_timeout": 30.0,
+        "drain_delay": 0.0,
+        "log_level": "info",
+        "log_format": "console",
+    }
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_variables_set_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_PORT", "9000")
+    monkeypatch.setenv("FER_MIN_SCORE", "0.75")
+    monkeypatch.setenv("FER_LOG_FORMAT", "json")
+    settings = load_settings()
+    assert (settings.port, settings.min_score, settings.log_format) == (9000, 0.75, "json")
+
+
+def test_what_is_given_counts_more_than_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_PORT", "9000")
+    assert load_settings(port=9001).port == 9001
+
+
+def test_an_unknown_variable_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_MAX_FACE", "3")
+    with pytest.raises(SettingsError, match=r"FER_MAX_FACE is no setting; .*FER_MAX_FACES"):
+        load_settings()
+
+
+def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERRET", "1")
+    monkeypatch.setenv("PORT", "1")
+    assert load_settings().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
+        ("DEVICE", "gpu"),
+        ("WORKERS", "0"),
+        ("THREADS", "0"),
+        ("MAX_IMAGE_BYTES", "0"),
+        ("MAX_IMAGE_PIXELS", "0"),
+        ("MAX_IMAGE_PIXELS", "200000000"),
+        ("MAX_FACES", "0"),
+        ("MIN_SCORE", "1.01"),
+        ("MIN_SCORE", "nan"),
+        ("DETECT_SIDE", "63"),
+        ("MAX_BATCH", "1025"),
+        ("MAX_IN_FLIGHT", "0"),
+        ("MAX_BATCH_IMAGES", "0"),
+        ("REQUEST_TIMEOUT", "0"),
+        ("REQUEST_TIMEOUT", "soon"),
+        ("DRAIN_DELAY", "-1"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_bad_value_is_refused_and_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"FER_{name}", value)
+    with pytest.raises(SettingsError, match=rf"^FER_{name}={re.escape(value)}: .+"):
+        load_settings()
+
+
+def test_settings_are_frozen() -> None:
+    settings = load_settings()
+    with pytest.raises(ValidationError):
+        settings.port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("model", "path"), [("bundled", BUNDLED_MODEL), ("/a/b.onnx", Path("/a/b.onnx"))])
+def test_the_model_is_bundled_or_a_path(model: str, path: Path) -> None:
+    assert load_settings(model=model).model_path == path
