@@ -1,8 +1,10 @@
 """The model card that lies beside an exported file, written from what the file says of itself."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from service.inference.bundle import Metadata
@@ -29,22 +31,11 @@ def card_text(metadata: Metadata, recipe: Recipe, confidence: NDArray[np.floatin
         f"| {label} | {entry.precision:.3f} | {entry.recall:.3f} | {entry.f1:.3f} | {entry.support} |"
         for label, entry in metrics.per_class.items()
     )
+    promise = f", and {metadata.selective_accuracy:.0%} of the accepted answers are right" if accepted else ""
     splits = ", ".join(f"{name} {count:,}" for name, count in metadata.data.splits.items())
+    front_matter = yaml.safe_dump(_front_matter(metadata), sort_keys=False)
     return f"""---
-license: other
-library_name: onnx
-pipeline_tag: image-classification
-tags: [facial-expression-recognition]
-model-index:
-- name: {metadata.name}
-  results:
-  - task: {{type: image-classification}}
-    dataset: {{name: {metadata.data.name}, type: {metadata.data.name.lower()}, split: {metrics.split}}}
-    metrics:
-    - {{type: accuracy, value: {metrics.accuracy}}}
-    - {{type: f1, name: macro F1, value: {metrics.macro_f1}}}
-    - {{type: ece, name: ECE-15, value: {metrics.ece15}}}
----
+{front_matter}---
 # {metadata.name} {metadata.version}
 
 {recipe.description}
@@ -67,7 +58,7 @@ figures are a little optimistic.
 {rows}
 
 Faces whose top probability is below {metadata.uncertain_below:.3f} are marked `uncertain`. On {metrics.split} that
-accepts {accepted:.1%} of the faces, and {recipe.selective_accuracy:.0%} of the accepted answers are right.
+accepts {accepted:.1%} of the faces{promise}.
 
 ## Making
 
@@ -98,3 +89,25 @@ point 1(c)), and people exposed to it must be told (Article 50(3)).
 
 {metadata.licence}.
 """
+
+
+def _front_matter(metadata: Metadata) -> dict[str, Any]:
+    metrics = metadata.metrics
+    figures = [
+        {"type": "accuracy", "value": metrics.accuracy},
+        {"type": "f1", "name": "macro F1", "value": metrics.macro_f1},
+        {"type": "ece", "name": "ECE-15", "value": metrics.ece15},
+    ]
+    dataset = {"name": metadata.data.name, "type": metadata.data.name.lower(), "split": metrics.split}
+    return {
+        "license": "other",
+        "library_name": "onnx",
+        "pipeline_tag": "image-classification",
+        "tags": ["facial-expression-recognition"],
+        "model-index": [
+            {
+                "name": metadata.name,
+                "results": [{"task": {"type": "image-classification"}, "dataset": dataset, "metrics": figures}],
+            }
+        ],
+    }

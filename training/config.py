@@ -102,6 +102,12 @@ class Loss(_Section):
     mixup: float = Field(0.0, ge=0, description="alpha of the Beta distribution; 0 is off")
 
 
+class Crop(CropGeometry):
+    """The bundle's crop geometry, without lines that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 class Recipe(_Section):
     """One way to make a network, from the data's labels to the served file."""
 
@@ -109,7 +115,7 @@ class Recipe(_Section):
     description: str
     network: Network
     data: Data = Data()
-    crop: CropGeometry = CropGeometry()
+    crop: Crop = Crop()
     phases: tuple[Phase, ...] = Field(min_length=1)
     loss: Loss = Loss()
     augment: Augment = Augment()
@@ -152,8 +158,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         content = yaml.safe_load(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"recipe {where}: {error.strerror or error}") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"recipe {where} is not YAML: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {where} is not YAML: {' '.join(str(error).split())}") from error
     return parse_recipe(content, where)
 
 

@@ -14,6 +14,7 @@ from service.inference.bundle import (
     INPUT_NAME,
     METADATA_KEY,
     OUTPUT_NAME,
+    CropGeometry,
     Metadata,
     Parity,
     TrainingData,
@@ -24,10 +25,11 @@ from service.inference.threads import available_cores
 from training.calibrate import fit_temperature, threshold_for
 from training.card import write_card
 from training.config import Recipe
-from training.data import FaceDataset, load_dataset
-from training.errors import ExportError, RunError
+from training.data import FaceDataset
+from training.errors import ExportError
 from training.evaluate import score, served_crops
-from training.model import EmotionNetwork, ServedNetwork
+from training.model import ServedNetwork
+from training.predictions import best_network
 from training.run import RunFolder, commit
 from training.splits import fit_and_select
 
@@ -56,9 +58,8 @@ def export(run: RunFolder, out: Path, data_path: Path | None = None) -> Metadata
         ExportError: the file does not answer as the network does.
     """
     recipe = run.recipe()
-    data = _data(run, recipe, data_path)
-    fit, select = fit_and_select(data, recipe)
-    network = _network(run, recipe, len(data.classes))
+    fit, select = fit_and_select(run.data(data_path), recipe)
+    network = best_network(run, recipe, len(select.classes))
 
     crops = np.stack(list(served_crops(select, recipe.network.input_size, recipe.crop)))
     served = ServedNetwork(network, recipe.network.channels, temperature=1.0).eval()
@@ -73,27 +74,10 @@ def export(run: RunFolder, out: Path, data_path: Path | None = None) -> Metadata
         # The figures are those of this very graph; only then does the file learn them.
         probabilities = _run_session(session, crops)
         metadata = _metadata(run, recipe, fit, select, served.temperature, parity, probabilities)
-        _write_bundle(graph, metadata, out)
+        write_bundle(graph, metadata, out)
     read_metadata(Session.open(out, device="cpu", threads=1), str(out))
     write_card(metadata, recipe, probabilities.max(axis=1), out.with_suffix(".md"))
     return metadata
-
-
-def _data(run: RunFolder, recipe: Recipe, moved: Path | None) -> FaceDataset:
-    recorded = run.environment()["data"]
-    path = moved or Path(recorded["path"])
-    data = load_dataset(path, recipe.network.input_size)
-    if data.sha256 != recorded["sha256"]:
-        raise RunError(f"{path} is not the data that {run.path} was trained on; give that with --data")
-    return data.with_classes(recipe.data.labels or data.classes)
-
-
-def _network(run: RunFolder, recipe: Recipe, classes: int) -> EmotionNetwork:
-    if not run.best.exists():
-        raise RunError(f"{run.path} has no best.ckpt: no epoch of it has ended yet")
-    network = EmotionNetwork(recipe.network, classes)
-    network.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["network"])
-    return network.eval()
 
 
 def _run(served: ServedNetwork, crops: NDArray[np.uint8], *, logits: bool = False) -> NDArray[np.float32]:
@@ -171,8 +155,9 @@ def _metadata(
         version=__version__,
         labels=select.classes,
         input_size=recipe.network.input_size,
-        crop=recipe.crop,
+        crop=CropGeometry.model_validate(recipe.crop.model_dump()),
         uncertain_below=threshold,
+        selective_accuracy=recipe.selective_accuracy,
         temperature=temperature,
         recipe=recipe.name,
         data=TrainingData(name=fit.name, splits=splits, sha256=fit.sha256),
@@ -184,7 +169,27 @@ def _metadata(
     )
 
 
-def _write_bundle(graph: Path, metadata: Metadata, out: Path) -> None:
+def calibrated(metadata: Metadata, probabilities: NDArray[np.float32], select: FaceDataset) -> Metadata:
+    """The metadata of a file that gives these answers to the selection split.
+
+    Args:
+        metadata: Of the file it was made from.
+        probabilities: float32 [N, C], the file's own answers.
+        select: The N pictures of the selection split.
+    """
+    threshold = threshold_for(
+        probabilities.max(axis=1), probabilities.argmax(axis=1) == select.labels, metadata.selective_accuracy
+    )
+    metrics = score(probabilities, select.labels, metadata.labels, metadata.metrics.split)
+    return metadata.model_copy(update={"metrics": metrics, "uncertain_below": threshold})
+
+
+def write_bundle(graph: Path, metadata: Metadata, out: Path) -> None:
+    """Write a graph with its metadata, and nothing else in it, as a bundle.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
     model = onnx.load(graph)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.model_dump_json(by_alias=True)})
@@ -196,6 +201,9 @@ def _write_bundle(graph: Path, metadata: Metadata, out: Path) -> None:
         del value.metadata_props[:]
     onnx.checker.check_model(model)
     partial = out.with_suffix(".partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, partial)
-    partial.replace(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(model, partial)
+        partial.replace(out)
+    except OSError as error:
+        raise ExportError(f"{out} cannot be written: {error.strerror or error}") from error

@@ -8,10 +8,12 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -48,11 +50,14 @@ class SpeedColumn(ProgressColumn):
 def build_fabric(device: str = "auto") -> Fabric:
     """Lightning Fabric with bf16 where the device computes in it; several processes under `torchrun`."""
     bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else _cpu_has_bf16()
-    return Fabric(
-        accelerator=device,
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-        precision="bf16-mixed" if bf16 else "32-true",
-    )
+    try:
+        return Fabric(
+            accelerator=device,
+            devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+            precision="bf16-mixed" if bf16 else "32-true",
+        )
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise RunError(f"--device {device}: {' '.join(str(error).split())}") from error
 
 
 def train(recipe: Recipe, fit: FaceDataset, select: FaceDataset, run: RunFolder, fabric: Fabric) -> None:
@@ -100,21 +105,22 @@ def train(recipe: Recipe, fit: FaceDataset, select: FaceDataset, run: RunFolder,
             started = time.perf_counter()
             train_mode(network)
             losses = []
-            for index in _batches(len(fit), steps, recipe, number, fabric):
+            for step, index in enumerate(_batches(len(fit), steps, recipe, number, fabric), number * steps):
                 losses.append(_step(model, optimizer, recipe, images[index], targets[index], fabric))
                 schedule.step()
                 if ema:
-                    ema.update(network)
+                    ema.update(network, step=step)
             seconds = time.perf_counter() - started
             accuracy = _accuracy(logits_of(judged, select_images, fabric), select_labels)
             state |= {"epoch": number + 1, "best": max(state["best"], accuracy)}
             if fabric.is_global_zero:
-                extra = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-                _save(run.last, _plain(state) | extra)
+                # The checkpoint to resume from comes last: whatever fails before it is done again.
                 if accuracy >= state["best"]:
                     _save(run.best, {"network": judged.state_dict(), "epoch": number + 1, "accuracy": accuracy})
                 entry = _entry(number + 1, phase, losses, accuracy, float(schedule.get_last_lr()[0]), seconds)
                 run.log(entry)
+                extra = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+                _save(run.last, _plain(state) | extra)
                 fabric.print(_line(entry, recipe.epochs, state["best"]))
 
 
@@ -178,8 +184,8 @@ def _resume(run: RunFolder, state: dict[str, Any], fabric: Fabric) -> dict[str, 
                 value.load_state_dict(saved.pop(name))
             else:
                 state[name] = saved.pop(name)
-    except (OSError, RuntimeError, KeyError) as error:
-        raise RunError(f"{run.last} cannot be resumed from: {error}") from error
+    except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+        raise RunError(f"{run.last} cannot be resumed from: {' '.join(str(error).split())[:200]}") from error
     fabric.print(f"resumed after epoch {state['epoch']}")
     return saved
 

@@ -60,7 +60,8 @@ class ServedNetwork(nn.Module):
 
     def logits(self, faces: Tensor) -> Tensor:
         """Logits of a batch, before the temperature."""
-        levels = faces.permute(0, 3, 1, 2).to(torch.float32)
+        # Left in channels-last order, pooling would export with nodes that compute with shapes.
+        levels = faces.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         if self.channels == 1:
             levels = (levels * self.luma).sum(dim=1, keepdim=True)
         logits: Tensor = self.network(levels)

@@ -36,7 +36,8 @@ def build_optimizer(network: nn.Module, phase: Phase) -> Optimizer:
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov)
+        nesterov = config.nesterov and config.momentum > 0
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
     if config.name == "adam":
         return torch.optim.Adam(groups, lr=config.lr)
     return torch.optim.AdamW(groups, lr=config.lr)
@@ -58,7 +59,7 @@ def build_schedule(optimizer: Optimizer, phase: Phase, steps_an_epoch: int) -> L
                 return 0.04 + 0.96 * (1 - cosine(step / rise))
             return max(cosine((step - rise) / (total - rise)), 1e-4)
         if step < warmup:
-            return (step + 1) / warmup
+            return min((step + 1) / warmup, 1.0)
         if phase.schedule.name == "constant":
             return 1.0
         return cosine((step - warmup) / max(total - warmup, 1))

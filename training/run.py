@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from training.config import Recipe, parse_recipe
-from training.data import FaceDataset
+from training.data import FaceDataset, load_dataset
 from training.errors import RunError
 
 _PACKAGES = ("torch", "timm", "lightning", "numpy", "onnx", "onnxruntime")
@@ -62,11 +62,11 @@ class RunFolder:
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._write("recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
-            self._write("environment.json", json.dumps(_environment(data, data_path), indent=2) + "\n")
-            self._write("metrics.jsonl", "")
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        self._write("recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+        self._write("environment.json", json.dumps(_environment(data, data_path), indent=2) + "\n")
+        self._write("metrics.jsonl", "")
 
     def recipe(self) -> Recipe:
         """The run's recipe.
@@ -79,6 +79,23 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{self.path} is no run: it has no recipe.yaml") from error
         return parse_recipe(content, str(self.path / "recipe.yaml"))
+
+    def data(self, moved: Path | None = None) -> FaceDataset:
+        """The very data that the run was trained on, with the recipe's classes.
+
+        Args:
+            moved: Where it lies now, if not where it lay then.
+
+        Raises:
+            RunError: what lies there is other data.
+            DataError: it is not there, or cannot be read.
+        """
+        recipe, recorded = self.recipe(), self.environment()["data"]
+        path = moved or Path(recorded["path"])
+        data = load_dataset(path, recipe.network.input_size)
+        if data.sha256 != recorded["sha256"]:
+            raise RunError(f"{path} is not the data that {self.path} was trained on; give that with --data")
+        return data.with_classes(recipe.data.labels or data.classes)
 
     def environment(self) -> dict[str, Any]:
         """Versions, device, commit and data of the run."""
@@ -97,8 +114,11 @@ class RunFolder:
 
     def _write(self, name: str, text: str) -> None:
         partial = self.path / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(self.path / name)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(self.path / name)
+        except OSError as error:
+            raise RunError(f"{self.path / name} cannot be written: {error.strerror or error}") from error
 
 
 def commit() -> str:

@@ -97,6 +97,7 @@ class Metadata(_Record):
     input_size: int = Field(ge=8, le=1024)
     crop: CropGeometry
     uncertain_below: Fraction
+    selective_accuracy: Fraction = 0.85
     temperature: float = Field(gt=0)
     recipe: str
     data: TrainingData

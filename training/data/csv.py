@@ -21,6 +21,13 @@ def read(path: Path) -> FaceDataset:
         DataError: a column is missing, or a line is not a label, 48×48 grey levels and a split.
     """
     csv.field_size_limit(sys.maxsize)
+    try:
+        return _read(path)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not text: {error}") from error
+
+
+def _read(path: Path) -> FaceDataset:
     images, labels, splits = [], [], []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
@@ -35,6 +42,8 @@ def read(path: Path) -> FaceDataset:
                 raise DataError(f"{path}, line {reader.line_num}: {error}") from error
             if not 0 <= label < len(FER2013_LABELS):
                 raise DataError(f"{path}, line {reader.line_num}: there is no emotion {label}")
+            if not row["Usage"]:
+                raise DataError(f"{path}, line {reader.line_num}: Usage is empty")
             images.append(pixels)
             labels.append(label)
             splits.append(row["Usage"])

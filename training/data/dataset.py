@@ -98,6 +98,15 @@ class FaceDataset:
             splits[rng.permutation(rows)[: round(len(rows) * fraction)]] = "held-out"
         return replace(self, splits=splits.astype(np.str_))
 
+    def stratified(self, count: int, seed: int) -> "FaceDataset":
+        """About `count` pictures with the classes' shares of the whole, at least one of each that is there."""
+        rng = np.random.default_rng(seed)
+        chosen = np.zeros(len(self), bool)
+        for label in np.unique(self.labels):
+            rows = rng.permutation(np.flatnonzero(self.labels == label))
+            chosen[rows[: max(round(count * len(rows) / len(self)), 1)]] = True
+        return self._rows(chosen)
+
     def limited(self, rows_a_split: int) -> "FaceDataset":
         """The first rows of every split: for trying things out."""
         keep = np.zeros(len(self), bool)

@@ -34,21 +34,35 @@ def read(path: Path) -> FaceDataset:
         table = pyarrow.parquet.read_table(path, columns=[*_COLUMNS, _VOTES] if has_votes else _COLUMNS)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a parquet file with the columns {', '.join(_COLUMNS)}: {error}") from error
-    pictures = []
-    for row, data in enumerate(table["image"].to_pylist()):
-        picture = cv2.imdecode(np.frombuffer(data or b"\0", np.uint8), cv2.IMREAD_GRAYSCALE)
-        if picture is None:
-            raise DataError(f"{path}: the picture in row {row} cannot be decoded")
-        pictures.append(picture)
+    columns = {name: table[name].to_pylist() for name in _COLUMNS}
+    for row, (split, label) in enumerate(zip(columns["usage"], columns["emotion"], strict=True)):
+        if label not in range(len(FER2013_LABELS)):
+            raise DataError(f"{path}, row {row}: there is no emotion {label}")
+        if not split:
+            raise DataError(f"{path}, row {row}: usage is empty")
     return FaceDataset(
         name="FER-2013",
-        images=np.stack(pictures)[..., None].astype(np.uint8, copy=False),
-        labels=np.asarray(table["emotion"].to_pylist(), np.int64),
-        splits=np.asarray(table["usage"].to_pylist(), np.str_),
+        images=_decoded(columns["image"], path),
+        labels=np.asarray(columns["emotion"], np.int64),
+        splits=np.asarray(columns["usage"], np.str_),
         classes=FER2013_LABELS,
         sha256=file_sha256(path),
         votes=_votes(table[_VOTES].to_pylist()) if has_votes else None,
     )
+
+
+def _decoded(encoded: list[bytes | None], path: Path) -> NDArray[np.uint8]:
+    pictures: list[NDArray[np.uint8]] = []
+    for row, data in enumerate(encoded):
+        picture = cv2.imdecode(np.frombuffer(data or b"\0", np.uint8), cv2.IMREAD_GRAYSCALE)
+        if picture is None:
+            raise DataError(f"{path}, row {row}: the picture cannot be decoded")
+        if pictures and picture.shape != pictures[0].shape:
+            raise DataError(f"{path}, row {row}: the picture is {picture.shape}, the first is {pictures[0].shape}")
+        pictures.append(picture.astype(np.uint8, copy=False))
+    if not pictures:
+        raise DataError(f"{path}: holds no picture")
+    return np.stack(pictures)[..., None]
 
 
 def _votes(rows: list[list[int] | None]) -> NDArray[np.float32]:

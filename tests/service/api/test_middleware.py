@@ -10,7 +10,6 @@ from service.observability.metrics import Metrics
 from tests.service.api.conftest import Answer, call
 from tests.service.conftest import SECONDS
 
-
 UNDECLARED = 1000
 
 

@@ -1,0 +1,88 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from service.inference.bundle import Metadata
+from tests.training.synthetic import make_faces, make_recipe, write_csv, write_folders, write_parquet
+from training.config import Recipe
+from training.data import FaceDataset, load_dataset
+from training.export import export
+from training.loop import build_fabric, train
+from training.run import RunFolder
+from training.splits import fit_and_select
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small are slower on several threads than on one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def faces() -> FaceDataset:
+    """84 Training and 35 PublicTest pictures of seven patterns."""
+    return make_faces()
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def parquet_file(faces: FaceDataset, data_folder: Path) -> Path:
+    return write_parquet(faces, data_folder / "fer2013.parquet")
+
+
+@pytest.fixture(scope="session")
+def csv_file(faces: FaceDataset, data_folder: Path) -> Path:
+    return write_csv(faces, data_folder / "fer2013.csv")
+
+
+@pytest.fixture(scope="session")
+def split_folders(faces: FaceDataset, data_folder: Path) -> Path:
+    """<split>/<class>/NAME.png."""
+    return write_folders(faces, data_folder / "split-folders")
+
+
+@pytest.fixture(scope="session")
+def class_folders(faces: FaceDataset, data_folder: Path) -> Path:
+    """<class>/NAME.png."""
+    return write_folders(faces, data_folder / "class-folders", by_split=False)
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    return make_recipe()
+
+
+@pytest.fixture(scope="session")
+def fabric() -> Fabric:
+    fabric = build_fabric("cpu")
+    fabric.launch()
+    return fabric
+
+
+@pytest.fixture(scope="session")
+def trained_run(
+    tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, parquet_file: Path, fabric: Fabric
+) -> RunFolder:
+    """The tiny recipe, trained to its end on the parquet file."""
+    run = RunFolder(tmp_path_factory.mktemp("run"))
+    data = load_dataset(parquet_file, recipe.network.input_size)
+    run.start(recipe, data, parquet_file, resume=False)
+    train(recipe, *fit_and_select(data, recipe), run, fabric)
+    return run
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, trained_run: RunFolder) -> tuple[Path, Metadata]:
+    """The tiny run as a bundle, and what `export` said of it."""
+    out = tmp_path_factory.mktemp("exported") / "tiny.onnx"
+    return out, export(trained_run, out)

@@ -1,0 +1,75 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.training.synthetic import write_csv
+from training.data import FaceDataset
+from training.data.csv import read
+from training.errors import DataError
+
+HEADER = "emotion,pixels,Usage\n"
+PIXELS = " ".join(["7"] * 2304)
+GOOD = f"3,{PIXELS},Training\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "fer2013.csv"
+
+
+def test_columns_are_found_by_name_not_by_place(path: Path) -> None:
+    path.write_text(f"Usage,emotion,pixels\nPublicTest,3,{PIXELS}\n")
+    data = read(path)
+    assert (data.splits.tolist(), data.labels.tolist(), data.images.shape) == (["PublicTest"], [3], (1, 48, 48, 1))
+    assert (data.images == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        pytest.param(f"9,{PIXELS},Training\n", "there is no emotion 9", id="emotion-9"),
+        pytest.param(f"-1,{PIXELS},Training\n", "there is no emotion -1", id="emotion-minus-1"),
+        pytest.param(f"glad,{PIXELS},Training\n", "glad", id="emotion-in-words"),
+        pytest.param("3,1 2 3,Training\n", "reshape", id="too-few-pixels"),
+        pytest.param(f"3,{PIXELS} 7,Training\n", "reshape", id="too-many-pixels"),
+        pytest.param(f"3,{PIXELS[:-1]}x,Training\n", "x", id="pixel-in-letters"),
+        pytest.param(f"3,{PIXELS[:-1]}256,Training\n", "256", id="pixel-256"),
+        pytest.param("3\n", "", id="no-pixels"),
+        pytest.param(f"3,{PIXELS}\n", "", id="no-split"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(path: Path, row: str, said: str) -> None:
+    path.write_text(HEADER + GOOD + row + GOOD)
+    with pytest.raises(DataError, match=r"fer2013\.csv, line 3: ") as caught:
+        read(path)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["emotion", "pixels", "Usage"])
+def test_a_missing_column_is_named(path: Path, missing: str) -> None:
+    path.write_text((HEADER + GOOD).replace(missing, "other", 1))
+    with pytest.raises(DataError, match=rf"fer2013\.csv: no column {missing}$"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [(HEADER, "holds no picture"), ("", "no column Usage, emotion, pixels")]
+)
+def test_an_empty_file_is_no_data(path: Path, text: str, said: str) -> None:
+    path.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read(path)
+
+
+def test_a_file_that_is_not_text_is_refused(path: Path) -> None:
+    path.write_bytes((HEADER + GOOD).encode() + b"\xff\xfe,")
+    with pytest.raises(DataError, match=r"fer2013\.csv"):
+        read(path)
+
+
+def test_one_changed_level_changes_the_sha256(path: Path, faces: FaceDataset, csv_file: Path) -> None:
+    images = faces.images.copy()
+    images[0, 0, 0, 0] ^= 1
+    assert read(write_csv(replace(faces, images=images), path)).sha256 != read(csv_file).sha256
+    assert read(write_csv(faces, path)).sha256 == read(csv_file).sha256

@@ -1,0 +1,116 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.data import FaceDataset
+from training.data.dataset import resized
+from training.errors import DataError
+
+
+def counts(faces: FaceDataset) -> NDArray[np.int64]:
+    return np.bincount(faces.labels, minlength=len(faces.classes))
+
+
+def test_a_split_holds_its_rows_in_order(faces: FaceDataset) -> None:
+    part = faces.split("PublicTest")
+    assert part.split_sizes == {"PublicTest": 35}
+    assert np.array_equal(part.images, faces.images[84:])
+    assert np.array_equal(part.labels, faces.labels[84:])
+
+
+def test_a_missing_split_is_answered_with_those_that_are_there(faces: FaceDataset) -> None:
+    with pytest.raises(DataError, match=r"FER-2013 has no split 'PrivateTest'; it has Training, PublicTest"):
+        faces.split("PrivateTest")
+
+
+def test_with_classes_renumbers_keeps_pictures_and_leaves_the_others_out(faces: FaceDataset) -> None:
+    few = faces.with_classes(("neutral", "angry"))
+    assert few.classes == ("neutral", "angry")
+    assert counts(few).tolist() == [17, 17]
+    assert np.array_equal(few.images[few.labels == 0], faces.images[faces.labels == 6])
+    assert np.array_equal(few.images[few.labels == 1], faces.images[faces.labels == 0])
+    assert np.array_equal(few.splits[few.labels == 1], faces.splits[faces.labels == 0])
+
+
+def test_with_all_classes_in_their_order_nothing_changes(faces: FaceDataset) -> None:
+    same = faces.with_classes(faces.classes)
+    assert np.array_equal(same.labels, faces.labels)
+    assert len(same) == len(faces)
+
+
+def test_a_missing_class_is_answered_with_those_that_are_there(faces: FaceDataset) -> None:
+    with pytest.raises(DataError, match=r"has no class 'contempt'; it has angry, disgust, fear"):
+        faces.with_classes(("angry", "contempt"))
+
+
+def test_votes_follow_their_pictures_and_sum_to_1_over_the_classes_that_are_kept(faces: FaceDataset) -> None:
+    votes = np.zeros((len(faces), 7), np.float32)
+    votes[faces.labels == 0, :3] = 0.5, 0.3, 0.2
+    votes[faces.labels == 2, 1] = 1
+    few = replace(faces, votes=votes).split("PublicTest").with_classes(("fear", "angry"))
+    assert few.votes is not None
+    np.testing.assert_allclose(few.votes[few.labels == 1], np.tile([2 / 7, 5 / 7], (5, 1)), rtol=1e-6)
+    assert not few.votes[few.labels == 0].any()
+
+
+@pytest.mark.parametrize(("count", "a_class"), [(35, 5), (70, 10), (1, 1), (1000, 17)])
+def test_stratified_takes_each_class_by_its_share(faces: FaceDataset, count: int, a_class: int) -> None:
+    part = faces.stratified(count, seed=0)
+    assert counts(part).tolist() == [a_class] * 7
+    assert np.array_equal(part.images, faces.stratified(count, seed=0).images)
+
+
+def test_limited_keeps_the_first_rows_of_every_split(faces: FaceDataset) -> None:
+    few = faces.limited(10)
+    assert few.split_sizes == {"Training": 10, "PublicTest": 10}
+    assert np.array_equal(few.images[:10], faces.images[:10])
+    assert np.array_equal(few.images[10:], faces.images[84:94])
+    assert faces.limited(1000).split_sizes == faces.split_sizes
+
+
+def test_held_out_takes_the_same_share_of_every_class_from_the_fit_split_alone(faces: FaceDataset) -> None:
+    parted = faces.held_out("Training", 0.25, seed=0)
+    assert parted.split_sizes == {"Training": 63, "held-out": 21, "PublicTest": 35}
+    assert counts(parted.split("held-out")).tolist() == [3] * 7
+    assert np.array_equal(parted.images, faces.images)
+    assert (faces.splits[parted.splits == "held-out"] == "Training").all()
+
+
+def test_held_out_is_decided_by_the_seed(faces: FaceDataset) -> None:
+    first, again, other = (faces.held_out("Training", 0.25, seed) for seed in (3, 3, 4))
+    assert np.array_equal(first.splits, again.splits)
+    assert not np.array_equal(first.splits, other.splits)
+
+
+def test_the_first_of_several_split_names_counts(faces: FaceDataset) -> None:
+    assert faces.first_split_of(("train", "PublicTest", "Training")) == "PublicTest"
+    assert faces.first_split_of(("train", "test")) is None
+
+
+def test_fitted_repeats_grey_as_rgb_and_takes_grey_from_rgb(faces: FaceDataset) -> None:
+    colour = faces.fitted(48, 3)
+    assert colour.images.shape == (119, 48, 48, 3)
+    assert (colour.images == faces.images).all()
+    assert np.array_equal(colour.fitted(48, 1).images, faces.images)
+
+
+def test_fitted_makes_grey_by_opencvs_weights(faces: FaceDataset) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (len(faces), 48, 48, 3), dtype=np.uint8)
+    grey = replace(faces, images=pixels).fitted(48, 1).images
+    assert np.array_equal(grey[3, ..., 0], cv2.cvtColor(pixels[3], cv2.COLOR_RGB2GRAY))
+
+
+@pytest.mark.parametrize(("size", "channels"), [(24, 1), (96, 1), (24, 3)])
+def test_fitted_resizes_each_picture_as_the_service_crops_it(faces: FaceDataset, size: int, channels: int) -> None:
+    small = faces.fitted(size, channels)
+    assert small.images.shape == (119, size, size, channels)
+    assert small.images.dtype == np.uint8
+    assert np.array_equal(small.images[7], np.repeat(resized(faces.images[7], size), channels, axis=2))
+    assert abs(float(small.images[7].mean()) - float(faces.images[7].mean())) < 1.0
+
+
+def test_fitted_leaves_pictures_that_fit_untouched(faces: FaceDataset) -> None:
+    assert np.shares_memory(faces.fitted(48, 1).images, faces.images)

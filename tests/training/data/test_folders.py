@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.conftest import encode_image
+from tests.training.synthetic import png
+from training.data.dataset import resized
+from training.data.folders import read
+from training.errors import DataError
+
+
+def put(root: Path, name: str, pixels: NDArray[np.uint8], suffix: str = ".png") -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_image(pixels, suffix))
+    return path
+
+
+@pytest.fixture
+def red() -> NDArray[np.uint8]:
+    return np.full((20, 20, 3), (200, 10, 30), np.uint8)
+
+
+def test_pictures_are_rgb_whatever_their_format(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+    for suffix in (".png", ".bmp", ".webp", ".jpg", ".JPEG", ".tiff"):
+        put(tmp_path, f"happy/face{suffix}", red, suffix.lower())
+    data = read(tmp_path, 20)
+    assert len(data) == 6
+    assert np.abs(data.images.astype(int) - red).max() <= 4
+
+
+def test_classes_are_sorted_names_and_each_picture_has_its_own(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+    for level, name in enumerate(["zeal", "awe", "Ünruhe"]):
+        put(tmp_path, f"train/{name}/0.png", red * 0 + np.uint8(level))
+    data = read(tmp_path, 20)
+    assert data.classes == ("awe", "zeal", "Ünruhe")
+    assert {data.classes[label]: image.max() for label, image in zip(data.labels, data.images, strict=True)} == {
+        "zeal": 0,
+        "awe": 1,
+        "Ünruhe": 2,
+    }
+
+
+def test_the_set_is_called_as_its_folder(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+    put(tmp_path, "RAF-DB/happy/0.png", red)
+    assert read(tmp_path / "RAF-DB", 20).name == "RAF-DB"
+
+
+def test_pictures_of_any_size_become_squares_without_distortion(tmp_path: Path) -> None:
+    wide = np.zeros((40, 80, 3), np.uint8)
+    wide[:, 40:] = 255
+    put(tmp_path, "happy/wide.png", wide)
+    image = read(tmp_path, 20).images[0]
+    assert image.shape == (20, 20, 3)
+    assert np.array_equal(image, resized(wide, 20))
+    assert (image[:, :9] == 0).all()
+    assert (image[:, 11:] == 255).all()
+
+
+def test_other_files_and_other_depths_are_passed_over(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+    put(tmp_path, "train/happy/0.png", red)
+    put(tmp_path, "stray.png", red)
+    put(tmp_path, "train/happy/deeper/0.png", red)
+    (tmp_path / "train" / "happy" / "notes.txt").write_text("no picture")
+    data = read(tmp_path, 20)
+    assert (len(data), data.split_sizes, data.classes) == (1, {"train": 1}, ("happy",))
+
+
+@pytest.mark.parametrize("names", [[], ["0.png"], ["a/b/c/0.png"], ["happy/0.txt"]])
+def test_a_folder_without_pictures_in_the_layout_is_refused(
+    tmp_path: Path, red: NDArray[np.uint8], names: list[str]
+) -> None:
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(red))
+    with pytest.raises(
+        DataError, match=r"no pictures as <class>/NAME\.png or <split>/<class>/NAME\.png"
+    ) as caught:
+        read(tmp_path, 20)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [0, 20, 60])
+def test_an_undecodable_picture_is_named(tmp_path: Path, red: NDArray[np.uint8], kept: int) -> None:
+    put(tmp_path, "happy/0.png", red)
+    broken = put(tmp_path, "sad/1.png", red)
+    broken.write_bytes(broken.read_bytes()[:kept])
+    with pytest.raises(DataError, match=r"sad/1\.png: "):
+        read(tmp_path, 20)
+
+
+def test_the_sha256_depends_on_contents_and_names_but_not_on_the_place(
+    tmp_path: Path, red: NDArray[np.uint8]
+) -> None:
+    for root in ("one", "two", "renamed", "changed"):
+        put(tmp_path / root, "happy/0.png", red)
+    (tmp_path / "renamed" / "happy").rename(tmp_path / "renamed" / "sad")
+    put(tmp_path / "changed", "happy/0.png", red + np.uint8(1))
+    one, two, renamed, changed = (
+        read(tmp_path / name, 20).sha256 for name in ("one", "two", "renamed", "changed")
+    )
+    assert one == two
+    assert len({one, renamed, changed}) == 3

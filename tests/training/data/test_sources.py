@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.synthetic import SPLIT_SIZES, contents
+from training.data import FaceDataset, load_dataset
+from training.errors import DataError
+
+
+@pytest.mark.parametrize("layout", ["parquet_file", "csv_file"])
+def test_both_single_files_hold_the_same_rows_in_order(
+    faces: FaceDataset, layout: str, request: pytest.FixtureRequest
+) -> None:
+    loaded = load_dataset(request.getfixturevalue(layout), 48)
+    assert np.array_equal(loaded.images, faces.images)
+    assert loaded.images.dtype == np.uint8
+    assert np.array_equal(loaded.labels, faces.labels)
+    assert loaded.labels.dtype == np.int64
+    assert np.array_equal(loaded.splits, faces.splits)
+    assert loaded.classes == faces.classes
+
+
+def test_folders_by_split_hold_the_same_pictures_as_rgb(faces: FaceDataset, split_folders: Path) -> None:
+    loaded = load_dataset(split_folders, 48)
+    assert loaded.images.shape == (len(faces), 48, 48, 3)
+    assert loaded.classes == tuple(sorted(faces.classes))
+    assert loaded.split_sizes == {"PublicTest": 35, "Training": 84}
+    assert contents(loaded) == contents(faces)
+
+
+def test_folders_without_splits_hold_the_same_pictures_in_one_split(
+    faces: FaceDataset, class_folders: Path
+) -> None:
+    loaded = load_dataset(class_folders, 48)
+    assert loaded.split_sizes == {"all": sum(SPLIT_SIZES.values())}
+    assert {key[1:]: count for key, count in contents(loaded).items()} == {
+        key[1:]: count for key, count in contents(faces).items()
+    }
+
+
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent\.csv: there is no such file or folder"):
+        load_dataset(tmp_path / "absent.csv", 48)
+
+
+def test_an_unknown_suffix_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    path = tmp_path / "faces.zip"
+    path.write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"faces\.zip: give a \.parquet file, the challenge's \.csv, or a folder"):
+        load_dataset(path, 48)
+
+
+@pytest.mark.parametrize("layout", ["parquet_file", "csv_file", "split_folders"])
+def test_the_same_bytes_have_the_same_sha256(layout: str, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(layout)
+    first, second = load_dataset(path, 48), load_dataset(path, 48)
+    assert first.sha256 == second.sha256
+    assert len(bytes.fromhex(first.sha256)) == 32

@@ -1,0 +1,106 @@
+import pytest
+import torch
+
+from training.augment import augment, mix
+from training.config import Augment
+
+EVERYTHING = {
+    "flip": 0.5, "rotate": 30, "scale": 0.3, "shift": 0.2, "brightness": 0.5, "contrast": 0.9, "erase": 0.9,
+}  # fmt: skip
+CHANGES = [*({name: strength} for name, strength in EVERYTHING.items()), EVERYTHING]
+
+
+@pytest.fixture
+def levels() -> torch.Tensor:
+    return torch.randint(0, 256, (16, 1, 24, 24), generator=torch.Generator().manual_seed(5)).float()
+
+
+def seeded(seed: int, levels: torch.Tensor, changes: dict[str, float]) -> torch.Tensor:
+    torch.manual_seed(seed)
+    return augment(levels, Augment(**changes))
+
+
+def test_without_strengths_nothing_changes(levels: torch.Tensor) -> None:
+    assert torch.equal(augment(levels, Augment()), levels)
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: "+".join(changes))
+def test_a_change_is_decided_by_torchs_seed(levels: torch.Tensor, changes: dict[str, float]) -> None:
+    before = levels.clone()
+    first = seeded(1, levels, changes)
+    assert torch.equal(first, seeded(1, levels, changes))
+    assert not torch.equal(first, seeded(2, levels, changes))
+    assert torch.equal(levels, before)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: "+".join(changes))
+def test_shape_dtype_and_range_are_kept(channels: int, changes: dict[str, float]) -> None:
+    levels = torch.cat([torch.rand(8, channels, 24, 20) * 255, torch.full((8, channels, 24, 20), 255.0)])
+    changed = seeded(0, levels, changes)
+    assert changed.shape == levels.shape
+    assert changed.dtype == torch.float32
+    assert changed.min() >= 0
+    assert changed.max() <= 255 + 1e-3
+
+
+def test_flip_1_mirrors_every_picture(levels: torch.Tensor) -> None:
+    torch.testing.assert_close(augment(levels, Augment(flip=1)), levels.flip(3), atol=0.01, rtol=0)
+
+
+def test_flip_mirrors_about_as_many_pictures_as_it_says(levels: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    many = levels[:1].expand(2000, -1, -1, -1)
+    mirrored = (augment(many, Augment(flip=0.25)) - many).abs().amax(dim=(1, 2, 3)) > 1
+    assert 0.2 < mirrored.float().mean() < 0.3
+
+
+@pytest.mark.parametrize("changes", [{"rotate": 90}, {"scale": 0.5}, {"shift": 0.5}])
+def test_beyond_the_edge_the_border_repeats(changes: dict[str, float]) -> None:
+    flat = torch.full((32, 1, 24, 24), 200.0)
+    torch.testing.assert_close(seeded(0, flat, changes), flat, atol=0.01, rtol=0)
+
+
+def test_brightness_scales_each_picture_by_one_factor_in_its_range(levels: torch.Tensor) -> None:
+    ratio = seeded(0, levels / 2 + 1, {"brightness": 0.4}) / (levels / 2 + 1)
+    torch.testing.assert_close(ratio, ratio[:, :, :1, :1].expand_as(ratio))
+    assert ((ratio >= 0.6) & (ratio <= 1.4)).all()
+
+
+def test_contrast_keeps_each_pictures_mean(levels: torch.Tensor) -> None:
+    soft = levels / 4 + 100
+    changed = seeded(0, soft, {"contrast": 0.5})
+    torch.testing.assert_close(changed.mean(dim=(1, 2, 3)), soft.mean(dim=(1, 2, 3)))
+    assert not torch.allclose(changed.std(dim=(1, 2, 3)), soft.std(dim=(1, 2, 3)))
+
+
+def test_erase_blanks_one_rectangle_a_picture_with_the_pictures_mean() -> None:
+    levels = torch.rand(16, 3, 24, 24) * 255
+    changed = seeded(0, levels, {"erase": 1})
+    for before, after in zip(levels, changed, strict=True):
+        hole = (before != after).any(dim=0)
+        rows, columns = hole.any(dim=1).nonzero().ravel(), hole.any(dim=0).nonzero().ravel()
+        rectangle = after[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert hole.sum() == len(rows) * len(columns) == rectangle[0].numel()
+        torch.testing.assert_close(rectangle, before.mean().expand_as(rectangle))
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.2, 1.0, 8.0])
+def test_mixup_mixes_targets_as_it_mixes_pictures(alpha: float) -> None:
+    torch.manual_seed(0)
+    numbers = torch.arange(64.0)
+    pictures, rows = mix(numbers.view(-1, 1, 1, 1).expand(-1, 1, 4, 4), torch.eye(64), alpha)
+    assert pictures.shape == (64, 1, 4, 4)
+    torch.testing.assert_close(rows.sum(dim=1), torch.ones(64))
+    assert (rows.diagonal() >= 0.5).all()
+    torch.testing.assert_close(pictures[:, 0, 0, 0], rows @ numbers)
+
+
+def test_mixup_really_mixes_and_is_decided_by_torchs_seed(levels: torch.Tensor) -> None:
+    def mixed(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return mix(levels, torch.eye(16), 1.0)[1]
+
+    assert torch.equal(mixed(0), mixed(0))
+    assert not torch.equal(mixed(0), mixed(1))
+    assert (mixed(0).diagonal() < 0.9).float().mean() > 0.5

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.training.synthetic import NETWORK, PHASE, make_recipe, recipe_content
+from training.config import FER2013_LABELS, available_recipes, load_recipe, parse_recipe
+from training.errors import RecipeError
+from training.model import EmotionNetwork
+
+
+def with_optimizer(**changes: object) -> list[dict[str, object]]:
+    optimizer = PHASE["optimizer"]
+    assert isinstance(optimizer, dict)
+    return [PHASE | {"optimizer": optimizer | changes}]
+
+
+@pytest.mark.parametrize("name", available_recipes())
+def test_a_shipped_recipe_loads_by_its_name_and_describes_a_network(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert EmotionNetwork(recipe.network, len(FER2013_LABELS)).head.weight.shape[0] == len(FER2013_LABELS)
+
+
+def test_some_recipe_is_shipped() -> None:
+    assert available_recipes()
+
+
+def test_a_recipe_reads_the_same_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(recipe_content()), encoding="utf-8")
+    assert load_recipe(path) == load_recipe(str(path)) == make_recipe()
+
+
+def test_epochs_are_those_of_all_phases() -> None:
+    assert make_recipe(phases=[PHASE, PHASE | {"epochs": 4}]).epochs == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"network": NETWORK | {"nmae": "resnet18"}}, "network.nmae: Extra inputs"),
+        ({"augment": {"flop": 0.5}}, "augment.flop: Extra inputs"),
+        ({"crop": {"margin": 1.2}}, "crop.margin: Extra inputs"),
+        ({"phases": with_optimizer(rate=0.1)}, "phases.0.optimizer.rate: Extra inputs"),
+        ({"batch_size": "many"}, "batch_size: Input should be a valid integer"),
+        ({"batch_size": 0}, "batch_size: Input should be greater than or equal to 1"),
+        ({"name": "Not A Name"}, "name: String should match"),
+        ({"network": "resnet18"}, "network: Input should be"),
+        ({"network": NETWORK | {"channels": 2}}, "network.channels: Input should be 1 or 3"),
+        ({"network": NETWORK | {"mean": [0.5, 0.5]}}, "network: Value error, mean and std need 1 value"),
+        ({"network": NETWORK | {"channels": 3, "mean": [0.5] * 3}}, "network: Value error, mean and std need 3"),
+        ({"phases": []}, "phases: Tuple should have at least 1 item"),
+        ({"phases": [PHASE | {"trainable": "tail"}]}, "phases.0.trainable: Input should be 'all' or 'head'"),
+        ({"phases": with_optimizer(lr=0)}, "phases.0.optimizer.lr: Input should be greater than 0"),
+        ({"phases": [{"name": "all", "epochs": 1}]}, "phases.0.optimizer: Field required"),
+        ({"ema_decay": 1.0}, "ema_decay: Input should be less than 1"),
+    ],
+)
+def test_a_wrong_line_is_named(changes: dict[str, object], line: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(recipe_content(**changes), "mine.yaml")
+    assert str(caught.value).startswith(f"recipe mine.yaml: {line}")
+
+
+@pytest.mark.parametrize("content", [None, "words", ["a", "list"]])
+def test_a_file_without_lines_is_no_recipe(content: object) -> None:
+    with pytest.raises(RecipeError, match=r"recipe mine\.yaml: the whole file: "):
+        parse_recipe(content, "mine.yaml")
+
+
+def test_an_unknown_recipe_is_answered_with_those_that_are_there() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("no-such-recipe")
+    assert "no-such-recipe" in str(caught.value)
+    assert all(name in str(caught.value) for name in available_recipes())
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"absent\.yaml: No such file or directory"):
+        load_recipe(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    "content", [b"name: [1,", b"name: tiny\n\tbatch_size: 1\n", b"name: \xff\xfe"], ids=["open", "tab", "not-utf8"]
+)
+def test_a_file_that_is_not_yaml_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=r"odd\.yaml is not YAML"):
+        load_recipe(path)

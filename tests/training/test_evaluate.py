@@ -1,0 +1,129 @@
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from service.errors import BundleError
+from service.inference.bundle import CropGeometry
+from tests.conftest import encode_image
+from tests.fakes import LABELS, FakeClassifier
+from training.data import FaceDataset
+from training.errors import DataError
+from training.evaluate import (
+    calibration_error,
+    evaluate_file,
+    print_metrics,
+    probabilities_of,
+    score,
+    served_crops,
+)
+
+ANSWERS = np.array([[0.82, 0.1, 0.08], [0.81, 0.12, 0.07], [0.2, 0.7, 0.1], [0.3, 0.2, 0.5]], np.float32)
+TRUTH = np.array([0, 1, 1, 2])
+
+
+def test_figures_are_those_computed_by_hand() -> None:
+    metrics = score(ANSWERS, TRUTH, LABELS, "test")
+    assert (metrics.split, metrics.count, metrics.accuracy) == ("test", 4, 0.75)
+    assert metrics.confusion == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    angry, happy, neutral = (metrics.per_class[label] for label in LABELS)
+    assert (angry.precision, angry.recall, angry.f1, angry.support) == (0.5, 1.0, 0.6667, 1)
+    assert (happy.precision, happy.recall, happy.f1, happy.support) == (1.0, 0.5, 0.6667, 2)
+    assert (neutral.precision, neutral.recall, neutral.f1, neutral.support) == (1.0, 1.0, 1.0, 1)
+    assert metrics.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 1) / 3, abs=1e-5)
+    assert metrics.nll == pytest.approx(-math.log(0.82 * 0.12 * 0.7 * 0.5) / 4, abs=1e-5)
+    # 0.82 (right) and 0.81 (wrong) share a bin; 0.7 and 0.5 (right) have one each.
+    assert metrics.ece15 == pytest.approx((abs(1 - 1.63) + 0.3 + 0.5) / 4, abs=1e-5)
+
+
+def test_a_class_without_pictures_scores_0_without_a_warning() -> None:
+    metrics = score(ANSWERS[:3], TRUTH[:3], LABELS, "test")
+    assert (metrics.per_class["neutral"].f1, metrics.per_class["neutral"].support) == (0.0, 0)
+
+
+def test_a_certain_answer_has_a_finite_likelihood_even_where_it_is_wrong() -> None:
+    certain = np.array([[1, 0, 0], [1, 0, 0]], np.float32)
+    metrics = score(certain, np.array([0, 1]), LABELS, "test")
+    assert math.isfinite(metrics.nll)
+    assert metrics.ece15 == 0.5
+
+
+@pytest.mark.parametrize(
+    ("confidence", "right", "expected"), [(0.75, 0.75, 0.0), (0.75, 0.5, 0.25), (0.5, 1.0, 0.5), (1.0, 0.0, 1.0)]
+)
+def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy(
+    confidence: float, right: float, expected: float
+) -> None:
+    correct = np.arange(100) < 100 * right
+    assert calibration_error(np.full(100, confidence), correct) == pytest.approx(expected)
+
+
+def test_gaps_of_different_bins_do_not_cancel() -> None:
+    over, under = np.full(50, 0.9), np.full(50, 0.3)
+    correct = np.concatenate([np.arange(50) < 35, np.arange(50) < 25])
+    assert calibration_error(np.concatenate([over, under]), correct) == pytest.approx(0.2)
+
+
+def test_pictures_are_classified_in_batches_and_answered_in_order(faces: FaceDataset) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (600, 48, 48, 3), dtype=np.uint8)
+    many = FaceDataset("x", levels, np.zeros(600, np.int64), np.full(600, "test"), LABELS, "")
+    classifier = FakeClassifier()
+    answers = probabilities_of(classifier, many)
+    assert classifier.batches == [256, 256, 88]
+    assert np.array_equal(answers, classifier.classify(list(levels)))
+
+
+@pytest.mark.parametrize("size", [48, 32])
+def test_grey_pictures_are_served_as_rgb_of_the_networks_size(faces: FaceDataset, size: int) -> None:
+    crops = list(served_crops(faces, size, CropGeometry()))
+    assert {crop.shape for crop in crops} == {(size, size, 3)}
+    assert all((crop == crop[..., :1]).all() for crop in crops)
+    if size == 48:
+        assert np.array_equal(np.stack(crops)[..., :1], faces.images)
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """Faces in the colours that `tiny_bundle` takes for emotions, one of them mislabelled; and a fourth class."""
+    red, green, blue = np.eye(3, dtype=np.uint8) * 200
+    content: dict[str, list[NDArray[np.uint8]]] = {
+        "angry": [red, red], "happy": [green, blue], "neutral": [blue], "contempt": [red, red, red]
+    }  # fmt: skip
+    for label, pictures in content.items():
+        folder = tmp_path / "test" / label
+        folder.mkdir(parents=True)
+        for number, colour in enumerate(pictures):
+            (folder / f"{number}.png").write_bytes(encode_image(np.full((60, 50, 3), colour, np.uint8), ".png"))
+    return tmp_path
+
+
+def test_a_file_is_scored_through_onnxruntime_on_its_own_classes(tiny_bundle: Path, colours: Path) -> None:
+    metrics = evaluate_file(tiny_bundle, colours, "test")
+    assert metrics.confusion == [[2, 0, 0], [0, 1, 1], [0, 0, 1]]
+    assert (metrics.count, metrics.accuracy, metrics.split) == (5, 0.8, "test")
+
+
+def test_a_split_that_is_not_there_is_refused(tiny_bundle: Path, colours: Path) -> None:
+    with pytest.raises(DataError, match="no split 'PublicTest'; it has test"):
+        evaluate_file(tiny_bundle, colours, "PublicTest")
+
+
+def test_a_file_that_is_no_bundle_is_refused(tmp_path: Path, colours: Path) -> None:
+    path = tmp_path / "no.onnx"
+    path.write_bytes(b"no graph")
+    with pytest.raises(BundleError, match=r"no\.onnx"):
+        evaluate_file(path, colours, "test")
+
+
+def test_people_read_the_figures_as_tables() -> None:
+    text = io.StringIO()
+    print_metrics(score(ANSWERS, TRUTH, LABELS, "test"), Console(file=text, width=120))
+    lines = text.getvalue().splitlines()
+    assert lines[0].startswith("test: 4 pictures  accuracy 75.00%  macro-F1 0.7778")
+    rows = [line.strip(" │").replace("│", " ").split() for line in lines if "happy" in line]
+    assert ["happy", "1.000", "0.500", "0.667", "2"] in rows
+    assert ["happy", "1", "1", "0"] in rows

@@ -1,0 +1,234 @@
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from tests.training.synthetic import NETWORK, PHASE, make_recipe
+from training.config import Network, Recipe
+from training.data import FaceDataset
+from training.errors import RunError
+from training.loop import _batches, build_fabric, logits_of, train
+from training.model import EmotionNetwork
+from training.run import RunFolder
+from training.splits import fit_and_select
+
+BORDER = 2
+EVERYTHING_RANDOM = make_recipe(
+    network=NETWORK | {"dropout": 0.3},
+    phases=[
+        PHASE | {"name": "head", "trainable": "head", "epochs": BORDER, "schedule": {"name": "onecycle"}},
+        PHASE | {"epochs": 2, "schedule": {"name": "cosine", "warmup_epochs": 1}},
+    ],
+    augment={"flip": 0.5, "rotate": 10, "brightness": 0.2, "erase": 0.3},
+    loss={"mixup": 0.2, "label_smoothing": 0.1},
+    ema_decay=0.9,
+    clip_norm=1.0,
+    batch_size=28,
+)
+
+
+@dataclass(frozen=True)
+class InterruptedRun(RunFolder):
+    """A run that someone interrupts when an epoch has ended, before or after it is logged."""
+
+    after_epoch: int = 1
+    logged: bool = True
+
+    def log(self, entry: dict[str, Any]) -> None:
+        if self.logged or entry["epoch"] != self.after_epoch:
+            super().log(entry)
+        if entry["epoch"] == self.after_epoch:
+            raise KeyboardInterrupt
+
+
+def run_training(recipe: Recipe, faces: FaceDataset, run: RunFolder, fabric: Fabric) -> RunFolder:
+    run.start(recipe, faces, Path("faces.csv"), resume=True)
+    train(recipe, *fit_and_select(faces, recipe), run, fabric)
+    return run
+
+
+def checkpoint(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(path, weights_only=True)
+    return content
+
+
+def assert_same(one: Any, other: Any, where: str = "") -> None:
+    """Equal bit for bit, through all levels of a checkpoint."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_same(left, right, f"{where}/{number}")
+    else:
+        assert one == other, where
+
+
+def without_times(run: RunFolder) -> list[dict[str, Any]]:
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in run.metrics()]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, faces: FaceDataset, fabric: Fabric) -> RunFolder:
+    return run_training(EVERYTHING_RANDOM, faces, RunFolder(tmp_path_factory.mktemp("whole")), fabric)
+
+
+def test_the_tiny_set_is_learnt(trained_run: RunFolder) -> None:
+    entries = trained_run.metrics()
+    assert [entry["epoch"] for entry in entries] == [1, 2, 3]
+    assert entries[-1]["loss"] < entries[0]["loss"] / 1.3
+    assert max(entry["select_accuracy"] for entry in entries) > 0.6
+
+
+def test_the_best_epoch_is_kept_when_later_ones_are_worse(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, trained_run: RunFolder
+) -> None:
+    ruin = PHASE | {"epochs": 2, "optimizer": {"name": "sgd", "lr": 1000}}
+    run = run_training(make_recipe(phases=[PHASE, ruin]), faces, RunFolder(tmp_path), fabric)
+    accuracies = [entry["select_accuracy"] for entry in run.metrics()]
+    assert max(accuracies[3:]) < max(accuracies)
+    best = checkpoint(run.best)
+    assert best["accuracy"] == pytest.approx(max(accuracies), abs=1e-5)
+    assert accuracies[best["epoch"] - 1] == max(accuracies)
+    assert_same(best["network"], checkpoint(trained_run.best)["network"])
+
+
+def test_every_epoch_sees_each_picture_once_in_an_order_of_its_own(recipe: Recipe, fabric: Fabric) -> None:
+    first, again, second = (torch.cat(list(_batches(84, 6, recipe, epoch, fabric))) for epoch in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert first.sort().values.tolist() == second.sort().values.tolist() == list(range(84))
+
+
+def test_a_short_run_is_judged_by_an_average_that_has_left_the_first_weights_behind(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric
+) -> None:
+    recipe = make_recipe(ema_decay=0.998)
+    run = run_training(recipe, faces, RunFolder(tmp_path), fabric)
+    torch.manual_seed(recipe.seed)
+    first = EmotionNetwork(recipe.network, 7).state_dict()["backbone.fc.weight"]
+    last = checkpoint(run.last)["network"]["backbone.fc.weight"]
+    average = checkpoint(run.best)["network"]["backbone.fc.weight"]
+    assert (average - last).norm() < (average - first).norm()
+
+
+@pytest.mark.parametrize("after_epoch", [1, BORDER, 3, 4])
+def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, uninterrupted: RunFolder, after_epoch: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_training(EVERYTHING_RANDOM, faces, InterruptedRun(tmp_path, after_epoch), fabric)
+    resumed = run_training(EVERYTHING_RANDOM, faces, RunFolder(tmp_path), fabric)
+    assert_same(checkpoint(resumed.last), checkpoint(uninterrupted.last))
+    assert_same(checkpoint(resumed.best), checkpoint(uninterrupted.best))
+    assert without_times(resumed) == without_times(uninterrupted)
+
+
+def test_a_last_checkpoint_holds_all_that_a_resume_needs(uninterrupted: RunFolder) -> None:
+    content = checkpoint(uninterrupted.last)
+    assert content.keys() >= {"network", "ema", "optimizer", "schedule", "epoch", "best"}
+    assert (content["epoch"], len(uninterrupted.metrics())) == (4, 4)
+
+
+def test_another_seed_trains_another_network(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, trained_run: RunFolder
+) -> None:
+    other = run_training(make_recipe(seed=1), faces, RunFolder(tmp_path), fabric)
+    assert without_times(other) != without_times(trained_run)
+
+
+def test_a_finished_run_is_not_trained_again(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, uninterrupted: RunFolder
+) -> None:
+    copy = RunFolder(shutil.copytree(uninterrupted.path, tmp_path / "copy"))
+    run_training(EVERYTHING_RANDOM, faces, copy, fabric)
+    assert copy.last.read_bytes() == uninterrupted.last.read_bytes()
+    assert copy.metrics() == uninterrupted.metrics()
+
+
+def test_an_epoch_interrupted_before_it_was_logged_is_in_the_log_after_all(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric
+) -> None:
+    recipe = make_recipe(phases=[PHASE | {"epochs": 2}])
+    with pytest.raises(KeyboardInterrupt):
+        run_training(recipe, faces, InterruptedRun(tmp_path, 1, logged=False), fabric)
+    resumed = run_training(recipe, faces, RunFolder(tmp_path), fabric)
+    assert [entry["epoch"] for entry in resumed.metrics()] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["last.partial", "best.partial"])
+def test_a_run_that_met_a_full_disk_goes_on_to_the_same_checkpoints(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, name: str
+) -> None:
+    recipe = make_recipe(phases=[PHASE | {"epochs": 1}])
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(RunError, match="cannot be written"):
+        run_training(recipe, faces, RunFolder(tmp_path), fabric)
+    assert not list(tmp_path.glob("*.partial"))
+    resumed = run_training(recipe, faces, RunFolder(tmp_path), fabric)
+    assert resumed.last.exists()
+    assert resumed.best.exists()
+
+
+def test_a_failing_save_leaves_the_former_checkpoint(tmp_path: Path, faces: FaceDataset, fabric: Fabric) -> None:
+    recipe = make_recipe(phases=[PHASE | {"epochs": 3}])
+    with pytest.raises(KeyboardInterrupt):
+        run_training(recipe, faces, InterruptedRun(tmp_path, 2), fabric)
+    run = RunFolder(tmp_path)
+    former = run.last.read_bytes()
+    (tmp_path / "last.partial").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"last\.ckpt cannot be written .* the checkpoint before it is still there"):
+        run_training(recipe, faces, run, fabric)
+    assert run.last.read_bytes() == former
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "truncated", "of another network", "of something else"])
+def test_a_damaged_checkpoint_is_refused_by_name(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, recipe: Recipe, trained_run: RunFolder, damage: str
+) -> None:
+    run = RunFolder(tmp_path)
+    whole = trained_run.last.read_bytes()
+    if damage == "of another network":
+        torch.save(checkpoint(trained_run.last) | {"network": {"weight": torch.zeros(1)}}, run.last)
+    elif damage == "of something else":
+        torch.save({"weights": torch.zeros(1)}, run.last)
+    else:
+        run.last.write_bytes(
+            {"empty": b"", "text": b"no checkpoint", "truncated": whole[: len(whole) // 2]}[damage]
+        )
+    with pytest.raises(RunError, match=r"last\.ckpt cannot be resumed from: "):
+        train(recipe, *fit_and_select(faces, recipe), run, fabric)
+
+
+def test_fewer_pictures_than_a_batch_are_one_step(tmp_path: Path, faces: FaceDataset, fabric: Fabric) -> None:
+    recipe = make_recipe(batch_size=1000, phases=[PHASE | {"epochs": 1}])
+    (entry,) = run_training(recipe, faces, RunFolder(tmp_path), fabric).metrics()
+    assert math.isfinite(entry["loss"])
+
+
+def test_logits_are_those_of_evaluation_in_float32_and_in_order(fabric: Fabric) -> None:
+    torch.manual_seed(0)
+    config = Network.model_validate(NETWORK | {"dropout": 0.5, "input_size": 16})
+    network = fabric.to_device(EmotionNetwork(config, 7)).train()
+    images = torch.randint(0, 256, (600, 1, 16, 16), dtype=torch.uint8)
+    logits = logits_of(network, images, fabric)
+    assert logits.shape == (600, 7)
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, logits_of(network, images, fabric))
+    torch.testing.assert_close(logits[590:], logits_of(network, images[590:], fabric), atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_torchrun_decides_the_number_of_processes(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    assert build_fabric("cpu").world_size == processes

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+import service
+from service.imaging.crop import Square, crop
+from service.inference.classifier import OnnxClassifier, open_classifier
+from training.config import FER2013_LABELS, available_recipes
+
+PATH = Path(service.__file__).parent / "assets" / "emotion.onnx"
+
+
+@pytest.fixture(scope="module")
+def classifier() -> OnnxClassifier:
+    return open_classifier(PATH, "cpu", threads=1)
+
+
+def test_the_shipped_model_keeps_the_contract_and_names_fer2013s_emotions(classifier: OnnxClassifier) -> None:
+    assert classifier.bundle.metadata.labels == FER2013_LABELS
+
+
+def test_its_recipe_is_shipped_too(classifier: OnnxClassifier) -> None:
+    assert classifier.bundle.metadata.recipe in available_recipes()
+
+
+def test_its_graph_holds_no_bookkeeping_of_shapes() -> None:
+    assert {node.op_type for node in onnx.load(PATH).graph.node}.isdisjoint({"Shape", "Gather"})
+
+
+def test_it_is_small_enough_for_a_repository() -> None:
+    assert PATH.stat().st_size <= 25_000_000
+
+
+@pytest.mark.parametrize("count", [1, 2, 17])
+def test_its_rows_sum_to_1_for_any_batch(classifier: OnnxClassifier, count: int) -> None:
+    size = classifier.bundle.metadata.input_size
+    crops = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    rows = classifier.classify(list(crops))
+    assert rows.shape == (count, 7)
+    assert rows.min() >= 0
+    np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
+
+
+def test_it_was_calibrated_and_proven_equal_to_its_network(classifier: OnnxClassifier) -> None:
+    about = classifier.bundle.metadata
+    assert about.metrics.split == "PublicTest"
+    assert about.metrics.ece15 < 0.05
+    assert about.parity.max_difference <= 1e-4
+    assert 0 < about.uncertain_below < 1
+
+
+def test_its_card_tells_the_same_figures(classifier: OnnxClassifier) -> None:
+    text = PATH.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"value: {classifier.bundle.metadata.metrics.accuracy}" in text
+
+
+def test_a_smile_is_happy(classifier: OnnxClassifier, astronaut: NDArray[np.uint8]) -> None:
+    about = classifier.bundle.metadata
+    (row,) = classifier.classify([crop(astronaut, Square(225, 125, 120), about.input_size, about.crop)])
+    assert about.labels[row.argmax()] == "happy"

@@ -1,0 +1,146 @@
+"""Smaller and faster files of the same contract: INT8 for CPUs, or weights stored in half precision."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from service.inference.bundle import INPUT_NAME, Metadata, Metrics
+from service.inference.classifier import open_classifier
+from service.inference.threads import available_cores
+from training.data import FaceDataset, load_dataset
+from training.errors import ExportError
+from training.evaluate import probabilities_of, score, served_crops
+from training.export import calibrated, write_bundle
+
+_CALIBRATION_BATCH = 64
+# Only these are worth it, and nothing of the preprocessing is among them.
+_QUANTIZED = ["Conv", "Gemm", "MatMul", "Add"]
+
+
+def to_int8(source: Path, out: Path, calibration: FaceDataset) -> None:
+    """Static QDQ quantisation: activations uint8, weights int8 a channel (on AVX2 S8S8 would be slower).
+
+    Args:
+        source: A bundle.
+        out: The file to write; its metadata is still the source's.
+        calibration: Pictures whose activations set the ranges.
+    """
+    metadata = open_classifier(source, "cpu", 1).bundle.metadata
+    # The quantiser tells at length what it would rather be given.
+    logging.getLogger().setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(source, prepared)
+        quantize_static(
+            prepared,
+            out,
+            _Reader(calibration, metadata),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=_QUANTIZED,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+
+
+def to_fp16_weights(source: Path, out: Path) -> None:
+    """Store the weights in half precision; they are cast back when the file is opened, so it runs as fp32.
+
+    Args:
+        source: A bundle.
+        out: The file to write; its metadata is still the source's.
+    """
+    model = onnx.load(source)
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2:
+            continue
+        name, half = tensor.name, numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_fp16"))
+        casts.append(helper.make_node("Cast", [f"{name}_fp16"], [name], to=TensorProto.FLOAT))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*casts, *nodes])
+    onnx.save(model, out)
+
+
+def variant(
+    source: Path,
+    out: Path,
+    data_path: Path,
+    *,
+    fp16: bool,
+    calibration_size: int,
+    force: bool,
+    limit: float = 0.005,
+) -> tuple[Metrics, Metrics]:
+    """Make a smaller file of a bundle, measure it, and write it if it is nearly as good.
+
+    Args:
+        source: The bundle.
+        out: The file to write.
+        data_path: The data the bundle was made from.
+        fp16: Store weights in half precision instead of quantising to INT8.
+        calibration_size: Pictures, stratified by class, that set INT8's ranges.
+        force: Write it whatever it loses.
+        limit: Most accuracy it may lose.
+
+    Returns:
+        What source and result score on the bundle's selection split.
+
+    Raises:
+        ExportError: it loses more than the limit; nothing was written.
+    """
+    metadata = open_classifier(source, "cpu", 1).bundle.metadata
+    data = load_dataset(data_path, metadata.input_size).with_classes(metadata.labels)
+    select = data.split(metadata.metrics.split)
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / "variant.onnx"
+        if fp16:
+            to_fp16_weights(source, graph)
+        else:
+            fit = data.split(next(name for name in metadata.data.splits if name != metadata.metrics.split))
+            to_int8(source, graph, fit.stratified(calibration_size, seed=0))
+        before, after = (_probabilities(file, metadata, select) for file in (source, graph))
+        scores = [score(each, select.labels, metadata.labels, metadata.metrics.split) for each in (before, after)]
+        lost = scores[0].accuracy - scores[1].accuracy
+        if lost > limit and not force:
+            raise ExportError(
+                f"{source} loses {lost * 100:.2f} points ({scores[0].accuracy:.2%} to {scores[1].accuracy:.2%}); "
+                f"at most {limit * 100:.1f} are allowed; --force writes it all the same"
+            )
+        write_bundle(graph, calibrated(metadata, after, select), out)
+    return scores[0], scores[1]
+
+
+def _probabilities(file: Path, metadata: Metadata, faces: FaceDataset) -> NDArray[np.float32]:
+    return probabilities_of(open_classifier(file, "cpu", available_cores()), faces)
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, faces: FaceDataset, metadata: Metadata) -> None:
+        self._batches = self._read(faces, metadata)
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        return next(self._batches, None)
+
+    @staticmethod
+    def _read(faces: FaceDataset, metadata: Metadata) -> Iterator[dict[str, NDArray[np.uint8]]]:
+        crops = np.stack(list(served_crops(faces, metadata.input_size, metadata.crop)))
+        for start in range(0, len(crops), _CALIBRATION_BATCH):
+            yield {INPUT_NAME: crops[start : start + _CALIBRATION_BATCH]}

@@ -1,0 +1,174 @@
+"""A run as one self-contained HTML page with its figures beside it, and several runs side by side."""
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import torch
+import yaml
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from service.inference.bundle import Metrics
+from training import plots
+from training.augment import augment
+from training.calibrate import threshold_for
+from training.config import Recipe
+from training.data import FaceDataset
+from training.data.audit import class_counts, unseen
+from training.evaluate import score
+from training.predictions import Predictions, predict_run
+from training.run import RunFolder
+from training.splits import fit_and_select
+
+_SAMPLES = 24
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A run with what it scores.
+
+    Attributes:
+        name: Of the run folder.
+        recipe: Of the run.
+        entries: Of metrics.jsonl.
+        official: On the whole selection split, calibrated.
+        deduplicated: On those of its pictures that stand neither in the fit split nor there before.
+        predictions: On the selection split.
+    """
+
+    name: str
+    recipe: Recipe
+    entries: list[dict[str, Any]]
+    official: Metrics
+    deduplicated: Metrics
+    predictions: Predictions
+
+
+def score_run(run: RunFolder, fit: FaceDataset, select: FaceDataset) -> Scored:
+    """Predict the selection split with a run's best weights, and score the answers."""
+    predictions = predict_run(run, select)
+    probabilities, split = predictions.probabilities, str(select.splits[0])
+    fresh = unseen(select, fit)
+    return Scored(
+        name=run.path.name,
+        recipe=run.recipe(),
+        entries=run.metrics(),
+        official=score(probabilities, select.labels, select.classes, split),
+        deduplicated=score(probabilities[fresh], select.labels[fresh], select.classes, split),
+        predictions=predictions,
+    )
+
+
+def write_report(run: RunFolder, data_path: Path | None = None) -> Path:
+    """Write `report.html`, `figures/*.png` and `predictions.parquet` into the run folder.
+
+    Args:
+        run: A finished or interrupted run.
+        data_path: Where the run's data lies now, if it was moved.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunError: the run has no weights yet, or its data is not there or not the same.
+    """
+    recipe = run.recipe()
+    fit, select = fit_and_select(run.data(data_path), recipe)
+    scored = score_run(run, fit, select)
+    scored.predictions.write(run.path / "predictions.parquet")
+    figures = {name: draw() for name, draw in _figures(scored, fit, select).items()}
+    encoded = {name: _save(figure, run.path / "figures" / f"{name}.png") for name, figure in figures.items()}
+    page = run.path / "report.html"
+    page.write_text(
+        _template("report.html.j2").render(
+            scored=scored,
+            recipe_text=yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False),
+            environment=run.environment(),
+            figures=encoded,
+        ),
+        encoding="utf-8",
+    )
+    return page
+
+
+def write_comparison(runs: list[RunFolder], out: Path, data_path: Path | None = None) -> list[Scored]:
+    """Put runs side by side on one page.
+
+    Args:
+        runs: Runs of the same classes; the first is what the others are compared with.
+        out: The page to write.
+        data_path: Where the runs' data lies now, if it was moved.
+
+    Returns:
+        The runs' scores, in order.
+    """
+    scored = [score_run(run, *fit_and_select(run.data(data_path), run.recipe())) for run in runs]
+    curves = plots.learning_curves({each.name: each.entries for each in scored})
+    page = _template("compare.html.j2").render(runs=scored, curves=_encode(curves))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page, encoding="utf-8")
+    return scored
+
+
+def _figures(scored: Scored, fit: FaceDataset, select: FaceDataset) -> dict[str, Callable[[], Figure]]:
+    probabilities = scored.predictions.probabilities
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == select.labels
+    threshold = threshold_for(confidence, correct, scored.recipe.selective_accuracy)
+    counts = {str(part.splits[0]): class_counts(part) for part in (fit, select)}
+    return {
+        "curves": lambda: plots.learning_curves({scored.name: scored.entries}),
+        "classes": lambda: plots.class_distribution(counts),
+        "samples": lambda: _samples(fit),
+        "augmented": lambda: _augmented(fit, scored.recipe),
+        "confusion": lambda: plots.confusion(scored.official.confusion, select.classes),
+        "ranking": lambda: plots.ranking_curves(probabilities, select.labels, select.classes),
+        "reliability": lambda: plots.reliability(confidence, correct),
+        "risk_coverage": lambda: plots.risk_coverage(confidence, correct, threshold),
+        "mistakes": lambda: plots.worst_mistakes(select, probabilities),
+    }
+
+
+def _samples(fit: FaceDataset) -> Figure:
+    some = fit.stratified(_SAMPLES, seed=0)
+    return plots.picture_grid(list(some.images), [some.classes[label] for label in some.labels], title="samples")
+
+
+def _augmented(fit: FaceDataset, recipe: Recipe) -> Figure:
+    """Eight pictures, each as it is and twice as the training sees it."""
+    some = fit.stratified(8, seed=0).fitted(recipe.network.input_size, recipe.network.channels)
+    levels = torch.from_numpy(some.images[:8]).permute(0, 3, 1, 2).float()
+    torch.manual_seed(0)
+    versions = [levels, augment(levels, recipe.augment), augment(levels, recipe.augment)]
+    rows: list[NDArray[np.uint8]] = []
+    for version in versions:
+        rows.extend(version.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
+    titles = [kind for kind in ("original", "augmented", "augmented") for _ in range(len(levels))]
+    return plots.picture_grid(rows, titles, columns=len(levels), title="augmentation")
+
+
+def _save(figure: Figure, path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def _encode(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _template(name: str) -> jinja2.Template:
+    text = (resources.files("training") / "templates" / name).read_text(encoding="utf-8")
+    shared = (resources.files("training") / "templates" / "base.html.j2").read_text(encoding="utf-8")
+    loader = jinja2.DictLoader({"base": shared, "page": text})
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
+        "page"
+    )
