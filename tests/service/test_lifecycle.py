@@ -69,7 +69,7 @@ def test_with_a_delay_readiness_falls_first_and_the_server_hears_later() -> None
         with lifecycle.serving(0.2):
             told = loop.time()
             end()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
             assert lifecycle.phase is Phase.DRAINING
             assert server.heard == []
             await asyncio.wait_for(server.event.wait(), SECONDS)
@@ -84,7 +84,7 @@ def test_a_second_signal_ends_the_delay() -> None:
         server, lifecycle = install(), Lifecycle()
         with lifecycle.serving(3600):
             end()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
             assert server.heard == []
             end()
             await asyncio.wait_for(server.event.wait(), SECONDS)
@@ -115,7 +115,7 @@ def test_a_server_that_ignores_the_signal_is_no_error() -> None:
         lifecycle = Lifecycle()
         with lifecycle.serving(0):
             end()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
             assert lifecycle.phase is Phase.DRAINING
 
     asyncio.run(scenario())

@@ -36,7 +36,7 @@ class Line:
         """Until so many crops wait for the network."""
         async with asyncio.timeout(SECONDS):
             while self.value("fer_queue_depth") != count:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.002)  # a hot loop would starve the threads it waits for
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
