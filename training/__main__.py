@@ -1,4 +1,4 @@
-"""The command line: recipes, train, export, evaluate."""
+"""The command line: recipes, data, train, report, compare, export, quantize, evaluate."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from service.errors import FerError
 from training.config import available_recipes, load_recipe
-from training.errors import TrainingError
+from training.errors import DataError, TrainingError
 
 app = typer.Typer(
     help="Train emotion networks by recipe, and export them for the service.",
@@ -37,26 +37,36 @@ def train(
     out: Annotated[Path, typer.Option(help="The run folder.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run folder stands.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    limit: Annotated[int | None, typer.Option(min=1, help="Take so many pictures a split only.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="At most so many in each phase.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take about so many pictures a split.")] = None,
+    pretrained: Annotated[
+        Path | None, typer.Option(help="Begin with this checkpoint of the recipe's timm network.")
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Begin with random weights, whatever the recipe says.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail where a file cannot be read.")] = False,
 ) -> None:
-    """Train a network by a recipe."""
+    """Train a network by a recipe; under `torchrun` on several processes."""
     from training.data import load_dataset
     from training.loop import build_fabric
     from training.loop import train as run_training
     from training.run import RunFolder
-    from training.splits import fit_and_select
+    from training.splits import fit_and_select, recipe_classes
 
-    plan = load_recipe(recipe)
+    plan = load_recipe(recipe).changed(seed=seed, epochs=epochs)
     faces = load_dataset(data, plan.network.input_size)
-    faces = faces.with_classes(plan.data.labels or faces.classes)
+    _report_unreadable(faces.unreadable, strict=strict)
+    faces = recipe_classes(faces, plan)
     fit, select = fit_and_select(faces.limited(limit) if limit else faces, plan)
     fabric = build_fabric(device)
     fabric.launch()
     run = RunFolder(out)
     if fabric.is_global_zero:
-        run.start(plan, faces, data, resume)
+        run.start(plan, faces, data, resume, limit=limit, weights=pretrained)
     fabric.barrier()
-    run_training(plan, fit, select, run, fabric)
+    run_training(plan, fit, select, run, fabric, weights=pretrained, from_scratch=from_scratch)
 
 
 @app.command()
@@ -93,6 +103,83 @@ def evaluate(
         print(metrics.model_dump_json(indent=2))
     else:
         print_metrics(metrics, Console())
+
+
+@app.command("data")
+def describe_data(
+    path: Annotated[Path, typer.Argument(help="What --data takes.")],
+    out: Annotated[Path | None, typer.Option(help="Write figures into this folder.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail where a file cannot be read.")] = False,
+) -> None:
+    """Print and plot what is in a data set: classes, duplicates, contradicting labels, unreadable files."""
+    from training import plots
+    from training.data import load_dataset
+    from training.data.audit import audit, print_audit
+
+    faces = load_dataset(path, 96)
+    found = audit(faces)
+    print_audit(faces, found, Console())
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        plots.class_distribution(found.classes).savefig(out / "classes.png")
+        some = faces.stratified(40, seed=0)
+        titles = [some.classes[label] for label in some.labels]
+        plots.picture_grid(list(some.images), titles, title=faces.name).savefig(out / "samples.png")
+        print(f"figures: {out}/classes.png, {out}/samples.png")
+    _report_unreadable(faces.unreadable, strict=strict)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    data: Annotated[Path | None, typer.Option(help="Where the run's data lies now, if it was moved.")] = None,
+) -> None:
+    """Write a run's report: one HTML page, its figures as PNG, and the predictions."""
+    from training.report import write_report
+    from training.run import RunFolder
+
+    print(write_report(RunFolder(run), data))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; the first is what others are compared with.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("comparison.html"),
+    data: Annotated[Path | None, typer.Option(help="Where the runs' data lies now, if it was moved.")] = None,
+) -> None:
+    """Put runs side by side, on the screen and as a page."""
+    from training.report import print_comparison, write_comparison
+    from training.run import RunFolder
+
+    print_comparison(write_comparison([RunFolder(run) for run in runs], out, data), Console())
+    print(out)
+
+
+@app.command()
+def quantize(
+    model: Annotated[Path, typer.Argument(help="A bundle.")],
+    data: _Data,
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    fp16: Annotated[bool, typer.Option("--fp16", help="Store weights in half precision instead of INT8.")] = False,
+    calibration: Annotated[int, typer.Option(min=8, help="Pictures that set INT8's ranges.")] = 512,
+    force: Annotated[bool, typer.Option("--force", help="Write it whatever accuracy it loses.")] = False,
+) -> None:
+    """Make a smaller file of a bundle, measure it, and refuse it if it loses more than half a point."""
+    from training.quantize import variant
+
+    before, after = variant(model, out, data, fp16=fp16, calibration_size=calibration, force=force)
+    print(
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB instead of {model.stat().st_size / 1e6:.1f}; "
+        f"{after.split} accuracy {after.accuracy:.2%} instead of {before.accuracy:.2%}, "
+        f"ECE-15 {after.ece15:.4f} instead of {before.ece15:.4f}"
+    )
+
+
+def _report_unreadable(files: tuple[str, ...], *, strict: bool) -> None:
+    for line in files:
+        print(f"unreadable: {line}", file=sys.stderr)
+    if files and strict:
+        raise DataError(f"{len(files)} files cannot be read, and --strict was given")
 
 
 def main() -> None:

@@ -28,17 +28,27 @@ def augment(levels: Tensor, config: Augment) -> Tensor:
     return levels
 
 
-def mix(levels: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al. 2018, arXiv:1710.09412), one weight a picture.
+def mix(levels: Tensor, targets: Tensor, config: Augment) -> tuple[Tensor, Tensor]:
+    """Mixup or CutMix of a batch with a shuffle of itself; with both in the recipe a coin decides for the batch.
 
     Args:
         levels: float [N, C, S, S].
         targets: float [N, classes], rows sum to 1.
-        alpha: Both parameters of the Beta distribution that the weights come from.
+        config: The strengths; nothing is done where both are 0.
 
     Returns:
         The mixed pictures and targets, shaped as they were.
     """
+    if config.mixup and config.cutmix:
+        heads = bool(torch.rand(()) < 0.5)
+        return mixup(levels, targets, config.mixup) if heads else cutmix(levels, targets, config.cutmix)
+    if config.mixup:
+        return mixup(levels, targets, config.mixup)
+    return cutmix(levels, targets, config.cutmix) if config.cutmix else (levels, targets)
+
+
+def mixup(levels: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Mixup (Zhang et al. 2018, arXiv:1710.09412), one weight a picture drawn from Beta(alpha, alpha)."""
     weights = _beta(alpha, len(levels), levels.device)
     # The larger share stays with the picture itself, so that a batch keeps its own classes.
     weights = torch.maximum(weights, 1 - weights)
@@ -47,6 +57,26 @@ def mix(levels: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     return (
         levels * picture + levels[partner] * (1 - picture),
         targets * row + targets[partner] * (1 - row),
+    )
+
+
+def cutmix(levels: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """CutMix (Yun et al. 2019, arXiv:1905.04899), one rectangle a picture, its area drawn from Beta(alpha, alpha).
+
+    Targets are mixed by the area that really was replaced.
+    """
+    count, _, height, width = levels.shape
+    side = (1 - _beta(alpha, count, levels.device)).sqrt().view(-1, 1)
+    centre = torch.rand(2, count, 1, device=levels.device)
+    rows = (torch.arange(height, device=levels.device) + 0.5) / height
+    columns = (torch.arange(width, device=levels.device) + 0.5) / width
+    inside_rows, inside_columns = (rows - centre[0]).abs() < side / 2, (columns - centre[1]).abs() < side / 2
+    inside = (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
+    partner = torch.randperm(count, device=levels.device)
+    share = inside.float().mean(dim=(1, 2, 3)).view(-1, 1)
+    return (
+        torch.where(inside, levels[partner], levels),
+        targets * (1 - share) + targets[partner] * share,
     )
 
 

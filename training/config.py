@@ -26,12 +26,22 @@ class Stem(_Section):
     max_pool: bool = False
 
 
+class Head(_Section):
+    """Dense layers between pooled features and classes, each batch-normalised, rectified and dropped out."""
+
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+    batch_norm: bool = True
+    dropout: Fraction = 0.5
+
+
 class Network(_Section):
-    """A timm network and how its input is made from grey levels 0 to 255."""
+    """A timm network, or one of `training/networks.py`, and how its input is made from levels 0 to 255."""
 
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
+    pretrained: bool = Field(False, description="begin with the weights that timm's hub has for the name")
     stem: Stem | None = None
+    head: Head | None = Field(None, description="instead of the network's own single layer")
     input_size: int = Field(48, ge=8, le=1024)
     channels: Literal[1, 3] = 1
     mean: tuple[float, ...] = (0.5,)
@@ -48,7 +58,8 @@ class Network(_Section):
 class Data(_Section):
     """Which classes are learnt and which splits are used; the first name that the data has counts."""
 
-    labels: tuple[str, ...] | None = None
+    rename: dict[str, str] = Field(default_factory=dict, description="the data's class names to the recipe's")
+    labels: tuple[str, ...] | None = Field(None, description="the classes, in this order; None is all the data's")
     fit: tuple[str, ...] = ("Training", "train")
     select: tuple[str, ...] = ("PublicTest", "validation", "valid", "val", "test")
     hold_out: float = Field(0.1, gt=0, lt=1)
@@ -67,16 +78,31 @@ class Optimizer(_Section):
 class Schedule(_Section):
     """How the rate moves within a phase, step by step."""
 
-    name: Literal["constant", "cosine", "onecycle"] = "cosine"
+    name: Literal["constant", "cosine", "onecycle", "plateau"] = "cosine"
     warmup_epochs: float = Field(0.0, ge=0)
+    factor: Fraction = Field(0.1, description="of the rate, when a plateau has lasted for `patience` epochs")
+    patience: int = Field(3, ge=1)
+
+
+class FromLayer(_Section):
+    """Everything from the layer of this name on, as the network's definition orders them."""
+
+    from_: str = Field(alias="from")
+
+
+class LastLayers(_Section):
+    """The last so many layers: modules without children, activations and pooling counted, as Keras counts."""
+
+    last: int = Field(ge=1)
 
 
 class Phase(_Section):
     """A stretch of epochs with one set of trainable layers and one optimiser."""
 
     name: str
-    trainable: Literal["all", "head"] = "all"
+    trainable: Literal["all", "head"] | FromLayer | LastLayers = "all"
     epochs: int = Field(ge=1)
+    patience: int = Field(0, ge=0, description="end after so many epochs without a better one; 0 is off")
     optimizer: Optimizer
     schedule: Schedule = Schedule()
 
@@ -91,15 +117,19 @@ class Augment(_Section):
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
     erase: Fraction = Field(0.0, description="chance that a rectangle is blanked")
+    mixup: float = Field(0.0, ge=0, description="alpha of the Beta distribution; 0 is off")
+    cutmix: float = Field(0.0, ge=0, description="likewise; with both, each batch takes one of them")
 
 
 class Loss(_Section):
     """What is minimised."""
 
-    name: Literal["cross_entropy"] = "cross_entropy"
+    name: Literal["cross_entropy", "focal"] = "cross_entropy"
+    gamma: float = Field(2.0, ge=0, description="of the focal loss")
+    class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: Fraction = 0.0
     votes: Fraction = Field(0.0, description="share of the crowd's votes in the targets, where the data has them")
-    mixup: float = Field(0.0, ge=0, description="alpha of the Beta distribution; 0 is off")
+    votes_head: float = Field(0.0, ge=0, description="weight of a second head that learns the votes; 0 is off")
 
 
 class Crop(CropGeometry):
@@ -119,11 +149,19 @@ class Recipe(_Section):
     phases: tuple[Phase, ...] = Field(min_length=1)
     loss: Loss = Loss()
     augment: Augment = Augment()
+    sampler: Literal["shuffled", "balanced"] = "shuffled"
     batch_size: int = Field(128, ge=1)
     ema_decay: float = Field(0.0, ge=0, lt=1, description="0 is off")
     clip_norm: float = Field(0.0, ge=0, description="0 is off")
     selective_accuracy: float = Field(0.85, gt=0, le=1)
     seed: int = Field(0, ge=0)
+
+    def changed(self, *, seed: int | None = None, epochs: int | None = None) -> "Recipe":
+        """The recipe with another seed, or with phases of at most so many epochs."""
+        phases = self.phases
+        if epochs is not None:
+            phases = tuple(p.model_copy(update={"epochs": min(p.epochs, epochs)}) for p in phases)
+        return self.model_copy(update={"seed": self.seed if seed is None else seed, "phases": phases})
 
     @property
     def epochs(self) -> int:

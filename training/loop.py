@@ -1,4 +1,4 @@
-"""The training loop: phases of epochs over tensors that already lie on the device.
+"""The training loop: phases of epochs over pictures that lie on the device, or stream to it.
 
 Every epoch draws its random numbers from the recipe's seed and its own number alone, so a run that was
 interrupted and resumed at an epoch's start goes on exactly as an uninterrupted one.
@@ -7,49 +7,76 @@ interrupted and resumed at an epoch's start goes on exactly as an uninterrupted 
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 
 from training.augment import augment, mix
+from training.checkpoint import load_checkpoint, restore, save_checkpoint
 from training.config import Phase, Recipe
 from training.data import FaceDataset
+from training.data.images import FileImages, prefetched
 from training.errors import RunError
-from training.losses import loss_of, soft_targets
-from training.model import EmotionNetwork
-from training.phases import build_optimizer, build_schedule, set_trainable, train_mode
+from training.losses import balanced_weights, loss_of, soft_targets, votes_loss
+from training.model import EmotionNetwork, as_levels
+from training.phases import Rate, build_optimizer, set_trainable, train_mode
+from training.progress import epoch_line, tracked
 from training.run import RunFolder
 
-_EVALUATION_BATCH = 512
+_EVALUATION_BATCH = 256
 
 
-class SpeedColumn(ProgressColumn):
-    """Steps a second."""
+@dataclass
+class Standing:
+    """Where a run stands.
 
-    def render(self, task: Task) -> Text:
-        """The column's text."""
-        return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
+    Attributes:
+        epoch: Epochs that have ended, all phases together.
+        phase: Index of the phase that the next epoch belongs to.
+        phase_epoch: Epochs of that phase that have ended.
+        stale: How many of them since it had its best one.
+        best: Best accuracy on the selection split.
+        phase_best: Best accuracy of the phase.
+    """
+
+    epoch: int = 0
+    phase: int = 0
+    phase_epoch: int = 0
+    stale: int = 0
+    best: float = -1.0
+    phase_best: float = -1.0
+
+    def ended(self, accuracy: float) -> None:
+        """An epoch has ended with this accuracy."""
+        self.epoch += 1
+        self.phase_epoch += 1
+        self.stale = 0 if accuracy > self.phase_best else self.stale + 1
+        self.phase_best = max(self.phase_best, accuracy)
+        self.best = max(self.best, accuracy)
+
+    def in_phase(self, phase: Phase) -> bool:
+        """Whether the phase goes on."""
+        return self.phase_epoch < phase.epochs and not (phase.patience and self.stale >= phase.patience)
+
+    def next_phase(self) -> None:
+        """The phase is over."""
+        self.phase, self.phase_epoch, self.stale, self.phase_best = self.phase + 1, 0, 0, -1.0
 
 
 def build_fabric(device: str = "auto") -> Fabric:
-    """Lightning Fabric with bf16 where the device computes in it; several processes under `torchrun`."""
-    bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else _cpu_has_bf16()
+    """Lightning Fabric with bf16 where the device computes in it; several processes under `torchrun`.
+
+    Raises:
+        RunError: there is no such device.
+    """
+    bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() and device != "cpu" else _cpu_has_bf16()
     try:
         return Fabric(
             accelerator=device,
@@ -60,169 +87,216 @@ def build_fabric(device: str = "auto") -> Fabric:
         raise RunError(f"--device {device}: {' '.join(str(error).split())}") from error
 
 
-def train(recipe: Recipe, fit: FaceDataset, select: FaceDataset, run: RunFolder, fabric: Fabric) -> None:
-    """Train as the recipe says, or go on where the run folder's last checkpoint stands.
+class Training:
+    """One run in progress."""
 
-    Args:
-        recipe: What to do.
-        fit: The split that the weights are fitted to.
-        select: The split by whose accuracy the best epoch is chosen.
-        run: Where checkpoints and metrics go.
-        fabric: Device, precision and processes; launched already.
-    """
-    torch.manual_seed(recipe.seed)
-    network = EmotionNetwork(recipe.network, len(fit.classes))
-    network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    ema = ModelEmaV3(network, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
-    judged = ema.module if ema else network
-    size, channels = recipe.network.input_size, recipe.network.channels
-    images = _images(fit.fitted(size, channels), fabric)
-    votes = None if fit.votes is None else torch.from_numpy(fit.votes)
-    targets = soft_targets(torch.from_numpy(fit.labels), len(fit.classes), recipe.loss, votes).to(fabric.device)
-    select_images, select_labels = _images(select.fitted(size, channels), fabric), torch.from_numpy(select.labels)
-    steps = max(len(fit) // (recipe.batch_size * fabric.world_size), 1)
+    def __init__(
+        self,
+        recipe: Recipe,
+        fit: FaceDataset,
+        select: FaceDataset,
+        run: RunFolder,
+        fabric: Fabric,
+        *,
+        weights: Path | None = None,
+        from_scratch: bool = True,
+    ) -> None:
+        """Build the network and take the data to the device.
 
-    state: dict[str, Any] = {"network": network, "epoch": 0, "best": -1.0}
-    if ema:
-        state["ema"] = ema
-    resumed = _resume(run, state, fabric)
-    epoch = 0
-    for phase in recipe.phases:
-        first, epoch = epoch, epoch + phase.epochs
-        if state["epoch"] >= epoch:
-            continue
-        set_trainable(network, phase)
-        # Wrapped anew a phase: DDP fixes the set of trainable parameters when it wraps.
-        model = fabric.setup_module(network)
-        plain_optimizer = build_optimizer(network, phase)
-        schedule = build_schedule(plain_optimizer, phase, steps)
-        optimizer: Any = fabric.setup_optimizers(plain_optimizer)
-        if state["epoch"] > first:
-            optimizer.load_state_dict(resumed["optimizer"])
-            schedule.load_state_dict(resumed["schedule"])
-        for number in range(state["epoch"], epoch):
-            torch.manual_seed((recipe.seed * 100_003 + number) * 1_009 + fabric.global_rank)
-            started = time.perf_counter()
-            train_mode(network)
-            losses = []
-            for step, index in enumerate(_batches(len(fit), steps, recipe, number, fabric), number * steps):
-                losses.append(_step(model, optimizer, recipe, images[index], targets[index], fabric))
-                schedule.step()
-                if ema:
-                    ema.update(network, step=step)
-            seconds = time.perf_counter() - started
-            accuracy = _accuracy(logits_of(judged, select_images, fabric), select_labels)
-            state |= {"epoch": number + 1, "best": max(state["best"], accuracy)}
-            if fabric.is_global_zero:
-                # The checkpoint to resume from comes last: whatever fails before it is done again.
-                if accuracy >= state["best"]:
-                    _save(run.best, {"network": judged.state_dict(), "epoch": number + 1, "accuracy": accuracy})
-                entry = _entry(number + 1, phase, losses, accuracy, float(schedule.get_last_lr()[0]), seconds)
-                run.log(entry)
-                extra = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-                _save(run.last, _plain(state) | extra)
-                fabric.print(_line(entry, recipe.epochs, state["best"]))
+        Args:
+            recipe: What to do.
+            fit: The split that the weights are fitted to.
+            select: The split by whose accuracy the best epoch is chosen.
+            run: Where checkpoints and metrics go.
+            fabric: Device, precision and processes; launched already.
+            weights: A checkpoint of the timm network to begin with.
+            from_scratch: Begin with random weights even where the recipe asks for pretrained ones.
+
+        Raises:
+            RecipeError: the network cannot be built.
+        """
+        torch.manual_seed(recipe.seed)
+        network = EmotionNetwork(
+            recipe.network,
+            len(fit.classes),
+            votes_head=recipe.loss.votes_head > 0,
+            weights=weights,
+            from_scratch=from_scratch,
+        )
+        self.network: EmotionNetwork = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = ModelEmaV3(network, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
+        self.recipe, self.run, self.fabric = recipe, run, fabric
+        self.fit, self.select = Split(fit, fabric.device), Split(select, fabric.device)
+        labels = torch.from_numpy(fit.labels)
+        votes = torch.zeros(len(fit), len(fit.classes)) if fit.votes is None else torch.from_numpy(fit.votes)
+        self.votes = votes.to(fabric.device)
+        self.targets = soft_targets(labels, len(fit.classes), recipe.loss, votes).to(fabric.device)
+        balanced = balanced_weights(labels, len(fit.classes))
+        self.class_weights = balanced.to(fabric.device) if recipe.loss.class_weights == "balanced" else None
+        self.row_weights = balanced[labels].double() if recipe.sampler == "balanced" else None
+        self.steps = max(len(fit) // (recipe.batch_size * fabric.world_size), 1)
+        self.standing = Standing()
+
+    def go(self) -> None:
+        """Train to the end, from where the run folder's last checkpoint stands.
+
+        Raises:
+            RunError: a checkpoint is damaged or cannot be written.
+        """
+        resumed = self._resume()
+        while self.standing.phase < len(self.recipe.phases):
+            phase = self.recipe.phases[self.standing.phase]
+            set_trainable(self.network, phase)
+            # Wrapped anew a phase: DDP fixes the set of trainable parameters when it wraps.
+            model = self.fabric.setup_module(self.network)
+            plain_optimizer = build_optimizer(self.network, phase)
+            rate = Rate(plain_optimizer, phase, self.steps)
+            optimizer: Any = self.fabric.setup_optimizers(plain_optimizer)
+            if self.standing.phase_epoch:
+                restore(self.run.last, resumed, {"optimizer": optimizer, "rate": rate})
+            while self.standing.in_phase(phase):
+                self._epoch(phase, model, optimizer, rate)
+            self.standing.next_phase()
+
+    def _epoch(self, phase: Phase, model: Any, optimizer: Any, rate: Rate) -> None:
+        number = self.standing.epoch
+        torch.manual_seed((self.recipe.seed * 100_003 + number) * 1_009 + self.fabric.global_rank)
+        started = time.perf_counter()
+        train_mode(self.network)
+        losses = []
+        title = f"epoch {number + 1}/{self.recipe.epochs}"
+        batches = tracked(self._batches(number), self.steps, title, show=self.fabric.is_global_zero)
+        for step, (rows, pixels) in enumerate(batches, number * self.steps):
+            losses.append(self._step(model, optimizer, rows, pixels))
+            rate.step()
+            if self.ema:
+                self.ema.update(self.network, step=step)
+        seconds = time.perf_counter() - started
+        judged = self.ema.module if self.ema else self.network
+        accuracy = accuracy_of(judged, self.select, self.recipe, self.fabric)
+        entry = {
+            "epoch": number + 1,
+            "phase": phase.name,
+            "loss": round(float(torch.stack(losses).mean()), 5),
+            "select_accuracy": round(accuracy, 5),
+            "lr": rate.current,
+            "seconds": round(seconds, 2),
+            "images_per_second": round(len(losses) * self.recipe.batch_size * self.fabric.world_size / seconds, 1),
+        }
+        rate.epoch(accuracy)
+        better = accuracy > self.standing.best
+        self.standing.ended(accuracy)
+        if self.fabric.is_global_zero:
+            # The checkpoint to resume from comes last: whatever fails before it is done again.
+            if better:
+                best = {"network": judged, "epoch": number + 1, "accuracy": accuracy}
+                save_checkpoint(self.run.best, best)
+            self.run.log(entry)
+            save_checkpoint(
+                self.run.last,
+                self._parts() | {"optimizer": optimizer, "rate": rate, "standing": asdict(self.standing)},
+            )
+            self.fabric.print(epoch_line(entry, self.recipe.epochs, self.standing.best))
+
+    def _step(self, model: Any, optimizer: Any, rows: Tensor, pixels: Tensor) -> Tensor:
+        recipe = self.recipe
+        levels = augment(as_levels(pixels, recipe.network), recipe.augment)
+        levels, targets = mix(levels, self.targets[rows], recipe.augment)
+        output = model(levels.contiguous(memory_format=torch.channels_last))
+        logits, votes = output if isinstance(output, tuple) else (output, None)
+        loss = loss_of(logits, targets, recipe.loss, self.class_weights)
+        if votes is not None:
+            loss = loss + recipe.loss.votes_head * votes_loss(votes, self.votes[rows])
+        self.fabric.backward(loss)
+        if recipe.clip_norm:
+            self.fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process's share of the epoch: rows, and their pictures uint8 [B, C, H, W]."""
+        generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + epoch)
+        count = len(self.fit)
+        if self.row_weights is None:
+            order = torch.randperm(count, generator=generator)
+        else:
+            order = torch.multinomial(self.row_weights, count, replacement=True, generator=generator)
+        share = order[self.fabric.global_rank :: self.fabric.world_size]
+        return self.fit.batches(torch.split(share, self.recipe.batch_size)[: self.steps])
+
+    def _parts(self) -> dict[str, Any]:
+        return {"network": self.network} | ({"ema": self.ema} if self.ema else {})
+
+    def _resume(self) -> dict[str, Any]:
+        """Take up the last checkpoint, if there is one; return what is needed later."""
+        if not self.run.last.exists():
+            return {}
+        saved = load_checkpoint(self.run.last, self.fabric.device)
+        restore(self.run.last, saved, self._parts())
+        try:
+            self.standing = Standing(**saved["standing"])
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{self.run.last} does not fit the run: {error}") from error
+        self.fabric.print(f"resumed after epoch {self.standing.epoch}")
+        return saved
 
 
-def logits_of(network: EmotionNetwork, images: Tensor, fabric: Fabric) -> Tensor:
-    """Logits float32 [N, classes] of uint8 pictures [N, C, S, S], in evaluation mode."""
+def train(
+    recipe: Recipe,
+    fit: FaceDataset,
+    select: FaceDataset,
+    run: RunFolder,
+    fabric: Fabric,
+    *,
+    weights: Path | None = None,
+    from_scratch: bool = True,
+) -> None:
+    """Train as the recipe says, or go on where the run folder's last checkpoint stands (see `Training`)."""
+    Training(recipe, fit, select, run, fabric, weights=weights, from_scratch=from_scratch).go()
+
+
+class Split:
+    """A split's pictures: on the device where they fit in memory, else read while the device works."""
+
+    def __init__(self, data: FaceDataset, device: torch.device) -> None:
+        self.data = data
+        self._device = device
+        self.labels = torch.from_numpy(data.labels)
+        self._resident = None
+        if not isinstance(data.images, FileImages):
+            self._resident = torch.from_numpy(data.images).permute(0, 3, 1, 2).contiguous().to(device)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batches(self, rows: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each batch of rows: the rows, and their pictures uint8 [B, C, H, W], both on the device."""
+        if self._resident is None:
+            read = ((index, self.data.pixels(index.numpy().astype(np.int64))) for index in rows)
+            for index, pixels in prefetched(read):
+                yield index.to(self._device), torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
+        else:
+            for index in rows:
+                moved = index.to(self._device)
+                yield moved, self._resident[moved]
+
+
+def logits_of(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fabric) -> Tensor:
+    """Logits float32 [N, classes] of a split's pictures, in evaluation mode, on the CPU."""
     network.eval()
+    rows = torch.split(torch.arange(len(split)), _EVALUATION_BATCH)
     with torch.inference_mode(), fabric.autocast():
         parts = [
-            network(part.float().contiguous(memory_format=torch.channels_last))
-            for part in torch.split(images, _EVALUATION_BATCH)
+            network(as_levels(pixels, recipe.network).contiguous(memory_format=torch.channels_last)).float().cpu()
+            for _, pixels in split.batches(rows)
         ]
-    return torch.cat(parts).float()
+    return torch.cat(parts)
 
 
-def _step(model: Any, optimizer: Any, recipe: Recipe, images: Tensor, targets: Tensor, fabric: Fabric) -> Tensor:
-    levels = augment(images.float(), recipe.augment)
-    if recipe.loss.mixup:
-        levels, targets = mix(levels, targets, recipe.loss.mixup)
-    loss = loss_of(model(levels.contiguous(memory_format=torch.channels_last)), targets)
-    fabric.backward(loss)
-    if recipe.clip_norm:
-        fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return loss.detach()
-
-
-def _batches(count: int, steps: int, recipe: Recipe, epoch: int, fabric: Fabric) -> Iterator[Tensor]:
-    """This process's share of the epoch's order, a batch at a time, with a progress bar on the first."""
-    generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
-    order = torch.randperm(count, generator=generator)[fabric.global_rank :: fabric.world_size]
-    columns = (
-        TextColumn(f"epoch {epoch + 1}/{recipe.epochs}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        SpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, transient=True, disable=not fabric.is_global_zero) as progress:
-        for index in progress.track(torch.split(order, recipe.batch_size)[:steps]):
-            yield index.to(fabric.device)
-
-
-def _images(data: FaceDataset, fabric: Fabric) -> Tensor:
-    """A split's pictures on the device, uint8 [N, C, S, S]."""
-    return torch.from_numpy(data.images).permute(0, 3, 1, 2).contiguous().to(fabric.device)
-
-
-def _accuracy(logits: Tensor, labels: Tensor) -> float:
-    return float((logits.argmax(dim=1).cpu() == labels).float().mean())
-
-
-def _resume(run: RunFolder, state: dict[str, Any], fabric: Fabric) -> dict[str, Any]:
-    """Fill `state` from the last checkpoint, if there is one; return what else the checkpoint holds."""
-    if not run.last.exists():
-        return {}
-    try:
-        saved: dict[str, Any] = torch.load(run.last, map_location=fabric.device, weights_only=True)
-        for name, value in state.items():
-            if hasattr(value, "load_state_dict"):
-                value.load_state_dict(saved.pop(name))
-            else:
-                state[name] = saved.pop(name)
-    except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
-        raise RunError(f"{run.last} cannot be resumed from: {' '.join(str(error).split())[:200]}") from error
-    fabric.print(f"resumed after epoch {state['epoch']}")
-    return saved
-
-
-def _plain(state: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.state_dict() if hasattr(value, "state_dict") else value for name, value in state.items()}
-
-
-def _save(path: Path, content: dict[str, Any]) -> None:
-    """Write beside, then rename: a checkpoint is there whole or not at all."""
-    partial = path.with_suffix(".partial")
-    try:
-        torch.save(content, partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
-        raise RunError(f"{path} cannot be written ({error}); the checkpoint before it is still there") from error
-
-
-def _entry(
-    epoch: int, phase: Phase, losses: list[Tensor], accuracy: float, rate: float, seconds: float
-) -> dict[str, Any]:
-    return {
-        "epoch": epoch,
-        "phase": phase.name,
-        "loss": round(float(torch.stack(losses).mean()), 5),
-        "select_accuracy": round(accuracy, 5),
-        "lr": rate,
-        "seconds": round(seconds, 2),
-    }
-
-
-def _line(entry: dict[str, Any], epochs: int, best: float) -> str:
-    return (
-        f"epoch {entry['epoch']:>3}/{epochs} {entry['phase']}  loss {entry['loss']:.4f}  "
-        f"accuracy {entry['select_accuracy']:.4f} (best {best:.4f})  {entry['seconds']:.0f} s"
-    )
+def accuracy_of(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fabric) -> float:
+    """Share of right top-1 answers."""
+    return float((logits_of(network, split, recipe, fabric).argmax(dim=1) == split.labels).float().mean())
 
 
 def _cpu_has_bf16() -> bool:

@@ -27,6 +27,32 @@ def soft_targets(labels: Tensor, classes: int, config: Loss, votes: Tensor | Non
     return smooth * (1 - share) + votes * share
 
 
-def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross entropy between logits [N, classes] and target rows of the same shape."""
-    return functional.cross_entropy(logits.float(), targets)
+def balanced_weights(labels: Tensor, classes: int) -> Tensor:
+    """A weight a class, inverse to how often it occurs, float32 [classes]; 1 on average over the pictures."""
+    counts = torch.bincount(labels, minlength=classes).clamp_min(1)
+    return len(labels) / (classes * counts.to(torch.float32))
+
+
+def loss_of(logits: Tensor, targets: Tensor, config: Loss | None = None, weights: Tensor | None = None) -> Tensor:
+    """Mean loss over a batch.
+
+    Args:
+        logits: [N, classes].
+        targets: Rows of probabilities, of the same shape.
+        config: Cross entropy unless it says focal (Lin et al. 2017, arXiv:1708.02002).
+        weights: [classes].
+    """
+    log_probabilities = functional.log_softmax(logits.float(), dim=1)
+    terms = -targets * log_probabilities
+    if config is not None and config.name == "focal":
+        terms = terms * (1 - log_probabilities.exp()) ** config.gamma
+    if weights is not None:
+        terms = terms * weights
+    return terms.sum(dim=1).mean()
+
+
+def votes_loss(logits: Tensor, votes: Tensor) -> Tensor:
+    """Cross entropy of the second head against the votes, over the pictures that have some."""
+    asked = votes.sum(dim=1) > 0
+    terms = -(votes * functional.log_softmax(logits.float(), dim=1)).sum(dim=1)
+    return (terms * asked).sum() / asked.sum().clamp_min(1)

@@ -1,10 +1,15 @@
 """The network a recipe describes, and the graph that is served."""
 
+from pathlib import Path
+from typing import Any
+
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from training.config import Network
+import training.networks  # noqa: F401 (registers our own networks with timm)
+from training.config import Head, Network
 from training.errors import RecipeError
 
 # ITU-R BT.601, the weights with which OpenCV and Pillow make grey from RGB.
@@ -12,31 +17,59 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 class EmotionNetwork(nn.Module):
-    """A timm network behind its own normalisation.
+    """A timm network behind its own normalisation, with a head of its own where the recipe has one.
 
     Input: float [N, C, S, S], grey or RGB levels 0 to 255. Output: logits float [N, classes].
     """
 
     mean: Tensor
     std: Tensor
-    backbone: nn.Module
 
-    def __init__(self, config: Network, classes: int) -> None:
+    def __init__(
+        self,
+        config: Network,
+        classes: int,
+        *,
+        votes_head: bool = False,
+        weights: Path | None = None,
+        from_scratch: bool = True,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            config: What to build.
+            classes: Number of classes.
+            votes_head: Add a second head, for training only, that learns the crowd's votes.
+            weights: A checkpoint of the timm network to begin with.
+            from_scratch: Begin with random weights even where the recipe asks for pretrained ones.
+
+        Raises:
+            RecipeError: there is no such network, or its weights cannot be had.
+        """
         super().__init__()
         self.register_buffer("mean", _per_channel(config.mean), persistent=False)
         self.register_buffer("std", _per_channel(config.std), persistent=False)
-        self.backbone = _backbone(config, classes)
+        pretrained = weights is not None or (config.pretrained and not from_scratch)
+        self.backbone: Any = _backbone(config, 0 if config.head else classes, pretrained, weights)
+        features = int(self.backbone.num_features)
+        self.classifier = _dense(config.head, features, classes) if config.head else nn.Identity()
+        self.votes = nn.Linear(features, classes) if votes_head else None
 
-    def forward(self, levels: Tensor) -> Tensor:
-        """Logits of a batch."""
-        logits: Tensor = self.backbone((levels / 255 - self.mean) / self.std)
-        return logits
+    def forward(self, levels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits of a batch; in training with a second head, both heads' logits."""
+        normalised = (levels / 255 - self.mean) / self.std
+        if self.votes is None or not self.training:
+            logits: Tensor = self.classifier(self.backbone(normalised))
+            return logits
+        maps = self.backbone.forward_features(normalised)
+        pooled = self.backbone.forward_head(maps, pre_logits=True).flatten(1)
+        return self.classifier(self.backbone.forward_head(maps)), self.votes(pooled)
 
     @property
-    def head(self) -> nn.Module:
-        """The last, classifying layer."""
-        head: nn.Module = self.backbone.get_classifier()  # type: ignore[operator]
-        return head
+    def heads(self) -> list[nn.Module]:
+        """What classifies: the last layers, which a transfer trains first."""
+        own = self.classifier if not isinstance(self.classifier, nn.Identity) else self.backbone.get_classifier()
+        return [own] if self.votes is None else [own, self.votes]
 
 
 class ServedNetwork(nn.Module):
@@ -52,7 +85,7 @@ class ServedNetwork(nn.Module):
         self.network = network
         self.channels = channels
         self.temperature = temperature
-        self.register_buffer("luma", torch.tensor(_LUMA).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("luma", _luma(), persistent=False)
 
     def forward(self, faces: Tensor) -> Tensor:
         """Probabilities of a batch."""
@@ -68,29 +101,85 @@ class ServedNetwork(nn.Module):
         return logits
 
 
+def as_levels(pixels: Tensor, config: Network) -> Tensor:
+    """Pictures of a data set as the network's input.
+
+    Args:
+        pixels: uint8 [N, C, H, W], C = 1 or 3.
+        config: Says how many channels and which side the input has.
+
+    Returns:
+        float32 [N, channels, S, S], levels 0 to 255: grey as `ServedNetwork` makes it, resized bilinearly as the
+        service's crop enlarges.
+    """
+    levels = pixels.float()
+    if pixels.shape[1] == 3 and config.channels == 1:
+        levels = (levels * _luma().to(levels.device)).sum(dim=1, keepdim=True)
+    elif pixels.shape[1] == 1 and config.channels == 3:
+        levels = levels.expand(-1, 3, -1, -1)
+    size = (config.input_size, config.input_size)
+    if levels.shape[2:] != size:
+        levels = functional.interpolate(levels, size, mode="bilinear", align_corners=False)
+    return levels
+
+
+def _luma() -> Tensor:
+    return torch.tensor(_LUMA).view(1, 3, 1, 1)
+
+
 def _per_channel(values: tuple[float, ...]) -> Tensor:
     return torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)
 
 
-def _backbone(config: Network, classes: int) -> nn.Module:
+def _dense(head: Head, features: int, classes: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in head.widths:
+        layers.append(nn.Linear(features, width))
+        if head.batch_norm:
+            layers.append(nn.BatchNorm1d(width))
+        layers += [nn.ReLU(inplace=True), nn.Dropout(head.dropout)]
+        features = width
+    return nn.Sequential(*layers, nn.Linear(features, classes))
+
+
+def _backbone(config: Network, classes: int, pretrained: bool, weights: Path | None) -> Any:
+    overlay: dict[str, Any] = {"pretrained_cfg_overlay": {"file": str(weights)}} if weights else {}
+    if weights is not None and not weights.is_file():
+        raise RecipeError(f"--pretrained {weights}: there is no such file")
+    if config.name not in timm.list_models():
+        raise RecipeError(f"network {config.name}: timm knows no network of this name")
     try:
-        backbone: nn.Module = timm.create_model(
+        backbone = timm.create_model(
             config.name,
+            pretrained=pretrained,
             num_classes=classes,
             in_chans=config.channels,
             drop_rate=config.dropout,
+            **overlay,
             **config.arguments,
         )
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise RecipeError(f"network {config.name}: {error}") from error
+    except Exception as error:  # timm, torch and the hub's client share no base class
+        reason = " ".join(str(error).split())[:300]
+        if weights is not None:
+            raise RecipeError(f"--pretrained {weights} does not fit {config.name}: {reason}") from error
+        if pretrained:
+            raise RecipeError(
+                f"the pretrained weights of {config.name} cannot be had: {reason}. "
+                "Give them with --pretrained FILE, or begin with random ones by --from-scratch"
+            ) from error
+        raise RecipeError(f"network {config.name}: {reason}") from error
     if config.stem is not None:
-        stem, first = config.stem, getattr(backbone, "conv1", None)
-        if not isinstance(first, nn.Conv2d):
-            raise RecipeError(f"network {config.name} has no plain first convolution that a stem could replace")
-        backbone.conv1 = nn.Conv2d(
-            config.channels, first.out_channels, stem.kernel, stem.stride, stem.kernel // 2, bias=False
-        )
-        nn.init.kaiming_normal_(backbone.conv1.weight, mode="fan_out", nonlinearity="relu")
-        if not stem.max_pool:
-            backbone.maxpool = nn.Identity()
+        _replace_stem(backbone, config)
     return backbone
+
+
+def _replace_stem(backbone: Any, config: Network) -> None:
+    stem, first = config.stem, getattr(backbone, "conv1", None)
+    if stem is None or not isinstance(first, nn.Conv2d):
+        raise RecipeError(f"network {config.name} has no plain first convolution that a stem could replace")
+    backbone.conv1 = nn.Conv2d(
+        config.channels, first.out_channels, stem.kernel, stem.stride, stem.kernel // 2, bias=False
+    )
+    nn.init.kaiming_normal_(backbone.conv1.weight, mode="fan_out", nonlinearity="relu")
+    if not stem.max_pool:
+        backbone.maxpool = nn.Identity()

@@ -7,12 +7,13 @@ from torch import Tensor, nn
 
 
 class DeepFerCnn(nn.Module):
-    """Four blocks of two convolutions each, batch-normalised, pooled and dropped out, before a dense head.
+    """Four blocks of two convolutions each, batch-normalised, pooled and dropped out, before a dense layer.
 
-    The custom network of the published DeepFER system in outline; regularisation is L2 by the optimiser's weight
-    decay and dropout that grows with depth.
+    The custom network of the published DeepFER system in outline; its regularisation is the optimiser's weight
+    decay and a dropout that grows with depth. It speaks the part of timm's interface that recipes use.
 
-    Input: float [N, in_chans, S, S] with S ≥ 16. Output: logits float [N, num_classes], or features where it is 0.
+    Input: float [N, in_chans, S, S] with S ≥ 16. Output: logits float [N, num_classes], or features where that
+    is 0.
     """
 
     def __init__(
@@ -24,25 +25,30 @@ class DeepFerCnn(nn.Module):
     ) -> None:
         super().__init__()
         self.num_features = widths[-1]
-        blocks: list[nn.Module] = []
-        for depth, width in enumerate(widths):
-            before = in_chans if depth == 0 else widths[depth - 1]
-            share = drop_rate * (depth + 1) / (2 * len(widths))
-            blocks.append(_block(before, width, share))
-        self.features = nn.Sequential(*blocks)
+        channels = (in_chans, *widths)
+        shares = [drop_rate * (depth + 1) / (2 * len(widths)) for depth in range(len(widths))]
+        self.blocks = nn.Sequential(*map(_block, channels, widths, shares))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(drop_rate)
         self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
     def get_classifier(self) -> nn.Module:
-        """The last layer, as timm's networks tell it."""
+        """The last layer."""
         return self.fc
+
+    def forward_features(self, levels: Tensor) -> Tensor:
+        """Feature maps float [N, widths[-1], S/16, S/16]."""
+        maps: Tensor = self.blocks(levels)
+        return maps
+
+    def forward_head(self, maps: Tensor, pre_logits: bool = False) -> Tensor:
+        """Logits, or with `pre_logits` the pooled features, of feature maps."""
+        pooled: Tensor = self.dropout(self.pool(maps).flatten(1))
+        return pooled if pre_logits else self.fc(pooled)
 
     def forward(self, levels: Tensor) -> Tensor:
         """Logits of a batch."""
-        pooled = self.pool(self.features(levels)).flatten(1)
-        logits: Tensor = self.fc(self.dropout(pooled))
-        return logits
+        return self.forward_head(self.forward_features(levels))
 
 
 def _block(before: int, width: int, dropout: float) -> nn.Sequential:

@@ -1,21 +1,36 @@
 """What a phase trains: which layers, with which optimiser, at which rate."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from training.config import Phase
+from training.config import FromLayer, LastLayers, Phase
+from training.errors import RecipeError
 from training.model import EmotionNetwork
 
 
 def set_trainable(network: EmotionNetwork, phase: Phase) -> None:
-    """Freeze and unfreeze the network's parameters as the phase says."""
-    chosen: nn.Module = network if phase.trainable == "all" else network.head
+    """Freeze and unfreeze the network's parameters as the phase says; the heads are always trained.
+
+    Raises:
+        RecipeError: the network has no layer of the phase's name.
+    """
+    chosen: list[nn.Module]
+    if phase.trainable == "all":
+        chosen = [network]
+    elif isinstance(phase.trainable, FromLayer):
+        chosen = [*_from(network, phase.trainable.from_), *network.heads]
+    elif isinstance(phase.trainable, LastLayers):
+        chosen = [*_layers(network)[-phase.trainable.last :], *network.heads]
+    else:
+        chosen = network.heads
     network.requires_grad_(False)
-    chosen.requires_grad_(True)
+    for module in chosen:
+        module.requires_grad_(True)
 
 
 def train_mode(network: EmotionNetwork) -> None:
@@ -43,6 +58,49 @@ def build_optimizer(network: nn.Module, phase: Phase) -> Optimizer:
     return torch.optim.AdamW(groups, lr=config.lr)
 
 
+class Rate:
+    """A phase's learning rate: told of every step and of every epoch's accuracy."""
+
+    def __init__(self, optimizer: Optimizer, phase: Phase, steps_an_epoch: int) -> None:
+        """Begin at the phase's first rate.
+
+        Args:
+            optimizer: Whose rate moves.
+            phase: How.
+            steps_an_epoch: Optimiser steps.
+        """
+        config = phase.schedule
+        self._plateau = config.name == "plateau"
+        self._schedule: LambdaLR | ReduceLROnPlateau = (
+            ReduceLROnPlateau(optimizer, mode="max", factor=config.factor, patience=config.patience)
+            if self._plateau
+            else build_schedule(optimizer, phase, steps_an_epoch)
+        )
+
+    def step(self) -> None:
+        """A step was taken."""
+        if isinstance(self._schedule, LambdaLR):
+            self._schedule.step()
+
+    def epoch(self, accuracy: float) -> None:
+        """An epoch has ended with this accuracy on the selection split."""
+        if isinstance(self._schedule, ReduceLROnPlateau):
+            self._schedule.step(accuracy)
+
+    @property
+    def current(self) -> float:
+        """The rate of the next step."""
+        return float(self._schedule.get_last_lr()[0])
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that resuming needs."""
+        return self._schedule.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where another stood."""
+        self._schedule.load_state_dict(state)
+
+
 def build_schedule(optimizer: Optimizer, phase: Phase, steps_an_epoch: int) -> LambdaLR:
     """The phase's rate as a factor of its optimiser's `lr`, a step at a time."""
     total = phase.epochs * steps_an_epoch
@@ -65,3 +123,17 @@ def build_schedule(optimizer: Optimizer, phase: Phase, steps_an_epoch: int) -> L
         return cosine((step - warmup) / max(total - warmup, 1))
 
     return LambdaLR(optimizer, factor)
+
+
+def _layers(network: EmotionNetwork) -> list[nn.Module]:
+    """Modules without children, in the order of their definition."""
+    leaves = [module for module in network.modules() if not any(module.children())]
+    return [module for module in leaves if not isinstance(module, nn.Identity)]
+
+
+def _from(network: EmotionNetwork, name: str) -> list[nn.Module]:
+    children = dict(network.backbone.named_children())
+    if name not in children:
+        raise RecipeError(f"there is no layer {name!r} to train from; there are {', '.join(children)}")
+    names = list(children)
+    return [children[later] for later in names[names.index(name) :]]

@@ -148,7 +148,7 @@ def worst_mistakes(data: FaceDataset, probabilities: NDArray[np.float32], count:
     titles = [
         f"{data.classes[data.labels[row]]}\n→ {data.classes[answers[row]]} {confidence[row]:.2f}" for row in worst
     ]
-    return picture_grid([data.images[row] for row in worst], titles, title="the most confident mistakes")
+    return picture_grid(list(data.pixels(worst)), titles, title="the most confident mistakes")
 
 
 def _figure(columns: int, width: float, height: float = 4) -> tuple[Figure, list[Axes]]:

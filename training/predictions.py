@@ -2,23 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
-import torch
+from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from training.calibrate import fit_temperature
+from training.checkpoint import load_checkpoint, restore
 from training.config import Recipe
 from training.data import FaceDataset
 from training.errors import RunError
+from training.loop import Split, logits_of
 from training.model import EmotionNetwork
 from training.run import RunFolder
-
-_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,9 @@ def predict_run(run: RunFolder, select: FaceDataset) -> Predictions:
         RunError: no epoch of the run has ended yet.
     """
     recipe = run.recipe()
-    network = best_network(run, recipe, len(select.classes))
-    images = select.fitted(recipe.network.input_size, recipe.network.channels).images
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network.to(device)
-    with torch.inference_mode():
-        parts = [
-            network(torch.from_numpy(images[start : start + _BATCH]).permute(0, 3, 1, 2).float().to(device)).cpu()
-            for start in range(0, len(images), _BATCH)
-        ]
-    logits = torch.cat(parts).numpy()
+    fabric = Fabric(accelerator="auto", devices=1)  # in full precision, as the exported file computes
+    network = best_network(run, recipe, len(select.classes)).to(fabric.device)
+    logits = logits_of(network, Split(select, fabric.device), recipe, fabric).numpy()
     return Predictions(select.labels, logits, select.classes, fit_temperature(logits, select.labels))
 
 
@@ -78,9 +70,6 @@ def best_network(run: RunFolder, recipe: Recipe, classes: int) -> EmotionNetwork
     """
     if not run.best.exists():
         raise RunError(f"{run.path} has no best.ckpt: no epoch of it has ended yet")
-    network = EmotionNetwork(recipe.network, classes)
-    try:
-        network.load_state_dict(torch.load(run.best, map_location="cpu", weights_only=True)["network"])
-    except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
-        raise RunError(f"{run.best} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    network = EmotionNetwork(recipe.network, classes, votes_head=recipe.loss.votes_head > 0)
+    restore(run.best, load_checkpoint(run.best), {"network": network})
     return network.eval()

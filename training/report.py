@@ -14,6 +14,8 @@ import torch
 import yaml
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 from service.inference.bundle import Metrics
 from training import plots
@@ -23,6 +25,7 @@ from training.config import Recipe
 from training.data import FaceDataset
 from training.data.audit import class_counts, unseen
 from training.evaluate import score
+from training.model import as_levels
 from training.predictions import Predictions, predict_run
 from training.run import RunFolder
 from training.splits import fit_and_select
@@ -117,6 +120,26 @@ def write_comparison(runs: list[RunFolder], out: Path, data_path: Path | None = 
     return scored
 
 
+def print_comparison(runs: list[Scored], console: Console) -> None:
+    """The comparison as a table for people."""
+    table = Table(
+        "run", "recipe", "epochs", "accuracy", "against the first", "macro F1", "ECE-15", "de-duplicated"
+    )
+    for run in runs:
+        gain = (run.official.accuracy - runs[0].official.accuracy) * 100
+        table.add_row(
+            run.name,
+            run.recipe.name,
+            str(len(run.entries)),
+            f"{run.official.accuracy:.2%}",
+            f"{gain:+.2f}",
+            f"{run.official.macro_f1:.4f}",
+            f"{run.official.ece15:.4f}",
+            f"{run.deduplicated.accuracy:.2%}",
+        )
+    console.print(table)
+
+
 def _figures(scored: Scored, fit: FaceDataset, select: FaceDataset) -> dict[str, Callable[[], Figure]]:
     probabilities = scored.predictions.probabilities
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == select.labels
@@ -142,8 +165,9 @@ def _samples(fit: FaceDataset) -> Figure:
 
 def _augmented(fit: FaceDataset, recipe: Recipe) -> Figure:
     """Eight pictures, each as it is and twice as the training sees it."""
-    some = fit.stratified(8, seed=0).fitted(recipe.network.input_size, recipe.network.channels)
-    levels = torch.from_numpy(some.images[:8]).permute(0, 3, 1, 2).float()
+    some = fit.stratified(8, seed=0)
+    pixels = some.pixels(np.arange(min(8, len(some))))
+    levels = as_levels(torch.from_numpy(pixels).permute(0, 3, 1, 2), recipe.network)
     torch.manual_seed(0)
     versions = [levels, augment(levels, recipe.augment), augment(levels, recipe.augment)]
     rows: list[NDArray[np.uint8]] = []

@@ -19,9 +19,11 @@ from typing import Any
 
 import yaml
 
+from service.inference.bundle import file_sha256
 from training.config import Recipe, parse_recipe
 from training.data import FaceDataset, load_dataset
 from training.errors import RunError
+from training.splits import recipe_classes
 
 _PACKAGES = ("torch", "timm", "lightning", "numpy", "onnx", "onnxruntime")
 
@@ -46,8 +48,25 @@ class RunFolder:
         """The checkpoint to export."""
         return self.path / "best.ckpt"
 
-    def start(self, recipe: Recipe, data: FaceDataset, data_path: Path, resume: bool) -> None:
+    def start(
+        self,
+        recipe: Recipe,
+        data: FaceDataset,
+        data_path: Path,
+        resume: bool,
+        *,
+        limit: int | None = None,
+        weights: Path | None = None,
+    ) -> None:
         """Make the folder, or check that it belongs to this recipe and data.
+
+        Args:
+            recipe: As resolved.
+            data: With the recipe's classes, not limited yet.
+            data_path: Where it was read from.
+            resume: Whether a run that is there is wanted.
+            limit: So many pictures a split are used.
+            weights: The checkpoint that the network begins with.
 
         Raises:
             RunError: a run is there and `resume` is not wanted, or it is a run of something else.
@@ -57,15 +76,20 @@ class RunFolder:
                 raise RunError(f"{self.path} holds a run already: go on with --resume, or give another --out")
             if self.recipe() != recipe:
                 raise RunError(f"{self.path} is a run of another recipe; give another --out")
-            if self.environment()["data"]["sha256"] != data.sha256:
+            recorded = self.environment()["data"]
+            if recorded["sha256"] != data.sha256:
                 raise RunError(f"{self.path} is a run on other data; give another --out")
+            if recorded["limit"] != limit:
+                raise RunError(
+                    f"{self.path} is a run with --limit {recorded['limit']}; give the same or another --out"
+                )
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from error
         self._write("recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
-        self._write("environment.json", json.dumps(_environment(data, data_path), indent=2) + "\n")
+        self._write("environment.json", json.dumps(_environment(data, data_path, limit, weights), indent=2) + "\n")
         self._write("metrics.jsonl", "")
 
     def recipe(self) -> Recipe:
@@ -95,7 +119,8 @@ class RunFolder:
         data = load_dataset(path, recipe.network.input_size)
         if data.sha256 != recorded["sha256"]:
             raise RunError(f"{path} is not the data that {self.path} was trained on; give that with --data")
-        return data.with_classes(recipe.data.labels or data.classes)
+        data = recipe_classes(data, recipe)
+        return data.limited(recorded["limit"]) if recorded["limit"] else data
 
     def environment(self) -> dict[str, Any]:
         """Versions, device, commit and data of the run."""
@@ -131,7 +156,7 @@ def commit() -> str:
         return ""
 
 
-def _environment(data: FaceDataset, data_path: Path) -> dict[str, Any]:
+def _environment(data: FaceDataset, data_path: Path, limit: int | None, weights: Path | None) -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
@@ -145,5 +170,7 @@ def _environment(data: FaceDataset, data_path: Path) -> dict[str, Any]:
             "sha256": data.sha256,
             "splits": data.split_sizes,
             "classes": list(data.classes),
+            "limit": limit,
         },
+        "pretrained": {"path": str(weights.resolve()), "sha256": file_sha256(weights)} if weights else None,
     }

@@ -5,6 +5,16 @@ from training.data import FaceDataset
 from training.errors import DataError
 
 
+def recipe_classes(data: FaceDataset, recipe: Recipe) -> FaceDataset:
+    """The data with the recipe's class names, and only its classes.
+
+    Raises:
+        DataError: the data lacks one of the classes.
+    """
+    renamed = data.renamed(recipe.data.rename)
+    return renamed.with_classes(recipe.data.labels or renamed.classes)
+
+
 def fit_and_select(data: FaceDataset, recipe: Recipe) -> tuple[FaceDataset, FaceDataset]:
     """The two splits of a training.
 

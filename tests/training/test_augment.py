@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.augment import augment, mix
+from training.augment import augment, mixup
 from training.config import Augment
 
 EVERYTHING = {
@@ -89,7 +89,7 @@ def test_erase_blanks_one_rectangle_a_picture_with_the_pictures_mean() -> None:
 def test_mixup_mixes_targets_as_it_mixes_pictures(alpha: float) -> None:
     torch.manual_seed(0)
     numbers = torch.arange(64.0)
-    pictures, rows = mix(numbers.view(-1, 1, 1, 1).expand(-1, 1, 4, 4), torch.eye(64), alpha)
+    pictures, rows = mixup(numbers.view(-1, 1, 1, 1).expand(-1, 1, 4, 4), torch.eye(64), alpha)
     assert pictures.shape == (64, 1, 4, 4)
     torch.testing.assert_close(rows.sum(dim=1), torch.ones(64))
     assert (rows.diagonal() >= 0.5).all()
@@ -99,7 +99,7 @@ def test_mixup_mixes_targets_as_it_mixes_pictures(alpha: float) -> None:
 def test_mixup_really_mixes_and_is_decided_by_torchs_seed(levels: torch.Tensor) -> None:
     def mixed(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return mix(levels, torch.eye(16), 1.0)[1]
+        return mixup(levels, torch.eye(16), 1.0)[1]
 
     assert torch.equal(mixed(0), mixed(0))
     assert not torch.equal(mixed(0), mixed(1))

@@ -149,8 +149,8 @@ def test_a_graph_that_does_not_do_what_the_network_does_is_refused(
     assert _parity(served, Session.open(path, device="cpu", threads=1), crops).rows == 35
 
     # The network's head now knows no difference between classes; the graph's prefers one of them.
-    torch.nn.init.zeros_(network.head.weight)
-    torch.nn.init.zeros_(network.head.bias)
+    torch.nn.init.zeros_(network.heads[0].weight)
+    torch.nn.init.zeros_(network.heads[0].bias)
     model = onnx.load(path)
     preferred = np.eye(7, dtype=np.float32)[1 if answers else 0] * bias
     for tensor in model.graph.initializer:

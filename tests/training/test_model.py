@@ -44,8 +44,8 @@ def test_levels_are_normalised_a_channel(channels: int, mean: tuple[float, ...],
 def test_the_network_answers_with_a_logit_a_class(channels: int) -> None:
     built = network(channels=channels, mean=[0.5] * channels, std=[0.25] * channels)
     assert built(torch.zeros(2, channels, 48, 48)).shape == (2, 7)
-    assert isinstance(built.head, nn.Linear)
-    assert built.head.out_features == 7
+    assert isinstance(built.heads[0], nn.Linear)
+    assert built.heads[0].out_features == 7
 
 
 def test_the_stem_replaces_the_first_convolution_and_the_pooling() -> None:
@@ -70,7 +70,7 @@ def test_without_a_stem_timms_own_stays() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"name": "no_such_network", "arguments": {}}, "no_such_network: Unknown model"),
+        ({"name": "no_such_network", "arguments": {}}, "no_such_network: timm knows no network"),
         ({"arguments": {"colour": "red"}}, "resnet18: .*unexpected keyword argument 'colour'"),
         ({"name": "mobilenetv3_small_050", "arguments": {}}, "has no plain first convolution"),
         ({"name": "resnet10t", "arguments": {}}, "resnet10t has no plain first convolution"),

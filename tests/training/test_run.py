@@ -29,6 +29,7 @@ def test_a_run_folder_records_recipe_and_data(run: RunFolder, recipe: Recipe, fa
         "sha256": faces.sha256,
         "splits": {"Training": 84, "PublicTest": 35},
         "classes": list(faces.classes),
+        "limit": None,
     }
     assert environment["packages"]["torch"]
     assert run.metrics() == []

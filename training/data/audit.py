@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 from training.data.dataset import FaceDataset
 
@@ -65,3 +67,18 @@ def unseen(select: FaceDataset, fit: FaceDataset) -> NDArray[np.bool_]:
 
 def _keys(data: FaceDataset) -> list[bytes]:
     return [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in data.images]
+
+
+def print_audit(data: FaceDataset, found: Audit, console: Console) -> None:
+    """The figures as tables for people."""
+    table = Table("class", *found.classes, title=f"{data.name}: {len(data):,} pictures")
+    for label in data.classes:
+        table.add_row(label, *(f"{counts[label]:,}" for counts in found.classes.values()))
+    table.add_row("all", *(f"{sum(counts.values()):,}" for counts in found.classes.values()))
+    console.print(table)
+    for split, count in found.duplicates_within.items():
+        console.print(f"{split}: {count:,} pictures stand there twice")
+    for (first, second), count in found.duplicates_across.items():
+        console.print(f"{first} and {second}: {count:,} pictures stand in both")
+    console.print(f"{found.conflicting:,} pictures stand there with several labels")
+    console.print(f"{len(data.unreadable):,} files could not be read")

@@ -1,7 +1,12 @@
-"""The challenge's own file, `fer2013.csv`: emotion, pixels (2,304 grey levels in words), Usage."""
+"""The challenge's own file, `fer2013.csv`: emotion, pixels (2,304 grey levels in words), Usage.
+
+FER+'s votes are taken from `fer2013new.csv` where that lies beside it, its rows being about the same pictures.
+"""
 
 import csv
+import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +14,10 @@ import numpy as np
 from service.inference.bundle import file_sha256
 from training.config import FER2013_LABELS
 from training.data.dataset import FaceDataset
+from training.data.votes import FERPLUS_COLUMNS, normalised
 from training.errors import DataError
 
+VOTES_FILE = "fer2013new.csv"
 _SIDE = 48
 
 
@@ -22,7 +29,9 @@ def read(path: Path) -> FaceDataset:
     """
     csv.field_size_limit(sys.maxsize)
     try:
-        return _read(path)
+        faces = _read(path)
+        beside = path.with_name(VOTES_FILE)
+        return _with_votes(faces, beside) if beside.exists() else faces
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not text: {error}") from error
 
@@ -57,3 +66,16 @@ def _read(path: Path) -> FaceDataset:
         classes=FER2013_LABELS,
         sha256=file_sha256(path),
     )
+
+
+def _with_votes(faces: FaceDataset, path: Path) -> FaceDataset:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if len(rows) != len(faces):
+        raise DataError(f"{path} has {len(rows)} rows, the file beside it {len(faces)}: take one of them away")
+    try:
+        counts = np.array([[float(row[column]) for column in FERPLUS_COLUMNS] for row in rows])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} holds no votes of FER+: {error!r}") from error
+    both = hashlib.sha256((faces.sha256 + file_sha256(path)).encode()).hexdigest()
+    return replace(faces, votes=normalised(counts), sha256=both)

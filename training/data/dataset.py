@@ -1,14 +1,13 @@
-"""A labelled set of face pictures, whole in memory."""
+"""A labelled set of face pictures."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.crop import crop, square_over
-from service.inference.bundle import CropGeometry
+from training.data.images import FileImages
+from training.data.votes import normalised
 from training.errors import DataError
 
 
@@ -18,22 +17,24 @@ class FaceDataset:
 
     Attributes:
         name: What people call the set.
-        images: uint8 [N, S, S, C], C = 1 (grey) or 3 (RGB).
+        images: uint8 [N, S, S, C], C = 1 (grey) or 3 (RGB), in memory or read from files picture by picture.
         labels: int64 [N], indices into `classes`.
         splits: str [N], the split each picture belongs to.
         classes: Class names, in label order.
         sha256: Of the bytes it was read from, in hexadecimal.
         votes: float32 [N, classes], how a crowd saw each picture: rows sum to 1, or to 0 where nobody was asked;
             None where there was no crowd.
+        unreadable: Files that were left out, each with the reason.
     """
 
     name: str
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | FileImages
     labels: NDArray[np.int64]
     splits: NDArray[np.str_]
     classes: tuple[str, ...]
     sha256: str
     votes: NDArray[np.float32] | None = None
+    unreadable: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,16 +75,26 @@ class FaceDataset:
             numbered = replace(numbered, votes=normalised(kept))
         return numbered._rows(numbered.labels >= 0)
 
-    def fitted(self, size: int, channels: int) -> "FaceDataset":
-        """The same pictures as a network with this input sees them: cropped whole, grey or RGB."""
-        images = self.images
-        if images.shape[1:3] != (size, size):
-            images = np.stack([resized(image, size) for image in images])
-        if images.shape[3] == 3 and channels == 1:
-            images = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] for image in images])
-        elif images.shape[3] == 1 and channels == 3:
-            images = np.repeat(images, 3, axis=3)
-        return replace(self, images=images.astype(np.uint8, copy=False))
+    def renamed(self, names: dict[str, str]) -> "FaceDataset":
+        """The set with other class names; classes that get the same name become one.
+
+        Args:
+            names: From the data's names to others; names that are not there are passed over.
+        """
+        new = [names.get(label, label) for label in self.classes]
+        classes = tuple(dict.fromkeys(new))
+        index = np.array([classes.index(label) for label in new], np.int64)
+        votes = None
+        if self.votes is not None:
+            votes = np.zeros((len(self), len(classes)), np.float32)
+            for old, target in enumerate(index):
+                votes[:, target] += self.votes[:, old]
+        return replace(self, labels=index[self.labels], classes=classes, votes=votes)
+
+    def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The pictures of these rows, uint8 [len(rows), S, S, C]."""
+        chosen = self.images[rows]
+        return chosen.load() if isinstance(chosen, FileImages) else chosen
 
     def first_split_of(self, names: tuple[str, ...]) -> str | None:
         """The first of these names that is a split here."""
@@ -100,18 +111,24 @@ class FaceDataset:
 
     def stratified(self, count: int, seed: int) -> "FaceDataset":
         """About `count` pictures with the classes' shares of the whole, at least one of each that is there."""
+        return self._rows(self.drawn(count, seed))
+
+    def drawn(self, count: int, seed: int) -> NDArray[np.bool_]:
+        """Which pictures `stratified` takes: bool [N]."""
         rng = np.random.default_rng(seed)
         chosen = np.zeros(len(self), bool)
         for label in np.unique(self.labels):
             rows = rng.permutation(np.flatnonzero(self.labels == label))
             chosen[rows[: max(round(count * len(rows) / len(self)), 1)]] = True
-        return self._rows(chosen)
+        return chosen
 
     def limited(self, rows_a_split: int) -> "FaceDataset":
-        """The first rows of every split: for trying things out."""
+        """A stratified part of every split, of about so many pictures: for trying things out."""
         keep = np.zeros(len(self), bool)
         for name in self.split_sizes:
-            keep[np.flatnonzero(self.splits == name)[:rows_a_split]] = True
+            rows = np.flatnonzero(self.splits == name)
+            part = self._rows(self.splits == name)
+            keep[rows[part.drawn(rows_a_split, seed=0)]] = True
         return self._rows(keep)
 
     def _rows(self, chosen: NDArray[np.bool_]) -> "FaceDataset":
@@ -122,16 +139,3 @@ class FaceDataset:
             splits=self.splits[chosen],
             votes=None if self.votes is None else self.votes[chosen],
         )
-
-
-def normalised(votes: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Counts [N, classes] as shares that sum to 1; rows without a vote stay 0."""
-    totals = votes.sum(axis=1, keepdims=True)
-    shares = votes / np.where(totals > 0, totals, 1)
-    return shares.astype(np.float32)
-
-
-def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A whole picture, uint8 [H, W, C], as a square of `size` pixels, as the service crops with `detect=false`."""
-    whole = square_over(image.shape[1], image.shape[0])
-    return crop(image, whole, size, CropGeometry()).reshape(size, size, image.shape[2])

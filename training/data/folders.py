@@ -1,60 +1,91 @@
-"""One folder a class: `ROOT/<class>/…`, or `ROOT/<split>/<class>/…` with splits such as train and test."""
+"""One folder a class: `ROOT/<class>/…`, or `ROOT/<split>/<class>/…` with splits such as train and test.
+
+A folder above the splits, like Kaggle's `images/`, is passed through.
+"""
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.errors import RequestError
-from service.imaging.decode import decode, read_header
-from training.data.dataset import FaceDataset, resized
+from service.imaging.decode import read_header
+from training.data.dataset import FaceDataset
+from training.data.images import MAX_PIXELS, FileImages, read_square
 from training.errors import DataError
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-_MAX_PIXELS = 100_000_000
 ALL = "all"
+IN_MEMORY_BYTES = 2 * 2**30
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
-def read(root: Path, size: int) -> FaceDataset:
-    """Read every picture, as a square of `size` pixels, RGB.
+def read(root: Path, size: int, in_memory_bytes: int = IN_MEMORY_BYTES) -> FaceDataset:
+    """Read every picture, as a square of `size` pixels, RGB; those that cannot be read are listed and left out.
 
     Args:
         root: The folder.
         size: Side in pixels; a picture that is not square is padded by repeating its border, as when served.
+        in_memory_bytes: A set that needs more is read from its files whenever a batch needs them.
 
     Raises:
-        DataError: there is no picture in this layout, or one cannot be read.
+        DataError: there is no readable picture in this layout.
     """
     files = _files(root)
-    if not files:
-        raise DataError(f"{root}: no pictures as <class>/NAME.png or <split>/<class>/NAME.png")
-    classes = tuple(sorted({label for _, label, _ in files}))
     digest = hashlib.sha256()
-    images = np.empty((len(files), size, size, 3), np.uint8)
-    for row, (_, _, path) in enumerate(files):
-        content = path.read_bytes()
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + content)
+    streamed = len(files) * size * size * 3 > in_memory_bytes
+    images: list[NDArray[np.uint8]] = []
+    kept: list[tuple[str, str, Path]] = []
+    unreadable = []
+    for split, label, path in files:
         try:
-            pixels = decode(content, read_header(content, _MAX_PIXELS))
-        except RequestError as error:
-            raise DataError(f"{path}: {error}") from error
-        images[row] = resized(pixels, size)
+            content = path.read_bytes()
+            if streamed:
+                read_header(content, MAX_PIXELS)
+            else:
+                images.append(read_square(path, size))
+        except (OSError, RequestError, DataError) as error:
+            reason = str(error) if isinstance(error, DataError) else f"{path}: {error}"
+            unreadable.append(reason)
+            continue
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + content)
+        kept.append((split, label, path))
+    if not kept:
+        raise DataError(
+            f"{root}: no readable pictures as <class>/NAME.png or <split>/<class>/NAME.png"
+            + (f"; {unreadable[0]}" if unreadable else "")
+        )
+    classes = tuple(sorted({label for _, label, _ in kept}))
     return FaceDataset(
         name=root.resolve().name,
-        images=images,
-        labels=np.array([classes.index(label) for _, label, _ in files], np.int64),
-        splits=np.array([split for split, _, _ in files], np.str_),
+        images=FileImages([path for _, _, path in kept], size) if streamed else np.stack(images),
+        labels=np.array([classes.index(label) for _, label, _ in kept], np.int64),
+        splits=np.array([split for split, _, _ in kept], np.str_),
         classes=classes,
         sha256=digest.hexdigest(),
+        unreadable=tuple(unreadable),
     )
 
 
 def _files(root: Path) -> list[tuple[str, str, Path]]:
     """(split, class, file) of every picture, sorted."""
+    top = _without_wrappers(root)
     found = []
-    for path in sorted(root.rglob("*")):
-        parts = path.relative_to(root).parts
+    for path in sorted(top.rglob("*")):
+        parts = path.relative_to(top).parts
         if path.suffix.lower() in _SUFFIXES and path.is_file() and len(parts) in (2, 3):
             split = parts[0] if len(parts) == 3 else ALL
             found.append((split, parts[-2], path))
     return found
+
+
+def _without_wrappers(root: Path) -> Path:
+    """The folder in which the splits' folders lie: `ROOT/images` for `ROOT/images/<split>/<class>/`."""
+    below = _folders(root)
+    if len(below) == 1 and any(_folders(folder) for folder in _folders(below[0])):
+        return _without_wrappers(below[0])
+    return root
+
+
+def _folders(path: Path) -> list[Path]:
+    return [entry for entry in path.iterdir() if entry.is_dir()]

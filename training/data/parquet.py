@@ -1,7 +1,6 @@
 """FER-2013 as parquet: one row a picture with `usage`, `emotion` and `image` (an encoded 48×48 picture).
 
-A column `ferplus_votes` may hold the counts of FER+ (Barsoum et al. 2016, arXiv:1608.01041): neutral, happiness,
-surprise, sadness, anger, disgust, fear, contempt, unknown, not a face.
+A column `ferplus_votes` may hold the ten counts of FER+.
 """
 
 from pathlib import Path
@@ -14,13 +13,12 @@ from numpy.typing import NDArray
 
 from service.inference.bundle import file_sha256
 from training.config import FER2013_LABELS
-from training.data.dataset import FaceDataset, normalised
+from training.data.dataset import FaceDataset
+from training.data.votes import FERPLUS_COLUMNS, FERPLUS_ORDER, normalised
 from training.errors import DataError
 
 _COLUMNS = ["usage", "emotion", "image"]
 _VOTES = "ferplus_votes"
-# Where FER-2013's labels stand among FER+'s; contempt, unknown and not-a-face have no counterpart.
-_VOTE_COLUMNS = [4, 5, 6, 1, 3, 2, 0]
 
 
 def read(path: Path) -> FaceDataset:
@@ -66,5 +64,11 @@ def _decoded(encoded: list[bytes | None], path: Path) -> NDArray[np.uint8]:
 
 
 def _votes(rows: list[list[int] | None]) -> NDArray[np.float32]:
-    counts = np.array([row or [0] * 10 for row in rows], np.float64)
-    return normalised(counts[:, _VOTE_COLUMNS])
+    none = [0] * len(FERPLUS_ORDER)
+    try:
+        counts = np.array([row or none for row in rows], np.float64).reshape(len(rows), len(FERPLUS_ORDER))
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{_VOTES} must be {len(FERPLUS_ORDER)} counts a row: {', '.join(FERPLUS_ORDER)}"
+        ) from error
+    return normalised(counts[:, [FERPLUS_ORDER.index(column) for column in FERPLUS_COLUMNS]])

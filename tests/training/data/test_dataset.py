@@ -1,12 +1,10 @@
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from training.data import FaceDataset
-from training.data.dataset import resized
 from training.errors import DataError
 
 
@@ -63,14 +61,6 @@ def test_stratified_takes_each_class_by_its_share(faces: FaceDataset, count: int
     assert np.array_equal(part.images, faces.stratified(count, seed=0).images)
 
 
-def test_limited_keeps_the_first_rows_of_every_split(faces: FaceDataset) -> None:
-    few = faces.limited(10)
-    assert few.split_sizes == {"Training": 10, "PublicTest": 10}
-    assert np.array_equal(few.images[:10], faces.images[:10])
-    assert np.array_equal(few.images[10:], faces.images[84:94])
-    assert faces.limited(1000).split_sizes == faces.split_sizes
-
-
 def test_held_out_takes_the_same_share_of_every_class_from_the_fit_split_alone(faces: FaceDataset) -> None:
     parted = faces.held_out("Training", 0.25, seed=0)
     assert parted.split_sizes == {"Training": 63, "held-out": 21, "PublicTest": 35}
@@ -90,27 +80,20 @@ def test_the_first_of_several_split_names_counts(faces: FaceDataset) -> None:
     assert faces.first_split_of(("train", "test")) is None
 
 
-def test_fitted_repeats_grey_as_rgb_and_takes_grey_from_rgb(faces: FaceDataset) -> None:
-    colour = faces.fitted(48, 3)
-    assert colour.images.shape == (119, 48, 48, 3)
-    assert (colour.images == faces.images).all()
-    assert np.array_equal(colour.fitted(48, 1).images, faces.images)
+def test_renaming_merges_classes_that_get_the_same_name(faces: FaceDataset) -> None:
+    merged = faces.renamed({faces.classes[1]: faces.classes[0], "nobody": "x"})
+    assert merged.classes == (faces.classes[0], *faces.classes[2:])
+    names = [faces.classes[label] for label in faces.labels]
+    expected = [faces.classes[0] if name == faces.classes[1] else name for name in names]
+    assert [merged.classes[label] for label in merged.labels] == expected
 
 
-def test_fitted_makes_grey_by_opencvs_weights(faces: FaceDataset) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (len(faces), 48, 48, 3), dtype=np.uint8)
-    grey = replace(faces, images=pixels).fitted(48, 1).images
-    assert np.array_equal(grey[3, ..., 0], cv2.cvtColor(pixels[3], cv2.COLOR_RGB2GRAY))
+def test_a_limited_set_keeps_every_class_of_every_split(faces: FaceDataset) -> None:
+    few = faces.limited(14)
+    for name, size in few.split_sizes.items():
+        assert 14 <= size <= 21
+        assert set(few.split(name).labels) == set(faces.split(name).labels)
 
 
-@pytest.mark.parametrize(("size", "channels"), [(24, 1), (96, 1), (24, 3)])
-def test_fitted_resizes_each_picture_as_the_service_crops_it(faces: FaceDataset, size: int, channels: int) -> None:
-    small = faces.fitted(size, channels)
-    assert small.images.shape == (119, size, size, channels)
-    assert small.images.dtype == np.uint8
-    assert np.array_equal(small.images[7], np.repeat(resized(faces.images[7], size), channels, axis=2))
-    assert abs(float(small.images[7].mean()) - float(faces.images[7].mean())) < 1.0
-
-
-def test_fitted_leaves_pictures_that_fit_untouched(faces: FaceDataset) -> None:
-    assert np.shares_memory(faces.fitted(48, 1).images, faces.images)
+def test_rows_can_be_had_as_pixels(faces: FaceDataset) -> None:
+    assert np.array_equal(faces.pixels(np.array([3, 1])), np.stack([faces.images[3], faces.images[1]]))
