@@ -79,6 +79,7 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     figure, axes = _figure(2, width=12, height=5.5)
     for axis, values, form in ((axes[0], counts, "{:d}"), (axes[1], rates, "{:.2f}")):
         axis.imshow(rates, cmap="Blues", vmin=0, vmax=1)
+        axis.grid(visible=False)
         axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
         axis.set_yticks(range(len(labels)), labels)
         axis.set(xlabel="answer", ylabel="true class")

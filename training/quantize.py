@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,7 @@ def to_int8(source: Path, out: Path, calibration: FaceDataset) -> None:
         calibration: Pictures whose activations set the ranges.
     """
     metadata = open_classifier(source, "cpu", 1).bundle.metadata
-    # The quantiser tells at length what it would rather be given.
-    logging.getLogger().setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(source, prepared)
         quantize_static(
@@ -130,6 +129,16 @@ def variant(
 
 def _probabilities(file: Path, metadata: Metadata, faces: FaceDataset) -> NDArray[np.float32]:
     return probabilities_of(open_classifier(file, "cpu", available_cores()), faces)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser tells at length, on the root logger, what it would rather be given."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -79,7 +79,7 @@ class RunFolder:
             recorded = self.environment()["data"]
             if recorded["sha256"] != data.sha256:
                 raise RunError(f"{self.path} is a run on other data; give another --out")
-            if recorded["limit"] != limit:
+            if recorded.get("limit") != limit:
                 raise RunError(
                     f"{self.path} is a run with --limit {recorded['limit']}; give the same or another --out"
                 )
@@ -120,7 +120,7 @@ class RunFolder:
         if data.sha256 != recorded["sha256"]:
             raise RunError(f"{path} is not the data that {self.path} was trained on; give that with --data")
         data = recipe_classes(data, recipe)
-        return data.limited(recorded["limit"]) if recorded["limit"] else data
+        return data.limited(recorded.get("limit")) if recorded.get("limit") else data
 
     def environment(self) -> dict[str, Any]:
         """Versions, device, commit and data of the run."""
