@@ -92,7 +92,7 @@ def write_report(run: RunFolder, data_path: Path | None = None) -> Path:
     page.write_text(
         _template("report.html.j2").render(
             scored=scored,
-            recipe_text=yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False),
+            recipe_text=yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False),
             environment=run.environment(),
             figures=encoded,
         ),

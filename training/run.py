@@ -88,7 +88,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from error
-        self._write("recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+        self._write("recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False))
         self._write("environment.json", json.dumps(_environment(data, data_path, limit, weights), indent=2) + "\n")
         self._write("metrics.jsonl", "")
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.augment import augment, mixup
+from training.augment import augment, cutmix, mix, mixup
 from training.config import Augment
 
 EVERYTHING = {
@@ -104,3 +104,63 @@ def test_mixup_really_mixes_and_is_decided_by_torchs_seed(levels: torch.Tensor) 
     assert torch.equal(mixed(0), mixed(0))
     assert not torch.equal(mixed(0), mixed(1))
     assert (mixed(0).diagonal() < 0.9).float().mean() > 0.5
+
+
+def numbered() -> tuple[torch.Tensor, torch.Tensor]:
+    """64 flat pictures [64, 1, 24, 20], picture i of level i, each of a class of its own."""
+    return torch.arange(64.0).view(-1, 1, 1, 1).expand(-1, 1, 24, 20), torch.eye(64)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 8.0])
+def test_cutmix_mixes_targets_by_the_area_that_really_is_replaced(alpha: float) -> None:
+    torch.manual_seed(0)
+    pictures, rows = cutmix(*numbered(), alpha)
+    assert pictures.shape == (64, 1, 24, 20)
+    torch.testing.assert_close(rows.sum(dim=1), torch.ones(64))
+    for own, (picture, row) in enumerate(zip(pictures, rows, strict=True)):
+        levels = set(picture.unique().int().tolist())
+        assert levels <= set(row.nonzero().ravel().tolist()) | {own}
+        for level in levels:
+            torch.testing.assert_close(row[level], (picture == level).float().mean())
+
+
+def test_cutmix_replaces_one_rectangle_a_picture_by_the_same_place_of_its_partner() -> None:
+    torch.manual_seed(0)
+    levels = torch.rand(32, 3, 24, 20)
+    mixed, rows = cutmix(levels, torch.eye(32), 1.0)
+    replaced = 0
+    for own, (picture, row) in enumerate(zip(mixed, rows, strict=True)):
+        inside = (picture != levels[own]).all(dim=0)
+        if not inside.any():
+            continue
+        partner = int(row.clone().index_fill_(0, torch.tensor([own]), 0).argmax())
+        ys, xs = inside.any(dim=1).nonzero().ravel(), inside.any(dim=0).nonzero().ravel()
+        assert inside.sum() == len(ys) * len(xs)
+        assert torch.equal(picture[:, inside], levels[partner][:, inside])
+        replaced += 1
+    assert replaced > 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "kinds"),
+    [
+        ({}, {"nothing"}),
+        ({"mixup": 1.0}, {"mixup"}),
+        ({"cutmix": 1.0}, {"cutmix"}),
+        ({"mixup": 1.0, "cutmix": 1.0}, {"mixup", "cutmix"}),
+    ],
+)
+def test_mix_does_what_the_recipe_says_and_one_of_both_where_it_says_both(
+    changes: dict[str, float], kinds: set[str]
+) -> None:
+    def kind(seed: int) -> str:
+        torch.manual_seed(seed)
+        levels, targets = numbered()
+        pictures, rows = mix(levels, targets, Augment(**changes))
+        if torch.equal(rows, targets):
+            assert torch.equal(pictures, levels)
+            return "nothing"
+        # Mixup blends each picture evenly; CutMix leaves whole levels.
+        return "cutmix" if torch.equal(pictures, pictures.round()) else "mixup"
+
+    assert {kind(seed) for seed in range(12)} == kinds

@@ -1,0 +1,55 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from service.schemas import Prediction
+from tests.e2e.conftest import StartServer
+from training.config import load_recipe
+
+LABELS = ["Happy", "Angry", "Sad", "Neutral", "Surprise", "Ahegao"]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Six classes in Kaggle's layout, each of one colour."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 3), ("test", 1)):
+        for number, label in enumerate(LABELS):
+            folder = tmp_path / "data" / "images" / split / label
+            folder.mkdir(parents=True)
+            for picture in range(count):
+                pixels = np.full((60, 60, 3), 40 * number, np.uint8) + rng.integers(0, 9, (60, 60, 3), np.uint8)
+                cv2.imwrite(str(folder / f"{picture}.png"), pixels)
+    return tmp_path / "data"
+
+
+def fer_train(*arguments: str | Path) -> None:
+    command = [sys.executable, "-m", "training", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_resnet50_of_six_classes_from_folders_is_served(
+    tmp_path: Path, folders: Path, start_server: StartServer, astronaut_jpeg: bytes
+) -> None:
+    recipe = load_recipe("resnet50-progressive").model_dump(mode="json", by_alias=True)
+    recipe |= {"name": "mine", "data": {"labels": LABELS}, "batch_size": 9}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
+    run, model = tmp_path / "run", tmp_path / "mine.onnx"
+    options = ["--epochs", "1", "--from-scratch", "--device", "cpu"]
+    fer_train("train", tmp_path / "mine.yaml", "--data", folders, "--out", run, *options)
+    fer_train("export", run, "--out", model)
+
+    server = start_server(FER_MODEL=str(model))
+    card = server.client.get("/model").json()
+    assert (card["name"], card["labels"], card["input_size"]) == ("mine", LABELS, 224)
+    assert card["card"]["parity"]["max_difference"] <= 1e-4
+    answer = server.client.post("/predict", content=astronaut_jpeg)
+    (face,) = Prediction.model_validate_json(answer.content).faces
+    assert list(face.probabilities) == LABELS
+    assert abs(sum(face.probabilities.values()) - 1) < 1e-4

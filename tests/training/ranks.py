@@ -1,0 +1,35 @@
+"""Trains one tiny recipe under torchrun and writes what each process thinks of it: `python ranks.py RECIPE DATA OUT`."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from training.config import load_recipe
+from training.data import load_dataset
+from training.loop import Training, build_fabric
+from training.run import RunFolder
+from training.splits import fit_and_select
+
+
+def main() -> None:
+    plan, out = load_recipe(sys.argv[1]), Path(sys.argv[3])
+    data_path = Path(sys.argv[2])
+    data = load_dataset(data_path, plan.network.input_size)
+    fabric = build_fabric("cpu")
+    fabric.launch()
+    run = RunFolder(out)
+    if fabric.is_global_zero:
+        run.start(plan, data, data_path, resume=False)
+    fabric.barrier()
+    training = Training(plan, *fit_and_select(data, plan), run, fabric)
+    training.go()
+    weights = torch.cat([parameter.detach().ravel() for parameter in training.network.parameters()])
+    told = {"standing": asdict(training.standing), "weights": float(weights.double().sum())}
+    (out / f"rank{fabric.global_rank}.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
