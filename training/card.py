@@ -31,6 +31,10 @@ def card_text(metadata: Metadata, recipe: Recipe, confidence: NDArray[np.floatin
         f"| {label} | {entry.precision:.3f} | {entry.recall:.3f} | {entry.f1:.3f} | {entry.support} |"
         for label, entry in metrics.per_class.items()
     )
+    fresh = ""
+    if metadata.deduplicated:
+        again = metadata.deduplicated
+        fresh = f"| accuracy on the {again.count:,} of them not in the fit split, counted once | {again.accuracy:.2%} |\n"
     promise = f", and {metadata.selective_accuracy:.0%} of the accepted answers are right" if accepted else ""
     splits = ", ".join(f"{name} {count:,}" for name, count in metadata.data.splits.items())
     front_matter = yaml.safe_dump(_front_matter(metadata), sort_keys=False)
@@ -49,7 +53,7 @@ a person feels.
 | macro F1 | {metrics.macro_f1:.4f} |
 | ECE-15 | {metrics.ece15:.4f} |
 | negative log likelihood | {metrics.nll:.4f} |
-
+{fresh}
 The epoch, the temperature ({metadata.temperature:.3f}) and the threshold were chosen on this same split, so these
 figures are a little optimistic.
 

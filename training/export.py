@@ -16,6 +16,7 @@ from service.inference.bundle import (
     OUTPUT_NAME,
     CropGeometry,
     Metadata,
+    Metrics,
     Parity,
     TrainingData,
     read_metadata,
@@ -26,6 +27,7 @@ from training.calibrate import fit_temperature, threshold_for
 from training.card import write_card
 from training.config import Recipe
 from training.data import FaceDataset
+from training.data.audit import unseen
 from training.errors import ExportError
 from training.evaluate import score, served_crops
 from training.model import ServedNetwork
@@ -162,11 +164,19 @@ def _metadata(
         recipe=recipe.name,
         data=TrainingData(name=fit.name, splits=splits, sha256=fit.sha256),
         metrics=score(probabilities, select.labels, select.classes, str(select.splits[0])),
+        deduplicated=_deduplicated(probabilities, fit, select),
         parity=parity,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit() or run.environment()["commit"],
         licence=_LICENCE,
     )
+
+
+def _deduplicated(probabilities: NDArray[np.float32], fit: FaceDataset, select: FaceDataset) -> Metrics | None:
+    fresh = unseen(select, fit)
+    if not fresh.any():
+        return None
+    return score(probabilities[fresh], select.labels[fresh], select.classes, str(select.splits[0]))
 
 
 def calibrated(metadata: Metadata, probabilities: NDArray[np.float32], select: FaceDataset) -> Metadata:
@@ -181,7 +191,7 @@ def calibrated(metadata: Metadata, probabilities: NDArray[np.float32], select: F
         probabilities.max(axis=1), probabilities.argmax(axis=1) == select.labels, metadata.selective_accuracy
     )
     metrics = score(probabilities, select.labels, metadata.labels, metadata.metrics.split)
-    return metadata.model_copy(update={"metrics": metrics, "uncertain_below": threshold})
+    return metadata.model_copy(update={"metrics": metrics, "deduplicated": None, "uncertain_below": threshold})
 
 
 def write_bundle(graph: Path, metadata: Metadata, out: Path) -> None:

@@ -102,6 +102,7 @@ class Metadata(_Record):
     recipe: str
     data: TrainingData
     metrics: Metrics
+    deduplicated: Metrics | None = None
     parity: Parity
     created: str
     commit: str
