@@ -34,7 +34,7 @@ def card_text(metadata: Metadata, recipe: Recipe, confidence: NDArray[np.floatin
     fresh = ""
     if metadata.deduplicated:
         again = metadata.deduplicated
-        fresh = f"| accuracy on the {again.count:,} of them not in the fit split, counted once | {again.accuracy:.2%} |\n"
+        fresh = f"| accuracy, {again.count:,} faces that the fit split does not have | {again.accuracy:.2%} |\n"
     promise = f", and {metadata.selective_accuracy:.0%} of the accepted answers are right" if accepted else ""
     splits = ", ".join(f"{name} {count:,}" for name, count in metadata.data.splits.items())
     front_matter = yaml.safe_dump(_front_matter(metadata), sort_keys=False)

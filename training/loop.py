@@ -17,6 +17,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from training.augment import augment, mix
 from training.checkpoint import load_checkpoint, restore, save_checkpoint
@@ -136,6 +137,7 @@ class Training:
         self.row_weights = balanced[labels].double() if recipe.sampler == "balanced" else None
         self.steps = max(len(fit) // (recipe.batch_size * fabric.world_size), 1)
         self.standing = Standing()
+        self.board: SummaryWriter | None = None
 
     def go(self) -> None:
         """Train to the end, from where the run folder's last checkpoint stands.
@@ -144,6 +146,9 @@ class Training:
             RunError: a checkpoint is damaged or cannot be written.
         """
         resumed = self._resume()
+        if self.fabric.is_global_zero:
+            # What an interrupted epoch has drawn already is drawn again.
+            self.board = SummaryWriter(self.run.path / "tensorboard", purge_step=self.standing.epoch + 1)
         while self.standing.phase < len(self.recipe.phases):
             phase = self.recipe.phases[self.standing.phase]
             set_trainable(self.network, phase)
@@ -157,6 +162,8 @@ class Training:
             while self.standing.in_phase(phase):
                 self._epoch(phase, model, optimizer, rate)
             self.standing.next_phase()
+        if self.board:
+            self.board.close()
 
     def _epoch(self, phase: Phase, model: Any, optimizer: Any, rate: Rate) -> None:
         number = self.standing.epoch
@@ -192,11 +199,18 @@ class Training:
                 best = {"network": judged, "epoch": number + 1, "accuracy": accuracy}
                 save_checkpoint(self.run.best, best)
             self.run.log(entry)
+            self._draw(entry)
             save_checkpoint(
                 self.run.last,
                 self._parts() | {"optimizer": optimizer, "rate": rate, "standing": asdict(self.standing)},
             )
             self.fabric.print(epoch_line(entry, self.recipe.epochs, self.standing.best))
+
+    def _draw(self, entry: dict[str, Any]) -> None:
+        if self.board:
+            for name in ("loss", "select_accuracy", "lr", "images_per_second"):
+                self.board.add_scalar(name, entry[name], entry["epoch"])
+            self.board.flush()
 
     def _step(self, model: Any, optimizer: Any, rows: Tensor, pixels: Tensor) -> Tensor:
         recipe = self.recipe
