@@ -50,8 +50,7 @@ def train(
 ) -> None:
     """Train a network by a recipe; under `torchrun` on several processes."""
     from training.data import load_dataset
-    from training.loop import build_fabric
-    from training.loop import train as run_training
+    from training.loop import Training, build_fabric
     from training.run import RunFolder
     from training.splits import fit_and_select, recipe_classes
 
@@ -63,10 +62,11 @@ def train(
     fabric = build_fabric(device)
     fabric.launch()
     run = RunFolder(out)
+    training = Training(plan, fit, select, run, fabric, weights=pretrained, from_scratch=from_scratch)
     if fabric.is_global_zero:
         run.start(plan, faces, data, resume, limit=limit, weights=pretrained)
     fabric.barrier()
-    run_training(plan, fit, select, run, fabric, weights=pretrained, from_scratch=from_scratch)
+    training.go()
 
 
 @app.command()

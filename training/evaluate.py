@@ -10,10 +10,11 @@ from rich.table import Table
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from service.imaging.crop import crop, square_over
-from service.inference.bundle import ClassMetrics, CropGeometry, Metrics
+from service.inference.bundle import ClassMetrics, CropGeometry, Metadata, Metrics
 from service.inference.classifier import Classifier, open_classifier
 from service.inference.threads import available_cores
 from training.data import FaceDataset, load_dataset
+from training.data.audit import unseen
 
 _BATCH = 256
 _BINS = 15
@@ -33,8 +34,22 @@ def evaluate_file(model: Path, data: Path, split: str) -> Metrics:
     """
     classifier = open_classifier(model, "auto", available_cores())
     metadata = classifier.bundle.metadata
-    faces = load_dataset(data, metadata.input_size).with_classes(metadata.labels).split(split)
+    faces = bundle_data(metadata, data).split(split)
     return score(probabilities_of(classifier, faces), faces.labels, metadata.labels, split)
+
+
+def bundle_data(metadata: Metadata, path: Path) -> FaceDataset:
+    """Data with a bundle's labels, and with its selection split where that was held out.
+
+    Raises:
+        DataError: the data cannot be read, or lacks one of the labels.
+    """
+    data = load_dataset(path, metadata.input_size).renamed(metadata.data.rename).with_classes(metadata.labels)
+    held_out = metadata.data.held_out
+    if held_out is None or data.sha256 != metadata.data.sha256:
+        return data
+    data = data.limited(held_out.limit) if held_out.limit else data
+    return data.held_out(held_out.split, held_out.fraction, held_out.seed)
 
 
 def probabilities_of(classifier: Classifier, faces: FaceDataset) -> NDArray[np.float32]:
@@ -86,6 +101,14 @@ def score(
         },
         confusion=confusion_matrix(truth, answers, labels=indices).tolist(),
     )
+
+
+def deduplicated(probabilities: NDArray[np.float32], fit: FaceDataset, select: FaceDataset) -> Metrics | None:
+    """The figures on the pictures of `select` that stand neither in `fit` nor there before; None without any."""
+    fresh = unseen(select, fit)
+    if not fresh.any():
+        return None
+    return score(probabilities[fresh], select.labels[fresh], select.classes, str(select.splits[0]))
 
 
 def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:

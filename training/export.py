@@ -15,8 +15,8 @@ from service.inference.bundle import (
     METADATA_KEY,
     OUTPUT_NAME,
     CropGeometry,
+    HeldOut,
     Metadata,
-    Metrics,
     Parity,
     TrainingData,
     read_metadata,
@@ -27,9 +27,9 @@ from training.calibrate import fit_temperature, threshold_for
 from training.card import write_card
 from training.config import Recipe
 from training.data import FaceDataset
-from training.data.audit import unseen
+from training.data.dataset import HELD_OUT
 from training.errors import ExportError
-from training.evaluate import score, served_crops
+from training.evaluate import deduplicated, score, served_crops
 from training.model import ServedNetwork
 from training.predictions import best_network
 from training.run import RunFolder, commit
@@ -162,9 +162,15 @@ def _metadata(
         selective_accuracy=recipe.selective_accuracy,
         temperature=temperature,
         recipe=recipe.name,
-        data=TrainingData(name=fit.name, splits=splits, sha256=fit.sha256),
+        data=TrainingData(
+            name=fit.name,
+            splits=splits,
+            sha256=fit.sha256,
+            rename=recipe.data.rename,
+            held_out=_held_out(run, recipe, fit, select),
+        ),
         metrics=score(probabilities, select.labels, select.classes, str(select.splits[0])),
-        deduplicated=_deduplicated(probabilities, fit, select),
+        deduplicated=deduplicated(probabilities, fit, select),
         parity=parity,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit() or run.environment()["commit"],
@@ -172,11 +178,11 @@ def _metadata(
     )
 
 
-def _deduplicated(probabilities: NDArray[np.float32], fit: FaceDataset, select: FaceDataset) -> Metrics | None:
-    fresh = unseen(select, fit)
-    if not fresh.any():
+def _held_out(run: RunFolder, recipe: Recipe, fit: FaceDataset, select: FaceDataset) -> HeldOut | None:
+    if str(select.splits[0]) != HELD_OUT:
         return None
-    return score(probabilities[fresh], select.labels[fresh], select.classes, str(select.splits[0]))
+    limit = run.environment()["data"].get("limit")
+    return HeldOut(split=str(fit.splits[0]), fraction=recipe.data.hold_out, seed=recipe.seed, limit=limit)
 
 
 def calibrated(metadata: Metadata, probabilities: NDArray[np.float32], select: FaceDataset) -> Metadata:

@@ -180,7 +180,7 @@ class Training:
                 self.ema.update(self.network, step=step)
         seconds = time.perf_counter() - started
         judged = self.ema.module if self.ema else self.network
-        accuracy = accuracy_of(judged, self.select, self.recipe, self.fabric)
+        accuracy = self._judge(judged)
         entry = {
             "epoch": number + 1,
             "phase": phase.name,
@@ -205,6 +205,14 @@ class Training:
                 self._parts() | {"optimizer": optimizer, "rate": rate, "standing": asdict(self.standing)},
             )
             self.fabric.print(epoch_line(entry, self.recipe.epochs, self.standing.best))
+
+    def _judge(self, network: EmotionNetwork) -> float:
+        """The accuracy that all processes go on with; of their batch statistics the first one's count."""
+        if self.fabric.world_size > 1:
+            for buffer in (*self.network.buffers(), *network.buffers()):
+                torch.distributed.broadcast(buffer, src=0)
+        accuracy = accuracy_of(network, self.select, self.recipe, self.fabric)
+        return float(self.fabric.broadcast(accuracy, src=0))
 
     def _draw(self, entry: dict[str, Any]) -> None:
         if self.board:
@@ -254,20 +262,6 @@ class Training:
             raise RunError(f"{self.run.last} does not fit the run: {error}") from error
         self.fabric.print(f"resumed after epoch {self.standing.epoch}")
         return saved
-
-
-def train(
-    recipe: Recipe,
-    fit: FaceDataset,
-    select: FaceDataset,
-    run: RunFolder,
-    fabric: Fabric,
-    *,
-    weights: Path | None = None,
-    from_scratch: bool = True,
-) -> None:
-    """Train as the recipe says, or go on where the run folder's last checkpoint stands (see `Training`)."""
-    Training(recipe, fit, select, run, fabric, weights=weights, from_scratch=from_scratch).go()
 
 
 class Split:

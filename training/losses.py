@@ -6,6 +6,9 @@ from torch.nn import functional
 
 from training.config import Loss
 
+# Below 1 the focal exponent has no gradient at 0.
+_LEAST = 1e-6
+
 
 def soft_targets(labels: Tensor, classes: int, config: Loss, votes: Tensor | None = None) -> Tensor:
     """Labels as rows of probabilities.
@@ -45,7 +48,7 @@ def loss_of(logits: Tensor, targets: Tensor, config: Loss | None = None, weights
     log_probabilities = functional.log_softmax(logits.float(), dim=1)
     terms = -targets * log_probabilities
     if config is not None and config.name == "focal":
-        terms = terms * (1 - log_probabilities.exp()) ** config.gamma
+        terms = terms * (1 - log_probabilities.exp()).clamp_min(_LEAST) ** config.gamma
     if weights is not None:
         terms = terms * weights
     return terms.sum(dim=1).mean()

@@ -5,6 +5,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models import load_state_dict
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -51,7 +52,8 @@ class EmotionNetwork(nn.Module):
         self.register_buffer("std", _per_channel(config.std), persistent=False)
         pretrained = weights is not None or (config.pretrained and not from_scratch)
         self.backbone: Any = _backbone(config, 0 if config.head else classes, pretrained, weights)
-        features = int(self.backbone.num_features)
+        # Some networks widen their features once more before they classify.
+        features = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
         self.classifier = _dense(config.head, features, classes) if config.head else nn.Identity()
         self.votes = nn.Linear(features, classes) if votes_head else None
 
@@ -168,9 +170,27 @@ def _backbone(config: Network, classes: int, pretrained: bool, weights: Path | N
                 "Give them with --pretrained FILE, or begin with random ones by --from-scratch"
             ) from error
         raise RecipeError(f"network {config.name}: {reason}") from error
+    if weights is not None:
+        _check_weights(backbone, config, weights)
     if config.stem is not None:
         _replace_stem(backbone, config)
     return backbone
+
+
+def _check_weights(backbone: Any, config: Network, weights: Path) -> None:
+    """Refuse a checkpoint that left a part of the network random; timm takes what fits and says nothing."""
+    classifier = f"{backbone.default_cfg.get('classifier', 'fc')}."
+    expected = {
+        name
+        for name in backbone.state_dict()
+        if not name.startswith(classifier) and not name.endswith("num_batches_tracked")
+    }
+    missing = sorted(expected - load_state_dict(str(weights)).keys())
+    if missing:
+        raise RecipeError(
+            f"--pretrained {weights} does not fit {config.name}: it lacks {len(missing)} of {len(expected)} "
+            f"entries, {missing[0]} among them"
+        )
 
 
 def _replace_stem(backbone: Any, config: Network) -> None:

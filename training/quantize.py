@@ -22,9 +22,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from service.inference.bundle import INPUT_NAME, Metadata, Metrics
 from service.inference.classifier import open_classifier
 from service.inference.threads import available_cores
-from training.data import FaceDataset, load_dataset
+from training.data import FaceDataset
 from training.errors import ExportError
-from training.evaluate import probabilities_of, score, served_crops
+from training.evaluate import bundle_data, probabilities_of, score, served_crops
 from training.export import calibrated, write_bundle
 
 _CALIBRATION_BATCH = 64
@@ -106,7 +106,7 @@ def variant(
         ExportError: it loses more than the limit; nothing was written.
     """
     metadata = open_classifier(source, "cpu", 1).bundle.metadata
-    data = load_dataset(data_path, metadata.input_size).with_classes(metadata.labels)
+    data = bundle_data(metadata, data_path)
     select = data.split(metadata.metrics.split)
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "variant.onnx"

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from training.augment import augment
 from training.calibrate import threshold_for
 from training.config import Recipe
 from training.data import FaceDataset
-from training.data.audit import class_counts, unseen
-from training.evaluate import score
+from training.data.audit import class_counts
+from training.evaluate import deduplicated, score
 from training.model import as_levels
 from training.predictions import Predictions, predict_run
 from training.run import RunFolder
@@ -42,7 +42,8 @@ class Scored:
         recipe: Of the run.
         entries: Of metrics.jsonl.
         official: On the whole selection split, calibrated.
-        deduplicated: On those of its pictures that stand neither in the fit split nor there before.
+        deduplicated: On those of its pictures that stand neither in the fit split nor there before; None where
+            there are none.
         predictions: On the selection split.
     """
 
@@ -50,7 +51,7 @@ class Scored:
     recipe: Recipe
     entries: list[dict[str, Any]]
     official: Metrics
-    deduplicated: Metrics
+    deduplicated: Metrics | None
     predictions: Predictions
 
 
@@ -58,13 +59,12 @@ def score_run(run: RunFolder, fit: FaceDataset, select: FaceDataset) -> Scored:
     """Predict the selection split with a run's best weights, and score the answers."""
     predictions = predict_run(run, select)
     probabilities, split = predictions.probabilities, str(select.splits[0])
-    fresh = unseen(select, fit)
     return Scored(
         name=run.path.name,
         recipe=run.recipe(),
         entries=run.metrics(),
         official=score(probabilities, select.labels, select.classes, split),
-        deduplicated=score(probabilities[fresh], select.labels[fresh], select.classes, split),
+        deduplicated=deduplicated(probabilities, fit, select),
         predictions=predictions,
     )
 
@@ -113,6 +113,8 @@ def write_comparison(runs: list[RunFolder], out: Path, data_path: Path | None = 
         The runs' scores, in order.
     """
     scored = [score_run(run, *fit_and_select(run.data(data_path), run.recipe())) for run in runs]
+    if len({each.name for each in scored}) < len(scored):
+        scored = [replace(each, name=str(run.path)) for each, run in zip(scored, runs, strict=True)]
     curves = plots.learning_curves({each.name: each.entries for each in scored})
     page = _template("compare.html.j2").render(runs=scored, curves=_encode(curves))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +137,7 @@ def print_comparison(runs: list[Scored], console: Console) -> None:
             f"{gain:+.2f}",
             f"{run.official.macro_f1:.4f}",
             f"{run.official.ece15:.4f}",
-            f"{run.deduplicated.accuracy:.2%}",
+            f"{run.deduplicated.accuracy:.2%}" if run.deduplicated else "–",
         )
     console.print(table)
 

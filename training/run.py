@@ -82,7 +82,7 @@ class RunFolder:
                 raise RunError(f"{self.path} is a run on other data; give another --out")
             if recorded.get("limit") != limit:
                 raise RunError(
-                    f"{self.path} is a run with --limit {recorded['limit']}; give the same or another --out"
+                    f"{self.path} is a run with --limit {recorded.get('limit')}; give the same or another --out"
                 )
             return
         try:
@@ -99,10 +99,11 @@ class RunFolder:
         Raises:
             RunError: the folder is no run.
         """
+        text = self._read("recipe.yaml")
         try:
-            content = yaml.safe_load((self.path / "recipe.yaml").read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RunError(f"{self.path} is no run: it has no recipe.yaml") from error
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RunError(f"{self.path / 'recipe.yaml'} is damaged: {' '.join(str(error).split())}") from error
         return parse_recipe(content, str(self.path / "recipe.yaml"))
 
     def data(self, moved: Path | None = None) -> FaceDataset:
@@ -125,18 +126,33 @@ class RunFolder:
 
     def environment(self) -> dict[str, Any]:
         """Versions, device, commit and data of the run."""
-        content: dict[str, Any] = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        text = self._read("environment.json")
+        try:
+            content: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise RunError(f"{self.path / 'environment.json'} is damaged: {error}") from error
         return content
 
     def metrics(self) -> list[dict[str, Any]]:
         """What was logged, an epoch an entry."""
-        lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        lines = self._read("metrics.jsonl").splitlines()
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise RunError(f"{self.path / 'metrics.jsonl'} is damaged: {error}") from error
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append an epoch; a repeated epoch (after a resume) replaces its first telling."""
         kept = [known for known in self.metrics() if known["epoch"] < entry["epoch"]]
         self._write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in [*kept, entry]))
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} is no run: it has no {name}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"{self.path / name} cannot be read: {error}") from error
 
     def _write(self, name: str, text: str) -> None:
         partial = self.path / f"{name}.partial"

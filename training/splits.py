@@ -2,6 +2,7 @@
 
 from training.config import Recipe
 from training.data import FaceDataset
+from training.data.dataset import HELD_OUT
 from training.errors import DataError
 
 
@@ -35,5 +36,5 @@ def fit_and_select(data: FaceDataset, recipe: Recipe) -> tuple[FaceDataset, Face
         fit = next(iter(data.split_sizes))
     select = data.first_split_of(config.select)
     if select is None:
-        data, select = data.held_out(fit, config.hold_out, recipe.seed), "held-out"
+        data, select = data.held_out(fit, config.hold_out, recipe.seed), HELD_OUT
     return data.split(fit), data.split(select)

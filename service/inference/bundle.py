@@ -71,12 +71,38 @@ class Metrics(_Record):
     confusion: list[list[int]]
 
 
+class HeldOut(_Record):
+    """How a selection split was made where the data had none.
+
+    Attributes:
+        split: What it was taken from.
+        fraction: Of every class.
+        seed: Of the draw.
+        limit: The data was cut to so many pictures a split before; None is all.
+    """
+
+    split: str
+    fraction: Fraction
+    seed: int
+    limit: int | None = None
+
+
 class TrainingData(_Record):
-    """What the network was fitted to."""
+    """What the network was fitted to.
+
+    Attributes:
+        name: What people call the data.
+        splits: Pictures in the split it was fitted to and in the one it was chosen by.
+        sha256: Of the data's bytes, in hexadecimal.
+        rename: From the data's class names to the file's labels, where they differ.
+        held_out: How the selection split was made, where the data had none.
+    """
 
     name: str
     splits: dict[str, int]
     sha256: str
+    rename: dict[str, str] = Field(default_factory=dict)
+    held_out: HeldOut | None = None
 
 
 class Parity(_Record):

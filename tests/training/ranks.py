@@ -1,7 +1,8 @@
-"""Trains one tiny recipe under torchrun and writes what each process thinks of it: `python ranks.py RECIPE DATA OUT`."""
+"""Trains under torchrun and writes what each process thinks of the run: RECIPE DATA OUT."""
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,9 +27,17 @@ def main() -> None:
     fabric.barrier()
     training = Training(plan, *fit_and_select(data, plan), run, fabric)
     training.go()
-    weights = torch.cat([parameter.detach().ravel() for parameter in training.network.parameters()])
-    told = {"standing": asdict(training.standing), "weights": float(weights.double().sum())}
+    judged = training.ema.module if training.ema else training.network
+    told = {
+        "standing": asdict(training.standing),
+        "parameters": _sum(judged.parameters()),
+        "buffers": _sum(judged.buffers()),
+    }
     (out / f"rank{fabric.global_rank}.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def _sum(tensors: Iterator[torch.Tensor]) -> float:
+    return sum(float(tensor.detach().double().sum()) for tensor in tensors)
 
 
 if __name__ == "__main__":

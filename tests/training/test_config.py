@@ -95,3 +95,23 @@ def test_a_file_that_is_not_yaml_is_refused_by_name(tmp_path: Path, content: byt
     path.write_bytes(content)
     with pytest.raises(RecipeError, match=r"odd\.yaml is not YAML"):
         load_recipe(path)
+
+
+def test_a_changed_recipe_has_another_seed_or_shorter_phases() -> None:
+    recipe = make_recipe(phases=[PHASE, PHASE | {"epochs": 9}], seed=3)
+    assert recipe.changed() == recipe
+    assert recipe.changed(seed=0) == make_recipe(phases=[PHASE, PHASE | {"epochs": 9}], seed=0)
+    assert recipe.changed(epochs=5) == make_recipe(phases=[PHASE, PHASE | {"epochs": 5}], seed=3)
+
+
+@pytest.mark.parametrize("trainable", ["all", "head", {"from": "layer4"}, {"last": 50}])
+def test_what_a_phase_trains_reads_the_same_when_it_was_written(trainable: object) -> None:
+    recipe = make_recipe(phases=[PHASE | {"trainable": trainable}])
+    written = yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True))
+    assert parse_recipe(yaml.safe_load(written), "again") == recipe
+
+
+@pytest.mark.parametrize("trainable", [{"last": 0}, {"from": "layer4", "last": 2}, {"first": 3}])
+def test_a_phase_trains_one_of_the_named_things(trainable: dict[str, object]) -> None:
+    with pytest.raises(RecipeError, match=r"phases\.0\.trainable"):
+        make_recipe(phases=[PHASE | {"trainable": trainable}])

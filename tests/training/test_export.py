@@ -12,13 +12,12 @@ from service import __version__
 from service.inference.bundle import Metadata, file_sha256
 from service.inference.classifier import open_classifier
 from service.inference.session import Session
-from tests.training.synthetic import NETWORK, PHASE, make_recipe, write_folders
+from tests.training.synthetic import NETWORK, PHASE, make_recipe, train, write_folders
 from training.calibrate import fit_temperature
 from training.data import FaceDataset, load_dataset
 from training.errors import ExportError, RunError
 from training.evaluate import evaluate_file, served_crops
 from training.export import _parity, export
-from training.loop import train
 from training.model import ServedNetwork
 from training.predictions import best_network
 from training.run import RunFolder

@@ -1,18 +1,20 @@
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
 
-from tests.training.synthetic import NETWORK, PHASE, make_recipe
-from training.config import Recipe
-from training.data import FaceDataset
+from tests.training.synthetic import NETWORK, PHASE, make_recipe, train
+from training.config import Phase, Recipe
+from training.data import FaceDataset, folders
+from training.data.images import FileImages
 from training.errors import RunError
-from training.loop import Split, Training, build_fabric, logits_of, train
+from training.loop import Split, Standing, Training, build_fabric, logits_of
 from training.model import EmotionNetwork
 from training.run import RunFolder
 from training.splits import fit_and_select
@@ -239,3 +241,127 @@ def test_logits_are_those_of_evaluation_in_float32_and_in_order(faces: FaceDatas
 def test_torchrun_decides_the_number_of_processes(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     assert build_fabric("cpu").world_size == processes
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "epochs"),
+    [
+        ((0.1, 0.2, 0.2, 0.1, 0.3), 2, 4),
+        ((0.5, 0.4, 0.6, 0.5, 0.5), 2, 5),
+        ((0.5, 0.4, 0.3, 0.2, 0.1), 1, 2),
+        ((0.5, 0.4, 0.3, 0.2, 0.1), 0, 5),
+    ],
+)
+def test_a_phase_ends_after_so_many_epochs_without_a_better_one(
+    accuracies: tuple[float, ...], patience: int, epochs: int
+) -> None:
+    standing, phase = Standing(), Phase.model_validate(PHASE | {"epochs": 5, "patience": patience})
+    for accuracy in accuracies:
+        if standing.in_phase(phase):
+            standing.ended(accuracy)
+    assert standing.epoch == standing.phase_epoch == epochs
+    assert not standing.in_phase(phase)
+
+
+def test_the_next_phase_has_patience_again_and_a_best_of_its_own() -> None:
+    standing, phase = Standing(), Phase.model_validate(PHASE | {"patience": 1})
+    for accuracy in (0.9, 0.8):
+        standing.ended(accuracy)
+    standing.next_phase()
+    assert standing == Standing(epoch=2, phase=1, best=0.9)
+    for accuracy in (0.1, 0.2):
+        standing.ended(accuracy)
+        assert standing.in_phase(phase)
+    assert (standing.best, standing.phase_best) == (0.9, 0.2)
+
+
+PLATEAU = make_recipe(
+    phases=[
+        PHASE | {"epochs": 6, "patience": 3, "schedule": {"name": "plateau", "factor": 0.5, "patience": 1}},
+        PHASE | {"epochs": 1, "trainable": {"from": "layer4"}, "optimizer": {"name": "adam", "lr": 0.001}},
+    ],
+    batch_size=42,
+    sampler="balanced",
+    loss={"name": "focal", "class_weights": "balanced", "votes_head": 0.5},
+)
+
+
+@pytest.fixture(scope="module")
+def voted(faces: FaceDataset) -> FaceDataset:
+    """The faces, every other one with votes that all agree with its label."""
+    votes = np.eye(7, dtype=np.float32)[faces.labels]
+    votes[::2] = 0
+    return replace(faces, votes=votes)
+
+
+@pytest.mark.parametrize("after_epoch", [2, 4])
+def test_a_run_with_plateaus_early_stop_and_second_head_resumes_bit_for_bit(
+    tmp_path: Path, voted: FaceDataset, fabric: Fabric, after_epoch: int
+) -> None:
+    whole = run_training(PLATEAU, voted, RunFolder(tmp_path / "whole"), fabric)
+    assert len(whole.metrics()) <= 7
+    with pytest.raises(KeyboardInterrupt):
+        run_training(PLATEAU, voted, InterruptedRun(tmp_path / "parted", after_epoch), fabric)
+    resumed = run_training(PLATEAU, voted, RunFolder(tmp_path / "parted"), fabric)
+    assert_same(checkpoint(resumed.last), checkpoint(whole.last))
+    assert without_times(resumed) == without_times(whole)
+
+
+def test_a_phase_that_gets_no_better_is_left_early_and_its_rate_reduced(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric
+) -> None:
+    stuck = PHASE | {"optimizer": {"name": "sgd", "lr": 1e-6}, "epochs": 9, "name": "stuck"}
+    plateau = {"name": "plateau", "factor": 0.1, "patience": 1}
+    recipe = make_recipe(phases=[stuck | {"patience": 4, "schedule": plateau, "trainable": "head"}, PHASE])
+    entries = run_training(recipe, faces, RunFolder(tmp_path), fabric).metrics()
+    assert [entry["phase"] for entry in entries] == ["stuck"] * 5 + ["all"] * 3
+    assert [entry["lr"] for entry in entries[:5]] == pytest.approx([1e-6] * 3 + [1e-7] * 2)
+
+
+def test_a_balanced_sampler_shows_rare_classes_as_often_as_common_ones(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric
+) -> None:
+    fit, select = fit_and_select(faces, make_recipe())
+    rare = fit._rows((fit.labels != 0) | (np.cumsum(fit.labels == 0) <= 2))
+    shares = []
+    for sampler in ("shuffled", "balanced"):
+        training = Training(make_recipe(sampler=sampler), rare, select, RunFolder(tmp_path), fabric)
+        rows = torch.cat([rows for epoch in range(20) for rows, _ in training._batches(epoch)])
+        shares.append(float((rare.labels[rows] == 0).mean()))
+    assert shares[0] == pytest.approx(2 / len(rare), abs=0.01)
+    assert shares[1] == pytest.approx(1 / 7, abs=0.03)
+
+
+def test_balanced_class_weights_change_the_loss_where_classes_are_rare(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric
+) -> None:
+    fit, select = fit_and_select(faces, make_recipe())
+    rare = fit._rows((fit.labels != 0) | (np.cumsum(fit.labels == 0) <= 2))
+    recipe = make_recipe(loss={"class_weights": "balanced"})
+    weights = Training(recipe, rare, select, RunFolder(tmp_path), fabric).class_weights
+    assert weights is not None
+    assert weights.argmax() == 0
+    assert Training(make_recipe(), rare, select, RunFolder(tmp_path), fabric).class_weights is None
+
+
+def test_training_on_streamed_files_equals_training_in_memory(
+    tmp_path: Path, split_folders: Path, fabric: Fabric
+) -> None:
+    recipe = make_recipe(phases=[PHASE | {"epochs": 1}], augment={"flip": 0.5, "cutmix": 1.0}, sampler="balanced")
+    runs = []
+    for name, in_memory_bytes in (("streamed", 0), ("resident", 2**30)):
+        data = folders.read(split_folders, 48, in_memory_bytes)
+        assert isinstance(data.images, FileImages) == (name == "streamed")
+        runs.append(run_training(recipe, data, RunFolder(tmp_path / name), fabric))
+    assert_same(checkpoint(runs[0].last), checkpoint(runs[1].last))
+    assert without_times(runs[0]) == without_times(runs[1])
+
+
+def test_a_second_head_learns_the_votes(tmp_path: Path, voted: FaceDataset, fabric: Fabric) -> None:
+    recipe = make_recipe(loss={"votes_head": 1.0}, phases=[PHASE | {"trainable": "head", "epochs": 1}])
+    run = run_training(recipe, voted, RunFolder(tmp_path), fabric)
+    torch.manual_seed(recipe.seed)
+    first = EmotionNetwork(recipe.network, 7, votes_head=True).state_dict()
+    last = checkpoint(run.last)["network"]
+    changed = {name for name, value in last.items() if not torch.equal(value, first[name])}
+    assert changed == {"backbone.fc.weight", "backbone.fc.bias", "votes.weight", "votes.bias"}

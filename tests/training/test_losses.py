@@ -89,9 +89,7 @@ def test_a_class_without_pictures_has_a_finite_weight() -> None:
 
 def test_class_weights_multiply_each_class_share_of_the_loss(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, targets = batch
-    torch.testing.assert_close(
-        loss_of(logits, targets, None, torch.full((5,), 2.0)), 2 * loss_of(logits, targets)
-    )
+    torch.testing.assert_close(loss_of(logits, targets, None, torch.full((5,), 2.0)), 2 * loss_of(logits, targets))
     weights = torch.tensor([0.5, 1.0, 2.0, 4.0, 0.0])
     hard = torch.nn.functional.one_hot(torch.arange(16) % 5, 5).float()
     alone = torch.stack([loss_of(logits[i : i + 1], hard[i : i + 1]) * weights[i % 5] for i in range(16)])

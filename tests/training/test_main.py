@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,9 +7,10 @@ import pytest
 import yaml
 
 from service.inference.bundle import Metadata, Metrics
-from tests.training.synthetic import PHASE, recipe_content
+from tests.training.synthetic import PHASE, recipe_content, write_folders
 from training.__main__ import main
 from training.config import available_recipes, load_recipe
+from training.data import FaceDataset
 from training.run import RunFolder
 
 Cli = Callable[..., int]
@@ -111,3 +113,121 @@ def test_a_foreseen_error_is_one_line_and_status_1(
     assert len(lines) == 1, lines
     assert lines[0].startswith("fer-train: ")
     assert said in lines[0]
+
+
+def test_data_counts_what_is_in_a_set(
+    cli: Cli, parquet_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("data", parquet_file, "--out", tmp_path / "figures") == 0
+    said = capsys.readouterr().out
+    assert "FER-2013: 119 pictures" in said
+    assert "Training and PublicTest: 0 pictures stand in both" in said
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert names == {"classes.png", "samples.png"}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_unreadable_file_ends_data_and_train_only_where_they_are_strict(
+    cli: Cli,
+    tmp_path: Path,
+    recipe_file: Path,
+    faces: FaceDataset,
+    capsys: pytest.CaptureFixture[str],
+    strict: bool,
+) -> None:
+    root = write_folders(faces, tmp_path / "faces")
+    (root / "Training" / "happy" / "broken.png").write_bytes(b"no picture")
+    words = ["--strict"] if strict else []
+    for command in (
+        ["data", root],
+        ["train", recipe_file, "--data", root, "--out", tmp_path / "run", "--device", "cpu"],
+    ):
+        assert cli(*command, *words) == int(strict)
+        errors = capsys.readouterr().err
+        assert "unreadable: " in errors
+        assert "broken.png" in errors
+        assert ("fer-train: 1 files cannot be read, and --strict was given" in errors) == strict
+    assert (tmp_path / "run").exists() != strict
+
+
+def test_report_and_compare_write_their_pages(
+    cli: Cli, tmp_path: Path, trained_run: RunFolder, parquet_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = (shutil.copytree(trained_run.path, tmp_path / name) for name in ("one", "two"))
+    assert cli("report", one) == 0
+    assert capsys.readouterr().out.split()[-1].endswith("report.html")
+    assert (one / "report.html").exists()
+    out = tmp_path / "pages" / "both.html"
+    assert cli("compare", one, two, "--out", out, "--data", parquet_file) == 0
+    said = capsys.readouterr().out
+    assert "against" in said
+    assert said.replace("\n", "").endswith(str(out))
+    assert out.exists()
+
+
+@pytest.mark.parametrize("words", [["--fp16"], []], ids=["fp16", "int8"])
+def test_quantize_writes_a_smaller_file_and_says_what_it_scores(
+    cli: Cli,
+    tmp_path: Path,
+    exported: tuple[Path, Metadata],
+    parquet_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+) -> None:
+    out = tmp_path / "smaller.onnx"
+    base = ["quantize", exported[0], "--data", parquet_file, "--out", out, "--calibration", "28", "--force"]
+    assert cli(*base, *words) == 0
+    assert "PublicTest accuracy" in capsys.readouterr().out
+    assert out.exists()
+
+
+@pytest.mark.parametrize("command", ["report", "compare"])
+def test_what_is_no_run_is_one_line_and_status_1(
+    cli: Cli, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", tmp_path / "x.html"] if command == "compare" else []
+    assert cli(command, tmp_path / "absent", *out) == 1
+    assert "is no run" in capsys.readouterr().err
+
+
+def test_a_missing_checkpoint_is_one_line_and_status_1(
+    cli: Cli, tmp_path: Path, recipe_file: Path, csv_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", recipe_file, "--data", csv_file, "--out", tmp_path / "run", "--device", "cpu"]
+    assert cli(*words, "--pretrained", tmp_path / "absent.pth") == 1
+    assert "absent.pth: there is no such file" in capsys.readouterr().err
+
+
+def test_a_set_whose_selection_was_held_out_is_quantized_too(
+    cli: Cli, tmp_path: Path, recipe_file: Path, class_folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, bundle = tmp_path / "run", tmp_path / "tiny.onnx"
+    assert cli("train", recipe_file, "--data", class_folders, "--out", run, "--device", "cpu") == 0
+    assert cli("export", run, "--out", bundle) == 0
+    words = ["--data", class_folders, "--out", tmp_path / "small.onnx", "--fp16", "--force"]
+    assert cli("quantize", bundle, *words) == 0, capsys.readouterr().err
+
+
+def test_a_bundle_of_renamed_classes_is_evaluated_on_the_data_it_was_made_from(
+    cli: Cli, tmp_path: Path, csv_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, run, bundle = tmp_path / "renamed.yaml", tmp_path / "run", tmp_path / "renamed.onnx"
+    content = recipe_content(phases=[PHASE | {"epochs": 1}], data={"rename": {"disgust": "angry", "happy": "joy"}})
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert cli("train", recipe, "--data", csv_file, "--out", run, "--device", "cpu") == 0
+    assert cli("export", run, "--out", bundle) == 0
+    words = ["--model", bundle, "--data", csv_file, "--split", "PublicTest"]
+    assert cli("evaluate", *words) == 0, capsys.readouterr().err
+
+
+def test_seed_and_epochs_belong_to_the_run(
+    cli: Cli, tmp_path: Path, csv_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(yaml.safe_dump(recipe_content(phases=[PHASE | {"trainable": {"from": "layer4"}}])))
+    words = ["train", recipe, "--data", csv_file, "--out", tmp_path / "run", "--device", "cpu"]
+    assert cli(*words, "--seed", "7", "--epochs", "1", "--from-scratch") == 0
+    assert RunFolder(tmp_path / "run").recipe().seed == 7
+    assert cli(*words, "--resume") == 1
+    assert "another recipe" in capsys.readouterr().err
+    assert cli(*words, "--seed", "7", "--epochs", "1", "--resume") == 0

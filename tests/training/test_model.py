@@ -2,12 +2,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from service.imaging.crop import crop, square_over
+from service.inference.bundle import CropGeometry
 from tests.training.synthetic import NETWORK
 from training.config import Network
 from training.errors import RecipeError
-from training.model import EmotionNetwork, ServedNetwork
+from training.model import EmotionNetwork, ServedNetwork, as_levels
 
 
 def network(**changes: object) -> EmotionNetwork:
@@ -111,3 +114,88 @@ def test_the_temperature_divides_the_logits(crops: torch.Tensor, temperature: fl
     expected = torch.softmax(torch.tensor([0.0, 1.0, 3.0]) / temperature, dim=0)
     torch.testing.assert_close(served(crops), expected.expand(4, 3))
     assert torch.equal(served.logits(crops)[0], torch.tensor([0.0, 1.0, 3.0]))
+
+
+def test_a_head_is_dense_layers_each_normalised_rectified_and_dropped_out() -> None:
+    built = network(head={"widths": [12, 5], "dropout": 0.25})
+    kinds = [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout] * 2 + [nn.Linear]
+    (head,) = built.heads
+    assert isinstance(head, nn.Sequential)
+    assert [type(layer) for layer in head] == kinds
+    widths = [(layer.in_features, layer.out_features) for layer in head if isinstance(layer, nn.Linear)]
+    assert widths == [(16, 12), (12, 5), (5, 7)]
+    assert [layer.p for layer in head if isinstance(layer, nn.Dropout)] == [0.25, 0.25]
+    assert built(torch.rand(2, 1, 48, 48)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "efficientnet_b0", "convnext_atto", "deepfer_cnn"])
+def test_a_head_fits_networks_of_every_kind(name: str) -> None:
+    config = Network.model_validate({"name": name, "head": {"widths": [5]}})
+    assert EmotionNetwork(config, 7).eval()(torch.rand(1, 1, 64, 64) * 255).shape == (1, 7)
+
+
+def test_a_head_may_do_without_normalisation() -> None:
+    (head,) = network(head={"widths": [12], "batch_norm": False}).heads
+    assert not any(isinstance(layer, nn.BatchNorm1d) for layer in head.modules())
+
+
+@pytest.mark.parametrize("head", [None, {"widths": [5]}])
+def test_a_votes_head_answers_in_training_alone(head: dict[str, object] | None) -> None:
+    config = Network.model_validate(NETWORK | {"head": head})
+    built = EmotionNetwork(config, 7, votes_head=True)
+    levels = torch.rand(4, 1, 48, 48) * 255
+    logits, votes = built.train()(levels)
+    assert logits.shape == votes.shape == (4, 7)
+    assert not torch.equal(logits, votes)
+    assert len(built.heads) == 2
+    assert built.eval()(levels).shape == (4, 7)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "convnext_atto", "deepfer_cnn"])
+def test_a_votes_head_does_not_change_what_the_network_answers(name: str) -> None:
+    config = Network(name=name)
+    torch.manual_seed(0)
+    built = EmotionNetwork(config, 7, votes_head=True).train()
+    for module in built.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.p = 0
+    levels = torch.rand(2, 1, 48, 48) * 255
+    with_votes = built(levels)[0]
+    built.votes = None
+    torch.testing.assert_close(built(levels), with_votes)
+
+
+def levels_of(pixels: torch.Tensor, **changes: object) -> torch.Tensor:
+    return as_levels(pixels, Network.model_validate({"name": "resnet18"} | changes))
+
+
+RGB = {"channels": 3, "mean": [0.5] * 3, "std": [0.25] * 3}
+
+
+def test_grey_pictures_become_three_equal_channels(crops: torch.Tensor) -> None:
+    grey = crops[..., :1].permute(0, 3, 1, 2)
+    levels = levels_of(grey, **RGB)
+    assert levels.dtype == torch.float32
+    assert torch.equal(levels, grey.float().expand(-1, 3, -1, -1))
+
+
+def test_rgb_pictures_become_grey_as_the_served_network_makes_it(crops: torch.Tensor) -> None:
+    looking = Looking()
+    ServedNetwork(looking, channels=1, temperature=1.0)(crops)  # type: ignore[arg-type]
+    torch.testing.assert_close(levels_of(crops.permute(0, 3, 1, 2)), looking.seen)
+
+
+@pytest.mark.parametrize("changes", [{}, RGB], ids=["grey", "rgb"])
+def test_pictures_of_the_inputs_form_are_left_as_they_are(crops: torch.Tensor, changes: dict[str, object]) -> None:
+    pixels = crops.permute(0, 3, 1, 2)[:, : 3 if changes else 1]
+    assert torch.equal(levels_of(pixels, **changes), pixels.float())
+
+
+@pytest.mark.parametrize("size", [49, 64, 96, 224])
+def test_smooth_pictures_are_enlarged_as_the_service_crops_them(astronaut: NDArray[np.uint8], size: int) -> None:
+    # OpenCV warps in steps of 1/32 pixel, which shows where neighbours differ much.
+    picture = cv2.resize(astronaut[60:190, 160:290], (48, 48), interpolation=cv2.INTER_AREA)
+    picture = cv2.GaussianBlur(picture, (0, 0), 2).astype(np.uint8)
+    levels = levels_of(torch.from_numpy(picture).permute(2, 0, 1)[None], input_size=size, **RGB)
+    served = crop(picture, square_over(48, 48), size, CropGeometry()).astype(float)
+    assert np.abs(levels[0].permute(1, 2, 0).numpy().round() - served).max() <= 1

@@ -4,15 +4,17 @@ import pytest
 import torch
 
 from tests.training.synthetic import ARGUMENTS, NETWORK
-from training.config import Network, Optimizer, Phase, Schedule
+from training.config import FromLayer, LastLayers, Network, Optimizer, Phase, Schedule
+from training.errors import RecipeError
 from training.model import EmotionNetwork
-from training.phases import build_optimizer, build_schedule, set_trainable, train_mode
+from training.phases import Rate, build_optimizer, build_schedule, set_trainable, train_mode
 
+Trainable = str | FromLayer | LastLayers
 STEPS = 10
 
 
 def phase(
-    trainable: str = "all", epochs: int = 1, optimizer: dict[str, object] | None = None, **schedule: object
+    trainable: Trainable = "all", epochs: int = 1, optimizer: dict[str, object] | None = None, **schedule: object
 ) -> Phase:
     return Phase(
         name="a phase",
@@ -133,3 +135,122 @@ def test_onecycle_rises_for_30_percent_of_the_steps_and_falls_to_almost_nothing(
     assert found[:7] == sorted(found[:7])
     assert found[6:] == sorted(found[6:], reverse=True)
     assert found[-1] == pytest.approx(1e-4)
+
+
+def trained(network: EmotionNetwork) -> set[str]:
+    return {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+
+
+def deepfer(**changes: object) -> EmotionNetwork:
+    """Four blocks of Conv, BN, ReLU, Conv, BN, ReLU, MaxPool and Dropout; then pool, dropout and fc."""
+    content = {"name": "deepfer_cnn", "arguments": {"widths": (4, 4, 8, 8)}} | changes
+    return EmotionNetwork(Network.model_validate(content), 7)
+
+
+@pytest.mark.parametrize("name", ["layer3", "layer4", "fc"])
+def test_from_a_layer_on_everything_is_trained(network: EmotionNetwork, name: str) -> None:
+    set_trainable(network, phase(FromLayer.model_validate({"from": name})))
+    order = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"]
+    later = {f"backbone.{layer}" for layer in order[order.index(name) :]}
+    assert {".".join(parameter.split(".")[:2]) for parameter in trained(network)} == later
+
+
+def test_an_unknown_layer_is_answered_with_those_that_are_there(network: EmotionNetwork) -> None:
+    with pytest.raises(RecipeError, match=r"no layer 'layer9' to train from; there are conv1, bn1, .*layer4"):
+        set_trainable(network, phase(FromLayer.model_validate({"from": "layer9"})))
+
+
+@pytest.mark.parametrize(
+    ("last", "more"),
+    [
+        (1, set()),
+        (6, set()),
+        (7, {"blocks.3.4.weight", "blocks.3.4.bias"}),
+        (8, {"blocks.3.4.weight", "blocks.3.4.bias", "blocks.3.3.weight"}),
+    ],
+)
+def test_the_last_layers_are_counted_with_activations_and_pooling(last: int, more: set[str]) -> None:
+    network = deepfer()
+    set_trainable(network, phase(LastLayers(last=last)))
+    assert trained(network) == {f"backbone.{name}" for name in {"fc.weight", "fc.bias"} | more}
+
+
+def test_more_last_layers_than_there_are_is_all_of_them() -> None:
+    network = deepfer()
+    set_trainable(network, phase(LastLayers(last=1000)))
+    assert trained(network) == {name for name, _ in network.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    "trainable",
+    ["head", LastLayers(last=1), FromLayer.model_validate({"from": "fc"})],
+    ids=["head", "last", "from"],
+)
+def test_the_heads_are_always_trained(trainable: Trainable) -> None:
+    config = Network.model_validate(
+        {"name": "deepfer_cnn", "arguments": {"widths": (4, 4)}, "head": {"widths": [5]}}
+    )
+    network = EmotionNetwork(config, 7, votes_head=True)
+    set_trainable(network, phase(trainable))
+    heads = {name for name, _ in network.named_parameters() if name.startswith(("classifier.", "votes."))}
+    assert len(heads) == 8
+    assert trained(network) == heads
+
+
+def test_frozen_batch_norms_keep_their_statistics_and_trained_ones_move(network: EmotionNetwork) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items() if "running" in name}
+    one_step(network, phase(FromLayer.model_validate({"from": "layer4"})))
+    moved = {name for name, value in before.items() if not torch.equal(value, network.state_dict()[name])}
+    assert moved == {name for name in before if name.startswith("backbone.layer4.")}
+
+
+def test_a_later_phase_thaws_what_an_earlier_one_froze(network: EmotionNetwork) -> None:
+    for trainable in ("head", "all"):
+        set_trainable(network, phase(trainable))
+    train_mode(network)
+    assert trained(network) == {name for name, _ in network.named_parameters()}
+    assert all(module.training for module in network.modules())
+
+
+def plateau() -> tuple[Rate, torch.optim.SGD]:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    return Rate(optimizer, phase(name="plateau", factor=0.1, patience=2), STEPS), optimizer
+
+
+def test_a_plateau_reduces_the_rate_when_patience_has_passed_without_a_better_epoch() -> None:
+    rate, optimizer = plateau()
+    found = []
+    for accuracy in (0.3, 0.5, 0.5, 0.4, 0.45, 0.4, 0.2, 0.6):
+        for _ in range(STEPS):
+            optimizer.step()
+            rate.step()
+        rate.epoch(accuracy)
+        found.append(rate.current)
+        assert rate.current == optimizer.param_groups[0]["lr"]
+    assert found == pytest.approx([0.5, 0.5, 0.5, 0.5, 0.05, 0.05, 0.05, 0.05])
+
+
+def test_a_plateau_goes_on_from_its_state() -> None:
+    whole, _ = plateau()
+    for accuracy in (0.5, 0.4, 0.4, 0.4):
+        whole.epoch(accuracy)
+    (first, optimizer), (second, other) = plateau(), plateau()
+    for accuracy in (0.5, 0.4):
+        first.epoch(accuracy)
+    other.load_state_dict(optimizer.state_dict())
+    second.load_state_dict(first.state_dict())
+    for accuracy in (0.4, 0.4):
+        second.epoch(accuracy)
+    assert second.current == whole.current == pytest.approx(0.05)
+    assert second.state_dict() == whole.state_dict()
+
+
+def test_schedules_by_steps_take_no_notice_of_accuracy() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    rate = Rate(optimizer, phase(epochs=2, name="cosine"), STEPS)
+    for _ in range(9):
+        rate.epoch(0.1)
+    assert rate.current == 0.5
+    optimizer.step()
+    rate.step()
+    assert rate.current < 0.5

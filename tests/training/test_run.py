@@ -2,12 +2,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.training.synthetic import make_recipe
+from tests.training.synthetic import PHASE, make_recipe
 from training.config import Recipe
-from training.data import FaceDataset
-from training.errors import RunError
+from training.data import FaceDataset, load_dataset
+from training.errors import RunError, TrainingError
 from training.run import RunFolder
 
 
@@ -109,3 +110,60 @@ def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path, exists: bool) -> No
     path = tmp_path if exists else tmp_path / "absent"
     with pytest.raises(RunError, match=r"is no run: it has no recipe\.yaml"):
         RunFolder(path).recipe()
+
+
+@pytest.mark.parametrize(("first", "then"), [(14, 28), (14, None), (None, 14)])
+def test_a_run_goes_on_with_the_pictures_it_began_with(
+    tmp_path: Path, recipe: Recipe, faces: FaceDataset, first: int | None, then: int | None
+) -> None:
+    run = RunFolder(tmp_path / "limited")
+    run.start(recipe, faces, Path("data.csv"), resume=False, limit=first)
+    run.last.write_bytes(b"a checkpoint")
+    assert run.environment()["data"]["limit"] == first
+    run.start(recipe, faces, Path("data.csv"), resume=True, limit=first)
+    with pytest.raises(RunError, match=f"is a run with --limit {first}; give the same or another --out"):
+        run.start(recipe, faces, Path("data.csv"), resume=True, limit=then)
+
+
+def test_an_older_run_that_records_no_limit_was_not_limited(
+    run: RunFolder, recipe: Recipe, faces: FaceDataset
+) -> None:
+    environment = run.environment()
+    del environment["data"]["limit"]
+    (run.path / "environment.json").write_text(json.dumps(environment))
+    run.start(recipe, faces, Path("data.csv"), resume=True)
+    with pytest.raises(RunError, match="another --out"):
+        run.start(recipe, faces, Path("data.csv"), resume=True, limit=14)
+
+
+def test_a_limited_runs_data_is_limited_again(tmp_path: Path, recipe: Recipe, csv_file: Path) -> None:
+    data = load_dataset(csv_file, 48)
+    run = RunFolder(tmp_path / "limited")
+    run.start(recipe, data, csv_file, resume=False, limit=14)
+    assert np.array_equal(run.data().pixels(np.arange(5)), data.limited(14).pixels(np.arange(5)))
+    assert run.data().split_sizes == data.limited(14).split_sizes == {"Training": 14, "PublicTest": 14}
+
+
+@pytest.mark.parametrize("trainable", [{"from": "layer3"}, {"last": 5}])
+def test_a_recipe_of_chosen_layers_is_read_back(tmp_path: Path, faces: FaceDataset, trainable: object) -> None:
+    recipe = make_recipe(phases=[PHASE | {"trainable": trainable}])
+    run = RunFolder(tmp_path / "chosen")
+    run.start(recipe, faces, Path("data.csv"), resume=False)
+    assert run.recipe() == recipe
+
+
+@pytest.mark.parametrize("name", ["environment.json", "metrics.jsonl"])
+@pytest.mark.parametrize("content", [None, "{half"])
+def test_a_damaged_record_is_an_error_of_the_run(run: RunFolder, name: str, content: str | None) -> None:
+    if content is None:
+        (run.path / name).unlink()
+    else:
+        (run.path / name).write_text(content)
+    with pytest.raises(RunError, match=str(run.path)):
+        run.environment() if name == "environment.json" else run.metrics()
+
+
+def test_a_recipe_that_is_no_longer_yaml_is_refused_by_name(run: RunFolder) -> None:
+    (run.path / "recipe.yaml").write_text("name: [1,")
+    with pytest.raises(TrainingError, match=r"recipe\.yaml"):
+        run.recipe()

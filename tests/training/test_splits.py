@@ -7,7 +7,7 @@ from tests.training.synthetic import make_recipe
 from training.config import Recipe
 from training.data import FaceDataset
 from training.errors import DataError
-from training.splits import fit_and_select
+from training.splits import fit_and_select, recipe_classes
 
 
 def renamed(faces: FaceDataset, training: str, public_test: str) -> FaceDataset:
@@ -56,3 +56,32 @@ def test_several_splits_of_unknown_names_are_refused(faces: FaceDataset, recipe:
         DataError, match=r"none of the splits odd, even .* \(Training, train\); name it under data\.fit"
     ):
         fit_and_select(renamed(faces, "odd", "even"), recipe)
+
+
+def test_a_recipe_renames_merges_orders_and_leaves_out_classes(faces: FaceDataset) -> None:
+    plan = make_recipe(
+        data={"rename": {"disgust": "bad", "angry": "bad", "none": "x"}, "labels": ["happy", "bad"]}
+    )
+    found = recipe_classes(faces, plan)
+    assert found.classes == ("happy", "bad")
+    names = [faces.classes[label] for label in faces.labels]
+    expected = [name for name in names if name in {"happy", "disgust", "angry"}]
+    assert [found.classes[label] == "happy" for label in found.labels] == [name == "happy" for name in expected]
+
+
+def test_merged_classes_have_their_votes_together(faces: FaceDataset) -> None:
+    votes = np.tile(np.array([[0.25, 0.5, 0, 0.25, 0, 0, 0]], np.float32), (len(faces), 1))
+    found = recipe_classes(replace(faces, votes=votes), make_recipe(data={"rename": {"disgust": "angry"}}))
+    assert found.votes is not None
+    assert found.votes.shape == (len(faces), 6)
+    np.testing.assert_allclose(found.votes[0], [0.75, 0, 0.25, 0, 0, 0])
+
+
+def test_without_lines_about_classes_the_datas_own_are_learnt(faces: FaceDataset, recipe: Recipe) -> None:
+    assert recipe_classes(faces, recipe).classes == faces.classes
+
+
+def test_a_class_that_the_renamed_data_lacks_is_answered_with_those_it_has(faces: FaceDataset) -> None:
+    plan = make_recipe(data={"rename": {"happy": "joy"}, "labels": ["happy", "sad"]})
+    with pytest.raises(DataError, match=r"no class 'happy'; it has angry, disgust, fear, joy"):
+        recipe_classes(faces, plan)

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.training.synthetic import PHASE, recipe_content
@@ -15,9 +14,9 @@ ROOT = Path(__file__).parents[2]
 
 def torchrun(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Two CPU processes that meet on the loopback."""
-    launcher = "-m torch.distributed.run --standalone --local-addr 127.0.0.1 --nproc-per-node 2".split()
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     return subprocess.run(
-        [sys.executable, *launcher, *map(str, words)],
+        [sys.executable, *launcher, "--nproc-per-node", "2", *map(str, words)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
         timeout=120,
@@ -42,19 +41,15 @@ def test_two_processes_train_one_run(tmp_path: Path, csv_file: Path) -> None:
     entries = run.metrics()
     assert [entry["epoch"] for entry in entries] == [1, 2, 3]
     assert max(entry["select_accuracy"] for entry in entries) > 0.3
-    files = {"recipe.yaml", "environment.json", "metrics.jsonl", "last.ckpt", "best.ckpt"}
-    assert {path.name for path in run.path.iterdir()} == files
+    assert {path.name for path in run.path.rglob("*.ckpt")} == {"last.ckpt", "best.ckpt"}
+    assert not list(run.path.rglob("*.partial"))
     assert ended.stdout.count("epoch   1/3") == 1
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_both_processes_hold_the_same_network_and_the_same_accuracy(
-    tmp_path: Path, csv_file: Path, ema_decay: float
-) -> None:
-    phase = PHASE | {"patience": 2, "schedule": {"name": "plateau", "patience": 1}}
-    recipe = write_recipe(tmp_path / "tiny.yaml", batch_size=7, phases=[phase], ema_decay=ema_decay)
+def test_both_processes_judge_the_same_network(tmp_path: Path, csv_file: Path) -> None:
+    phase = PHASE | {"patience": 1, "schedule": {"name": "plateau", "patience": 1}}
+    recipe = write_recipe(tmp_path / "tiny.yaml", batch_size=7, phases=[phase])
     ended = torchrun("-m", "tests.training.ranks", recipe, csv_file, tmp_path / "run")
     assert ended.returncode == 0, ended.stderr
     first, second = (json.loads((tmp_path / "run" / f"rank{rank}.json").read_text()) for rank in (0, 1))
-    assert first["weights"] == second["weights"]
-    assert first["standing"] == second["standing"]
+    assert first == second

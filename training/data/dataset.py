@@ -10,6 +10,8 @@ from training.data.images import FileImages
 from training.data.votes import normalised
 from training.errors import DataError
 
+HELD_OUT = "held-out"
+
 
 @dataclass(frozen=True)
 class FaceDataset:
@@ -106,7 +108,7 @@ class FaceDataset:
         splits = self.splits.astype(object)
         for label in range(len(self.classes)):
             rows = np.flatnonzero((self.splits == fit) & (self.labels == label))
-            splits[rng.permutation(rows)[: round(len(rows) * fraction)]] = "held-out"
+            splits[rng.permutation(rows)[: round(len(rows) * fraction)]] = HELD_OUT
         return replace(self, splits=splits.astype(np.str_))
 
     def stratified(self, count: int, seed: int) -> "FaceDataset":

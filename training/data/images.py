@@ -55,6 +55,8 @@ class FileImages:
 
     def load(self) -> NDArray[np.uint8]:
         """All of them, uint8 [N, S, S, 3]; decoding releases the interpreter, so threads share the work."""
+        if not len(self):
+            return np.empty(self.shape, np.uint8)
         with ThreadPoolExecutor(available_cores()) as pool:
             return np.stack(list(pool.map(lambda path: read_square(path, self._size), self._paths)))
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.training.synthetic import write_csv
@@ -8,6 +9,7 @@ from training.data import FaceDataset
 from training.data.csv import read
 from training.errors import DataError
 
+FERPLUS = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 HEADER = "emotion,pixels,Usage\n"
 PIXELS = " ".join(["7"] * 2304)
 GOOD = f"3,{PIXELS},Training\n"
@@ -73,3 +75,59 @@ def test_one_changed_level_changes_the_sha256(path: Path, faces: FaceDataset, cs
     images[0, 0, 0, 0] ^= 1
     assert read(write_csv(replace(faces, images=images), path)).sha256 != read(csv_file).sha256
     assert read(write_csv(faces, path)).sha256 == read(csv_file).sha256
+
+
+def write_votes(path: Path, rows: list[tuple[int, ...]], header: str = FERPLUS) -> Path:
+    lines = [header, *(f"Training,fer{i:07}.png,{','.join(map(str, row))}" for i, row in enumerate(rows))]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def beside(path: Path) -> Path:
+    """Two pictures; the file of the crowd's votes belongs beside them."""
+    path.write_text(HEADER + GOOD + GOOD.replace("3,", "0,", 1))
+    return path.with_name("fer2013new.csv")
+
+
+def test_votes_beside_the_file_become_shares_in_the_order_of_its_labels(path: Path, beside: Path) -> None:
+    write_votes(beside, [(1, 2, 0, 0, 3, 0, 2, 2, 0, 0), (0, 0, 0, 0, 0, 0, 0, 8, 1, 1)])
+    votes = read(path).votes
+    assert votes is not None
+    # angry, disgust, fear, happy, sad, surprise, neutral
+    np.testing.assert_allclose(votes[0], np.array([3, 0, 2, 2, 0, 0, 1]) / 8)
+    assert not votes[1].any()
+
+
+def test_without_a_file_of_votes_there_are_none(path: Path, beside: Path) -> None:
+    assert not beside.exists()
+    assert read(path).votes is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_votes_about_other_pictures_are_refused(path: Path, beside: Path, count: int) -> None:
+    write_votes(beside, [(1,) * 10] * count)
+    with pytest.raises(DataError, match=rf"fer2013new\.csv has {count} rows, the file beside it 2"):
+        read(path)
+
+
+@pytest.mark.parametrize("column", ["neutral", "anger", "disgust"])
+def test_a_missing_column_of_votes_is_named(path: Path, beside: Path, column: str) -> None:
+    write_votes(beside, [(1,) * 10] * 2, FERPLUS.replace(column, "other"))
+    with pytest.raises(DataError, match=rf"fer2013new\.csv holds no votes of FER\+: .*{column}"):
+        read(path)
+
+
+def test_votes_in_words_are_refused(path: Path, beside: Path) -> None:
+    write_votes(beside, [(1,) * 10] * 2)
+    beside.write_text(beside.read_text().replace("1,1,1", "1,one,1", 1))
+    with pytest.raises(DataError, match=r"fer2013new\.csv holds no votes of FER\+: .*one"):
+        read(path)
+
+
+def test_a_changed_vote_changes_the_sha256(path: Path, beside: Path) -> None:
+    hashes = {read(path).sha256}
+    for first in (1, 2):
+        write_votes(beside, [(first,) * 10, (1,) * 10])
+        hashes |= {read(path).sha256, read(path).sha256}
+    assert len(hashes) == 3
