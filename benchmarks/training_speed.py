@@ -16,7 +16,8 @@ import torch
 
 from training.config import load_recipe
 from training.data import load_dataset
-from training.loop import Training, build_fabric
+from training.device import build_fabric
+from training.loop import Training
 from training.losses import loss_of
 from training.model import as_levels
 from training.phases import build_optimizer, set_trainable, train_mode

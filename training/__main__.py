@@ -50,7 +50,8 @@ def train(
 ) -> None:
     """Train a network by a recipe; under `torchrun` on several processes."""
     from training.data import load_dataset
-    from training.loop import Training, build_fabric
+    from training.device import build_fabric
+    from training.loop import Training
     from training.run import RunFolder
     from training.splits import fit_and_select, recipe_classes
 

@@ -4,17 +4,14 @@ Every epoch draws its random numbers from the recipe's seed and its own number a
 interrupted and resumed at an epoch's start goes on exactly as an uninterrupted one.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -23,15 +20,13 @@ from training.augment import augment, mix
 from training.checkpoint import load_checkpoint, restore, save_checkpoint
 from training.config import Phase, Recipe
 from training.data import FaceDataset
-from training.data.images import FileImages, prefetched
+from training.device import Split, accuracy_of
 from training.errors import RunError
 from training.losses import balanced_weights, loss_of, soft_targets, votes_loss
 from training.model import EmotionNetwork, as_levels
 from training.phases import Rate, build_optimizer, set_trainable, train_mode
 from training.progress import epoch_line, tracked
 from training.run import RunFolder
-
-_EVALUATION_BATCH = 256
 
 
 @dataclass
@@ -69,23 +64,6 @@ class Standing:
     def next_phase(self) -> None:
         """The phase is over."""
         self.phase, self.phase_epoch, self.stale, self.phase_best = self.phase + 1, 0, 0, -1.0
-
-
-def build_fabric(device: str = "auto") -> Fabric:
-    """Lightning Fabric with bf16 where the device computes in it; several processes under `torchrun`.
-
-    Raises:
-        RunError: there is no such device.
-    """
-    bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() and device != "cpu" else _cpu_has_bf16()
-    try:
-        return Fabric(
-            accelerator=device,
-            devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-            precision="bf16-mixed" if bf16 else "32-true",
-        )
-    except (ValueError, RuntimeError, MisconfigurationException) as error:
-        raise RunError(f"--device {device}: {' '.join(str(error).split())}") from error
 
 
 class Training:
@@ -262,51 +240,3 @@ class Training:
             raise RunError(f"{self.run.last} does not fit the run: {error}") from error
         self.fabric.print(f"resumed after epoch {self.standing.epoch}")
         return saved
-
-
-class Split:
-    """A split's pictures: on the device where they fit in memory, else read while the device works."""
-
-    def __init__(self, data: FaceDataset, device: torch.device) -> None:
-        self.data = data
-        self._device = device
-        self.labels = torch.from_numpy(data.labels)
-        self._resident = None
-        if not isinstance(data.images, FileImages):
-            self._resident = torch.from_numpy(data.images).permute(0, 3, 1, 2).contiguous().to(device)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def batches(self, rows: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each batch of rows: the rows, and their pictures uint8 [B, C, H, W], both on the device."""
-        if self._resident is None:
-            read = ((index, self.data.pixels(index.numpy().astype(np.int64))) for index in rows)
-            for index, pixels in prefetched(read):
-                yield index.to(self._device), torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
-        else:
-            for index in rows:
-                moved = index.to(self._device)
-                yield moved, self._resident[moved]
-
-
-def logits_of(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fabric) -> Tensor:
-    """Logits float32 [N, classes] of a split's pictures, in evaluation mode, on the CPU."""
-    network.eval()
-    rows = torch.split(torch.arange(len(split)), _EVALUATION_BATCH)
-    with torch.inference_mode(), fabric.autocast():
-        parts = [
-            network(as_levels(pixels, recipe.network).contiguous(memory_format=torch.channels_last)).float().cpu()
-            for _, pixels in split.batches(rows)
-        ]
-    return torch.cat(parts)
-
-
-def accuracy_of(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fabric) -> float:
-    """Share of right top-1 answers."""
-    return float((logits_of(network, split, recipe, fabric).argmax(dim=1) == split.labels).float().mean())
-
-
-def _cpu_has_bf16() -> bool:
-    # Emulated bf16 is slower than float32, so only real instructions count.
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

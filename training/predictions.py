@@ -14,8 +14,8 @@ from training.calibrate import fit_temperature
 from training.checkpoint import load_checkpoint, restore
 from training.config import Recipe
 from training.data import FaceDataset
+from training.device import Split, logits_of
 from training.errors import RunError
-from training.loop import Split, logits_of
 from training.model import EmotionNetwork
 from training.run import RunFolder
 

@@ -9,8 +9,8 @@ from service.inference.bundle import Metadata
 from tests.training.synthetic import make_faces, make_recipe, train, write_csv, write_folders, write_parquet
 from training.config import Recipe
 from training.data import FaceDataset, load_dataset
+from training.device import build_fabric
 from training.export import export
-from training.loop import build_fabric
 from training.run import RunFolder
 from training.splits import fit_and_select
 

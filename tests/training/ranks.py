@@ -10,7 +10,8 @@ import torch
 
 from training.config import load_recipe
 from training.data import load_dataset
-from training.loop import Training, build_fabric
+from training.device import build_fabric
+from training.loop import Training
 from training.run import RunFolder
 from training.splits import fit_and_select
 

@@ -13,8 +13,9 @@ from tests.training.synthetic import NETWORK, PHASE, make_recipe, train
 from training.config import Phase, Recipe
 from training.data import FaceDataset, folders
 from training.data.images import FileImages
+from training.device import Split, build_fabric, logits_of
 from training.errors import RunError
-from training.loop import Split, Standing, Training, build_fabric, logits_of
+from training.loop import Standing, Training
 from training.model import EmotionNetwork
 from training.run import RunFolder
 from training.splits import fit_and_select
