@@ -190,6 +190,9 @@ def main() -> None:
     except (TrainingError, FerError) as error:
         print(f"fer-train: {error}", file=sys.stderr)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        print(f"fer-train needs {error.name}: install fer-service[training]", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("fer-train: interrupted; go on with --resume", file=sys.stderr)
         sys.exit(130)
