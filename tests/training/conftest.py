@@ -1,6 +1,8 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
@@ -86,3 +88,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory, trained_run: RunFolder) -
     """The tiny run as a bundle, and what `export` said of it."""
     out = tmp_path_factory.mktemp("exported") / "tiny.onnx"
     return out, export(trained_run, out)
+
+
+@pytest.fixture(scope="session")
+def voted(faces: FaceDataset) -> FaceDataset:
+    """The faces, every other one with votes that all agree with its label."""
+    votes = np.eye(7, dtype=np.float32)[faces.labels]
+    votes[::2] = 0
+    return replace(faces, votes=votes)

@@ -1,0 +1,73 @@
+"""Runs to be compared: whole, interrupted, and what their checkpoints hold."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+
+from tests.training.synthetic import PHASE, make_recipe, train
+from training.config import Recipe
+from training.data import FaceDataset
+from training.run import RunFolder
+from training.splits import fit_and_select
+
+TIMES = ("seconds", "images_per_second")
+
+
+PLATEAU = make_recipe(
+    phases=[
+        PHASE | {"epochs": 6, "patience": 3, "schedule": {"name": "plateau", "factor": 0.5, "patience": 1}},
+        PHASE | {"epochs": 1, "trainable": {"from": "layer4"}, "optimizer": {"name": "adam", "lr": 0.001}},
+    ],
+    batch_size=42,
+    sampler="balanced",
+    loss={"name": "focal", "class_weights": "balanced", "votes_head": 0.5},
+)
+
+
+@dataclass(frozen=True)
+class InterruptedRun(RunFolder):
+    """A run that someone interrupts when an epoch has ended, before or after it is logged."""
+
+    after_epoch: int = 1
+    logged: bool = True
+
+    def log(self, entry: dict[str, Any]) -> None:
+        if self.logged or entry["epoch"] != self.after_epoch:
+            super().log(entry)
+        if entry["epoch"] == self.after_epoch:
+            raise KeyboardInterrupt
+
+
+def run_training(recipe: Recipe, faces: FaceDataset, run: RunFolder, fabric: Fabric) -> RunFolder:
+    run.start(recipe, faces, Path("faces.csv"), resume=True)
+    train(recipe, *fit_and_select(faces, recipe), run, fabric)
+    return run
+
+
+def checkpoint(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(path, weights_only=True)
+    return content
+
+
+def assert_same(one: Any, other: Any, where: str = "") -> None:
+    """Equal bit for bit, through all levels of a checkpoint."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_same(left, right, f"{where}/{number}")
+    else:
+        assert one == other, where
+
+
+def without_times(run: RunFolder) -> list[dict[str, Any]]:
+    return [{name: value for name, value in entry.items() if name not in TIMES} for entry in run.metrics()]

@@ -1,0 +1,127 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from tests.training.runs import PLATEAU, InterruptedRun, assert_same, checkpoint, run_training, without_times
+from tests.training.synthetic import NETWORK, PHASE, make_recipe, train
+from training.config import Recipe
+from training.data import FaceDataset
+from training.errors import RunError
+from training.run import RunFolder
+from training.splits import fit_and_select
+
+BORDER = 2
+EVERYTHING_RANDOM = make_recipe(
+    network=NETWORK | {"dropout": 0.3},
+    phases=[
+        PHASE | {"name": "head", "trainable": "head", "epochs": BORDER, "schedule": {"name": "onecycle"}},
+        PHASE | {"epochs": 2, "schedule": {"name": "cosine", "warmup_epochs": 1}},
+    ],
+    augment={"flip": 0.5, "rotate": 10, "brightness": 0.2, "erase": 0.3, "mixup": 0.2, "cutmix": 1.0},
+    loss={"label_smoothing": 0.1},
+    ema_decay=0.9,
+    clip_norm=1.0,
+    batch_size=28,
+)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, faces: FaceDataset, fabric: Fabric) -> RunFolder:
+    return run_training(EVERYTHING_RANDOM, faces, RunFolder(tmp_path_factory.mktemp("whole")), fabric)
+
+
+@pytest.mark.parametrize("after_epoch", [1, BORDER, 3, 4])
+def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, uninterrupted: RunFolder, after_epoch: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_training(EVERYTHING_RANDOM, faces, InterruptedRun(tmp_path, after_epoch), fabric)
+    resumed = run_training(EVERYTHING_RANDOM, faces, RunFolder(tmp_path), fabric)
+    assert_same(checkpoint(resumed.last), checkpoint(uninterrupted.last))
+    assert_same(checkpoint(resumed.best), checkpoint(uninterrupted.best))
+    assert without_times(resumed) == without_times(uninterrupted)
+
+
+def test_a_last_checkpoint_holds_all_that_a_resume_needs(uninterrupted: RunFolder) -> None:
+    content = checkpoint(uninterrupted.last)
+    assert content.keys() == {"network", "ema", "optimizer", "rate", "standing"}
+    assert (content["standing"]["epoch"], len(uninterrupted.metrics())) == (4, 4)
+
+
+def test_a_finished_run_is_not_trained_again(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, uninterrupted: RunFolder
+) -> None:
+    copy = RunFolder(shutil.copytree(uninterrupted.path, tmp_path / "copy"))
+    run_training(EVERYTHING_RANDOM, faces, copy, fabric)
+    assert copy.last.read_bytes() == uninterrupted.last.read_bytes()
+    assert copy.metrics() == uninterrupted.metrics()
+
+
+def test_an_epoch_interrupted_before_it_was_logged_is_in_the_log_after_all(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric
+) -> None:
+    recipe = make_recipe(phases=[PHASE | {"epochs": 2}])
+    with pytest.raises(KeyboardInterrupt):
+        run_training(recipe, faces, InterruptedRun(tmp_path, 1, logged=False), fabric)
+    resumed = run_training(recipe, faces, RunFolder(tmp_path), fabric)
+    assert [entry["epoch"] for entry in resumed.metrics()] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["last.partial", "best.partial"])
+def test_a_run_that_met_a_full_disk_goes_on_to_the_same_checkpoints(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, name: str
+) -> None:
+    recipe = make_recipe(phases=[PHASE | {"epochs": 1}])
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(RunError, match="cannot be written"):
+        run_training(recipe, faces, RunFolder(tmp_path), fabric)
+    assert not list(tmp_path.glob("*.partial"))
+    resumed = run_training(recipe, faces, RunFolder(tmp_path), fabric)
+    assert resumed.last.exists()
+    assert resumed.best.exists()
+
+
+def test_a_failing_save_leaves_the_former_checkpoint(tmp_path: Path, faces: FaceDataset, fabric: Fabric) -> None:
+    recipe = make_recipe(phases=[PHASE | {"epochs": 3}])
+    with pytest.raises(KeyboardInterrupt):
+        run_training(recipe, faces, InterruptedRun(tmp_path, 2), fabric)
+    run = RunFolder(tmp_path)
+    former = run.last.read_bytes()
+    (tmp_path / "last.partial").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"last\.ckpt cannot be written .* the checkpoint before it is still there"):
+        run_training(recipe, faces, run, fabric)
+    assert run.last.read_bytes() == former
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "truncated", "of another network", "of something else"])
+def test_a_damaged_checkpoint_is_refused_by_name(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, recipe: Recipe, trained_run: RunFolder, damage: str
+) -> None:
+    run = RunFolder(tmp_path)
+    whole = trained_run.last.read_bytes()
+    if damage == "of another network":
+        torch.save(checkpoint(trained_run.last) | {"network": {"weight": torch.zeros(1)}}, run.last)
+    elif damage == "of something else":
+        torch.save({"weights": torch.zeros(1)}, run.last)
+    else:
+        run.last.write_bytes(
+            {"empty": b"", "text": b"no checkpoint", "truncated": whole[: len(whole) // 2]}[damage]
+        )
+    with pytest.raises(RunError, match=r"last\.ckpt (cannot be read|does not fit the run): "):
+        train(recipe, *fit_and_select(faces, recipe), run, fabric)
+
+
+@pytest.mark.parametrize("after_epoch", [2, 4])
+def test_a_run_with_plateaus_early_stop_and_second_head_resumes_bit_for_bit(
+    tmp_path: Path, voted: FaceDataset, fabric: Fabric, after_epoch: int
+) -> None:
+    whole = run_training(PLATEAU, voted, RunFolder(tmp_path / "whole"), fabric)
+    assert len(whole.metrics()) <= 7
+    with pytest.raises(KeyboardInterrupt):
+        run_training(PLATEAU, voted, InterruptedRun(tmp_path / "parted", after_epoch), fabric)
+    resumed = run_training(PLATEAU, voted, RunFolder(tmp_path / "parted"), fabric)
+    assert_same(checkpoint(resumed.last), checkpoint(whole.last))
+    assert without_times(resumed) == without_times(whole)
