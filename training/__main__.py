@@ -63,7 +63,17 @@ def train(
     fabric = build_fabric(device)
     fabric.launch()
     run = RunFolder(out)
-    training = Training(plan, fit, select, run, fabric, weights=pretrained, from_scratch=from_scratch)
+    # A run that is taken up again has its weights; those it began with are not fetched once more.
+    begun = run.last.exists()
+    training = Training(
+        plan,
+        fit,
+        select,
+        run,
+        fabric,
+        weights=None if begun else pretrained,
+        from_scratch=from_scratch or begun,
+    )
     if fabric.is_global_zero:
         run.start(plan, faces, data, resume, limit=limit, weights=pretrained)
     fabric.barrier()
