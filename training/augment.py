@@ -33,7 +33,7 @@ def mix(levels: Tensor, targets: Tensor, config: Augment) -> tuple[Tensor, Tenso
 
     Args:
         levels: float [N, C, S, S].
-        targets: float [N, classes], rows sum to 1.
+        targets: float [N, M], what is known of each picture.
         config: The strengths; nothing is done where both are 0.
 
     Returns:

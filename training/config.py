@@ -103,6 +103,7 @@ class Phase(_Section):
     trainable: Literal["all", "head"] | FromLayer | LastLayers = "all"
     epochs: int = Field(ge=1)
     patience: int = Field(0, ge=0, description="end after so many epochs without a better one; 0 is off")
+    input_size: int | None = Field(None, ge=8, le=1024, description="fit at another side than the network serves")
     optimizer: Optimizer
     schedule: Schedule = Schedule()
 

@@ -152,7 +152,7 @@ class Training:
         title = f"epoch {number + 1}/{self.recipe.epochs}"
         batches = tracked(self._batches(number), self.steps, title, show=self.fabric.is_global_zero)
         for step, (rows, pixels) in enumerate(batches, number * self.steps):
-            losses.append(self._step(model, optimizer, rows, pixels))
+            losses.append(self._step(phase, model, optimizer, rows, pixels))
             rate.step()
             if self.ema:
                 self.ema.update(self.network, step=step)
@@ -198,15 +198,17 @@ class Training:
                 self.board.add_scalar(name, entry[name], entry["epoch"])
             self.board.flush()
 
-    def _step(self, model: Any, optimizer: Any, rows: Tensor, pixels: Tensor) -> Tensor:
+    def _step(self, phase: Phase, model: Any, optimizer: Any, rows: Tensor, pixels: Tensor) -> Tensor:
         recipe = self.recipe
-        levels = augment(as_levels(pixels, recipe.network), recipe.augment)
-        levels, targets = mix(levels, self.targets[rows], recipe.augment)
+        levels = augment(as_levels(pixels, recipe.network, phase.input_size), recipe.augment)
+        answers = torch.cat([self.targets[rows], self.votes[rows]], dim=1)
+        levels, answers = mix(levels, answers, recipe.augment)
+        targets, votes = answers.chunk(2, dim=1)
         output = model(levels.contiguous(memory_format=torch.channels_last))
-        logits, votes = output if isinstance(output, tuple) else (output, None)
+        logits, votes_logits = output if isinstance(output, tuple) else (output, None)
         loss = loss_of(logits, targets, recipe.loss, self.class_weights)
-        if votes is not None:
-            loss = loss + recipe.loss.votes_head * votes_loss(votes, self.votes[rows])
+        if votes_logits is not None:
+            loss = loss + recipe.loss.votes_head * votes_loss(votes_logits, votes)
         self.fabric.backward(loss)
         if recipe.clip_norm:
             self.fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm)

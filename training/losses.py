@@ -55,7 +55,6 @@ def loss_of(logits: Tensor, targets: Tensor, config: Loss | None = None, weights
 
 
 def votes_loss(logits: Tensor, votes: Tensor) -> Tensor:
-    """Cross entropy of the second head against the votes, over the pictures that have some."""
-    asked = votes.sum(dim=1) > 0
-    terms = -(votes * functional.log_softmax(logits.float(), dim=1)).sum(dim=1)
-    return (terms * asked).sum() / asked.sum().clamp_min(1)
+    """Cross entropy of the second head against the votes, each row counted by what it sums to."""
+    terms = -votes * functional.log_softmax(logits.float(), dim=1)
+    return terms.sum() / votes.sum().clamp_min(1)

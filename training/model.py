@@ -103,25 +103,26 @@ class ServedNetwork(nn.Module):
         return logits
 
 
-def as_levels(pixels: Tensor, config: Network) -> Tensor:
+def as_levels(pixels: Tensor, config: Network, side: int | None = None) -> Tensor:
     """Pictures of a data set as the network's input.
 
     Args:
         pixels: uint8 [N, C, H, W], C = 1 or 3.
         config: Says how many channels and which side the input has.
+        side: Another side than that.
 
     Returns:
         float32 [N, channels, S, S], levels 0 to 255: grey as `ServedNetwork` makes it, resized bilinearly as the
-        service's crop enlarges.
+        service's crop enlarges, and averaged where it shrinks.
     """
     levels = pixels.float()
     if pixels.shape[1] == 3 and config.channels == 1:
         levels = (levels * _luma().to(levels.device)).sum(dim=1, keepdim=True)
     elif pixels.shape[1] == 1 and config.channels == 3:
         levels = levels.expand(-1, 3, -1, -1)
-    size = (config.input_size, config.input_size)
+    size = (side or config.input_size,) * 2
     if levels.shape[2:] != size:
-        levels = functional.interpolate(levels, size, mode="bilinear", align_corners=False)
+        levels = functional.interpolate(levels, size, mode="bilinear", align_corners=False, antialias=True)
     return levels
 
 
