@@ -9,7 +9,6 @@ frames from tight to wide. Run it with the training environment:
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,9 +19,9 @@ from service.inference.threads import available_cores
 from service.settings import BUNDLED_MODEL
 from training.data import FaceDataset, load_dataset
 from training.evaluate import probabilities_of
+from training.robustness import FACE, PICTURE, classified, in_a_picture, largest
 
 FRAMES = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5)
-_FACE, _PICTURE = 144, 320
 
 
 def main() -> None:
@@ -38,35 +37,22 @@ def main() -> None:
     classifier = open_classifier(arguments.model, "cpu", available_cores())
     faces = load_dataset(arguments.data, classifier.bundle.metadata.input_size).split(arguments.split)
     faces = faces.limited(arguments.limit) if arguments.limit else faces
-    detector = choose_detector(arguments.detector, _PICTURE)
+    detector = choose_detector(arguments.detector, PICTURE)
     pictures = [in_a_picture(image) for image in faces.images]
     found = [largest(detector, picture) for picture in pictures]
     report_geometry(detector, found)
     report_accuracy(classifier, faces, pictures, found)
 
 
-def in_a_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A face, uint8 [48, 48, 1], three times as large in the middle of a picture that repeats its border."""
-    face = cv2.resize(image, (_FACE, _FACE), interpolation=cv2.INTER_CUBIC)
-    edge = (_PICTURE - _FACE) // 2
-    padded = cv2.copyMakeBorder(face, edge, edge, edge, edge, cv2.BORDER_REPLICATE)
-    return np.repeat(padded[..., None], 3, axis=2).astype(np.uint8)
-
-
-def largest(detector: Detector, picture: NDArray[np.uint8]) -> Face | None:
-    """The largest face that the detector finds."""
-    return max(detector.detect(picture, 0.6), key=lambda face: face.area, default=None)
-
-
 def report_geometry(detector: Detector, found: list[Face | None]) -> None:
     """Print how many faces were found, and where their frame lies."""
     faces = [face for face in found if face is not None]
-    middle = _PICTURE / 2
+    middle = PICTURE / 2
     print(f"{detector.name}: {len(faces)} of {len(found)} faces found ({len(faces) / len(found):.1%})")
     measures = {
-        "frame side / box height": [_FACE / face.height for face in faces],
-        "centre right of the frame's, of its side": [(face.x + face.width / 2 - middle) / _FACE for face in faces],
-        "centre below the frame's, of its side": [(face.y + face.height / 2 - middle) / _FACE for face in faces],
+        "frame side / box height": [FACE / face.height for face in faces],
+        "centre right of the frame's, of its side": [(face.x + face.width / 2 - middle) / FACE for face in faces],
+        "centre below the frame's, of its side": [(face.y + face.height / 2 - middle) / FACE for face in faces],
     }
     for name, values in measures.items():
         low, median, high = np.percentile(values, [10, 50, 90])
@@ -82,7 +68,7 @@ def report_accuracy(
     """Print the accuracy on the found faces: cropped as published, and by the detector at each frame."""
     metadata = classifier.bundle.metadata
     rows = [row for row, face in enumerate(found) if face is not None]
-    direct = probabilities_of(classifier, faces).argmax(axis=1) == faces.labels
+    direct = probabilities_of(classifier, faces.images).argmax(axis=1) == faces.labels
     print(f"cropped as published: {direct[rows].mean():.2%} of the found faces, {direct.mean():.2%} of all")
     for frame in FRAMES:
         geometry = metadata.crop.model_copy(update={"frame": frame})
@@ -93,12 +79,6 @@ def report_accuracy(
         ]
         right = classified(classifier, crops) == faces.labels[rows]
         print(f"square of {frame:.2f} x the box's height: {right.mean():.2%}")
-
-
-def classified(classifier: Classifier, crops: list[NDArray[np.uint8]]) -> NDArray[np.int64]:
-    """The label index of each crop."""
-    parts = [classifier.classify(crops[start : start + 256]) for start in range(0, len(crops), 256)]
-    return np.concatenate(parts).argmax(axis=1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: recipes, data, train, report, compare, export, quantize, evaluate."""
+"""The command line: recipes, data, train, report, compare, record, export, quantize, evaluate, robustness."""
 
 import sys
 from pathlib import Path
@@ -46,6 +46,9 @@ def train(
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Begin with random weights, whatever the recipe says.")
     ] = False,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="A finished run to learn from; may be given several times.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a file cannot be read.")] = False,
 ) -> None:
     """Train a network by a recipe; under `torchrun` on several processes."""
@@ -62,7 +65,7 @@ def train(
     fit, select = fit_and_select(faces.limited(limit) if limit else faces, plan)
     fabric = build_fabric(device)
     fabric.launch()
-    run = RunFolder(out)
+    run, teachers = RunFolder(out), [RunFolder(path) for path in teacher or []]
     # A run that is taken up again has its weights; those it began with are not fetched once more.
     begun = run.last.exists()
     training = Training(
@@ -73,9 +76,10 @@ def train(
         fabric,
         weights=None if begun else pretrained,
         from_scratch=from_scratch or begun,
+        teachers=teachers,
     )
     if fabric.is_global_zero:
-        run.start(plan, faces, data, resume, limit=limit, weights=pretrained)
+        run.start(plan, faces, data, resume, limit=limit, weights=pretrained, teachers=teachers)
     fabric.barrier()
     training.go()
 
@@ -85,13 +89,16 @@ def export(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     out: Annotated[Path, typer.Option(help="The ONNX file to write.")],
     data: Annotated[Path | None, typer.Option(help="Where the run's data lies now, if it was moved.")] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Answer with the mean over face and mirror image: twice the work.")
+    ] = False,
 ) -> None:
     """Export a run's best weights as one file for the service, with its model card beside it."""
     from training.evaluate import print_metrics
     from training.export import export as export_run
     from training.run import RunFolder
 
-    metadata = export_run(RunFolder(run), out, data)
+    metadata = export_run(RunFolder(run), out, data, mirror=mirror)
     print_metrics(metadata.metrics, Console())
     print(
         f"{out}: temperature {metadata.temperature:.3f}, uncertain below {metadata.uncertain_below:.3f}, "
@@ -114,6 +121,31 @@ def evaluate(
         print(metrics.model_dump_json(indent=2))
     else:
         print_metrics(metrics, Console())
+
+
+@app.command()
+def robustness(
+    model: Annotated[Path, typer.Option(help="A bundle.")],
+    data: _Data,
+    detector: Annotated[str, typer.Option(help="As FER_DETECTOR: finds the faces of the whole line.")] = "auto",
+    write: Annotated[bool, typer.Option("--write", help="Put the figures into the file and its card.")] = False,
+) -> None:
+    """Measure a bundle on worse pictures and through the whole line, on its selection split."""
+    from service.inference.classifier import open_classifier
+    from service.inference.threads import available_cores
+    from training.card import write_card
+    from training.evaluate import bundle_data
+    from training.export import write_bundle
+    from training.robustness import measure, print_robustness
+
+    classifier = open_classifier(model, "auto", available_cores())
+    metadata = classifier.bundle.metadata
+    faces = bundle_data(metadata, data).split(metadata.metrics.split)
+    metadata = measure(classifier, detector, faces)
+    print_robustness(metadata, Console())
+    if write:
+        write_bundle(model, metadata, model)
+        write_card(metadata, model.with_suffix(".md"))
 
 
 @app.command("data")
@@ -164,6 +196,22 @@ def compare(
 
     print_comparison(write_comparison([RunFolder(run) for run in runs], out, data), Console())
     print(out)
+
+
+@app.command()
+def record(
+    run: Annotated[Path, typer.Argument(help="A run folder, finished or not.")],
+    into: Annotated[Path, typer.Option(help="The table, a CSV file; made where it is not there.")],
+    note: Annotated[str, typer.Option(help="What was learnt, and whether it was kept.")] = "",
+) -> None:
+    """Put a run into the table of results, good or bad."""
+    from training.results import record as put
+    from training.results import result_of
+    from training.run import RunFolder
+
+    result = result_of(RunFolder(run), note)
+    put(result, into)
+    print(f"{into}: {result.recipe}, seed {result.seed}, {result.epochs} epochs, {result.accuracy:.2%}")
 
 
 @app.command()

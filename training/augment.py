@@ -8,6 +8,8 @@ from torch.nn import functional
 
 from training.config import Augment
 
+_BLUR_REACH = 4  # pixels; beyond two and a half of the largest sigma little is left
+
 
 def augment(levels: Tensor, config: Augment) -> Tensor:
     """Change each picture of a batch at random, with torch's generator of the batch's device.
@@ -21,8 +23,10 @@ def augment(levels: Tensor, config: Augment) -> Tensor:
     """
     if config.flip or config.rotate or config.scale or config.shift:
         levels = _affine(levels, config)
-    if config.brightness or config.contrast:
+    if config.brightness or config.contrast or config.exposure:
         levels = _tone(levels, config)
+    if config.blur:
+        levels = _blur(levels, config.blur)
     if config.erase:
         levels = _erase(levels, config.erase)
     return levels
@@ -109,9 +113,23 @@ def _affine(levels: Tensor, config: Augment) -> Tensor:
 def _tone(levels: Tensor, config: Augment) -> Tensor:
     count = len(levels)
     gain = (1 + _uniform(count, config.contrast, levels)).view(-1, 1, 1, 1)
-    light = (1 + _uniform(count, config.brightness, levels)).view(-1, 1, 1, 1)
+    light = 1 + _uniform(count, config.brightness, levels)
+    light = (light * torch.exp2(_uniform(count, config.exposure, levels))).view(-1, 1, 1, 1)
     middle = levels.mean(dim=(1, 2, 3), keepdim=True)
     return (((levels - middle) * gain + middle) * light).clamp(0, 255)
+
+
+def _blur(levels: Tensor, chance: float) -> Tensor:
+    """Gaussian blur of some pictures, with one sigma a batch, so that it stays one convolution each way."""
+    count, channels, _, _ = levels.shape
+    sigma = 0.5 + torch.rand((), device=levels.device)
+    offsets = torch.arange(-_BLUR_REACH, _BLUR_REACH + 1, device=levels.device)
+    weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = (weights / weights.sum()).to(levels.dtype).expand(channels, 1, 1, -1)
+    padded = functional.pad(levels, (_BLUR_REACH,) * 4, mode="replicate")
+    blurred = functional.conv2d(functional.conv2d(padded, kernel, groups=channels), kernel.mT, groups=channels)
+    chosen = torch.rand(count, 1, 1, 1, device=levels.device) < chance
+    return torch.where(chosen, blurred, levels)
 
 
 def _erase(levels: Tensor, chance: float) -> Tensor:

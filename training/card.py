@@ -3,30 +3,24 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from service.inference.bundle import Metadata
-from training.config import Recipe
 
 
-def write_card(metadata: Metadata, recipe: Recipe, confidence: NDArray[np.floating], path: Path) -> None:
+def write_card(metadata: Metadata, path: Path) -> None:
     """Write the card in the hub's conventions.
 
     Args:
         metadata: Of the exported file.
-        recipe: It was made by.
-        confidence: [N], the file's top probabilities on the selection split.
         path: The Markdown file.
     """
-    path.write_text(card_text(metadata, recipe, confidence), encoding="utf-8")
+    path.write_text(card_text(metadata), encoding="utf-8")
 
 
-def card_text(metadata: Metadata, recipe: Recipe, confidence: NDArray[np.floating]) -> str:
-    """The card as Markdown (see `write_card`)."""
+def card_text(metadata: Metadata) -> str:
+    """The card as Markdown."""
     metrics = metadata.metrics
-    accepted = float((confidence >= metadata.uncertain_below).mean())
     rows = "\n".join(
         f"| {label} | {entry.precision:.3f} | {entry.recall:.3f} | {entry.f1:.3f} | {entry.support} |"
         for label, entry in metrics.per_class.items()
@@ -35,14 +29,13 @@ def card_text(metadata: Metadata, recipe: Recipe, confidence: NDArray[np.floatin
     if metadata.deduplicated:
         again = metadata.deduplicated
         fresh = f"| accuracy, {again.count:,} faces that the fit split does not have | {again.accuracy:.2%} |\n"
-    promise = f", and {metadata.selective_accuracy:.0%} of the accepted answers are right" if accepted else ""
     splits = ", ".join(f"{name} {count:,}" for name, count in metadata.data.splits.items())
     front_matter = yaml.safe_dump(_front_matter(metadata), sort_keys=False)
     return f"""---
 {front_matter}---
 # {metadata.name} {metadata.version}
 
-{recipe.description}
+{metadata.description}
 
 It names the **apparent expression** of a face in a picture: {", ".join(metadata.labels)}. It does not know what
 a person feels.
@@ -61,15 +54,14 @@ figures are a little optimistic.
 | --- | --- | --- | --- | --- |
 {rows}
 
-Faces whose top probability is below {metadata.uncertain_below:.3f} are marked `uncertain`. On {metrics.split} that
-accepts {accepted:.1%} of the faces{promise}.
-
+Faces whose top probability is below {metadata.uncertain_below:.3f} are marked `uncertain`.{_promise(metadata)}
+{_confusion(metadata)}{_robustness(metadata)}
 ## Making
 
-- Recipe `{metadata.recipe}`, seed {recipe.seed}, {recipe.epochs} epochs.
+- Recipe `{metadata.recipe}`{_run(metadata)}.{_variant(metadata)}
 - Exported {metadata.created} at commit `{metadata.commit}`.
 - Data: {metadata.data.name} ({splits}), SHA-256 `{metadata.data.sha256}`.
-- Exported graph against the trained network over {metadata.parity.rows:,} faces: probabilities differ by at most
+- The fp32 graph against the trained network over {metadata.parity.rows:,} faces: probabilities differ by at most
   {metadata.parity.max_difference:.1e}, no answer differs.
 
 ## Use
@@ -93,6 +85,57 @@ point 1(c)), and people exposed to it must be told (Article 50(3)).
 
 {metadata.licence}.
 """
+
+
+def _promise(metadata: Metadata) -> str:
+    if not metadata.accepted:
+        return ""
+    return (
+        f" On {metadata.metrics.split} that\naccepts {metadata.accepted:.1%} of the faces, and "
+        f"{metadata.selective_accuracy:.0%} of the accepted answers are right."
+    )
+
+
+def _confusion(metadata: Metadata) -> str:
+    labels = list(metadata.metrics.per_class)
+    rows = "\n".join(
+        f"| **{label}** | {' | '.join(map(str, counts))} |"
+        for label, counts in zip(labels, metadata.metrics.confusion, strict=True)
+    )
+    return f"""
+| true \\ answer | {" | ".join(labels)} |
+| --- |{" --- |" * len(labels)}
+{rows}
+"""
+
+
+def _robustness(metadata: Metadata) -> str:
+    lines = "\n".join(f"| {name} | {value:.2%} |" for name, value in metadata.robustness.items())
+    text = ""
+    if lines:
+        text = f"""
+## Worse pictures
+
+| {metadata.metrics.split}, changed | accuracy |
+| --- | --- |
+| as they are | {metadata.metrics.accuracy:.2%} |
+{lines}
+"""
+    line = metadata.whole_line
+    if line:
+        text += f"""
+Laid into larger pictures, {line.found:.1%} of the faces are found by {line.detector}. Of those {line.accuracy:.2%}
+are named right after detecting and cropping, {line.direct:.2%} when the face itself is given.
+"""
+    return text
+
+
+def _run(metadata: Metadata) -> str:
+    return "" if metadata.seed is None else f", seed {metadata.seed}, {metadata.epochs} epochs"
+
+
+def _variant(metadata: Metadata) -> str:
+    return f"\n- Variant: {metadata.variant}." if metadata.variant else ""
 
 
 def _front_matter(metadata: Metadata) -> dict[str, Any]:

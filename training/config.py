@@ -46,6 +46,7 @@ class Network(_Section):
     channels: Literal[1, 3] = 1
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.25,)
+    standardise: bool = Field(False, description="each picture by its own mean and deviation, instead of these")
     dropout: Fraction = 0.0
 
     @model_validator(mode="after")
@@ -117,6 +118,8 @@ class Augment(_Section):
     shift: Fraction = Field(0.0, description="of the picture's side, either way")
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
+    exposure: float = Field(0.0, ge=0, le=4, description="stops, either way; too bright levels are clipped")
+    blur: Fraction = Field(0.0, description="chance that a picture is blurred, by a sigma of 0.5 to 1.5 pixels")
     erase: Fraction = Field(0.0, description="chance that a rectangle is blanked")
     mixup: float = Field(0.0, ge=0, description="alpha of the Beta distribution; 0 is off")
     cutmix: float = Field(0.0, ge=0, description="likewise; with both, each batch takes one of them")
@@ -130,6 +133,7 @@ class Loss(_Section):
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: Fraction = 0.0
     votes: Fraction = Field(0.0, description="share of the crowd's votes in the targets, where the data has them")
+    teachers: Fraction = Field(0.0, description="share of the teachers' mean answer in the targets")
     votes_head: float = Field(0.0, ge=0, description="weight of a second head that learns the votes; 0 is off")
 
 

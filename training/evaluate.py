@@ -1,6 +1,6 @@
 """What a bundle scores on a split: through onnxruntime and the service's own classes, exactly as it is served."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ def evaluate_file(model: Path, data: Path, split: str) -> Metrics:
     classifier = open_classifier(model, "auto", available_cores())
     metadata = classifier.bundle.metadata
     faces = bundle_data(metadata, data).split(split)
-    return score(probabilities_of(classifier, faces), faces.labels, metadata.labels, split)
+    return score(probabilities_of(classifier, faces.images), faces.labels, metadata.labels, split)
 
 
 def bundle_data(metadata: Metadata, path: Path) -> FaceDataset:
@@ -52,16 +52,18 @@ def bundle_data(metadata: Metadata, path: Path) -> FaceDataset:
     return data.held_out(held_out.split, held_out.fraction, held_out.seed)
 
 
-def probabilities_of(classifier: Classifier, faces: FaceDataset) -> NDArray[np.float32]:
-    """The classifier's answers, float32 [N, C], to every picture taken whole as one face."""
+def probabilities_of(classifier: Classifier, pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The classifier's answers, float32 [N, C], to pictures uint8 [H, W, 1 or 3] taken whole as one face each."""
     metadata = classifier.bundle.metadata
-    batches = _batches(served_crops(faces, metadata.input_size, metadata.crop))
+    batches = _batches(served_crops(pictures, metadata.input_size, metadata.crop))
     return np.concatenate([classifier.classify(batch) for batch in batches])
 
 
-def served_crops(faces: FaceDataset, size: int, geometry: CropGeometry) -> Iterator[NDArray[np.uint8]]:
-    """Every picture as the service's `detect=false` crops it: uint8 [size, size, 3], RGB."""
-    for image in faces.images:
+def served_crops(
+    pictures: Iterable[NDArray[np.uint8]], size: int, geometry: CropGeometry
+) -> Iterator[NDArray[np.uint8]]:
+    """Pictures, uint8 [H, W, 1 or 3], as the service's `detect=false` crops them: uint8 [size, size, 3], RGB."""
+    for image in pictures:
         pixels = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
         yield crop(pixels, square_over(pixels.shape[1], pixels.shape[0]), size, geometry)
 

@@ -3,6 +3,7 @@
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -44,13 +45,14 @@ _LICENCE = (
 )
 
 
-def export(run: RunFolder, out: Path, data_path: Path | None = None) -> Metadata:
+def export(run: RunFolder, out: Path, data_path: Path | None = None, *, mirror: bool = False) -> Metadata:
     """Export a run's best weights with calibration, threshold, figures and card.
 
     Args:
         run: A finished or interrupted run.
         out: The ONNX file to write; the card goes beside it with the suffix .md.
         data_path: Where the run's data lies now, if it was moved.
+        mirror: The file answers with the mean over the face and its mirror image, at twice the work.
 
     Returns:
         What the file says of itself.
@@ -63,8 +65,8 @@ def export(run: RunFolder, out: Path, data_path: Path | None = None) -> Metadata
     fit, select = fit_and_select(run.data(data_path), recipe)
     network = best_network(run, recipe, len(select.classes))
 
-    crops = np.stack(list(served_crops(select, recipe.network.input_size, recipe.crop)))
-    served = ServedNetwork(network, recipe.network.channels, temperature=1.0).eval()
+    crops = np.stack(list(served_crops(select.images, recipe.network.input_size, recipe.crop)))
+    served = ServedNetwork(network, recipe.network.channels, 1.0, mirror=mirror).eval()
     logits = _run(served, crops, logits=True)
     served.temperature = fit_temperature(logits, select.labels)
 
@@ -75,10 +77,10 @@ def export(run: RunFolder, out: Path, data_path: Path | None = None) -> Metadata
         parity = _parity(served, session, crops)
         # The figures are those of this very graph; only then does the file learn them.
         probabilities = _run_session(session, crops)
-        metadata = _metadata(run, recipe, fit, select, served.temperature, parity, probabilities)
+        metadata = _metadata(run, recipe, fit, select, served, parity, probabilities)
         write_bundle(graph, metadata, out)
     read_metadata(Session.open(out, device="cpu", threads=1), str(out))
-    write_card(metadata, recipe, probabilities.max(axis=1), out.with_suffix(".md"))
+    write_card(metadata, out.with_suffix(".md"))
     return metadata
 
 
@@ -143,25 +145,25 @@ def _metadata(
     recipe: Recipe,
     fit: FaceDataset,
     select: FaceDataset,
-    temperature: float,
+    served: ServedNetwork,
     parity: Parity,
     probabilities: NDArray[np.float32],
 ) -> Metadata:
     splits = {str(part.splits[0]): len(part) for part in (fit, select)}
-    threshold = threshold_for(
-        probabilities.max(axis=1), probabilities.argmax(axis=1) == select.labels, recipe.selective_accuracy
-    )
     return Metadata(
         schema=1,
         name=recipe.name,
         version=__version__,
+        description=recipe.description,
+        variant="mean logits of the face and of its mirror image" if served.mirror else "",
         labels=select.classes,
         input_size=recipe.network.input_size,
         crop=CropGeometry.model_validate(recipe.crop.model_dump()),
-        uncertain_below=threshold,
         selective_accuracy=recipe.selective_accuracy,
-        temperature=temperature,
+        temperature=served.temperature,
         recipe=recipe.name,
+        seed=recipe.seed,
+        epochs=recipe.epochs,
         data=TrainingData(
             name=fit.name,
             splits=splits,
@@ -169,12 +171,11 @@ def _metadata(
             rename=recipe.data.rename,
             held_out=_held_out(run, recipe, fit, select),
         ),
-        metrics=score(probabilities, select.labels, select.classes, str(select.splits[0])),
-        deduplicated=deduplicated(probabilities, fit, select),
         parity=parity,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit() or run.environment()["commit"],
         licence=_LICENCE,
+        **figures(probabilities, fit, select, recipe.selective_accuracy),
     )
 
 
@@ -185,19 +186,25 @@ def _held_out(run: RunFolder, recipe: Recipe, fit: FaceDataset, select: FaceData
     return HeldOut(split=str(fit.splits[0]), fraction=recipe.data.hold_out, seed=recipe.seed, limit=limit)
 
 
-def calibrated(metadata: Metadata, probabilities: NDArray[np.float32], select: FaceDataset) -> Metadata:
-    """The metadata of a file that gives these answers to the selection split.
+def figures(
+    probabilities: NDArray[np.float32], fit: FaceDataset, select: FaceDataset, selective_accuracy: float
+) -> dict[str, Any]:
+    """The part of the metadata that follows from a file's own answers.
 
     Args:
-        metadata: Of the file it was made from.
-        probabilities: float32 [N, C], the file's own answers.
+        probabilities: float32 [N, C], the answers to the selection split.
+        fit: The split that the weights were fitted to.
         select: The N pictures of the selection split.
+        selective_accuracy: What the answers that are not uncertain have to reach.
     """
-    threshold = threshold_for(
-        probabilities.max(axis=1), probabilities.argmax(axis=1) == select.labels, metadata.selective_accuracy
-    )
-    metrics = score(probabilities, select.labels, metadata.labels, metadata.metrics.split)
-    return metadata.model_copy(update={"metrics": metrics, "deduplicated": None, "uncertain_below": threshold})
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == select.labels
+    threshold = threshold_for(confidence, correct, selective_accuracy)
+    return {
+        "metrics": score(probabilities, select.labels, select.classes, str(select.splits[0])),
+        "deduplicated": deduplicated(probabilities, fit, select),
+        "uncertain_below": threshold,
+        "accepted": round(float((confidence >= threshold).mean()), 5),
+    }
 
 
 def write_bundle(graph: Path, metadata: Metadata, out: Path) -> None:

@@ -5,7 +5,7 @@ interrupted and resumed at an epoch's start goes on exactly as an uninterrupted 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from training.checkpoint import load_checkpoint, restore, save_checkpoint
 from training.config import Phase, Recipe
 from training.data import FaceDataset
 from training.device import Split, accuracy_of
-from training.errors import RunError
+from training.errors import RecipeError, RunError
 from training.losses import balanced_weights, loss_of, soft_targets, votes_loss
 from training.model import EmotionNetwork, as_levels
 from training.phases import Rate, build_optimizer, set_trainable, train_mode
 from training.progress import epoch_line, tracked
 from training.run import RunFolder
+from training.teachers import Teachers
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Training:
         *,
         weights: Path | None = None,
         from_scratch: bool = True,
+        teachers: Sequence[RunFolder] = (),
     ) -> None:
         """Build the network and take the data to the device.
 
@@ -90,10 +92,18 @@ class Training:
             fabric: Device, precision and processes; launched already.
             weights: A checkpoint of the timm network to begin with.
             from_scratch: Begin with random weights even where the recipe asks for pretrained ones.
+            teachers: Finished runs to learn from, where the recipe has a share for them.
 
         Raises:
-            RecipeError: the network cannot be built.
+            RecipeError: the network cannot be built, or the recipe has no use for teachers, or lacks them.
+            RunError: a teacher has no weights, or other classes.
         """
+        if bool(teachers) != (recipe.loss.teachers > 0):
+            raise RecipeError(
+                "the recipe learns from teachers (loss.teachers): name finished runs with --teacher"
+                if recipe.loss.teachers
+                else "the recipe has no share for teachers: set loss.teachers"
+            )
         torch.manual_seed(recipe.seed)
         network = EmotionNetwork(
             recipe.network,
@@ -104,6 +114,9 @@ class Training:
         )
         self.network: EmotionNetwork = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = ModelEmaV3(network, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
+        self.teachers = (
+            Teachers(teachers, recipe.network, fit.classes).to(fabric.device).eval() if teachers else None
+        )
         self.recipe, self.run, self.fabric = recipe, run, fabric
         self.fit, self.select = Split(fit, fabric.device), Split(select, fabric.device)
         labels = torch.from_numpy(fit.labels)
@@ -204,7 +217,11 @@ class Training:
         answers = torch.cat([self.targets[rows], self.votes[rows]], dim=1)
         levels, answers = mix(levels, answers, recipe.augment)
         targets, votes = answers.chunk(2, dim=1)
-        output = model(levels.contiguous(memory_format=torch.channels_last))
+        levels = levels.contiguous(memory_format=torch.channels_last)
+        if self.teachers:
+            with self.fabric.autocast():
+                targets = torch.lerp(targets, self.teachers(levels), recipe.loss.teachers)
+        output = model(levels)
         logits, votes_logits = output if isinstance(output, tuple) else (output, None)
         loss = loss_of(logits, targets, recipe.loss, self.class_weights)
         if votes_logits is not None:

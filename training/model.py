@@ -48,6 +48,7 @@ class EmotionNetwork(nn.Module):
             RecipeError: there is no such network, or its weights cannot be had.
         """
         super().__init__()
+        self.standardise = config.standardise
         self.register_buffer("mean", _per_channel(config.mean), persistent=False)
         self.register_buffer("std", _per_channel(config.std), persistent=False)
         pretrained = weights is not None or (config.pretrained and not from_scratch)
@@ -59,7 +60,7 @@ class EmotionNetwork(nn.Module):
 
     def forward(self, levels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Logits of a batch; in training with a second head, both heads' logits."""
-        normalised = (levels / 255 - self.mean) / self.std
+        normalised = standardised(levels) if self.standardise else (levels / 255 - self.mean) / self.std
         if self.votes is None or not self.training:
             logits: Tensor = self.classifier(self.backbone(normalised))
             return logits
@@ -82,11 +83,22 @@ class ServedNetwork(nn.Module):
 
     luma: Tensor
 
-    def __init__(self, network: EmotionNetwork, channels: int, temperature: float) -> None:
+    def __init__(
+        self, network: EmotionNetwork, channels: int, temperature: float, *, mirror: bool = False
+    ) -> None:
+        """Wrap a network.
+
+        Args:
+            network: In evaluation mode.
+            channels: Of its input.
+            temperature: What divides the logits.
+            mirror: Answer with the mean logits of the face and of its mirror image, at twice the work.
+        """
         super().__init__()
         self.network = network
         self.channels = channels
         self.temperature = temperature
+        self.mirror = mirror
         self.register_buffer("luma", _luma(), persistent=False)
 
     def forward(self, faces: Tensor) -> Tensor:
@@ -100,7 +112,21 @@ class ServedNetwork(nn.Module):
         if self.channels == 1:
             levels = (levels * self.luma).sum(dim=1, keepdim=True)
         logits: Tensor = self.network(levels)
+        if self.mirror:
+            logits = (logits + self.network(levels.flip(3))) / 2
         return logits
+
+
+def standardised(levels: Tensor) -> Tensor:
+    """Each picture with a mean of 0 and a deviation of 1, so that light and contrast are gone; flat ones become 0.
+
+    Args:
+        levels: float [N, C, H, W], 0 to 255.
+    """
+    centred = levels - levels.mean(dim=(1, 2, 3), keepdim=True)
+    variance = centred.square().mean(dim=(1, 2, 3), keepdim=True)
+    # A level is the least that is a contrast at all. Not a sum: that would be quantised.
+    return centred * variance.clamp_min(1.0).rsqrt()
 
 
 def as_levels(pixels: Tensor, config: Network, side: int | None = None) -> Tensor:

@@ -22,10 +22,11 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from service.inference.bundle import INPUT_NAME, Metadata, Metrics
 from service.inference.classifier import open_classifier
 from service.inference.threads import available_cores
+from training.card import write_card
 from training.data import FaceDataset
 from training.errors import ExportError
 from training.evaluate import bundle_data, probabilities_of, score, served_crops
-from training.export import calibrated, write_bundle
+from training.export import figures, write_bundle
 
 _CALIBRATION_BATCH = 64
 # Only these are worth it, and nothing of the preprocessing is among them.
@@ -92,7 +93,7 @@ def variant(
 
     Args:
         source: The bundle.
-        out: The file to write.
+        out: The file to write; its card goes beside it with the suffix .md.
         data_path: The data the bundle was made from.
         fp16: Store weights in half precision instead of quantising to INT8.
         calibration_size: Pictures, stratified by class, that set INT8's ranges.
@@ -108,12 +109,12 @@ def variant(
     metadata = open_classifier(source, "cpu", 1).bundle.metadata
     data = bundle_data(metadata, data_path)
     select = data.split(metadata.metrics.split)
+    fit = data.split(next(name for name in metadata.data.splits if name != metadata.metrics.split))
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "variant.onnx"
         if fp16:
             to_fp16_weights(source, graph)
         else:
-            fit = data.split(next(name for name in metadata.data.splits if name != metadata.metrics.split))
             to_int8(source, graph, fit.stratified(calibration_size, seed=0))
         before, after = (_probabilities(file, metadata, select) for file in (source, graph))
         scores = [score(each, select.labels, metadata.labels, metadata.metrics.split) for each in (before, after)]
@@ -123,12 +124,22 @@ def variant(
                 f"{source} loses {lost * 100:.2f} points ({scores[0].accuracy:.2%} to {scores[1].accuracy:.2%}); "
                 f"at most {limit * 100:.1f} are allowed; --force writes it all the same"
             )
-        write_bundle(graph, calibrated(metadata, after, select), out)
+        told = figures(after, fit, select, metadata.selective_accuracy)
+        # What was measured of the source's answers to worse pictures does not hold of this file.
+        told |= {"variant": _described(metadata, fp16), "robustness": {}, "whole_line": None}
+        metadata = metadata.model_copy(update=told)
+        write_bundle(graph, metadata, out)
+    write_card(metadata, out.with_suffix(".md"))
     return scores[0], scores[1]
 
 
 def _probabilities(file: Path, metadata: Metadata, faces: FaceDataset) -> NDArray[np.float32]:
-    return probabilities_of(open_classifier(file, "cpu", available_cores()), faces)
+    return probabilities_of(open_classifier(file, "cpu", available_cores()), faces.images)
+
+
+def _described(source: Metadata, fp16: bool) -> str:
+    how = "weights stored as fp16, computed in fp32" if fp16 else "INT8, static QDQ, U8S8, a scale a channel"
+    return f"{source.variant}; {how}" if source.variant else how
 
 
 @contextmanager
@@ -150,6 +161,6 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 
     @staticmethod
     def _read(faces: FaceDataset, metadata: Metadata) -> Iterator[dict[str, NDArray[np.uint8]]]:
-        crops = np.stack(list(served_crops(faces, metadata.input_size, metadata.crop)))
+        crops = np.stack(list(served_crops(faces.images, metadata.input_size, metadata.crop)))
         for start in range(0, len(crops), _CALIBRATION_BATCH):
             yield {INPUT_NAME: crops[start : start + _CALIBRATION_BATCH]}

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -58,6 +59,7 @@ class RunFolder:
         *,
         limit: int | None = None,
         weights: Path | None = None,
+        teachers: "Sequence[RunFolder]" = (),
     ) -> None:
         """Make the folder, or check that it belongs to this recipe and data.
 
@@ -68,10 +70,12 @@ class RunFolder:
             resume: Whether a run that is there is wanted.
             limit: So many pictures a split are used.
             weights: The checkpoint that the network begins with.
+            teachers: The runs that it learns from.
 
         Raises:
             RunError: a run is there and `resume` is not wanted, or it is a run of something else.
         """
+        taught_by = [{"path": str(run.path.resolve()), "sha256": file_sha256(run.best)} for run in teachers]
         if self.last.exists():
             if not resume:
                 raise RunError(f"{self.path} holds a run already: go on with --resume, or give another --out")
@@ -84,13 +88,17 @@ class RunFolder:
                 raise RunError(
                     f"{self.path} is a run with --limit {recorded.get('limit')}; give the same or another --out"
                 )
+            known = [teacher["sha256"] for teacher in self.environment().get("teachers", [])]
+            if known != [teacher["sha256"] for teacher in taught_by]:
+                raise RunError(f"{self.path} is a run with other teachers; give the same or another --out")
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        environment = _environment(data, data_path, limit, weights) | {"teachers": taught_by}
         self._write("recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False))
-        self._write("environment.json", json.dumps(_environment(data, data_path, limit, weights), indent=2) + "\n")
+        self._write("environment.json", json.dumps(environment, indent=2) + "\n")
         self._write("metrics.jsonl", "")
 
     def recipe(self) -> Recipe:

@@ -112,6 +112,22 @@ class Parity(_Record):
     rows: int = Field(ge=1)
 
 
+class WholeLine(_Record):
+    """What detecting and cropping cost, over the pictures in which the detector finds the face.
+
+    Attributes:
+        detector: Which one.
+        found: Share of the pictures in which it finds a face.
+        direct: Accuracy on those as they are.
+        accuracy: Accuracy on the same ones, found and cropped by the service.
+    """
+
+    detector: str
+    found: Fraction
+    direct: Fraction
+    accuracy: Fraction
+
+
 class Metadata(_Record):
     """The JSON object in the ONNX file's metadata property `fer`."""
 
@@ -119,16 +135,23 @@ class Metadata(_Record):
     schema_version: Literal[1] = Field(1, alias="schema")
     name: str
     version: str
+    description: str = ""
+    variant: str = ""  # what was done to the trained network: mirrored, quantised, …
     labels: tuple[str, ...] = Field(min_length=2)
     input_size: int = Field(ge=8, le=1024)
     crop: CropGeometry
     uncertain_below: Fraction
-    selective_accuracy: Fraction = 0.85
+    selective_accuracy: Fraction = 0.85  # of the answers that are not uncertain
+    accepted: Fraction | None = None  # their share
     temperature: float = Field(gt=0)
     recipe: str
+    seed: int | None = None
+    epochs: int | None = None
     data: TrainingData
     metrics: Metrics
     deduplicated: Metrics | None = None
+    robustness: dict[str, Fraction] = Field(default_factory=dict)  # accuracy, by what was done to the pictures
+    whole_line: WholeLine | None = None
     parity: Parity
     created: str
     commit: str

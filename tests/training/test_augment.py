@@ -5,7 +5,8 @@ from training.augment import augment, cutmix, mix, mixup
 from training.config import Augment
 
 EVERYTHING = {
-    "flip": 0.5, "rotate": 30, "scale": 0.3, "shift": 0.2, "brightness": 0.5, "contrast": 0.9, "erase": 0.9,
+    "flip": 0.5, "rotate": 30, "scale": 0.3, "shift": 0.2, "brightness": 0.5, "contrast": 0.9, "exposure": 1.0,
+    "blur": 0.5, "erase": 0.9,
 }  # fmt: skip
 CHANGES = [*({name: strength} for name, strength in EVERYTHING.items()), EVERYTHING]
 
@@ -164,3 +165,37 @@ def test_mix_does_what_the_recipe_says_and_one_of_both_where_it_says_both(
         return "cutmix" if torch.equal(pictures, pictures.round()) else "mixup"
 
     assert {kind(seed) for seed in range(12)} == kinds
+
+
+def test_exposure_multiplies_by_at_most_so_many_stops_either_way() -> None:
+    torch.manual_seed(0)
+    factors = augment(torch.full((4000, 1, 2, 2), 50.0), Augment(exposure=2))[:, 0, 0, 0] / 50
+    assert factors.min() == pytest.approx(0.25, rel=0.02)
+    assert factors.max() == pytest.approx(4, rel=0.02)
+    assert (factors < 1).float().mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_overexposed_levels_are_clipped() -> None:
+    torch.manual_seed(0)
+    assert augment(torch.full((100, 1, 2, 2), 200.0), Augment(exposure=1)).max() == 255
+
+
+def test_blur_smooths_some_pictures_and_keeps_their_mean_and_border(levels: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    many = levels[:1].expand(400, -1, -1, -1)
+    changed = augment(many, Augment(blur=0.25))
+    touched = (changed - many).abs().amax(dim=(1, 2, 3)) > 1
+    assert 0.18 < touched.float().mean() < 0.32
+    assert changed[touched].var() < 0.8 * many.var()
+    assert changed[touched].mean() == pytest.approx(float(many.mean()), rel=0.03)
+    assert torch.allclose(augment(torch.full((4, 3, 9, 9), 77.0), Augment(blur=1)), torch.tensor(77.0))
+
+
+def test_blur_spreads_a_point_evenly_all_ways() -> None:
+    torch.manual_seed(0)
+    point = torch.zeros(1, 1, 21, 21)
+    point[..., 10, 10] = 200
+    spread = augment(point, Augment(blur=1))[0, 0]
+    assert torch.allclose(spread, spread.T, atol=1e-3)
+    assert torch.allclose(spread, spread.flip(0), atol=1e-3)
+    assert spread[10, 10] == spread.max()

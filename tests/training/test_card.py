@@ -1,24 +1,17 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
-from service.inference.bundle import Metadata
+from service.inference.bundle import Metadata, WholeLine
 from tests.fakes import LABELS, metadata
-from tests.training.synthetic import make_recipe
 from training.card import card_text, write_card
-
-CONFIDENCE = np.array([0.9, 0.4, 0.6], np.float32)
 
 
 def card(about: Metadata) -> str:
-    return card_text(
-        about.model_copy(update={"selective_accuracy": 0.9}),
-        make_recipe(description="Learns by looking."),
-        CONFIDENCE,
-    )
+    made = {"description": "Learns by looking.", "seed": 0, "epochs": 3, "selective_accuracy": 0.9}
+    return card_text(about.model_copy(update=made))
 
 
 def front_matter(text: str) -> dict[str, Any]:
@@ -51,15 +44,43 @@ def test_the_figures_are_those_of_the_file() -> None:
     assert [label for label in LABELS if f"| {label} | 1.000 | 1.000 | 1.000 | 1 |" in text] == list(LABELS)
 
 
-def test_the_share_of_accepted_faces_is_counted_at_the_threshold() -> None:
-    text = card(metadata(uncertain_below=0.6))
+def test_the_share_of_accepted_faces_is_told_with_the_threshold() -> None:
+    text = card(metadata(uncertain_below=0.6, accepted=2 / 3))
     assert "below 0.600" in text
     assert "accepts 66.7% of the faces" in " ".join(text.split())
     assert "90% of the accepted answers are right" in text
 
 
-def test_a_file_that_accepts_no_answer_promises_nothing_of_accepted_ones() -> None:
-    assert "of the accepted answers are right" not in card(metadata(uncertain_below=1.0))
+@pytest.mark.parametrize("accepted", [0.0, None])
+def test_a_file_that_accepts_no_answer_promises_nothing_of_accepted_ones(accepted: float | None) -> None:
+    assert "of the accepted answers are right" not in card(metadata(uncertain_below=1.0, accepted=accepted))
+
+
+def test_the_confusion_is_a_row_a_true_class() -> None:
+    metrics = metadata().metrics.model_copy(update={"confusion": [[8, 1, 2], [0, 7, 3], [4, 5, 6]]})
+    text = card(metadata(metrics=metrics.model_dump()))
+    assert "| **angry** | 8 | 1 | 2 |" in text
+    assert "| **neutral** | 4 | 5 | 6 |" in text
+
+
+def test_what_was_measured_on_worse_pictures_is_told() -> None:
+    line = WholeLine(detector="fake", found=0.9, direct=0.7, accuracy=0.69)
+    text = card(metadata(robustness={"turned by 15°": 0.651}, whole_line=line.model_dump()))
+    assert "| turned by 15° | 65.10% |" in text
+    assert "90.0% of the faces are found by fake" in text
+    assert "69.00%" in text
+    assert "70.00%" in text
+
+
+def test_what_was_not_measured_is_not_spoken_of() -> None:
+    text = card(metadata())
+    assert "Worse pictures" not in text
+    assert "Laid into" not in text
+    assert "Variant" not in text
+
+
+def test_the_variant_is_told() -> None:
+    assert "- Variant: INT8." in card(metadata(variant="INT8"))
 
 
 @pytest.mark.parametrize("said", ["# tiny 1.2.3", "Learns by looking.", "Recipe `tiny`, seed 0, 3 epochs", "MIT."])
@@ -75,5 +96,5 @@ def test_the_card_warns_of_bias_and_of_the_law() -> None:
 
 def test_the_card_is_written_in_utf8(tmp_path: Path) -> None:
     about = metadata(labels=("froh", "müde"))
-    write_card(about, make_recipe(), CONFIDENCE, tmp_path / "card.md")
-    assert (tmp_path / "card.md").read_text(encoding="utf-8") == card_text(about, make_recipe(), CONFIDENCE)
+    write_card(about, tmp_path / "card.md")
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == card_text(about)

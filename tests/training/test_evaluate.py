@@ -72,14 +72,14 @@ def test_pictures_are_classified_in_batches_and_answered_in_order(faces: FaceDat
     levels = np.random.default_rng(0).integers(0, 256, (600, 48, 48, 3), dtype=np.uint8)
     many = FaceDataset("x", levels, np.zeros(600, np.int64), np.full(600, "test"), LABELS, "")
     classifier = FakeClassifier()
-    answers = probabilities_of(classifier, many)
+    answers = probabilities_of(classifier, many.images)
     assert classifier.batches == [256, 256, 88]
     assert np.array_equal(answers, classifier.classify(list(levels)))
 
 
 @pytest.mark.parametrize("size", [48, 32])
 def test_grey_pictures_are_served_as_rgb_of_the_networks_size(faces: FaceDataset, size: int) -> None:
-    crops = list(served_crops(faces, size, CropGeometry()))
+    crops = list(served_crops(faces.images, size, CropGeometry()))
     assert {crop.shape for crop in crops} == {(size, size, 3)}
     assert all((crop == crop[..., :1]).all() for crop in crops)
     if size == 48:

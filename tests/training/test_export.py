@@ -122,7 +122,7 @@ def test_parity_is_recorded_over_the_whole_selection_split(bundle: Exported) -> 
 def test_the_threshold_accepts_answers_that_are_right_often_enough(exported: Exported, faces: FaceDataset) -> None:
     path, metadata = exported
     select = faces.split("PublicTest")
-    answers = open_classifier(path, "cpu", 1).classify(list(served_crops(select, 48, metadata.crop)))
+    answers = open_classifier(path, "cpu", 1).classify(list(served_crops(select.images, 48, metadata.crop)))
     accepted = answers.max(axis=1) >= metadata.uncertain_below - 1e-6
     assert accepted.any()
     assert (answers.argmax(axis=1) == select.labels)[accepted].mean() >= 0.85
@@ -142,7 +142,7 @@ def test_a_graph_that_does_not_do_what_the_network_does_is_refused(
     tmp_path: Path, exported: Exported, trained_run: RunFolder, faces: FaceDataset, bias: float, answers: int
 ) -> None:
     path, metadata = exported
-    crops = np.stack(list(served_crops(faces.split("PublicTest"), 48, metadata.crop)))
+    crops = np.stack(list(served_crops(faces.split("PublicTest").images, 48, metadata.crop)))
     network = best_network(trained_run, trained_run.recipe(), 7)
     served = ServedNetwork(network, 1, metadata.temperature).eval()
     assert _parity(served, Session.open(path, device="cpu", threads=1), crops).rows == 35

@@ -130,3 +130,30 @@ def test_a_second_head_learns_the_votes(tmp_path: Path, voted: FaceDataset, fabr
     last = checkpoint(run.last)["network"]
     changed = {name for name, value in last.items() if not torch.equal(value, first[name])}
     assert changed == {"backbone.fc.weight", "backbone.fc.bias", "votes.weight", "votes.bias"}
+
+
+def test_a_phase_may_fit_smaller_pictures_than_are_served(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric
+) -> None:
+    small = PHASE | {"epochs": 1, "input_size": 24, "name": "small"}
+    recipe = make_recipe(phases=[small, PHASE | {"epochs": 1}])
+    training = Training(recipe, *fit_and_select(faces, recipe), RunFolder(tmp_path), fabric)
+    seen: list[tuple[str, int]] = []
+
+    def look(module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        seen.append(("fit" if module.training else "judge", inputs[0].shape[2]))
+
+    training.network.register_forward_pre_hook(look)
+    training.run.start(recipe, faces, tmp_path, resume=False)
+    training.go()
+    assert list(dict.fromkeys(seen)) == [("fit", 24), ("judge", 48), ("fit", 48)]
+
+
+def test_mixed_faces_teach_the_second_head_the_votes_of_both(
+    tmp_path: Path, voted: FaceDataset, fabric: Fabric
+) -> None:
+    mixing = {"mixup": 1e6}  # always half and half
+    recipe = make_recipe(loss={"votes_head": 1.0}, augment=mixing, phases=[PHASE | {"epochs": 12}])
+    run = run_training(recipe, voted, RunFolder(tmp_path), fabric)
+    # A head that is told one of two faces' votes cannot do better than a coin between them: ln 2.
+    assert run.metrics()[-1]["loss"] > 1.8 * math.log(2) * (1 + 0.5)

@@ -10,7 +10,7 @@ from service.inference.bundle import CropGeometry
 from tests.training.synthetic import NETWORK
 from training.config import Network
 from training.errors import RecipeError
-from training.model import EmotionNetwork, ServedNetwork, as_levels
+from training.model import EmotionNetwork, ServedNetwork, as_levels, standardised
 
 
 def network(**changes: object) -> EmotionNetwork:
@@ -165,6 +165,17 @@ def test_a_votes_head_does_not_change_what_the_network_answers(name: str) -> Non
     torch.testing.assert_close(built(levels), with_votes)
 
 
+def test_the_mirrored_network_answers_alike_for_a_face_and_its_mirror_image(crops: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    network = EmotionNetwork(Network(name="resnet18"), 7).eval()
+    plain, mirrored = (ServedNetwork(network, 1, 1.0, mirror=mirror) for mirror in (False, True))
+    turned = crops.flip(2)
+    assert not torch.allclose(plain(crops), plain(turned))
+    torch.testing.assert_close(mirrored(crops), mirrored(turned))
+    mean = (plain.logits(crops) + plain.logits(turned)) / 2
+    torch.testing.assert_close(mirrored(crops), mean.softmax(dim=1))
+
+
 def levels_of(pixels: torch.Tensor, **changes: object) -> torch.Tensor:
     return as_levels(pixels, Network.model_validate({"name": "resnet18"} | changes))
 
@@ -199,3 +210,31 @@ def test_smooth_pictures_are_enlarged_as_the_service_crops_them(astronaut: NDArr
     levels = levels_of(torch.from_numpy(picture).permute(2, 0, 1)[None], input_size=size, **RGB)
     served = crop(picture, square_over(48, 48), size, CropGeometry()).astype(float)
     assert np.abs(levels[0].permute(1, 2, 0).numpy().round() - served).max() <= 1
+
+
+def test_pictures_may_be_brought_to_another_side_and_are_averaged_where_they_shrink() -> None:
+    fine = torch.zeros(1, 1, 48, 48, dtype=torch.uint8)
+    fine[..., ::2] = 200
+    levels = as_levels(fine, Network(name="resnet18"), 24)
+    assert levels.shape == (1, 1, 24, 24)
+    torch.testing.assert_close(levels[..., 2:-2], torch.full((1, 1, 24, 20), 100.0), atol=13, rtol=0)
+
+
+def test_standardised_pictures_lose_light_and_contrast() -> None:
+    levels = torch.rand(3, 1, 24, 24) * 100 + 20
+    torch.testing.assert_close(standardised(levels * 1.7 + 30), standardised(levels), atol=1e-4, rtol=1e-4)
+    result = standardised(levels)
+    torch.testing.assert_close(result.mean(dim=(1, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.square().mean(dim=(1, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
+
+
+def test_a_flat_picture_is_standardised_to_nothing() -> None:
+    assert not standardised(torch.full((1, 3, 8, 8), 180.0)).any()
+    assert standardised(torch.full((1, 1, 8, 8), 180.0) + torch.rand(8, 8) * 1e-3).abs().max() < 0.01
+
+
+def test_a_recipe_may_ask_for_standardised_pictures() -> None:
+    torch.manual_seed(0)
+    network = EmotionNetwork(Network(name="resnet18", standardise=True), 7).eval()
+    levels = torch.rand(2, 1, 48, 48) * 100
+    torch.testing.assert_close(network(levels * 2), network(levels), atol=1e-3, rtol=1e-3)

@@ -7,6 +7,7 @@ import pytest
 
 from service.inference.bundle import Metadata
 from service.inference.classifier import open_classifier
+from training.card import card_text
 from training.data import FaceDataset
 from training.errors import ExportError
 from training.evaluate import evaluate_file, probabilities_of
@@ -41,7 +42,7 @@ def weights(path: Path) -> dict[int, int]:
 
 def test_the_contract_is_kept(smaller: tuple[Path, bool], exported: Exported) -> None:
     before, after = (open_classifier(path, "cpu", 1).bundle.metadata for path in (exported[0], smaller[0]))
-    measured = {"metrics", "deduplicated", "uncertain_below"}
+    measured = {"metrics", "deduplicated", "uncertain_below", "accepted", "variant"}
     assert after.model_dump(exclude=measured) == before.model_dump(exclude=measured)
     first, second = (onnx.load(path).graph for path in (exported[0], smaller[0]))
     assert [str(value) for value in (*second.input, *second.output)] == [
@@ -54,7 +55,7 @@ def test_its_weights_take_at_most_about_half(smaller: tuple[Path, bool], exporte
     before, after = sum(weights(exported[0]).values()), weights(path)
     assert sum(after.values()) < before * (0.6 if fp16 else 0.5)
     assert (onnx.TensorProto.FLOAT16 if fp16 else onnx.TensorProto.INT8) in after
-    assert list(path.parent.iterdir()) == [path]
+    assert set(path.parent.iterdir()) == {path, path.with_suffix(".md")}
 
 
 def test_it_answers_nearly_as_the_whole_file(
@@ -62,7 +63,9 @@ def test_it_answers_nearly_as_the_whole_file(
 ) -> None:
     path, fp16 = smaller
     select = faces.split("PublicTest")
-    before, after = (probabilities_of(open_classifier(file, "cpu", 1), select) for file in (exported[0], path))
+    before, after = (
+        probabilities_of(open_classifier(file, "cpu", 1), select.images) for file in (exported[0], path)
+    )
     assert not np.array_equal(before, after)
     assert np.abs(before - after).max() < (0.01 if fp16 else 0.5)
     np.testing.assert_allclose(after.sum(axis=1), 1, atol=1e-5)
@@ -71,6 +74,13 @@ def test_it_answers_nearly_as_the_whole_file(
 def test_its_metadata_tells_its_own_figures(smaller: tuple[Path, bool], parquet_file: Path) -> None:
     metadata = open_classifier(smaller[0], "cpu", 1).bundle.metadata
     assert evaluate_file(smaller[0], parquet_file, "PublicTest") == metadata.metrics
+
+
+def test_its_card_says_which_variant_it_is(smaller: tuple[Path, bool]) -> None:
+    path, fp16 = smaller
+    metadata = open_classifier(path, "cpu", 1).bundle.metadata
+    assert ("fp16" if fp16 else "INT8") in metadata.variant
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == card_text(metadata)
 
 
 @pytest.mark.parametrize("fp16", [True, False], ids=["fp16", "int8"])

@@ -1,0 +1,66 @@
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from training.errors import RunError
+from training.results import record, result_of
+from training.run import RunFolder
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_is_one_line(trained_run: RunFolder, tmp_path: Path) -> None:
+    record(result_of(trained_run, "learns, kept"), tmp_path / "results.csv")
+    (row,) = rows(tmp_path / "results.csv")
+    best = max(trained_run.metrics(), key=lambda entry: entry["select_accuracy"])
+    assert row["recipe"] == "tiny"
+    assert row["epochs"] == "3/3"
+    assert float(row["accuracy"]) == best["select_accuracy"]
+    assert int(row["best_epoch"]) == best["epoch"]
+    assert float(row["seconds"]) > 0
+    assert row["limit"] == ""
+    assert row["note"] == "learns, kept"
+
+
+def test_a_run_that_is_told_again_replaces_its_line_and_others_stay(
+    trained_run: RunFolder, tmp_path: Path
+) -> None:
+    path, result = tmp_path / "results.csv", result_of(trained_run, "first")
+    record(result, path)
+    record(replace(result, seed=1, started="2020-01-01"), path)
+    record(replace(result, note="second"), path)
+    assert [(row["seed"], row["note"]) for row in rows(path)] == [("1", "first"), ("0", "second")]
+
+
+def test_a_changed_recipe_is_another_fingerprint(trained_run: RunFolder, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for name in ("recipe.yaml", "environment.json", "metrics.jsonl"):
+        text = (trained_run.path / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace("batch_size: 14", "batch_size: 15"), encoding="utf-8")
+    assert result_of(run).fingerprint != result_of(trained_run).fingerprint
+
+
+def test_a_run_without_an_epoch_has_no_result(trained_run: RunFolder, tmp_path: Path) -> None:
+    for name in ("recipe.yaml", "environment.json"):
+        (tmp_path / name).write_text((trained_run.path / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "metrics.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(RunError, match="no epoch"):
+        result_of(RunFolder(tmp_path))
+
+
+def test_another_table_is_left_as_it_is(trained_run: RunFolder, tmp_path: Path) -> None:
+    other = tmp_path / "people.csv"
+    other.write_text("name,age\nAda,36\n", encoding="utf-8")
+    with pytest.raises(RunError, match="no table of results"):
+        record(result_of(trained_run), other)
+    assert other.read_text(encoding="utf-8") == "name,age\nAda,36\n"
+
+
+def test_a_folder_that_is_not_there_is_named(trained_run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="nowhere"):
+        record(result_of(trained_run), tmp_path / "nowhere" / "results.csv")

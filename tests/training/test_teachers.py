@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from tests.training.runs import run_training
+from tests.training.synthetic import ARGUMENTS, NETWORK, PHASE, make_recipe
+from training.data import FaceDataset
+from training.errors import RecipeError, RunError
+from training.loop import Training
+from training.predictions import best_network
+from training.run import RunFolder
+from training.splits import fit_and_select
+from training.teachers import Teachers
+
+LEARNER = make_recipe(loss={"teachers": 1.0})
+
+
+@pytest.fixture(scope="module")
+def other_run(tmp_path_factory: pytest.TempPathFactory, faces: FaceDataset, fabric: Fabric) -> RunFolder:
+    """A second teacher, which sees 40 pixels."""
+    recipe = make_recipe(seed=3, network=NETWORK | {"input_size": 40}, phases=[PHASE | {"epochs": 1}])
+    return run_training(recipe, faces, RunFolder(tmp_path_factory.mktemp("other")), fabric)
+
+
+def test_several_teachers_answer_with_their_mean(
+    trained_run: RunFolder, other_run: RunFolder, faces: FaceDataset
+) -> None:
+    levels = torch.rand(5, 1, 48, 48) * 255
+    classes = faces.classes
+    each = [Teachers([run], LEARNER.network, classes)(levels) for run in (trained_run, other_run)]
+    both = Teachers([trained_run, other_run], LEARNER.network, classes)(levels)
+    torch.testing.assert_close(both, (each[0] + each[1]) / 2)
+    assert not torch.allclose(each[0], each[1])
+    alone = best_network(trained_run, trained_run.recipe(), 7)
+    torch.testing.assert_close(each[0], alone(levels).softmax(dim=1), atol=1e-4, rtol=1e-3)
+
+
+def test_a_teacher_stays_as_it_is(trained_run: RunFolder, faces: FaceDataset) -> None:
+    teachers = Teachers([trained_run], LEARNER.network, faces.classes)
+    assert not any(parameter.requires_grad for parameter in teachers.parameters())
+    assert not teachers(torch.rand(2, 1, 48, 48)).requires_grad
+
+
+def test_a_learner_comes_to_answer_as_its_teacher(
+    tmp_path: Path, trained_run: RunFolder, faces: FaceDataset, fabric: Fabric
+) -> None:
+    """Its own labels are shuffled, so that the teacher alone can have taught it."""
+    fit, select = fit_and_select(faces, LEARNER)
+    wrong = np.random.default_rng(0).permutation(fit.labels)
+    shuffled = type(fit)(**{**vars(fit), "labels": wrong})
+    long = LEARNER.model_copy(update={"phases": make_recipe(phases=[PHASE | {"epochs": 8}]).phases})
+    run = RunFolder(tmp_path)
+    training = Training(long, shuffled, select, run, fabric, teachers=[trained_run])
+    run.start(long, faces, tmp_path, resume=False, teachers=[trained_run])
+    training.go()
+    assert max(entry["select_accuracy"] for entry in run.metrics()) > 0.5
+
+
+def test_a_recipe_for_teachers_needs_some(tmp_path: Path, faces: FaceDataset, fabric: Fabric) -> None:
+    with pytest.raises(RecipeError, match="name finished runs with --teacher"):
+        Training(LEARNER, *fit_and_select(faces, LEARNER), RunFolder(tmp_path), fabric)
+
+
+def test_teachers_without_a_share_would_be_ignored_and_are_refused(
+    tmp_path: Path, trained_run: RunFolder, faces: FaceDataset, fabric: Fabric
+) -> None:
+    recipe = make_recipe()
+    with pytest.raises(RecipeError, match=r"set loss\.teachers"):
+        Training(recipe, *fit_and_select(faces, recipe), RunFolder(tmp_path), fabric, teachers=[trained_run])
+
+
+def test_a_teacher_of_other_classes_is_refused(trained_run: RunFolder) -> None:
+    with pytest.raises(RunError, match=r"knows angry, .*; learnt are calm, wild"):
+        Teachers([trained_run], LEARNER.network, ("calm", "wild"))
+
+
+def test_a_teacher_that_sees_other_channels_is_refused(trained_run: RunFolder, faces: FaceDataset) -> None:
+    colour = make_recipe(
+        network={"name": "resnet18", "arguments": ARGUMENTS, "channels": 3, "mean": [0.5] * 3, "std": [0.25] * 3}
+    )
+    with pytest.raises(RunError, match=r"sees 1 channel\(s\), not 3"):
+        Teachers([trained_run], colour.network, faces.classes)
+
+
+def test_a_run_says_who_taught_it_and_goes_on_with_the_same_alone(
+    tmp_path: Path, trained_run: RunFolder, other_run: RunFolder, faces: FaceDataset
+) -> None:
+    run = RunFolder(tmp_path)
+    run.start(LEARNER, faces, tmp_path, resume=False, teachers=[trained_run])
+    (known,) = run.environment()["teachers"]
+    assert known["path"] == str(trained_run.path)
+    run.last.write_bytes(b"begun")
+    run.start(LEARNER, faces, tmp_path, resume=True, teachers=[trained_run])
+    for others in ([other_run], [trained_run, other_run], []):
+        with pytest.raises(RunError, match="other teachers"):
+            run.start(LEARNER, faces, tmp_path, resume=True, teachers=others)
