@@ -135,7 +135,7 @@ class Analyzer:
             clock.end("decode")
             crops = self._crops(pixels, header, faces)
         else:
-            pixels = decode(data, header, self._whole_reduction(header))
+            pixels = decode(data, header, self.whole_reduction(header))
             clock.end("decode")
             faces = [Face(0, 0, header.width, header.height)]
             square = square_over(pixels.shape[1], pixels.shape[0])
@@ -159,6 +159,11 @@ class Analyzer:
             model=self._model,
         )
 
+    def whole_reduction(self, header: Header) -> int:
+        """How far a picture that is taken whole may be reduced while it is decoded."""
+        longest, shortest = max(header.width, header.height), min(header.width, header.height)
+        return header.reduction(self._metadata.input_size * longest / shortest)
+
     def _checked(self, options: Options) -> tuple[int, float]:
         max_faces = self.limits.max_faces if options.max_faces is None else options.max_faces
         min_score = self.limits.min_score if options.min_score is None else options.min_score
@@ -180,10 +185,6 @@ class Analyzer:
         if max(header.width, header.height) / reduction <= max(pixels.shape[:2]):
             return pixels
         return decode(data, header, reduction)
-
-    def _whole_reduction(self, header: Header) -> int:
-        longest, shortest = max(header.width, header.height), min(header.width, header.height)
-        return header.reduction(self._metadata.input_size * longest / shortest)
 
     def _crops(self, pixels: NDArray[np.uint8], header: Header, faces: list[Face]) -> list[NDArray[np.uint8]]:
         scale = pixels.shape[1] / header.width, pixels.shape[0] / header.height

@@ -54,20 +54,10 @@ class YuNet:
     def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
         """Find the faces of a picture (see `Detector.detect`)."""
         height, width = pixels.shape[:2]
-        scale = min(1.0, self.side / max(height, width))
-        if scale < 1:
-            size = (max(round(width * scale), 1), max(round(height * scale), 1))
-            smooth = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
-            pixels = cv2.resize(pixels, size, interpolation=smooth).astype(np.uint8, copy=False)
-        rows, columns = (-(-length // 32) * 32 for length in pixels.shape[:2])
-        padded = cv2.copyMakeBorder(
-            pixels, 0, rows - pixels.shape[0], 0, columns - pixels.shape[1], cv2.BORDER_CONSTANT
-        )
-        # To float32 [1, 3, H, W] in BGR, levels 0 to 255.
-        blob = cv2.dnn.blobFromImage(padded, swapRB=True)
-        outputs = dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, {self._input: blob}), strict=True))
-        boxes, scores, landmarks = _decode(outputs, columns, max(min_score, 1e-3))
-        back_x, back_y = width / pixels.shape[1], height / pixels.shape[0]
+        small = self.shrunk(pixels)
+        blob = self.blob(small)
+        boxes, scores, landmarks = _decode(self.run(blob), blob.shape[3], max(min_score, 1e-3))
+        back_x, back_y = width / small.shape[1], height / small.shape[0]
         kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, _OVERLAP) if len(boxes) else ()
         return [
             face_of(
@@ -77,6 +67,33 @@ class YuNet:
             ).scaled(back_x, back_y)
             for index in kept
         ]
+
+    def blob(self, small: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's input for a picture uint8 [H, W, 3], RGB, that is no larger than `side`.
+
+        Returns:
+            float32 [1, 3, H', W'], BGR, levels 0 to 255. H' and W' are the next multiples of 32; what is added,
+            below and on the right, is black.
+        """
+        rows, columns = (-(-length // 32) * 32 for length in small.shape[:2])
+        padded = cv2.copyMakeBorder(
+            small, 0, rows - small.shape[0], 0, columns - small.shape[1], cv2.BORDER_CONSTANT
+        )
+        return cv2.dnn.blobFromImage(padded, swapRB=True).astype(np.float32, copy=False)
+
+    def run(self, blob: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """The network alone: a blob's outputs, by name."""
+        return dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, {self._input: blob}), strict=True))
+
+    def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture uint8 [H, W, 3], its long side at most `side`."""
+        height, width = pixels.shape[:2]
+        scale = self.side / max(height, width)
+        if scale >= 1:
+            return pixels
+        size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        smooth = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+        return cv2.resize(pixels, size, interpolation=smooth).astype(np.uint8, copy=False)
 
 
 def open_yunet(path: Path, side: int) -> YuNet:

@@ -1,0 +1,76 @@
+"""What no Python can beat: decoding, the detector's network and the classifier's network alone."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.analyzer import Analyzer, Options
+from service.detectors.yunet import YuNet
+from service.imaging.decode import Header, decode, read_header
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """CPU milliseconds a picture, on one thread.
+
+    Attributes:
+        decode: The picture's bytes to pixels.
+        detect: The detector's network alone; the whole of a detector that is none; 0 without detection.
+        classify: The classifier on all faces of the picture at once; 0 without a face.
+        line: Everything: from bytes to the prediction's JSON.
+    """
+
+    decode: float
+    detect: float
+    classify: float
+    line: float
+
+    @property
+    def outside(self) -> float:
+        """What the line spends outside its kernels."""
+        return self.line - self.decode - self.detect - self.classify
+
+
+def kernels(analyzer: Analyzer, data: bytes, options: Options, seconds: float) -> Kernels:
+    """Time the line for one picture and its parts, turn by turn, so that all see the same state of the machine.
+
+    Args:
+        analyzer: Opened with one thread.
+        data: An encoded picture.
+        options: What is asked for.
+        seconds: To spend, about.
+    """
+    header = read_header(data, analyzer.limits.max_pixels)
+    crops = analyzer.prepare(data, options).crops
+    reduction = header.reduction(analyzer.detector.side) if options.detect else analyzer.whole_reduction(header)
+    parts: dict[str, Callable[[], object]] = {
+        "line": lambda: analyzer.analyze(data, options).model_dump_json(),
+        "decode": lambda: decode(data, header, reduction),
+    }
+    if options.detect:
+        parts["detect"] = _detector_kernel(analyzer, data, header, reduction)
+    if crops:
+        parts["classify"] = lambda: analyzer.classifier.classify(crops)
+    milliseconds = {"detect": 0.0, "classify": 0.0} | cpu_milliseconds(parts, seconds)
+    return Kernels(**milliseconds)
+
+
+def cpu_milliseconds(parts: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+    """Median CPU milliseconds of this thread a call of each part, the parts taking turns."""
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or not times["line"]:
+        for name, part in parts.items():
+            began = time.thread_time()
+            part()
+            times[name].append((time.thread_time() - began) * 1e3)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _detector_kernel(analyzer: Analyzer, data: bytes, header: Header, reduction: int) -> Callable[[], object]:
+    detector, pixels = analyzer.detector, decode(data, header, reduction)
+    if isinstance(detector, YuNet):
+        blob = detector.blob(detector.shrunk(pixels))
+        return lambda: detector.run(blob)
+    return lambda: detector.detect(pixels, analyzer.limits.min_score)

@@ -1,0 +1,46 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
+    return subprocess.run(
+        [sys.executable, "-m", "service", "benchmark", *arguments],
+        env=plain | {"FER_DETECTOR": "haar", "FER_DEVICE": "cpu"},
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def test_the_benchmark_measures_kernels_limit_and_a_real_server(tmp_path: Path, astronaut_jpeg: bytes) -> None:
+    picture, out = tmp_path / "astronaut.jpg", tmp_path / "figures.json"
+    picture.write_bytes(astronaut_jpeg)
+    done = run_benchmark(str(picture), "--seconds", "0.2", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    (report,) = json.loads(out.read_text(encoding="utf-8"))
+    assert report["picture"] == "astronaut.jpg"
+    assert min(report["kernels"].values()) > 0
+    assert min(report["limit"].values()) > 0
+    assert set(report["served"]["closed"]) == {"1", "2", "4", "8", "16"}
+    for result in (*report["served"]["closed"].values(), report["served"]["form"]):
+        assert set(result["statuses"]) == {"200"}
+    assert 0 < report["ratios"]["service / limit"] < 3
+    assert "pictures/s" in done.stdout
+
+
+def test_a_picture_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = run_benchmark(str(tmp_path / "nowhere.jpg"))
+    assert done.returncode == 2
+    assert "nowhere.jpg" in done.stderr
+
+
+def test_a_file_that_is_no_picture_is_one_line(tmp_path: Path) -> None:
+    text = tmp_path / "text.jpg"
+    text.write_text("no picture", encoding="utf-8")
+    done = run_benchmark(str(text), "--seconds", "0.1")
+    assert done.returncode == 1
+    assert done.stderr.startswith("fer-service: a body of 10 bytes")

@@ -1,0 +1,57 @@
+import time
+
+import pytest
+
+from service.analyzer import Analyzer, Options
+from service.benchmark.kernels import cpu_milliseconds, kernels
+from service.detectors.base import Face
+from tests.fakes import FakeClassifier, FakeDetector
+
+
+def busy(seconds: float) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+class Slow(FakeDetector):
+    def detect(self, pixels: object, min_score: float) -> list[Face]:
+        busy(0.004)
+        return list(self.faces)
+
+
+def analyzer(*faces: Face) -> Analyzer:
+    def rule(crop: object) -> list[float]:
+        busy(0.002)
+        return [0.2, 0.5, 0.3]
+
+    return Analyzer(Slow(*faces), FakeClassifier(rule))
+
+
+def test_the_parts_are_timed_apart_from_the_line(astronaut_jpeg: bytes) -> None:
+    parts = kernels(analyzer(Face(170, 60, 100, 130)), astronaut_jpeg, Options(), 0.2)
+    assert parts.detect == pytest.approx(4, abs=1)
+    assert parts.classify == pytest.approx(2, abs=1)
+    assert parts.decode > 0
+    assert 0 <= parts.outside < parts.line
+    assert parts.line >= parts.detect + parts.classify + parts.decode
+
+
+def test_a_picture_without_faces_costs_no_classifier(astronaut_jpeg: bytes) -> None:
+    assert kernels(analyzer(), astronaut_jpeg, Options(), 0.05).classify == 0
+
+
+def test_without_detection_the_detector_costs_nothing(astronaut_jpeg: bytes) -> None:
+    parts = kernels(analyzer(), astronaut_jpeg, Options(detect=False), 0.05)
+    assert parts.detect == 0
+    assert parts.classify == pytest.approx(2, abs=1)
+
+
+def test_waiting_is_no_cpu_time() -> None:
+    times = cpu_milliseconds({"line": lambda: time.sleep(0.02), "work": lambda: busy(0.01)}, 0.1)
+    assert times["line"] < 5
+    assert times["work"] == pytest.approx(10, abs=2)
+
+
+def test_every_part_is_timed_once_at_least() -> None:
+    assert cpu_milliseconds({"line": lambda: busy(0.01)}, 0)["line"] >= 10
