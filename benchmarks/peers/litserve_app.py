@@ -1,0 +1,36 @@
+"""LitServe with a worker a core: lightning.ai's pages advise `workers_per_device` for CPU-bound models."""
+
+import os
+from typing import Any
+
+import litserve
+from fastapi import Response
+
+from service.loading import load
+from service.settings import Settings
+
+
+class Line(litserve.LitAPI):  # type: ignore[misc]
+    """The line in LitServe's four steps."""
+
+    def setup(self, device: str) -> None:
+        """Once a worker."""
+        self.analyzer = load(Settings(threads=1))
+
+    def decode_request(self, request: Any) -> bytes:
+        """The uploaded bytes."""
+        content: bytes = request["file"].file.read()
+        return content
+
+    def predict(self, x: bytes) -> str:
+        """One picture's JSON."""
+        return self.analyzer.analyze(x).model_dump_json()
+
+    def encode_response(self, output: str) -> Response:
+        """As it is."""
+        return Response(output, media_type="application/json")
+
+
+if __name__ == "__main__":
+    server = litserve.LitServer(Line(), accelerator="cpu", workers_per_device=os.cpu_count() or 1)
+    server.run(port=int(os.environ["PORT"]), generate_client_file=False, log_level="warning")

@@ -1,0 +1,23 @@
+"""FastAPI as tutorials write it: an async route that does everything, sessions with onnxruntime's defaults."""
+
+import os
+
+import uvicorn
+from fastapi import FastAPI, UploadFile
+
+from service.loading import load
+from service.schemas import Prediction
+from service.settings import Settings
+
+app = FastAPI()
+analyzer = load(Settings(threads=os.cpu_count() or 1))
+
+
+@app.post("/predict")
+async def predict(file: UploadFile) -> Prediction:
+    """One picture, on the event loop."""
+    return analyzer.analyze(await file.read())
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=int(os.environ["PORT"]), log_level="warning")
