@@ -9,6 +9,7 @@ FerError
 └── RequestError                    one request is answered with a problem; status and code below
     ├── MissingImage                400 missing_image
     ├── Unauthorized                401 unauthorized
+    ├── NotAcceptable               406 not_acceptable
     ├── ImageTooLarge               413 image_too_large
     ├── TooManyPixels               413 too_many_pixels
     ├── UnsupportedMediaType        415 unsupported_media_type
@@ -69,6 +70,12 @@ class Unauthorized(RequestError):
     """No key, or one that is not known."""
 
     status, code, title = 401, "unauthorized", "A valid API key is needed"
+
+
+class NotAcceptable(RequestError):
+    """The client accepts no media type that the route can answer with."""
+
+    status, code, title = 406, "not_acceptable", "No media type that the client accepts"
 
 
 class ImageTooLarge(RequestError):
