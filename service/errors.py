@@ -9,6 +9,7 @@ FerError
 └── RequestError                    one request is answered with a problem; status and code below
     ├── MissingImage                400 missing_image
     ├── Unauthorized                401 unauthorized
+    ├── ForbiddenOrigin             403 forbidden_origin
     ├── NotAcceptable               406 not_acceptable
     ├── ImageTooLarge               413 image_too_large
     ├── TooManyPixels               413 too_many_pixels
@@ -70,6 +71,12 @@ class Unauthorized(RequestError):
     """No key, or one that is not known."""
 
     status, code, title = 401, "unauthorized", "A valid API key is needed"
+
+
+class ForbiddenOrigin(RequestError):
+    """A page of another origin asks; browsers let every page open a WebSocket anywhere."""
+
+    status, code, title = 403, "forbidden_origin", "Another origin's page may not do this"
 
 
 class NotAcceptable(RequestError):

@@ -150,6 +150,8 @@ async def _attended(request: Request, work: "Coroutine[Any, Any, _Result] | asyn
     finally:
         gone.cancel()
         task.cancel()
+        # Until it has ended its crops may still be taken up.
+        await asyncio.wait({task})
 
 
 def _server_timing(seconds: dict[str, float], total: float) -> str:
