@@ -15,6 +15,7 @@ from service.api.errors import install_error_handlers
 from service.api.health import health_router
 from service.api.middleware import Door, Observed
 from service.api.model import model_router
+from service.api.page import add_page
 from service.api.predict import PATHS, predict_router
 from service.api.stream import stream_router
 from service.lifecycle import Lifecycle
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
     app.include_router(stream_router(pipeline, settings, admission, metrics))
     app.include_router(model_router(analyzer))
     app.include_router(health_router(pipeline, lifecycle, registry, settings.workers))
+    add_page(app)
     install_error_handlers(app)
     # The last one added stands outermost.
     app.add_middleware(
