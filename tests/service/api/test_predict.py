@@ -217,7 +217,7 @@ def test_a_client_that_goes_away_does_not_keep_the_network_busy() -> None:
     [
         ("GET", "/predict", (405, "method_not_allowed")),
         ("POST", "/predictions", (404, "not_found")),
-        ("GET", "/", (404, "not_found")),
+        ("GET", "/nothing", (404, "not_found")),
     ],
 )
 def test_routes_that_are_none_are_problems_too(
