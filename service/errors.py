@@ -6,6 +6,7 @@ FerError
 │   ├── BundleError                 the model file is missing or breaks the contract
 │   ├── DetectorError               the detector's file is missing or is none
 │   └── ProviderError               the device asked for cannot be had
+├── ClipError                       a video file cannot be read, or its results not be written
 └── RequestError                    one request is answered with a problem; status and code below
     ├── MissingImage                400 missing_image
     ├── Unauthorized                401 unauthorized
@@ -48,6 +49,10 @@ class DetectorError(StartError):
 
 class ProviderError(StartError):
     """The device that was asked for cannot be had."""
+
+
+class ClipError(FerError):
+    """A video file cannot be read at all, or its results cannot be written."""
 
 
 class RequestError(FerError):
