@@ -55,7 +55,7 @@ class Clip:
         try:
             import av
         except ImportError as error:
-            raise ClipError("video files need the extra `video`: pip install 'fer-service[video]'") from error
+            raise ClipError("video files need PyAV, of the extra `video`: pip install av pyarrow") from error
         self.path = path
         self.damage: list[str] = []
         try:

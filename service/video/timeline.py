@@ -89,7 +89,7 @@ class _Parquet:
             import pyarrow as pa
             import pyarrow.parquet as pq
         except ImportError as error:
-            raise ClipError("parquet needs the extra `video`: pip install 'fer-service[video]'") from error
+            raise ClipError("parquet needs pyarrow, of the extra `video`: pip install av pyarrow") from error
         types = {"frame": pa.int64(), "id": pa.int64(), "emotion": pa.string(), "uncertain": pa.bool_()}
         types |= dict.fromkeys(("x", "y", "width", "height"), pa.int32())
         self._labels = labels
