@@ -7,10 +7,12 @@ distance of the centres, measured in the size of the faces.
 """
 
 import itertools
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 BoxXYWH = tuple[float, float, float, float]
 
@@ -89,7 +91,8 @@ class Tracker:
             else Track(next(self._ids), box, time)
             for index, box in enumerate(boxes)
         }
-        missed = [track for index, track in enumerate(alive) if index not in matches.values()]
+        matched = set(matches.values())
+        missed = [track for index, track in enumerate(alive) if index not in matched]
         self._tracks = [*found.values(), *missed]
         return [track.id for track in found.values()]
 
@@ -102,49 +105,41 @@ class Tracker:
 def _matched(tracks: Sequence[BoxXYWH], boxes: Sequence[BoxXYWH]) -> dict[int, int]:
     """From the index of a box to that of its track."""
     matches: dict[int, int] = {}
-    for score, least in ((_overlap, _LEAST_OVERLAP), (_closeness, -_MOST_DISTANCE)):
-        _match_greedily(tracks, boxes, score, least, matches)
+    if tracks and boxes:
+        old, new = np.array(tracks, float)[None, :], np.array(boxes, float)[:, None]
+        for scores, least in ((_overlap(new, old), _LEAST_OVERLAP), (_closeness(new, old), -_MOST_DISTANCE)):
+            _match_greedily(scores, least, matches)
     return matches
 
 
-def _match_greedily(
-    tracks: Sequence[BoxXYWH],
-    boxes: Sequence[BoxXYWH],
-    score: Callable[[BoxXYWH, BoxXYWH], float],
-    least: float,
-    matches: dict[int, int],
-) -> None:
-    """Add the pairs of what is not matched yet, the best first."""
-    free_tracks = [index for index in range(len(tracks)) if index not in matches.values()]
-    free_boxes = [index for index in range(len(boxes)) if index not in matches]
-    pairs: Iterable[tuple[float, int, int]] = (
-        (score(tracks[track], boxes[box]), box, track) for box in free_boxes for track in free_tracks
-    )
+def _match_greedily(scores: NDArray[np.float64], least: float, matches: dict[int, int]) -> None:
+    """Add the pairs of what is not matched yet, the best first; scores have a row a box and a column a track."""
     taken = set(matches.values())
-    for value, box, track in sorted(pairs, key=lambda pair: -pair[0]):
-        if value < least:
-            return
+    rows, columns = np.nonzero(scores >= least)
+    best_first = np.argsort(-scores[rows, columns], kind="stable")
+    for box, track in zip(rows[best_first].tolist(), columns[best_first].tolist(), strict=True):
         if box not in matches and track not in taken:
             matches[box] = track
             taken.add(track)
 
 
-def _overlap(one: BoxXYWH, other: BoxXYWH) -> float:
-    """Intersection over union, 0 to 1."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (one[2] * one[3] + other[2] * other[3] - shared)
+def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of boxes [..., 4], 0 to 1."""
+    begin = np.maximum(one[..., :2], other[..., :2])
+    end = np.minimum(one[..., :2] + one[..., 2:], other[..., :2] + other[..., 2:])
+    shared = np.prod(np.clip(end - begin, 0, None), axis=-1)
+    union = np.prod(one[..., 2:], axis=-1) + np.prod(other[..., 2:], axis=-1) - shared
+    overlap: NDArray[np.float64] = shared / union
+    return overlap
 
 
-def _closeness(one: BoxXYWH, other: BoxXYWH) -> float:
+def _closeness(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Minus the distance of the centres in sides of the mean box; minus infinity for sizes too different."""
-    side, other_side = math.sqrt(one[2] * one[3]), math.sqrt(other[2] * other[3])
-    if max(side, other_side) > _MOST_GROWTH * min(side, other_side):
-        return -math.inf
-    return -math.dist(_centre(one), _centre(other)) / ((side + other_side) / 2)
+    side, other_side = (np.sqrt(np.prod(boxes[..., 2:], axis=-1)) for boxes in (one, other))
+    apart = one[..., :2] + one[..., 2:] / 2 - other[..., :2] - other[..., 2:] / 2
+    distance: NDArray[np.float64] = np.hypot(apart[..., 0], apart[..., 1]) / ((side + other_side) / 2)
+    similar = np.maximum(side, other_side) <= _MOST_GROWTH * np.minimum(side, other_side)
+    return np.where(similar, -distance, -np.inf)
 
 
 def _centre(box: BoxXYWH) -> tuple[float, float]:

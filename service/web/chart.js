@@ -3,6 +3,7 @@
 import { colours } from "./colours.js";
 
 const SPAN = 60; // seconds
+const STEP = 0.1; // seconds; closer points cannot be told apart on a screen
 const GAP = 1.5; // seconds without the face break the line
 
 /** History and canvas of one face. */
@@ -12,8 +13,9 @@ export class Chart {
     this.points = [];
   }
 
-  /** Add the probabilities of a moment, in the labels' order; time in seconds. */
+  /** Add the probabilities of a moment, if the last one is long enough ago; in the labels' order; time in seconds. */
   add(time, shares) {
+    if (this.points.length && time - this.points.at(-1).time < STEP) return;
     this.points.push({ time, shares });
   }
 

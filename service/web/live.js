@@ -22,6 +22,8 @@ export class Live {
       onstate: (state, wait) => this.tell(state, wait),
     });
     this.retry = () => {};
+    // A screen reader is told once, and not each second that passes.
+    this.gone = make("span", {}, "The service is gone or takes no more streams.", make("span", { "aria-hidden": "true" }));
     byId("start").addEventListener("click", () => this.start());
     byId("pause").addEventListener("click", () => this.pause());
     byId("stop").addEventListener("click", () => this.stop());
@@ -165,17 +167,18 @@ export class Live {
     byId("stats").textContent = "…";
     const until = seconds() + wait;
     const count = () => {
-      const left = Math.max(Math.ceil(until - seconds()), 0);
-      byId("notice-text").textContent = `The service is gone or takes no more streams. Trying again in ${left} s.`;
+      this.gone.lastChild.textContent = ` Trying again in ${Math.max(Math.ceil(until - seconds()), 0)} s.`;
     };
-    this.notice("", () => this.stream.open());
     count();
+    this.notice(this.gone, () => this.stream.open());
     this.countdown = setInterval(count, 250);
   }
 
   notice(text, retry) {
     clearInterval(this.countdown);
-    byId("notice-text").replaceChildren(...[text].flat());
+    const parts = [text].flat();
+    // What stands there already is not said again.
+    if (byId("notice").hidden || byId("notice-text").firstChild !== parts[0]) byId("notice-text").replaceChildren(...parts);
     byId("notice").hidden = false;
     byId("retry").hidden = !retry;
     this.retry = retry ?? (() => {});

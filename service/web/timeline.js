@@ -39,7 +39,9 @@ export class Timeline {
         this.faces.delete(id);
         continue;
       }
-      known.card.classList.toggle("gone", now - known.seen > GONE_AFTER);
+      const gone = now - known.seen > GONE_AFTER;
+      if (gone && !known.card.classList.contains("gone")) known.label.textContent = "out of sight";
+      known.card.classList.toggle("gone", gone);
       if (known.card.isConnected) known.chart.draw(now);
     }
   }
