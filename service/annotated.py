@@ -24,7 +24,7 @@ _STRIP: Final = 256
 def draw_prediction(data: bytes, prediction: Prediction, kind: PictureFormat, max_pixels: int) -> bytes:
     """Draw what was found into the upright picture, at its full size.
 
-    Memory: the picture's pixels once (3 bytes each) and the encoded result.
+    Memory: the picture's pixels (3 bytes each), for a moment twice while OpenCV decodes, and the encoded result.
 
     Args:
         data: The encoded picture.
