@@ -1,5 +1,5 @@
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, expect, sync_playwright
 
 from tests.e2e.conftest import Server
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CAMERA = ("--use-fake-device-for-media-stream", "--auto-accept-camera-and-microphone-capture")
-Visits = Callable[..., "Visit"]
+PATIENCE = 30_000  # milliseconds: machines that build are busy, and a lost service is tried again after 15 s
+expect.set_options(timeout=PATIENCE)
 
 
 class Visit:
@@ -96,7 +97,7 @@ def visiting(browser: Browser, url: str, path: str = "/", **options: Any) -> Ite
     """The page in a window of its own, which must not ask anybody else for anything, nor complain."""
     options.setdefault("viewport", {"width": 1280, "height": 900})
     context = browser.new_context(**options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE)
     visit = Visit(context.new_page(), url)
     visit.page.goto(url + path)
     yield visit

@@ -1,3 +1,4 @@
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,15 @@ def test_after_damage_in_the_middle_reading_goes_on(tmp_path: Path) -> None:
         found = list(clip.frames())
     assert found[-1].time > 2.5
     assert "left out" in clip.damage[0]
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(16_000))
+    with pytest.raises(ClipError, match="has no video in it"):
+        Clip(path)
 
 
 def test_what_is_no_video_is_said(tmp_path: Path) -> None:
