@@ -46,8 +46,9 @@ def analyse_clip(
     follower = Follower(metadata.uncertain_below, half_life)
     looked, due = 0, 0.0
     with contextlib.ExitStack() as stack:
-        timeline: Timeline | None = stack.enter_context(open_timeline(out, metadata.labels)) if out else None
+        # This one writes nothing before its first frame, so that a wrong ending of either leaves no file behind.
         video = stack.enter_context(AnnotatedClip(annotate)) if annotate else None
+        timeline: Timeline | None = stack.enter_context(open_timeline(out, metadata.labels)) if out else None
         faces: Sequence[TrackedFace] = ()
         for frame in clip.frames():
             if frame.time + _TICK >= due:

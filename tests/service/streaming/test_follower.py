@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from service.schemas import Box, FaceEmotion, ImageSize, ModelName, Prediction
@@ -65,3 +67,18 @@ def test_a_face_that_was_gone_too_long_begins_anew() -> None:
     follower.follow(prediction(), 2.0)
     (face,) = follower.follow(prediction((10, 0.0)), 2.1)
     assert (face.id, face.probabilities["sad"]) == (2, 1.0)
+
+
+def test_a_stream_of_strangers_does_not_grow() -> None:
+    follower = Follower(0.7, half_life=10.0)
+
+    def pass_by(count: int, begin: int) -> None:
+        for number in range(begin, begin + count):
+            follower.follow(prediction((10, 1.0)), number * 2.0)
+
+    pass_by(100, 0)
+    tracemalloc.start()
+    pass_by(1000, 100)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 50_000

@@ -81,9 +81,18 @@ def test_progress_is_told_in_seconds(steady_clip: Path, tmp_path: Path) -> None:
     assert told == pytest.approx(STEADY, abs=0.002)
 
 
-def test_another_ending_is_refused_by_name(steady_clip: Path, tmp_path: Path) -> None:
-    with (
-        Clip(steady_clip) as clip,
-        pytest.raises(ClipError, match=r"marked\.gif: an annotated clip ends in \.mp4"),
-    ):
-        analyse_clip(ANALYZER, clip, annotate=tmp_path / "marked.gif")
+@pytest.mark.parametrize(
+    ("out", "marked", "reason"),
+    [
+        ("t.csv", "marked.gif", r"marked\.gif: an annotated clip ends in"),
+        ("t.xlsx", "marked.mp4", r"t\.xlsx: a timeline ends in"),
+        ("t.csv", "nowhere/marked.mp4", r"marked\.mp4 cannot be written: No such file"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_by_name(
+    steady_clip: Path, tmp_path: Path, out: str, marked: str, reason: str
+) -> None:
+    with Clip(steady_clip) as clip, pytest.raises(ClipError, match=reason):
+        analyse_clip(ANALYZER, clip, out=tmp_path / out, annotate=tmp_path / marked)
+    if "ends in" in reason:
+        assert list(tmp_path.iterdir()) == [steady_clip], "nothing was begun"
