@@ -35,7 +35,7 @@ lock: ## compile requirements/*.txt anew (needs uv; LOCK_OPTIONS=--upgrade takes
 	$(LOCK) requirements/build.in -o requirements/build.txt
 	$(LOCK) pyproject.toml --override requirements/cpu-overrides.txt -o requirements/cpu.txt
 	$(LOCK) pyproject.toml --extra cuda -o requirements/gpu.txt
-	$(LOCK) pyproject.toml --extra training --group test --override requirements/cpu-overrides.txt -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra training --extra video --group test --override requirements/cpu-overrides.txt -o requirements/test.txt
 
 clean: ## remove the environments and caches
 	rm -rf $(SERVE_ENV) $(TRAIN_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage

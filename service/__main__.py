@@ -1,9 +1,10 @@
 """The command line: serve, predict, benchmark, detector."""
 
 import json
+import mimetypes
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +18,8 @@ from service.observability.logging import configure_logging
 from service.schemas import BatchPrediction, BatchResult, FaceEmotion, Prediction
 from service.server import run
 from service.settings import load_settings
+from service.streaming.follower import HALF_LIFE
+from service.video.command import parse_seconds, predict_clip
 
 app = typer.Typer(
     help="Find every face in a picture and say which emotion each one shows.",
@@ -26,6 +29,10 @@ app = typer.Typer(
 )
 detector_app = typer.Typer(help="The face detector's weights.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
+
+
+def _seconds(text: str) -> Any:
+    return typer.Option(parser=parse_seconds, metavar="SECONDS", help=text)
 
 
 @app.command()
@@ -42,13 +49,22 @@ def serve(
 
 @app.command()
 def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Pictures.", show_default=False)],
+    photos: Annotated[list[Path], typer.Argument(help="Pictures, or one video.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's JSON.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Of a video: its timeline, .csv, .json or .parquet.")] = None,
+    annotate: Annotated[Path | None, typer.Option(help="Of a video: a copy with boxes and labels.")] = None,
+    every: Annotated[float, _seconds("Of a video: look so often, such as 0.2s; 0 is each frame.")] = 0.0,
+    smooth: Annotated[float, _seconds("Of a video: half-life of the smoothing; 0 turns it off.")] = HALF_LIFE,
 ) -> None:
-    """Analyse pictures without a server; ends with 1 if one cannot be read."""
+    """Analyse pictures, or a video into a timeline, without a server; ends with 1 if one cannot be read."""
     settings = load_settings()
     configure_logging("warning", settings.log_format)
     analyzer = load(settings)
+    if out or annotate:
+        if len(photos) > 1:
+            raise typer.BadParameter("--out and --annotate take one video at a time")
+        whole = predict_clip(analyzer, photos[0], out=out, annotate=annotate, every=every, half_life=smooth)
+        raise typer.Exit(0 if whole else 1)
     found: list[tuple[Path, Prediction]] = []
     failed = False
     for photo in photos:
@@ -57,7 +73,7 @@ def predict(
         except (RequestError, OSError) as error:
             failed = True
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            print(f"{photo}: {reason}", file=sys.stderr)
+            print(f"{photo}: {reason}{_hint(photo)}", file=sys.stderr)
     if as_json:
         print(_json(found, alone=len(photos) == 1))
     elif found:
@@ -108,6 +124,11 @@ def main() -> None:
     except (StartError, FerError) as error:
         print(f"fer-service: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _hint(path: Path) -> str:
+    kind, _ = mimetypes.guess_type(path)
+    return "; of a video --out names the timeline to write" if (kind or "").startswith("video/") else ""
 
 
 def _json(found: list[tuple[Path, Prediction]], *, alone: bool) -> str:

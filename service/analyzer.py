@@ -113,6 +113,19 @@ class Analyzer:
             return self.assemble(prepared, [])
         return self.assemble(prepared, list(self.classifier.classify(prepared.crops)))
 
+    def analyze_pixels(self, pixels: NDArray[np.uint8]) -> Prediction:
+        """All steps for a picture that is decoded already, such as a video's frame, on this thread.
+
+        Args:
+            pixels: Upright uint8 [H, W, 3], RGB.
+        """
+        height, width = pixels.shape[:2]
+        found = self.detector.detect(pixels, self.limits.min_score)
+        faces = sorted(found, key=lambda face: face.area, reverse=True)[: self.limits.max_faces]
+        crops = self._crops(pixels, Header("pixels", width, height, 1), faces)
+        prepared = Prepared(width, height, faces, crops)
+        return self.assemble(prepared, list(self.classifier.classify(crops)) if crops else [])
+
     def prepare(self, data: bytes, options: Options) -> Prepared:
         """Decode, detect and crop: everything before the network, for a pool of threads.
 

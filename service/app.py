@@ -9,12 +9,15 @@ from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
 
 from service import __version__
+from service.admission import Admission
 from service.analyzer import Analyzer
 from service.api.errors import install_error_handlers
 from service.api.health import health_router
 from service.api.middleware import Door, Observed
 from service.api.model import model_router
+from service.api.page import add_page
 from service.api.predict import PATHS, predict_router
+from service.api.stream import stream_router
 from service.lifecycle import Lifecycle
 from service.loading import load
 from service.observability.metrics import Metrics
@@ -41,6 +44,11 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
     analyzer = analyzer or load(settings)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    admission = Admission(
+        metrics,
+        max_requests=settings.max_in_flight,
+        max_bytes=max(settings.max_in_flight // 4, settings.max_batch_images) * settings.max_image_bytes,
+    )
     lifecycle = Lifecycle()
     pipeline = Pipeline(analyzer, metrics, threads=settings.threads, max_batch=settings.max_batch)
 
@@ -69,16 +77,16 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         lifespan=lifespan,
     )
     app.include_router(predict_router(pipeline, settings))
+    app.include_router(stream_router(pipeline, settings, admission, metrics))
     app.include_router(model_router(analyzer))
     app.include_router(health_router(pipeline, lifecycle, registry, settings.workers))
+    add_page(app)
     install_error_handlers(app)
     # The last one added stands outermost.
     app.add_middleware(
         Door,
-        metrics=metrics,
+        admission=admission,
         paths=PATHS,
-        max_requests=settings.max_in_flight,
-        max_bytes=max(settings.max_in_flight // 4, settings.max_batch_images) * settings.max_image_bytes,
         undeclared_bytes=settings.max_image_bytes,
     )
     app.add_middleware(Observed, metrics=metrics)

@@ -6,9 +6,12 @@ FerError
 │   ├── BundleError                 the model file is missing or breaks the contract
 │   ├── DetectorError               the detector's file is missing or is none
 │   └── ProviderError               the device asked for cannot be had
+├── ClipError                       a video file cannot be read, or its results not be written
 └── RequestError                    one request is answered with a problem; status and code below
     ├── MissingImage                400 missing_image
     ├── Unauthorized                401 unauthorized
+    ├── ForbiddenOrigin             403 forbidden_origin
+    ├── NotAcceptable               406 not_acceptable
     ├── ImageTooLarge               413 image_too_large
     ├── TooManyPixels               413 too_many_pixels
     ├── UnsupportedMediaType        415 unsupported_media_type
@@ -48,6 +51,10 @@ class ProviderError(StartError):
     """The device that was asked for cannot be had."""
 
 
+class ClipError(FerError):
+    """A video file cannot be read at all, or its results cannot be written."""
+
+
 class RequestError(FerError):
     """One request cannot be answered; its class says the HTTP status and the stable code.
 
@@ -69,6 +76,18 @@ class Unauthorized(RequestError):
     """No key, or one that is not known."""
 
     status, code, title = 401, "unauthorized", "A valid API key is needed"
+
+
+class ForbiddenOrigin(RequestError):
+    """A page of another origin asks; browsers let every page open a WebSocket anywhere."""
+
+    status, code, title = 403, "forbidden_origin", "Another origin's page may not do this"
+
+
+class NotAcceptable(RequestError):
+    """The client accepts no media type that the route can answer with."""
+
+    status, code, title = 406, "not_acceptable", "No media type that the client accepts"
 
 
 class ImageTooLarge(RequestError):

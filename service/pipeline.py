@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar, TypeVarTuple
 
 import cv2
 import numpy as np
@@ -14,6 +16,9 @@ from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.inference.batcher import Batched, Batcher, QueueFull, Stopped
 from service.observability.metrics import Metrics
 from service.schemas import Prediction
+
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,7 @@ class Pipeline:
         Raises:
             RequestError: the picture cannot be answered; the subclass says why.
         """
-        loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(self._pool, self._prepare, data, options, deadline)
+        prepared = await self.in_pool(self.analyzer.prepare, data, options, deadline=deadline)
         answers = await self._classified(prepared, deadline) if prepared.crops else []
         prediction = self.analyzer.assemble(prepared, [answer.value for answer in answers])
         seconds = dict(prepared.seconds)
@@ -90,10 +94,26 @@ class Pipeline:
         self._metrics.observe(prediction, seconds)
         return Timed(prediction, seconds)
 
-    def _prepare(self, data: bytes, options: Options, deadline: float) -> Prepared:
-        if time.monotonic() > deadline:
-            raise DeadlineExceeded("the request's time was over before its picture could be looked at")
-        return self.analyzer.prepare(data, options)
+    async def in_pool(
+        self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments, deadline: float
+    ) -> _Result:
+        """Do what works on a picture's pixels, of so many pictures at a time as there are threads.
+
+        Args:
+            work: Run in a thread.
+            arguments: Of `work`.
+            deadline: `time.monotonic()` after which it is not begun any more.
+
+        Raises:
+            DeadlineExceeded: no thread was free in time.
+        """
+
+        def run() -> _Result:
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded("the request's time was over before its picture could be looked at")
+            return work(*arguments)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
     async def _classified(self, prepared: Prepared, deadline: float) -> list[Batched[NDArray[np.float32]]]:
         try:

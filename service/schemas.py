@@ -74,6 +74,31 @@ class Problem(_Response):
     code: Annotated[str, Field(description="stable, for programs")]
 
 
+class TrackedFace(FaceEmotion):
+    """A face of a stream; emotion, confidence and probabilities are smoothed over time."""
+
+    id: int = Field(description="the same face keeps it; never used again in a stream")
+    raw_probabilities: dict[str, float] = Field(description="of this frame alone")
+
+
+class FramePrediction(_Response):
+    """What a frame of a stream shows."""
+
+    frame: int = Field(description="the number of the frame, counting from 1 what the client sent")
+    time: float = Field(description="when it came, seconds since the stream began")
+    image: ImageSize
+    faces: list[TrackedFace]
+    model: ModelName
+
+
+class FrameError(_Response):
+    """A frame of a stream that could not be answered; the stream goes on."""
+
+    frame: int
+    time: float
+    error: Problem
+
+
 class BatchPrediction(_Response):
     """One picture of a batch."""
 

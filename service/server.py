@@ -86,6 +86,9 @@ def _config(settings: Settings, app: FastAPI | str, **more: Any) -> uvicorn.Conf
         host=settings.host,
         port=settings.port,
         access_log=False,
+        # A frame that is a little too large gets a result that says so; a larger one ends its stream (1009).
+        ws_max_size=settings.max_image_bytes + 2**20,
+        ws_per_message_deflate=False,
         log_config=log_config(settings.log_level, settings.log_format),
         server_header=False,
         **more,

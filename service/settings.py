@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     detect_side: int = Field(640, ge=64, le=4096, description="long side in pixels at which faces are looked for")
     max_batch: int = Field(64, ge=1, le=1024, description="most crops a run of the network")
     max_in_flight: int = Field(64, ge=1, description="most prediction requests at a time; more are answered 429")
+    max_streams: int = Field(64, ge=1, description="most streams open at a time; more are refused")
     max_batch_images: int = Field(16, ge=1, description="most pictures a request to /predict/batch")
     request_timeout: float = Field(30.0, gt=0, description="seconds until a request is answered 504")
     drain_delay: float = Field(

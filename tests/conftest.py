@@ -16,7 +16,7 @@ Encode = Callable[..., bytes]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the folder they lie in: service, training, e2e, gpu."""
+    """Mark tests by the folder they lie in: service, training, e2e, browser, gpu."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         item.add_marker(folder)

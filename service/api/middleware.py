@@ -10,6 +10,7 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.admission import Admission
 from service.api.errors import error_response
 from service.errors import InternalError, Overloaded
 from service.observability.metrics import Metrics
@@ -65,36 +66,23 @@ class Observed:
 
 
 class Door:
-    """Lets so many prediction requests and bytes in at a time; more are refused before a byte is read."""
+    """Refuses prediction requests that are not admitted, before a byte of them is read."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        metrics: Metrics,
-        *,
-        paths: Collection[str],
-        max_requests: int,
-        max_bytes: int,
-        undeclared_bytes: int,
+        self, app: ASGIApp, *, admission: Admission, paths: Collection[str], undeclared_bytes: int
     ) -> None:
         """Wrap an app.
 
         Args:
             app: What answers.
-            metrics: Told of every refusal.
+            admission: Who may come in.
             paths: Of the prediction routes.
-            max_requests: Prediction requests at a time.
-            max_bytes: Sum of their bodies' declared lengths; a body alone may always come in.
             undeclared_bytes: What a body counts that does not declare its length.
         """
         self._app = app
-        self._metrics = metrics
+        self._admission = admission
         self._paths = frozenset(paths)
         self._undeclared_bytes = undeclared_bytes
-        self._max_requests = max_requests
-        self._max_bytes = max_bytes
-        self._requests = 0
-        self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -103,29 +91,16 @@ class Door:
             return
         declared = Headers(scope=scope).get("content-length", "")
         size = int(declared) if declared.isdecimal() else self._undeclared_bytes
-        reason = self._full(size)
-        if reason:
+        try:
+            self._admission.enter(size)
+        except Overloaded as error:
             scope[_REFUSED_ROUTE] = scope["path"]
-            self._metrics.rejected.labels(reason).inc()
-            await error_response(Overloaded("too much is in flight; try again in a moment"))(scope, receive, send)
+            await error_response(error)(scope, receive, send)
             return
-        self._enter(1, size)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._enter(-1, -size)
-
-    def _full(self, size: int) -> str:
-        if self._requests >= self._max_requests:
-            return "requests"
-        if self._requests and self._bytes + size > self._max_bytes:
-            return "bytes"
-        return ""
-
-    def _enter(self, requests: int, size: int) -> None:
-        self._requests += requests
-        self._bytes += size
-        self._metrics.in_flight.set(self._requests)
+            self._admission.leave(size)
 
 
 def _request_id(headers: Headers) -> str:

@@ -11,7 +11,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service.analyzer import Options
+from service.annotated import PictureFormat, draw_prediction
 from service.api.errors import problem_of
+from service.api.negotiation import negotiate
 from service.api.uploads import FIELD, Upload, read_many, read_one, too_large
 from service.errors import DeadlineExceeded, MissingImage, NotReady, RequestError
 from service.pipeline import Pipeline, Timed
@@ -20,6 +22,8 @@ from service.settings import Settings
 
 _Result = TypeVar("_Result")
 PATHS: Final = ("/predict", "/predict/batch")
+_JSON: Final = "application/json"
+_PICTURES: Final[dict[str, PictureFormat]] = {"image/jpeg": "jpeg", "image/png": "png"}
 _BINARY = {"type": "string", "format": "binary"}
 
 
@@ -48,23 +52,29 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
     """
     router = APIRouter(tags=["predict"], responses=_problems(400, 413, 415, 422, 429, 503, 504))
 
-    @router.post(PATHS[0], response_model=Prediction, openapi_extra=_body(several=False, raw=True))
+    @router.post(
+        PATHS[0],
+        response_model=Prediction,
+        openapi_extra=_body(several=False, raw=True),
+        responses=_problems(406) | _drawn(),
+    )
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
-        """Find every face in a picture and say which emotion each one shows."""
-        began = time.monotonic()
+        """Find every face in a picture and say which emotion each one shows.
 
-        async def work() -> Timed:
+        With `Accept: image/jpeg` or `image/png` the answer is the upright picture with boxes and labels drawn.
+        """
+        began = time.monotonic()
+        media_type = negotiate(request.headers.get("accept", ""), (_JSON, *_PICTURES))
+
+        async def work() -> tuple[bytes, Timed]:
             data = await read_one(request, settings.max_image_bytes)
-            return await _attended(request, pipeline.predict(data, query.options(), deadline))
+            return await _attended(request, _answer(pipeline, data, query.options(), deadline, media_type))
 
         deadline = began + settings.request_timeout
         _check_alive(pipeline)
-        timed = await _within(settings.request_timeout, work())
-        return Response(
-            timed.prediction.model_dump_json(),
-            media_type="application/json",
-            headers={"Server-Timing": _server_timing(timed.seconds, time.monotonic() - began)},
-        )
+        body, timed = await _within(settings.request_timeout, work())
+        timing = _server_timing(timed.seconds, time.monotonic() - began)
+        return Response(body, media_type=media_type, headers={"Server-Timing": timing, "Vary": "Accept"})
 
     @router.post(PATHS[1], response_model=BatchResult, openapi_extra=_body(several=True, raw=False))
     async def predict_batch(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
@@ -103,6 +113,18 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
     return router
 
 
+async def _answer(
+    pipeline: Pipeline, data: bytes, options: Options, deadline: float, media_type: str
+) -> tuple[bytes, Timed]:
+    """The body in this media type, and what it took."""
+    timed = await pipeline.predict(data, options, deadline)
+    if media_type == _JSON:
+        return timed.prediction.model_dump_json().encode(), timed
+    began, kind, max_pixels = time.monotonic(), _PICTURES[media_type], pipeline.analyzer.limits.max_pixels
+    picture = await pipeline.in_pool(draw_prediction, data, timed.prediction, kind, max_pixels, deadline=deadline)
+    return picture, Timed(timed.prediction, {**timed.seconds, "draw": time.monotonic() - began})
+
+
 def _check_alive(pipeline: Pipeline) -> None:
     if not pipeline.alive:
         raise NotReady("the network's thread is not running")
@@ -128,6 +150,8 @@ async def _attended(request: Request, work: "Coroutine[Any, Any, _Result] | asyn
     finally:
         gone.cancel()
         task.cancel()
+        # Until it has ended its crops may still be taken up.
+        await asyncio.wait({task})
 
 
 def _server_timing(seconds: dict[str, float], total: float) -> str:
@@ -144,6 +168,11 @@ def _body(*, several: bool, raw: bool) -> dict[str, Any]:
     if raw:
         content |= {"image/*": {"schema": _BINARY}, "application/octet-stream": {"schema": _BINARY}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _drawn() -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's description of the answers that are pictures."""
+    return {200: {"content": {media_type: {"schema": _BINARY} for media_type in _PICTURES}}}
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

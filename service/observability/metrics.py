@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from service.schemas import Prediction
 
 STAGES: Final = ("decode", "detect", "crop", "queue", "infer")
+OUTCOMES: Final = ("answered", "failed", "dropped")
 _SECONDS: Final = tuple(0.001 * 2**n for n in range(15))
 _BATCH: Final = tuple(2**n for n in range(11))
 _FACES: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)
@@ -62,6 +63,8 @@ class Metrics:
             buckets=_CONFIDENCE,
             registry=registry,
         )
+        self.streams = Gauge("fer_streams", "Streams open", registry=registry, multiprocess_mode="livesum")
+        self.frames = Counter("fer_stream_frames", "Frames of streams", ["outcome"], registry=registry)
         self._info = Gauge(
             "fer_model_info",
             "Always 1; the labels say which model and detector are in use",
@@ -72,6 +75,8 @@ class Metrics:
         # Known label values start at 0, so that a rate exists from the first scrape on.
         for stage in STAGES:
             self.stages.labels(stage)
+        for outcome in OUTCOMES:
+            self.frames.labels(outcome)
 
     def describe(self, name: str, version: str, sha256: str, provider: str, detector: str) -> None:
         """Say which model and detector are in use."""

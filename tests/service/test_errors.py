@@ -2,7 +2,7 @@ import pytest
 
 from service import errors
 from service.api.errors import error_response
-from service.errors import FerError, RequestError, StartError
+from service.errors import ClipError, FerError, RequestError, StartError
 
 REQUEST_ERRORS = RequestError.__subclasses__()
 
@@ -10,7 +10,7 @@ REQUEST_ERRORS = RequestError.__subclasses__()
 def test_all_errors_have_one_root() -> None:
     everything = [value for value in vars(errors).values() if isinstance(value, type)]
     assert all(issubclass(error, FerError) for error in everything if issubclass(error, Exception))
-    assert set(FerError.__subclasses__()) == {StartError, RequestError}
+    assert set(FerError.__subclasses__()) == {StartError, ClipError, RequestError}
 
 
 @pytest.mark.parametrize("error", REQUEST_ERRORS)
@@ -32,6 +32,8 @@ def test_codes_are_unique() -> None:
     [
         ("missing_image", 400),
         ("unauthorized", 401),
+        ("forbidden_origin", 403),
+        ("not_acceptable", 406),
         ("image_too_large", 413),
         ("too_many_pixels", 413),
         ("unsupported_media_type", 415),

@@ -1,4 +1,5 @@
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,9 @@ import pytest
 
 from service import __version__
 from service.__main__ import main
+from service.video.command import parse_seconds
 from tests.service.conftest import plain
+from tests.service.video.conftest import cut, noise, plain_frame, write_clip
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
 
@@ -166,3 +169,54 @@ def test_help_names_the_commands(run: Run) -> None:
 @pytest.mark.parametrize("arguments", [("predict",), ("predict", "--jsno", "a.jpg"), ("fly",)])
 def test_a_command_that_is_none_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
     assert run(*arguments).status == 2
+
+
+def test_a_video_becomes_a_timeline_and_a_marked_copy(run: Run, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [plain_frame(0, 220, 0)] * 10, [n / 10 for n in range(10)])
+    out, marked = tmp_path / "timeline.csv", tmp_path / "marked.mp4"
+    ended = run("predict", clip, "--out", out, "--annotate", marked, "--every", "200ms")
+    assert (ended.status, ended.err) == (0, "")
+    assert "5 frames" in ended.out
+    times = [line.split(",")[1] for line in out.read_text().splitlines()]
+    assert times == ["time", "0.0", "0.2", "0.4", "0.6", "0.8"]
+    assert marked.stat().st_size > 0
+
+
+def test_of_a_broken_video_what_was_readable_is_written(run: Run, tmp_path: Path) -> None:
+    clip = cut(write_clip(tmp_path / "clip.mkv", noise(90), [n / 30 for n in range(90)]), 0.5)
+    out = tmp_path / "timeline.csv"
+    ended = run("predict", clip, "--out", out)
+    assert ended.status == 1
+    assert "it ends after" in ended.err
+    assert len(out.read_text().splitlines()) > 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["clip.mp4", "--out", "clip.mp4"], "different files"),
+        (["clip.mp4", "--out", "timeline.xlsx"], "ends in .csv, .json, .parquet"),
+        (["clip.mp4", "--out", "a.csv", "--every", "often"], "often is no time"),
+        (["clip.mp4", "clip.mp4", "--out", "a.csv"], "one video at a time"),
+        (["clip.mp4"], "--out names the timeline"),
+        (["photos.mp4", "--out", "a.csv"], "cannot be read as a video"),
+    ],
+)
+def test_what_cannot_be_done_with_a_video_is_one_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip = write_clip(tmp_path / "clip.mp4", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2])
+    before = clip.read_bytes()
+    ended = run("predict", *arguments)
+    assert ended.status != 0
+    assert reason in re.sub(r"[\s│]+", " ", ended.err)
+    assert "Traceback" not in ended.err
+    assert clip.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0.2s", 0.2), ("200ms", 0.2), ("0.2", 0.2), ("2", 2), (".5s", 0.5)]
+)
+def test_times_are_written_as_people_do(text: str, seconds: float) -> None:
+    assert parse_seconds(text) == pytest.approx(seconds)

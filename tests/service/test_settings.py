@@ -25,6 +25,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "detect_side": 640,
         "max_batch": 64,
         "max_in_flight": 64,
+        "max_streams": 64,
         "max_batch_images": 16,
         "request_timeout": 30.0,
         "drain_delay": 0.0,

@@ -50,4 +50,10 @@ def test_parameters_and_problems_are_described(paths: dict[str, Any], path: str)
     operation = paths[path]["post"]
     assert {parameter["name"] for parameter in operation["parameters"]} == {"detect", "max_faces", "min_score"}
     assert all(parameter["description"] for parameter in operation["parameters"])
-    assert set(operation["responses"]) == PROBLEMS | {"200"}
+    assert set(operation["responses"]) - {"406"} == PROBLEMS | {"200"}
+
+
+def test_the_picture_as_an_answer_is_described(paths: dict[str, Any]) -> None:
+    responses = paths["/predict"]["post"]["responses"]
+    assert set(responses["200"]["content"]) == {"application/json", "image/jpeg", "image/png"}
+    assert "406" in responses

@@ -5,6 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.admission import Admission
 from service.api.middleware import Door, Observed
 from service.observability.metrics import Metrics
 from tests.service.api.conftest import Answer, call
@@ -127,9 +128,8 @@ def test_what_is_no_http_passes_untouched(metrics: Metrics, kind: str) -> None:
 
 
 def door_before(app: ASGIApp, metrics: Metrics, max_requests: int, max_bytes: int) -> Door:
-    return Door(
-        app, metrics, paths=["/x"], max_requests=max_requests, max_bytes=max_bytes, undeclared_bytes=UNDECLARED
-    )
+    admission = Admission(metrics, max_requests=max_requests, max_bytes=max_bytes)
+    return Door(app, admission=admission, paths=["/x"], undeclared_bytes=UNDECLARED)
 
 
 async def held(door: Door, app: Held, size: int) -> "asyncio.Task[Answer]":

@@ -52,6 +52,29 @@ def test_the_time_of_every_stage_is_told(client: TestClient) -> None:
     assert float(stages[-1][1]) >= max(float(duration) for _, duration in stages[:-1])
 
 
+@pytest.mark.parametrize(("accept", "begins"), [("image/jpeg", b"\xff\xd8\xff"), ("image/png", b"\x89PNG")])
+def test_the_picture_itself_can_be_the_answer(client: TestClient, accept: str, begins: bytes) -> None:
+    response = client.post("/predict", content=GREEN, headers={"Accept": accept})
+    assert (response.status_code, response.headers["content-type"]) == (200, accept)
+    assert response.content.startswith(begins)
+    assert response.headers["vary"] == "Accept"
+    assert "draw;dur=" in response.headers["server-timing"]
+
+
+def test_an_answer_that_nobody_can_give_is_refused_before_the_body_is_read() -> None:
+    async def scenario() -> None:
+        async with running(build(FACE)) as app:
+            answer = await call(app, "/predict", headers={"Accept": "image/webp"})
+            assert (answer.status, answer.code) == (406, "not_acceptable")
+
+    asyncio.run(scenario())
+
+
+def test_errors_stay_problems_where_a_picture_was_asked_for(client: TestClient) -> None:
+    response = client.post("/predict", content=b"no picture", headers={"Accept": "image/png"})
+    assert code(response) == (422, "undecodable_image")
+
+
 def test_no_face_is_an_answer(serve: Serve) -> None:
     response = serve().post("/predict", content=GREEN)
     assert (response.status_code, response.json()["faces"]) == (200, [])
@@ -194,7 +217,7 @@ def test_a_client_that_goes_away_does_not_keep_the_network_busy() -> None:
     [
         ("GET", "/predict", (405, "method_not_allowed")),
         ("POST", "/predictions", (404, "not_found")),
-        ("GET", "/", (404, "not_found")),
+        ("GET", "/nothing", (404, "not_found")),
     ],
 )
 def test_routes_that_are_none_are_problems_too(

@@ -49,6 +49,8 @@ def test_the_names_are_the_documented_ones(metrics: Metrics, registry: Collector
         "fer_faces_per_image",
         "fer_predictions",
         "fer_prediction_confidence",
+        "fer_streams",
+        "fer_stream_frames",
         "fer_model_info",
     }
 

@@ -1,0 +1,53 @@
+"""How much is worked on at a time: pictures and their bytes, over all requests and streams."""
+
+from service.errors import Overloaded
+from service.observability.metrics import Metrics
+
+
+class Admission:
+    """Lets so many pictures and bytes in at a time; what is more is refused before it costs anything."""
+
+    def __init__(self, metrics: Metrics, *, max_requests: int, max_bytes: int) -> None:
+        """Start empty.
+
+        Args:
+            metrics: Told what is inside and of every refusal.
+            max_requests: Requests and frames of streams at a time.
+            max_bytes: Sum of their bytes; one alone may always come in.
+        """
+        self._metrics = metrics
+        self._max_requests = max_requests
+        self._max_bytes = max_bytes
+        self._requests = 0
+        self._bytes = 0
+
+    def enter(self, size: int) -> None:
+        """Take a request or frame in; `leave` has to follow.
+
+        Args:
+            size: Its bytes.
+
+        Raises:
+            Overloaded: too much is in flight.
+        """
+        reason = self._full(size)
+        if reason:
+            self._metrics.rejected.labels(reason).inc()
+            raise Overloaded("too much is in flight; try again in a moment")
+        self._count(1, size)
+
+    def leave(self, size: int) -> None:
+        """Let it out again, with the same size."""
+        self._count(-1, -size)
+
+    def _full(self, size: int) -> str:
+        if self._requests >= self._max_requests:
+            return "requests"
+        if self._requests and self._bytes + size > self._max_bytes:
+            return "bytes"
+        return ""
+
+    def _count(self, requests: int, size: int) -> None:
+        self._requests += requests
+        self._bytes += size
+        self._metrics.in_flight.set(self._requests)

@@ -1,0 +1,141 @@
+"""WS /stream: encoded pictures in, one JSON result a frame out."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import anyio
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from pydantic import Field, ValidationError
+
+from service.admission import Admission
+from service.api.errors import error_response, problem_of
+from service.api.predict import PredictQuery
+from service.errors import ForbiddenOrigin, InvalidParameter, NotReady, Overloaded, RequestError
+from service.observability.metrics import Metrics
+from service.pipeline import Pipeline
+from service.schemas import FrameError, FramePrediction, Prediction
+from service.settings import Settings
+from service.streaming.follower import HALF_LIFE, Follower
+from service.streaming.session import Outcome, Session
+
+
+class StreamQuery(PredictQuery):
+    """What a stream may choose."""
+
+    smooth: float = Field(
+        HALF_LIFE, ge=0, le=60, allow_inf_nan=False, description="half-life in seconds; 0 turns smoothing off"
+    )
+
+
+def stream_router(pipeline: Pipeline, settings: Settings, admission: Admission, metrics: Metrics) -> APIRouter:
+    """The route for streams.
+
+    Args:
+        pipeline: What answers a frame.
+        settings: The limits.
+        admission: Who may come in; a frame counts like a request.
+        metrics: Told of streams and frames.
+    """
+    router = APIRouter()
+    seats = _Seats(settings.max_streams, metrics)
+    threshold = pipeline.analyzer.classifier.bundle.metadata.uncertain_below
+
+    @router.websocket("/stream")
+    async def stream(socket: WebSocket) -> None:
+        try:
+            query = _checked(socket, pipeline)
+            with seats.taken():
+                await socket.accept()
+                await serve(socket, query)
+        except RequestError as error:
+            await socket.send_denial_response(error_response(error))
+
+    async def serve(socket: WebSocket, query: StreamQuery) -> None:
+        async def predict(data: bytes) -> Prediction:
+            deadline = time.monotonic() + settings.request_timeout
+            return (await pipeline.predict(data, query.options(), deadline)).prediction
+
+        session = Session(predict, admission, metrics, settings.max_image_bytes)
+        follower = Follower(threshold, query.smooth)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_write, socket, session, follower)
+                await _read(socket, session)
+                tasks.cancel_scope.cancel()
+        finally:
+            session.close()
+
+    return router
+
+
+class _Seats:
+    """Counts the open streams."""
+
+    def __init__(self, limit: int, metrics: Metrics) -> None:
+        self._limit = limit
+        self._metrics = metrics
+        self._open = 0
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        if self._open >= self._limit:
+            self._metrics.rejected.labels("streams").inc()
+            raise Overloaded(f"{self._open} streams are open already, as many as are allowed")
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._open += change
+        self._metrics.streams.set(self._open)
+
+
+async def _read(socket: WebSocket, session: Session) -> None:
+    """Hand over every frame until the client goes or the server ends."""
+    while (message := await socket.receive())["type"] != "websocket.disconnect":
+        session.receive(message.get("bytes"))
+
+
+async def _write(socket: WebSocket, session: Session, follower: Follower) -> None:
+    """Send a result for each frame that is worked on, until nobody listens any more."""
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await socket.send_text(_rendered(await session.next(), follower))
+
+
+def _rendered(outcome: Outcome, follower: Follower) -> str:
+    frame, result = outcome.frame, outcome.result
+    seconds = round(frame.time, 4)
+    if isinstance(result, RequestError):
+        return FrameError(frame=frame.number, time=seconds, error=problem_of(result)).model_dump_json()
+    faces = follower.follow(result, frame.time)
+    return FramePrediction(
+        frame=frame.number, time=seconds, image=result.image, faces=faces, model=result.model
+    ).model_dump_json()
+
+
+def _checked(socket: WebSocket, pipeline: Pipeline) -> StreamQuery:
+    """The stream's options, if it may begin at all."""
+    _check_origin(socket)
+    if not pipeline.alive:
+        raise NotReady("the network's thread is not running")
+    try:
+        return StreamQuery.model_validate(dict(socket.query_params))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidParameter(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _check_origin(socket: WebSocket) -> None:
+    """Refuse the pages of other origins, which no browser keeps from opening a WebSocket (RFC 6455, section 10.2).
+
+    A proxy may put another Host in place and tell the client's in X-Forwarded-Host; no page can set either.
+    """
+    origin = socket.headers.get("origin")
+    own = {socket.headers.get("host"), socket.headers.get("x-forwarded-host")} - {None}
+    if origin is not None and urlsplit(origin).netloc not in own:
+        raise ForbiddenOrigin(f"the origin {origin} is not this service's own")

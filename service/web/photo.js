@@ -1,0 +1,45 @@
+// The dialog that takes one photo; phones without a page camera use their own.
+
+import { hasCamera, openCamera, releaseCamera } from "./camera.js";
+import { byId } from "./dom.js";
+
+/** Call `take` with each photo as a file. */
+export function onPhoto(take) {
+  const dialog = byId("photo");
+  const video = byId("photo-video");
+  const shutter = byId("shutter");
+
+  async function begin() {
+    byId("photo-error").hidden = byId("photo-retry").hidden = true;
+    shutter.disabled = true;
+    try {
+      await openCamera(video);
+      if (!dialog.open) releaseCamera(video);
+      shutter.disabled = !dialog.open;
+      shutter.focus();
+    } catch (error) {
+      byId("photo-error").textContent = error.message;
+      byId("photo-error").hidden = byId("photo-retry").hidden = false;
+    }
+  }
+
+  byId("take").addEventListener("click", () => {
+    if (!hasCamera()) {
+      byId("capture").click();
+      return;
+    }
+    dialog.showModal();
+    begin();
+  });
+  byId("photo-retry").addEventListener("click", begin);
+  byId("photo-close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => releaseCamera(video));
+  shutter.addEventListener("click", async () => {
+    const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
+    const time = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+    dialog.close();
+    take([new File([blob], `photo-${time}.jpg`, { type: blob.type })]);
+  });
+}

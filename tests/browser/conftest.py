@@ -1,0 +1,121 @@
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, expect, sync_playwright
+
+from tests.e2e.conftest import Server
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CAMERA = ("--use-fake-device-for-media-stream", "--auto-accept-camera-and-microphone-capture")
+PATIENCE = 30_000  # milliseconds: machines that build are busy, and a lost service is tried again after 15 s
+expect.set_options(timeout=PATIENCE)
+
+
+class Visit:
+    """A page as somebody has it open, and all that went wrong on it.
+
+    Attributes:
+        page: The page.
+        errors: What the console and the page's scripts complained of.
+        elsewhere: Requests to another origin than the service's.
+    """
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+        self._origin = url
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self._on_request)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.errors.append(message.text)
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((self._origin, self._origin.replace("http", "ws"), "blob:", "data:")):
+            self.elsewhere.append(request.url)
+
+
+@pytest.fixture(scope="session")
+def executable() -> str:
+    """The browser's path."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser is installed ({', '.join(BROWSERS)}); `apt-get install chromium` gives one")
+    return found
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """Its event loop runs in this thread, so it ends with the file of tests."""
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def camera_file(tmp_path_factory: pytest.TempPathFactory, astronaut: NDArray[np.uint8]) -> Path:
+    """What the browser's camera sees, as Y4M: a smiling astronaut who moves to and fro."""
+    path = tmp_path_factory.mktemp("camera") / "camera.y4m"
+    with path.open("wb") as file:
+        file.write(b"YUV4MPEG2 W640 H480 F20:1 Ip A1:1 C420jpeg\n")
+        for step in range(20):
+            frame = np.full((480, 640, 3), 96, np.uint8)
+            left = 64 + round(24 * np.sin(step / 20 * 2 * np.pi))
+            frame[:, left : left + 512] = astronaut[:480]
+            file.write(b"FRAME\n" + cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, executable: str, camera_file: Path) -> Iterator[Browser]:
+    """A browser with a camera."""
+    arguments = [*CAMERA, f"--use-file-for-fake-video-capture={camera_file}"]
+    running = playwright.chromium.launch(executable_path=executable, args=arguments)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One service for a whole file of tests."""
+    running = Server({})
+    yield running
+    running.close()
+
+
+@contextmanager
+def visiting(browser: Browser, url: str, path: str = "/", **options: Any) -> Iterator[Visit]:
+    """The page in a window of its own, which must not ask anybody else for anything, nor complain."""
+    options.setdefault("viewport", {"width": 1280, "height": 900})
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE)
+    visit = Visit(context.new_page(), url)
+    visit.page.goto(url + path)
+    yield visit
+    context.close()
+    assert visit.elsewhere == []
+    assert visit.errors == []
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Visit]:
+    """The page, just opened."""
+    with visiting(browser, server.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def picture_file(tmp_path: Path, astronaut_jpeg: bytes) -> Path:
+    """The astronaut."""
+    path = tmp_path / "astronaut.jpg"
+    path.write_bytes(astronaut_jpeg)
+    return path

@@ -1,0 +1,160 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Response, expect
+
+from tests.browser.conftest import Visit, visiting
+from tests.e2e.conftest import Server
+
+WIDTHS = (390, 1280, 1920)
+
+
+def serious(page: Page) -> list[tuple[str, str, list[Any]]]:
+    """What axe-core finds that is more than a minor matter."""
+    report = Axe().run(page).response
+    assert len(report["passes"]) > 20, "axe-core has looked at the page"
+    return [
+        (finding["id"], finding["help"], [node["target"] for node in finding["nodes"]])
+        for finding in report["violations"]
+        if finding["impact"] in {"serious", "critical"}
+    ]
+
+
+def test_the_first_paint_needs_less_than_100_kb(browser: Browser, server: Server) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.goto(server.url, wait_until="networkidle")
+    sizes = [len(answer.body()) for answer in answers]
+    context.close()
+    assert len(sizes) > 10
+    assert sum(sizes) < 100_000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_view_is_accessible(browser: Browser, server: Server, picture_file: Path, scheme: Any) -> None:
+    text = picture_file.with_name("notes.txt")
+    text.write_text("no picture")
+    options: dict[str, Any] = {"color_scheme": scheme, "permissions": ["camera"], "reduced_motion": "reduce"}
+    with visiting(browser, server.url, **options) as visit:
+        page = visit.page
+        assert serious(page) == []
+        page.set_input_files("#file", [picture_file, text])
+        expect(page.locator(".face")).to_have_count(1)
+        expect(page.locator(".error code")).to_have_count(1)
+        visit.errors.clear()
+        assert serious(page) == []
+        page.get_by_role("button", name="Model card").click()
+        expect(page.get_by_text("SHA-256")).to_be_visible()
+        assert serious(page) == []
+        page.keyboard.press("Escape")
+        page.get_by_role("tab", name="Live").click()
+        assert serious(page) == []
+        page.get_by_role("button", name="Start camera").click()
+        expect(page.locator(".chart")).not_to_have_count(0)
+        assert serious(page) == []
+
+
+def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: Browser, server: Server) -> None:
+    def ground(page: Page) -> int:
+        colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return int(colour.removeprefix("rgb(").split(",")[0])
+
+    with visiting(browser, server.url, color_scheme="dark") as visit:
+        page = visit.page
+        assert ground(page) < 40
+        page.emulate_media(color_scheme="light")
+        assert ground(page) > 230
+        for _ in range(2):
+            page.get_by_role("button", name="Colours").click()
+        expect(page.get_by_role("button", name="Colours: dark")).to_be_visible()
+        assert ground(page) < 40
+        page.reload()
+        assert ground(page) < 40
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_wider_than_the_window(
+    browser: Browser, server: Server, picture_file: Path, width: int
+) -> None:
+    with visiting(browser, server.url, viewport={"width": width, "height": 844}) as visit:
+        page = visit.page
+        page.set_input_files("#file", picture_file)
+        expect(page.locator(".face")).to_have_count(1)
+        for tab in ("Pictures", "Live"):
+            page.get_by_role("tab", name=tab).click()
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_controls_are_large_enough_for_a_thumb(browser: Browser, server: Server, picture_file: Path) -> None:
+    with visiting(browser, server.url, viewport={"width": 390, "height": 844}) as visit:
+        page = visit.page
+        page.set_input_files("#file", picture_file)
+        expect(page.locator(".face")).to_have_count(1)
+        controls = [*page.get_by_role("button").all(), *page.get_by_role("tab").all()]
+        checked = 0
+        for control in controls:
+            box = control.bounding_box()
+            if box is None or "box" in (control.get_attribute("class") or "").split():
+                continue
+            assert min(box["width"], box["height"]) >= 44, control.inner_text()
+            checked += 1
+        assert checked >= 10
+
+
+def test_everything_can_be_done_by_keyboard(visit: Visit, picture_file: Path) -> None:
+    page = visit.page
+    focused = page.locator(":focus")
+
+    def tab_to(name: str) -> None:
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            if name in (focused.get_attribute("aria-label") or focused.inner_text()):
+                return
+        raise AssertionError(f"{name} cannot be reached")
+
+    page.on("filechooser", lambda chooser: chooser.set_files(picture_file))
+    tab_to("Choose pictures")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+    tab_to("Face 1: happy")
+    expect(page.locator(".face.linked")).to_have_count(1)
+    assert page.locator(".box").evaluate("box => getComputedStyle(box).boxShadow") != "none"
+
+    page.keyboard.press("Home")
+    page.get_by_role("tab", name="Pictures").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Live")).to_be_focused()
+    expect(page.get_by_role("button", name="Start camera")).to_be_visible()
+    assert page.url.endswith("#live")
+
+    page.get_by_role("button", name="Model card").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Model card")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Model card")).to_be_focused()
+
+
+def test_results_are_told_to_screen_readers(visit: Visit, picture_file: Path) -> None:
+    visit.page.set_input_files("#file", picture_file)
+    expect(visit.page.get_by_role("status")).to_contain_text("astronaut.jpg: 1 face: happy")
+
+
+def test_the_model_card_is_one_click_away(visit: Visit, server: Server) -> None:
+    visit.page.get_by_role("button", name="Model card").click()
+    dialog = visit.page.get_by_role("dialog", name="Model card")
+    card = server.client.get("/model").json()
+    for text in (
+        f"{card['name']} {card['version']}",
+        card["sha256"],
+        "haar",
+        "PublicTest",
+        "not what somebody feels",
+    ):
+        expect(dialog).to_contain_text(text)
+    expect(dialog.locator(".bars li")).to_have_count(7)
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()

@@ -1,0 +1,98 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.analyzer import Analyzer
+from service.detectors.base import Face
+from service.errors import ClipError
+from service.video.analysis import analyse_clip
+from service.video.clip import Clip
+from tests.fakes import FakeClassifier, FakeDetector
+from tests.service.video.conftest import STEADY, plain_frame, write_clip
+
+ANALYZER = Analyzer(FakeDetector(Face(20, 20, 30, 30, 0.9)), FakeClassifier())
+
+
+def frames_of(path: Path, tmp_path: Path, **options: Any) -> list[dict[str, Any]]:
+    out = tmp_path / "timeline.json"
+    with Clip(path) as clip:
+        looked = analyse_clip(ANALYZER, clip, out=out, **options)
+    frames: list[dict[str, Any]] = json.loads(out.read_text())["frames"]
+    assert looked == len(frames)
+    return frames
+
+
+def test_every_frame_has_its_time_and_its_faces_ids(steady_clip: Path, tmp_path: Path) -> None:
+    frames = frames_of(steady_clip, tmp_path)
+    assert [frame["time"] for frame in frames] == pytest.approx(STEADY, abs=0.002)
+    assert {face["id"] for frame in frames for face in frame["faces"]} == {1}
+    raw = [max(frame["faces"][0]["raw_probabilities"].items(), key=lambda entry: entry[1])[0] for frame in frames]
+    assert raw == ["happy"] * 10 + ["angry"] * 10
+
+
+def test_labels_are_smoothed_by_the_clips_own_time(steady_clip: Path, tmp_path: Path) -> None:
+    smooth = [frame["faces"][0] for frame in frames_of(steady_clip, tmp_path, half_life=0.5)]
+    assert smooth[12]["emotion"] == "happy", "0.3 s after the change, which is less than the half-life"
+    assert smooth[-1]["emotion"] == "angry"
+    plain = [frame["faces"][0] for frame in frames_of(steady_clip, tmp_path, half_life=0)]
+    assert plain[10]["emotion"] == "angry"
+
+
+@pytest.mark.parametrize(("every", "expected"), [(0.2, 10), (0.5, 4), (0.25, 8), (5, 1)])
+def test_frames_are_looked_at_so_often(steady_clip: Path, tmp_path: Path, every: float, expected: int) -> None:
+    frames = frames_of(steady_clip, tmp_path, every=every)
+    assert len(frames) == expected
+    # The first frame of each step of the grid, so that lateness does not add up.
+    assert [int(frame["time"] / every + 1e-6) for frame in frames] == list(range(expected))
+
+
+def test_the_annotated_clip_keeps_every_frames_time(tmp_path: Path) -> None:
+    uneven = [0.0, 0.1, 0.5, 0.55, 2.0, 2.04]
+    path = write_clip(tmp_path / "clip.mp4", [plain_frame(0, 220, 0)] * 6, uneven)
+    with Clip(path) as clip:
+        looked = analyse_clip(ANALYZER, clip, annotate=tmp_path / "marked.mp4", every=1.0)
+    assert looked == 2
+    with Clip(tmp_path / "marked.mp4") as marked:
+        frames = list(marked.frames())
+        assert marked.damage == []
+    assert [frame.time for frame in frames] == pytest.approx(uneven, abs=0.002)
+    for frame in frames:
+        assert (frame.pixels < 110).all(axis=2).any(), "all frames have the label's dark letters"
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".webm"])
+def test_the_annotated_clip_may_have_other_containers_and_odd_sides(tmp_path: Path, suffix: str) -> None:
+    source = write_clip(tmp_path / "turned.mp4", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2], rotation=90)
+    marked = tmp_path / f"marked{suffix}"
+    with Clip(source) as clip:
+        analyse_clip(ANALYZER, clip, annotate=marked)
+    with Clip(marked) as clip:
+        frames = list(clip.frames())
+    assert len(frames) == 3
+    assert frames[0].pixels.shape[:2] == (96, 64)
+
+
+def test_progress_is_told_in_seconds(steady_clip: Path, tmp_path: Path) -> None:
+    told: list[float] = []
+    with Clip(steady_clip) as clip:
+        analyse_clip(ANALYZER, clip, out=tmp_path / "t.csv", every=0.5, on_frame=told.append)
+    assert told == pytest.approx(STEADY, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("out", "marked", "reason"),
+    [
+        ("t.csv", "marked.gif", r"marked\.gif: an annotated clip ends in"),
+        ("t.xlsx", "marked.mp4", r"t\.xlsx: a timeline ends in"),
+        ("t.csv", "nowhere/marked.mp4", r"marked\.mp4 cannot be written: No such file"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_by_name(
+    steady_clip: Path, tmp_path: Path, out: str, marked: str, reason: str
+) -> None:
+    with Clip(steady_clip) as clip, pytest.raises(ClipError, match=reason):
+        analyse_clip(ANALYZER, clip, out=tmp_path / out, annotate=tmp_path / marked)
+    if "ends in" in reason:
+        assert list(tmp_path.iterdir()) == [steady_clip], "nothing was begun"

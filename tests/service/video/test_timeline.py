@@ -1,0 +1,107 @@
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from service.errors import ClipError
+from service.schemas import Box, FramePrediction, ImageSize, ModelName, TrackedFace
+from service.video.timeline import open_timeline
+
+LABELS = ("happy", "sad")
+
+
+def result(frame: int, *ids: int) -> FramePrediction:
+    faces = [
+        TrackedFace(
+            id=number,
+            box=Box(x=1, y=2, width=30, height=40),
+            score=0.5 if number == 1 else None,
+            landmarks=None,
+            emotion="happy",
+            confidence=0.75,
+            uncertain=False,
+            probabilities={"happy": 0.75, "sad": 0.25},
+            raw_probabilities={"happy": 1.0, "sad": 0.0},
+        )
+        for number in ids
+    ]
+    model = ModelName(name="tiny", version="1")
+    size = ImageSize(width=96, height=64)
+    return FramePrediction(frame=frame, time=frame / 10, image=size, faces=faces, model=model)
+
+
+def written(path: Path, *results: FramePrediction) -> Path:
+    with open_timeline(path, LABELS) as timeline:
+        for entry in results:
+            timeline.add(entry)
+    return path
+
+
+def test_a_table_has_a_row_a_face(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", result(0, 1, 2), result(1), result(2, 2))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    places = [(row["frame"], row["time"], row["id"]) for row in rows]
+    assert places == [("0", "0.0", "1"), ("0", "0.0", "2"), ("2", "0.2", "2")]
+    assert rows[0] == {
+        "frame": "0",
+        "time": "0.0",
+        "id": "1",
+        "x": "1",
+        "y": "2",
+        "width": "30",
+        "height": "40",
+        "score": "0.5",
+        "emotion": "happy",
+        "confidence": "0.75",
+        "uncertain": "False",
+        "happy": "0.75",
+        "sad": "0.25",
+        "raw_happy": "1.0",
+        "raw_sad": "0.0",
+    }
+    assert rows[1]["score"] == ""
+
+
+def test_parquet_holds_the_same_with_types(tmp_path: Path) -> None:
+    rows = pq.read_table(written(tmp_path / "t.parquet", result(0, 1, 2), result(1))).to_pylist()
+    assert [(row["frame"], row["id"], row["score"]) for row in rows] == [(0, 1, 0.5), (0, 2, None)]
+    assert rows[0]["uncertain"] is False
+    assert rows[0]["raw_happy"] == 1.0
+
+
+def test_parquet_is_written_a_group_of_rows_at_a_time(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.parquet", *(result(frame, *range(1, 101)) for frame in range(120)))
+    about = pq.read_metadata(path)
+    assert about.num_rows == 12_000
+    assert about.num_row_groups == 3
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_json_has_an_entry_a_frame_with_or_without_faces(tmp_path: Path, count: int) -> None:
+    results = [result(frame, *range(1, frame + 1)) for frame in range(count)]
+    frames = json.loads(written(tmp_path / "t.json", *results).read_text())["frames"]
+    assert [FramePrediction.model_validate(frame) for frame in frames] == results
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
+def test_what_was_written_is_whole_when_the_work_breaks_off(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"t{suffix}"
+
+    def interrupted() -> None:
+        with open_timeline(path, LABELS) as timeline:
+            timeline.add(result(0, 1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == written(tmp_path / f"whole{suffix}", result(0, 1)).read_bytes()
+
+
+def test_another_ending_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ClipError, match=r"t\.xlsx: a timeline ends in \.csv, \.json, \.parquet"):
+        open_timeline(tmp_path / "t.xlsx", LABELS)
+    with pytest.raises(ClipError, match="cannot be written"):
+        open_timeline(tmp_path / "nowhere" / "t.csv", LABELS)
+    assert list(tmp_path.iterdir()) == []
