@@ -33,9 +33,10 @@ format: setup-training ## mend style
 
 lock: ## compile requirements/*.txt anew (needs uv; LOCK_OPTIONS=--upgrade takes newer versions)
 	$(LOCK) requirements/build.in -o requirements/build.txt
-	$(LOCK) pyproject.toml --override requirements/cpu-overrides.txt -o requirements/cpu.txt
-	$(LOCK) pyproject.toml --extra cuda -o requirements/gpu.txt
-	$(LOCK) pyproject.toml --extra training --group test --override requirements/cpu-overrides.txt -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra otel --override requirements/cpu-overrides.txt -o requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra otel --extra cuda -o requirements/gpu.txt
+	$(LOCK) pyproject.toml --extra otel --extra training --group test --override requirements/cpu-overrides.txt -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra training --override requirements/cpu-overrides.txt --constraint requirements/test.txt -o requirements/training.txt
 
 clean: ## remove the environments and caches
 	rm -rf $(SERVE_ENV) $(TRAIN_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -65,9 +65,13 @@ def predict(
 
 
 @detector_app.command("pull")
-def pull() -> None:
+def pull(
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Take this file instead of fetching it, for hosts without network.")
+    ] = None,
+) -> None:
     """Fetch YuNet's weights once into the user's cache, and check them."""
-    print(YUNET.pull())
+    print(YUNET.take(source) if source else YUNET.pull())
 
 
 @app.command()
