@@ -14,7 +14,7 @@ __all__ = ["Analyzer", "Options", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names when they are asked for: a container's health probe needs none of what they bring."""
+    """Import the public names when they are asked for: a container's health probe needs none of them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from service import analyzer, loading

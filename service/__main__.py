@@ -66,9 +66,7 @@ def predict(
 
 @detector_app.command("pull")
 def pull(
-    source: Annotated[
-        Path | None, typer.Option("--from", help="Take this file instead of fetching it, for hosts without network.")
-    ] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="Take this file; nothing is fetched.")] = None,
 ) -> None:
     """Fetch YuNet's weights once into the user's cache, and check them."""
     print(YUNET.take(source) if source else YUNET.pull())

@@ -12,11 +12,13 @@ from service import __version__
 from service.analyzer import Analyzer
 from service.api.errors import install_error_handlers
 from service.api.health import health_router
-from service.api.middleware import Door, Observed
+from service.api.middleware import Door, Farewell, Observed
 from service.api.model import model_router
 from service.api.predict import PATHS, predict_router
+from service.inference.session import cuda_is_built_in
 from service.lifecycle import Lifecycle
 from service.loading import load
+from service.observability.memory import MemoryCollector
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
 from service.settings import Settings, load_settings
@@ -41,6 +43,7 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
     analyzer = analyzer or load(settings)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    registry.register(MemoryCollector(replicas=False))
     lifecycle = Lifecycle()
     pipeline = Pipeline(analyzer, metrics, threads=settings.threads, max_batch=settings.max_batch)
 
@@ -52,6 +55,13 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         bundle.sha256,
         analyzer.classifier.provider,
         analyzer.detector.name,
+    )
+
+    metrics.fell_back(
+        device=settings.device == "auto"
+        and cuda_is_built_in()
+        and not analyzer.classifier.provider.startswith("CUDA"),
+        detector=settings.detector == "auto" and analyzer.detector.name == "haar",
     )
 
     @asynccontextmanager
@@ -82,4 +92,5 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         undeclared_bytes=settings.max_image_bytes,
     )
     app.add_middleware(Observed, metrics=metrics)
+    app.add_middleware(Farewell, lifecycle=lifecycle)
     return app

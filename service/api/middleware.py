@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import error_response
 from service.errors import InternalError, Overloaded
+from service.lifecycle import Lifecycle, Phase
 from service.observability.metrics import Metrics
 
 REQUEST_ID: Final = "X-Request-ID"
@@ -62,6 +63,30 @@ class Observed:
             route = _route(scope)
             self._metrics.requests.labels(route, str(status or _CLIENT_GONE)).inc()
             self._metrics.duration.labels(route).observe(time.perf_counter() - began)
+
+
+class Farewell:
+    """While the process drains, each answer tells its client to make its next connection elsewhere."""
+
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle) -> None:
+        """Wrap an app.
+
+        Args:
+            app: What answers.
+            lifecycle: Where the process stands.
+        """
+        self._app = app
+        self._lifecycle = lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+
+        async def last_send(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._lifecycle.phase is Phase.DRAINING:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive, last_send if scope["type"] == "http" else send)
 
 
 class Door:

@@ -69,6 +69,13 @@ class Metrics:
             registry=registry,
             multiprocess_mode="max",
         )
+        self._fallback = Gauge(
+            "fer_fallback",
+            "1 where `auto` found nothing better than the CPU or Haar",
+            ["part"],
+            registry=registry,
+            multiprocess_mode="max",
+        )
         # Known label values start at 0, so that a rate exists from the first scrape on.
         for stage in STAGES:
             self.stages.labels(stage)
@@ -76,6 +83,11 @@ class Metrics:
     def describe(self, name: str, version: str, sha256: str, provider: str, detector: str) -> None:
         """Say which model and detector are in use."""
         self._info.labels(name, version, sha256, provider, detector).set(1)
+
+    def fell_back(self, *, device: bool, detector: bool) -> None:
+        """Say whether the device or the detector is less than what `auto` hoped for."""
+        self._fallback.labels("device").set(device)
+        self._fallback.labels("detector").set(detector)
 
     def expect(self, labels: Iterable[str]) -> None:
         """Start the counters of these emotions at 0."""
