@@ -3,16 +3,19 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
+from fastapi.security import APIKeyHeader
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 
 from service import __version__
 from service.analyzer import Analyzer
+from service.api.access import API_KEY, Guard, Keys
 from service.api.errors import install_error_handlers
 from service.api.health import health_router
-from service.api.middleware import Door, Farewell, Observed
+from service.api.middleware import REQUEST_ID, Door, Farewell, Observed
 from service.api.model import model_router
 from service.api.predict import PATHS, predict_router
 from service.inference.session import cuda_is_built_in
@@ -27,6 +30,9 @@ _DESCRIPTION = (
     "Finds every face in a picture and returns each face's emotion probabilities. The labels name apparent "
     "expressions, not feelings. No picture is stored or sent anywhere."
 )
+# What needs no key: orchestrators, scrapers, and pages that hold nothing of anybody's.
+_OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/", "/docs", "/openapi.json")
+_OPEN_FOLDERS = ("/static-offline-docs/",)
 
 
 def create_app(settings: Settings | None = None, analyzer: Analyzer | None = None) -> FastAPI:
@@ -40,6 +46,7 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         StartError: a setting, the model, the detector or the device is not right.
     """
     settings = settings or load_settings()
+    keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
     analyzer = analyzer or load(settings)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
@@ -57,10 +64,9 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         analyzer.detector.name,
     )
 
+    on_cpu = analyzer.classifier.provider == "CPUExecutionProvider"
     metrics.fell_back(
-        device=settings.device == "auto"
-        and cuda_is_built_in()
-        and not analyzer.classifier.provider.startswith("CUDA"),
+        device=settings.device == "auto" and on_cpu and cuda_is_built_in(),
         detector=settings.detector == "auto" and analyzer.detector.name == "haar",
     )
 
@@ -78,11 +84,19 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.include_router(predict_router(pipeline, settings))
-    app.include_router(model_router(analyzer))
+    # The guard asks for the key; this only tells /docs of it.
+    keyed = [Security(APIKeyHeader(name=API_KEY, auto_error=False))] if keys else []
+    app.include_router(predict_router(pipeline, settings), dependencies=keyed)
+    app.include_router(model_router(analyzer), dependencies=keyed)
     app.include_router(health_router(pipeline, lifecycle, registry, settings.workers))
     install_error_handlers(app)
-    # The last one added stands outermost.
+    _stand_before(app, settings, keys, metrics)
+    app.add_middleware(Farewell, lifecycle=lifecycle)
+    return app
+
+
+def _stand_before(app: FastAPI, settings: Settings, keys: Keys | None, metrics: Metrics) -> None:
+    """Put before the routes what every request passes; the last one added stands outermost."""
     app.add_middleware(
         Door,
         metrics=metrics,
@@ -90,7 +104,22 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         max_requests=settings.max_in_flight,
         max_bytes=max(settings.max_in_flight // 4, settings.max_batch_images) * settings.max_image_bytes,
         undeclared_bytes=settings.max_image_bytes,
+        max_per_client=settings.max_per_client,
     )
-    app.add_middleware(Observed, metrics=metrics)
-    app.add_middleware(Farewell, lifecycle=lifecycle)
-    return app
+    app.add_middleware(
+        Guard,
+        keys=keys,
+        open_paths=_OPEN_PATHS,
+        open_folders=_OPEN_FOLDERS,
+        routes=PATHS,
+        origins=settings.cors_origins,
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", API_KEY, REQUEST_ID],
+            expose_headers=[REQUEST_ID, "Server-Timing", "Retry-After"],
+        )
+    app.add_middleware(Observed, metrics=metrics, access_log=settings.access_log)

@@ -9,6 +9,7 @@ FerError
 └── RequestError                    one request is answered with a problem; status and code below
     ├── MissingImage                400 missing_image
     ├── Unauthorized                401 unauthorized
+    ├── Forbidden                   403 forbidden
     ├── ImageTooLarge               413 image_too_large
     ├── TooManyPixels               413 too_many_pixels
     ├── UnsupportedMediaType        415 unsupported_media_type
@@ -69,6 +70,12 @@ class Unauthorized(RequestError):
     """No key, or one that is not known."""
 
     status, code, title = 401, "unauthorized", "A valid API key is needed"
+
+
+class Forbidden(RequestError):
+    """A page of another origin, to which the service is closed."""
+
+    status, code, title = 403, "forbidden", "Not allowed from this origin"
 
 
 class ImageTooLarge(RequestError):

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from service.analyzer import Options
 from service.api.errors import problem_of
 from service.api.uploads import FIELD, Upload, read_many, read_one, too_large
+from service.api.work import note_work
 from service.errors import DeadlineExceeded, MissingImage, NotReady, RequestError
 from service.pipeline import Pipeline, Timed
 from service.schemas import BatchError, BatchPrediction, BatchResult, Prediction, Problem
@@ -60,6 +61,7 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
         deadline = began + settings.request_timeout
         _check_alive(pipeline)
         timed = await _within(settings.request_timeout, work())
+        note_work(request.scope, timed)
         return Response(
             timed.prediction.model_dump_json(),
             media_type="application/json",
@@ -80,6 +82,7 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
                 timed = await pipeline.predict(upload.data, query.options(), deadline)
             except RequestError as error:
                 return BatchError(name=upload.name, error=problem_of(error)), {}
+            note_work(request.scope, timed)
             prediction = timed.prediction
             return BatchPrediction(name=upload.name, **dict(prediction)), timed.seconds
 

@@ -98,7 +98,7 @@ def test_an_answer_that_breaks_midway_is_not_answered_twice(metrics: Metrics) ->
 
 
 def test_a_request_without_an_answer_counts_as_closed_by_the_client(
-    metrics: Metrics, registry: CollectorRegistry
+    metrics: Metrics, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def send(message: Message) -> None:
         raise AssertionError(message)
@@ -107,7 +107,9 @@ def test_a_request_without_an_answer_counts_as_closed_by_the_client(
         return {"type": "http.disconnect"}
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    asyncio.run(Observed(silent, metrics)(scope, receive, send))
+    with caplog.at_level(logging.INFO, logger="service"):
+        asyncio.run(Observed(silent, metrics, access_log=True)(scope, receive, send))
+    assert "GET unmatched 499" in caplog.text
     assert registry.get_sample_value("fer_requests_total", {"route": "unmatched", "code": "499"}) == 1
     assert registry.get_sample_value("fer_request_duration_seconds_count", {"route": "unmatched"}) == 1
 

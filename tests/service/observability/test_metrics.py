@@ -50,6 +50,7 @@ def test_the_names_are_the_documented_ones(metrics: Metrics, registry: Collector
         "fer_predictions",
         "fer_prediction_confidence",
         "fer_model_info",
+        "fer_fallback",
     }
 
 
