@@ -5,7 +5,7 @@ SERVE_ENV := .venv
 TRAIN_ENV := .venv-training
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(LOCK_OPTIONS)
 
-.PHONY: help serve setup setup-training test test-quick lint format lock clean
+.PHONY: help serve setup setup-training test test-quick lint format lock docs clean
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -37,6 +37,9 @@ lock: ## compile requirements/*.txt anew (needs uv; LOCK_OPTIONS=--upgrade takes
 	$(LOCK) pyproject.toml --extra otel --extra cuda -o requirements/gpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra training --group test --override requirements/cpu-overrides.txt -o requirements/test.txt
 	$(LOCK) pyproject.toml --extra training --override requirements/cpu-overrides.txt --constraint requirements/test.txt -o requirements/training.txt
+
+docs: setup-training ## write the tables of docs/operations.md anew
+	$(TRAIN_ENV)/bin/python -m service.reference docs/operations.md
 
 clean: ## remove the environments and caches
 	rm -rf $(SERVE_ENV) $(TRAIN_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Security
 from fastapi.security import APIKeyHeader
@@ -23,8 +24,12 @@ from service.lifecycle import Lifecycle
 from service.loading import load
 from service.observability.memory import MemoryCollector
 from service.observability.metrics import Metrics
+from service.observability.tracing import Traced, open_traces
 from service.pipeline import Pipeline
 from service.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 _DESCRIPTION = (
     "Finds every face in a picture and returns each face's emotion probabilities. The labels name apparent "
@@ -35,18 +40,22 @@ _OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/", "/docs", "/openapi.json")
 _OPEN_FOLDERS = ("/static-offline-docs/",)
 
 
-def create_app(settings: Settings | None = None, analyzer: Analyzer | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, analyzer: Analyzer | None = None, traces: "TracerProvider | None" = None
+) -> FastAPI:
     """Build the application.
 
     Args:
         settings: Read from the environment unless given.
         analyzer: Built from the settings unless given.
+        traces: Takes the spans of requests; opened as the OTEL_ variables say unless given.
 
     Raises:
         StartError: a setting, the model, the detector or the device is not right.
     """
     settings = settings or load_settings()
     keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
+    traces = traces or open_traces()
     analyzer = analyzer or load(settings)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
@@ -76,6 +85,8 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         with lifecycle.serving(settings.drain_delay):
             yield
         await run_in_threadpool(pipeline.stop)
+        if traces:
+            await run_in_threadpool(traces.shutdown)
 
     app = FastAPIOffline(
         title="fer-service",
@@ -92,6 +103,8 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
     install_error_handlers(app)
     _stand_before(app, settings, keys, metrics)
     app.add_middleware(Farewell, lifecycle=lifecycle)
+    if traces:
+        app.add_middleware(Traced, provider=traces)
     return app
 
 

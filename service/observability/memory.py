@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -18,6 +19,11 @@ class MemoryCollector(Collector):
     Attributes:
         replicas: Whether this process is one of several that share a parent.
     """
+
+    GAUGES: ClassVar = {
+        "fer_memory_bytes": "Resident memory of the process, or of all replicas and their parent",
+        "fer_memory_limit_bytes": "The container's memory limit; absent where there is none",
+    }
 
     def __init__(
         self, *, replicas: bool, proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")
@@ -35,14 +41,10 @@ class MemoryCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The gauges, as far as they are known."""
-        used = sum(map(self._resident, self._pids()))
-        if used:
-            yield GaugeMetricFamily("fer_memory_bytes", "Resident memory of the process, or of all replicas", used)
-        limit = self._limit()
-        if limit:
-            yield GaugeMetricFamily(
-                "fer_memory_limit_bytes", "The container's memory limit; absent without one", limit
-            )
+        values = sum(map(self._resident, self._pids())), self._limit()
+        for (name, text), value in zip(self.GAUGES.items(), values, strict=True):
+            if value:
+                yield GaugeMetricFamily(name, text, value)
 
     def _pids(self) -> list[int]:
         if not self.replicas:

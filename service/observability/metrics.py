@@ -23,7 +23,12 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self.requests = Counter("fer_requests", "Answered requests", ["route", "code"], registry=registry)
+        self.requests = Counter(
+            "fer_requests",
+            "Answered requests; code 499 is a client that went away",
+            ["route", "code"],
+            registry=registry,
+        )
         self.duration = Histogram(
             "fer_request_duration_seconds",
             "From a request's head to its answer's end",
@@ -39,7 +44,7 @@ class Metrics:
         )
         self.stages = Histogram(
             "fer_stage_duration_seconds",
-            "A picture's time in each stage",
+            "A picture's time in decode, detect, crop, queue and infer",
             ["stage"],
             buckets=_SECONDS,
             registry=registry,
@@ -53,7 +58,12 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.rejected = Counter("fer_rejected", "Requests refused before any work", ["reason"], registry=registry)
+        self.rejected = Counter(
+            "fer_rejected",
+            "Refused before any work: at the door (requests, bytes, client) or by the queue",
+            ["reason"],
+            registry=registry,
+        )
         self.faces = Histogram("fer_faces_per_image", "Faces a picture", buckets=_FACES, registry=registry)
         self.predictions = Counter("fer_predictions", "Faces by emotion", ["emotion"], registry=registry)
         self.confidence = Histogram(
