@@ -3,7 +3,12 @@
 As a library: `load().analyze(data)` with a picture's bytes.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# From 1.29 on onnxruntime sends usage events to its makers unless this is set before it is imported:
+# docs/decisions/no-telemetry.md.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from service.analyzer import Analyzer, Options

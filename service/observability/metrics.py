@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from service.schemas import Prediction
 
 STAGES: Final = ("decode", "detect", "crop", "queue", "infer")
+REASONS: Final = ("requests", "bytes", "client", "queue")
 _SECONDS: Final = tuple(0.001 * 2**n for n in range(15))
 _BATCH: Final = tuple(2**n for n in range(11))
 _FACES: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)
@@ -89,6 +90,8 @@ class Metrics:
         # Known label values start at 0, so that a rate exists from the first scrape on.
         for stage in STAGES:
             self.stages.labels(stage)
+        for reason in REASONS:
+            self.rejected.labels(reason)
 
     def describe(self, name: str, version: str, sha256: str, provider: str, detector: str) -> None:
         """Say which model and detector are in use."""
