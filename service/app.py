@@ -22,7 +22,7 @@ from service.api.predict import PATHS, predict_router
 from service.inference.session import cuda_is_built_in
 from service.lifecycle import Lifecycle
 from service.loading import load
-from service.observability.memory import MemoryCollector
+from service.observability.memory import MemoryCollector, memory_limit
 from service.observability.metrics import Metrics
 from service.observability.tracing import Traced, open_traces
 from service.pipeline import Pipeline
@@ -108,6 +108,18 @@ def create_app(
     return app
 
 
+def byte_budget(settings: Settings, limit: int | None) -> int:
+    """Most bytes that the bodies of the requests in flight may have together.
+
+    Args:
+        settings: The limits of a request, and how many replicas share the container.
+        limit: Bytes that the container may use. A body is twice in memory while it is put together, so an eighth
+            leaves three quarters to decoded pictures, the network and the libraries.
+    """
+    wanted = max(settings.max_in_flight // 4, settings.max_batch_images) * settings.max_image_bytes
+    return wanted if limit is None else min(wanted, limit // 8 // settings.workers)
+
+
 def _stand_before(app: FastAPI, settings: Settings, keys: Keys | None, metrics: Metrics) -> None:
     """Put before the routes what every request passes; the last one added stands outermost."""
     app.add_middleware(
@@ -115,7 +127,7 @@ def _stand_before(app: FastAPI, settings: Settings, keys: Keys | None, metrics: 
         metrics=metrics,
         paths=PATHS,
         max_requests=settings.max_in_flight,
-        max_bytes=max(settings.max_in_flight // 4, settings.max_batch_images) * settings.max_image_bytes,
+        max_bytes=byte_budget(settings, memory_limit()),
         undeclared_bytes=settings.max_image_bytes,
         max_per_client=settings.max_per_client,
     )

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+CGROUP: Final = Path("/sys/fs/cgroup")
 # Version 1 says that there is no limit with a number near 2**63, rounded to pages.
 _NO_LIMIT = 2**60
 
@@ -25,9 +26,7 @@ class MemoryCollector(Collector):
         "fer_memory_limit_bytes": "The container's memory limit; absent where there is none",
     }
 
-    def __init__(
-        self, *, replicas: bool, proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")
-    ) -> None:
+    def __init__(self, *, replicas: bool, proc: Path = Path("/proc"), cgroup: Path = CGROUP) -> None:
         """Prepare.
 
         Args:
@@ -41,7 +40,7 @@ class MemoryCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The gauges, as far as they are known."""
-        values = sum(map(self._resident, self._pids())), self._limit()
+        values = sum(map(self._resident, self._pids())), memory_limit(self._cgroup)
         for (name, text), value in zip(self.GAUGES.items(), values, strict=True):
             if value:
                 yield GaugeMetricFamily(name, text, value)
@@ -64,11 +63,17 @@ class MemoryCollector(Collector):
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-    def _limit(self) -> int:
-        for name in ("memory.max", "memory/memory.limit_in_bytes"):
-            try:
-                limit = int((self._cgroup / name).read_text())
-            except (OSError, ValueError):  # "max": no limit
-                continue
-            return limit if limit < _NO_LIMIT else 0
-        return 0
+
+def memory_limit(cgroup: Path = CGROUP) -> int | None:
+    """Bytes that the container may use; None where it has no limit.
+
+    Args:
+        cgroup: Where the control groups are mounted (version 2: `memory.max`; version 1: `memory/memory.limit_*`).
+    """
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limit = int((cgroup / name).read_text())
+        except (OSError, ValueError):  # "max": no limit
+            continue
+        return limit if limit < _NO_LIMIT else None
+    return None
