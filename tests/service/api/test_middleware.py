@@ -5,6 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.access import CLIENT
 from service.api.middleware import Door, Observed
 from service.observability.metrics import Metrics
 from tests.service.api.conftest import Answer, call
@@ -181,6 +182,39 @@ def test_the_door_counts_requests_and_bytes(
         assert registry.get_sample_value("fer_requests_in_flight") == 0
 
     asyncio.run(scenario())
+
+
+def test_streams_take_their_clients_places(metrics: Metrics, registry: CollectorRegistry) -> None:
+    async def open_stream(door: Door, client: str) -> list[Message]:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        extensions: dict[str, object] = {"websocket.http.response": {}}
+        await door({"type": "websocket", "path": "/s", CLIENT: client, "extensions": extensions}, receive, send)
+        return sent
+
+    async def scenario() -> None:
+        app = Held()
+        limits = {"max_requests": 9, "max_bytes": 9, "undeclared_bytes": 1, "max_per_client": 1}
+        door = Door(app, metrics, paths=["/x"], **limits)
+        first = asyncio.create_task(open_stream(door, "a"))
+        async with asyncio.timeout(SECONDS):
+            await app.entered.wait()
+        refused = await open_stream(door, "a")
+        assert (refused[0]["type"], refused[0]["status"]) == ("websocket.http.response.start", 429)
+        other = asyncio.create_task(open_stream(door, "b"))
+        app.free.set()
+        await asyncio.gather(first, other)
+        assert app.inside == 0
+        assert "status" in (await open_stream(door, "a"))[0]
+
+    asyncio.run(scenario())
+    assert registry.get_sample_value("fer_rejected_total", {"reason": "client"}) == 1
 
 
 def test_the_door_opens_again_even_after_a_failure(metrics: Metrics) -> None:
