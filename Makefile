@@ -5,7 +5,7 @@ SERVE_ENV := .venv
 TRAIN_ENV := .venv-training
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(LOCK_OPTIONS)
 
-.PHONY: help serve setup setup-training test test-quick lint format lock clean
+.PHONY: help serve setup setup-training test test-quick lint format lock docs check-deploy image clean
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -20,7 +20,7 @@ test: setup-training ## run every test, with the coverage gate
 	$(TRAIN_ENV)/bin/pytest --cov --cov-report=term
 
 test-quick: setup-training ## run the unit tests only
-	$(TRAIN_ENV)/bin/pytest -m "service or training"
+	$(TRAIN_ENV)/bin/pytest -m "service or training or docker"
 
 lint: setup-training ## check style and types
 	$(TRAIN_ENV)/bin/ruff check
@@ -33,9 +33,23 @@ format: setup-training ## mend style
 
 lock: ## compile requirements/*.txt anew (needs uv; LOCK_OPTIONS=--upgrade takes newer versions)
 	$(LOCK) requirements/build.in -o requirements/build.txt
-	$(LOCK) pyproject.toml --override requirements/cpu-overrides.txt -o requirements/cpu.txt
-	$(LOCK) pyproject.toml --extra cuda -o requirements/gpu.txt
-	$(LOCK) pyproject.toml --extra training --extra video --group test --override requirements/cpu-overrides.txt -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra otel --override requirements/cpu-overrides.txt -o requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra otel --extra cuda -o requirements/gpu.txt
+	$(LOCK) pyproject.toml --extra otel --extra training --extra video --group test --override requirements/cpu-overrides.txt -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra training --override requirements/cpu-overrides.txt --constraint requirements/test.txt -o requirements/training.txt
+
+check-deploy: setup-training ## check docker/ with kubernetes-validate, and promtool, kustomize and docker-compose where there
+	$(TRAIN_ENV)/bin/uv pip install --quiet --python $(TRAIN_ENV)/bin/python --group deploy
+	$(TRAIN_ENV)/bin/pytest -ra -m docker
+
+image: ## build the container image of this host (SET=cpu or gpu; BUILD_OPTIONS=--build-arg DETECTOR=haar)
+	docker build --target $(SET) -t fer-service:$(SET) \
+	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py) \
+	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	  --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) $(BUILD_OPTIONS) .
+
+docs: setup-training ## write the tables of docs/operations.md anew
+	$(TRAIN_ENV)/bin/python -m service.reference docs/operations.md
 
 clean: ## remove the environments and caches
 	rm -rf $(SERVE_ENV) $(TRAIN_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -106,9 +106,11 @@ def benchmark(
 
 
 @detector_app.command("pull")
-def pull() -> None:
+def pull(
+    source: Annotated[Path | None, typer.Option("--from", help="Take this file; nothing is fetched.")] = None,
+) -> None:
     """Fetch YuNet's weights once into the user's cache, and check them."""
-    print(YUNET.pull())
+    print(YUNET.take(source) if source else YUNET.pull())
 
 
 @app.command()

@@ -2,52 +2,72 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
+from fastapi.security import APIKeyHeader
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 
 from service import __version__
 from service.admission import Admission
 from service.analyzer import Analyzer
+from service.api.access import API_KEY, Guard, Keys
 from service.api.errors import install_error_handlers
 from service.api.health import health_router
-from service.api.middleware import Door, Observed
+from service.api.middleware import REQUEST_ID, Door, Farewell, Observed
 from service.api.model import model_router
 from service.api.page import add_page
 from service.api.predict import PATHS, predict_router
 from service.api.stream import stream_router
+from service.inference.session import cuda_is_built_in
 from service.lifecycle import Lifecycle
 from service.loading import load
+from service.observability.memory import MemoryCollector, memory_limit
 from service.observability.metrics import Metrics
+from service.observability.tracing import Traced, open_traces
 from service.pipeline import Pipeline
 from service.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 _DESCRIPTION = (
     "Finds every face in a picture and returns each face's emotion probabilities. The labels name apparent "
     "expressions, not feelings. No picture is stored or sent anywhere."
 )
+# What needs no key: orchestrators, scrapers, and pages that hold nothing of anybody's.
+_OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/", "/docs", "/openapi.json")
+_OPEN_FOLDERS = ("/static-offline-docs/", "/web/")
 
 
-def create_app(settings: Settings | None = None, analyzer: Analyzer | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, analyzer: Analyzer | None = None, traces: "TracerProvider | None" = None
+) -> FastAPI:
     """Build the application.
 
     Args:
         settings: Read from the environment unless given.
         analyzer: Built from the settings unless given.
+        traces: Takes the spans of requests; opened as the OTEL_ variables say unless given.
 
     Raises:
         StartError: a setting, the model, the detector or the device is not right.
     """
     settings = settings or load_settings()
+    keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
+    traces = traces or open_traces()
     analyzer = analyzer or load(settings)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    registry.register(MemoryCollector(replicas=False))
     admission = Admission(
         metrics,
         max_requests=settings.max_in_flight,
-        max_bytes=max(settings.max_in_flight // 4, settings.max_batch_images) * settings.max_image_bytes,
+        max_bytes=byte_budget(settings, memory_limit()),
+        max_per_client=settings.max_per_client,
     )
     lifecycle = Lifecycle()
     pipeline = Pipeline(analyzer, metrics, threads=settings.threads, max_batch=settings.max_batch)
@@ -62,12 +82,20 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         analyzer.detector.name,
     )
 
+    on_cpu = analyzer.classifier.provider == "CPUExecutionProvider"
+    metrics.fell_back(
+        device=settings.device == "auto" and on_cpu and cuda_is_built_in(),
+        detector=settings.detector == "auto" and analyzer.detector.name == "haar",
+    )
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(pipeline.start)
         with lifecycle.serving(settings.drain_delay):
             yield
         await run_in_threadpool(pipeline.stop)
+        if traces:
+            await run_in_threadpool(traces.shutdown)
 
     app = FastAPIOffline(
         title="fer-service",
@@ -76,18 +104,57 @@ def create_app(settings: Settings | None = None, analyzer: Analyzer | None = Non
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.include_router(predict_router(pipeline, settings))
+    # The guard asks for the key; this only tells /docs of it.
+    keyed = [Security(APIKeyHeader(name=API_KEY, auto_error=False))] if keys else []
+    app.include_router(predict_router(pipeline, settings), dependencies=keyed)
     app.include_router(stream_router(pipeline, settings, admission, metrics))
-    app.include_router(model_router(analyzer))
+    app.include_router(model_router(analyzer), dependencies=keyed)
     app.include_router(health_router(pipeline, lifecycle, registry, settings.workers))
     add_page(app)
     install_error_handlers(app)
-    # The last one added stands outermost.
+    _stand_before(app, settings, keys, admission, metrics)
+    app.add_middleware(Farewell, lifecycle=lifecycle)
+    if traces:
+        app.add_middleware(Traced, provider=traces)
+    return app
+
+
+def byte_budget(settings: Settings, limit: int | None) -> int:
+    """Most bytes that the bodies of the requests in flight may have together.
+
+    Args:
+        settings: The limits of a request, and how many replicas share the container.
+        limit: Bytes that the container may use. A body is twice in memory while it is put together, so an eighth
+            leaves three quarters to decoded pictures, the network and the libraries.
+    """
+    wanted = max(settings.max_in_flight // 4, settings.max_batch_images) * settings.max_image_bytes
+    return wanted if limit is None else min(wanted, limit // 8 // settings.workers)
+
+
+def _stand_before(
+    app: FastAPI, settings: Settings, keys: Keys | None, admission: Admission, metrics: Metrics
+) -> None:
+    """Put before the routes what every request passes; the last one added stands outermost."""
     app.add_middleware(
         Door,
         admission=admission,
         paths=PATHS,
         undeclared_bytes=settings.max_image_bytes,
     )
-    app.add_middleware(Observed, metrics=metrics)
-    return app
+    app.add_middleware(
+        Guard,
+        keys=keys,
+        open_paths=_OPEN_PATHS,
+        open_folders=_OPEN_FOLDERS,
+        routes=PATHS,
+        origins=settings.cors_origins,
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", API_KEY, REQUEST_ID],
+            expose_headers=[REQUEST_ID, "Server-Timing", "Retry-After"],
+        )
+    app.add_middleware(Observed, metrics=metrics, access_log=settings.access_log)

@@ -10,7 +10,7 @@ FerError
 └── RequestError                    one request is answered with a problem; status and code below
     ├── MissingImage                400 missing_image
     ├── Unauthorized                401 unauthorized
-    ├── ForbiddenOrigin             403 forbidden_origin
+    ├── Forbidden                   403 forbidden
     ├── NotAcceptable               406 not_acceptable
     ├── ImageTooLarge               413 image_too_large
     ├── TooManyPixels               413 too_many_pixels
@@ -78,10 +78,10 @@ class Unauthorized(RequestError):
     status, code, title = 401, "unauthorized", "A valid API key is needed"
 
 
-class ForbiddenOrigin(RequestError):
-    """A page of another origin asks; browsers let every page open a WebSocket anywhere."""
+class Forbidden(RequestError):
+    """A page of another origin, to which the service is closed."""
 
-    status, code, title = 403, "forbidden_origin", "Another origin's page may not do this"
+    status, code, title = 403, "forbidden", "Not allowed from this origin"
 
 
 class NotAcceptable(RequestError):

@@ -1,5 +1,6 @@
 """The server process: one, or a parent that keeps several replicas running."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -7,12 +8,14 @@ import socket
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
@@ -21,16 +24,57 @@ from service.observability.logging import log_config
 from service.settings import Settings
 
 _MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+# How long a connection that is new when the listener closes has to send the request that it was made for.
+_GRACE_SECONDS = 2.0
 logger = logging.getLogger(__name__)
 
 
+class _Connection(HttpToolsProtocol):
+    """A connection that is not closed while its first request may be under way.
+
+    uvicorn closes what is idle when it ends, and with it connections of which it has read nothing yet; their
+    clients have sent a request already and would get no answer.
+    """
+
+    def shutdown(self) -> None:
+        """End after the request that is being answered, or that may be about to come."""
+        cycle: object = self.cycle  # None until the first request's head is here
+        if cycle is None:
+            self.loop.call_later(_GRACE_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
+
+
 class _Server(uvicorn.Server):
-    """Says where it serves as soon as it does."""
+    """Says where it serves as soon as it does, and takes every connection that was made when it ends."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             _announce(sockets or [])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Nothing is awaited in between: whoever connects then is refused, not reset.
+        waiting = [connection for listener in sockets or [] for connection in _accept_waiting(listener)]
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> _Connection:
+        return _Connection(self.config, self.server_state, self.lifespan.state)
+
+
+class _Supervisor(Multiprocess):
+    """Keeps the replicas running; when they are told to end, nobody listens behind their backs."""
+
+    def terminate_all(self) -> None:
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
 
 
 def run(settings: Settings) -> int:
@@ -69,20 +113,31 @@ def _run_one(settings: Settings) -> int:
 
 def _run_replicas(settings: Settings) -> int:
     # Has to be set before a replica imports prometheus_client; the parent serves no metrics.
-    with tempfile.TemporaryDirectory(prefix="fer-metrics-") as folder:
+    with _metrics_folder() as folder:
         os.environ.setdefault(_MULTIPROCESS_VARIABLE, folder)
         listener = _listen(settings)
         _announce([listener])
         config = _config(settings, "service.server:replica", factory=True, workers=settings.workers)
-        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor = _Supervisor(config, sockets=[listener])
         supervisor.run()
         failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
     return 1 if failed else 0
 
 
+def _metrics_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="fer-metrics-")
+    except OSError as error:
+        raise StartError(
+            f"FER_WORKERS: replicas share their metrics in a temporary folder, and there is no place for one: "
+            f"{error.strerror}; mount a writable /tmp"
+        ) from error
+
+
 def _config(settings: Settings, app: FastAPI | str, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=_Connection,
         host=settings.host,
         port=settings.port,
         access_log=False,
@@ -110,6 +165,17 @@ def _listen(settings: Settings) -> socket.socket:
         ) from error
     listener.set_inheritable(True)
     return listener
+
+
+def _accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that the kernel has made and the event loop has not seen."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # none is left
+            return
+        connection.setblocking(False)
+        yield connection
 
 
 def _announce(listeners: list[socket.socket]) -> None:

@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
 from service.inference.session import Device
@@ -44,17 +45,45 @@ class Settings(BaseSettings):
     min_score: float = Field(0.6, ge=0, le=1, description="faces below this detector score are left out")
     detect_side: int = Field(640, ge=64, le=4096, description="long side in pixels at which faces are looked for")
     max_batch: int = Field(64, ge=1, le=1024, description="most crops a run of the network")
-    max_in_flight: int = Field(64, ge=1, description="most prediction requests at a time; more are answered 429")
+    max_in_flight: int = Field(
+        64, ge=1, description="most prediction requests and frames of streams at a time; more are answered 429"
+    )
     max_streams: int = Field(64, ge=1, description="most streams open at a time; more are refused")
+    max_per_client: int | None = Field(
+        None, ge=1, description="most prediction requests and streams a client (a key, else an address) at a time"
+    )
     max_batch_images: int = Field(16, ge=1, description="most pictures a request to /predict/batch")
     request_timeout: float = Field(30.0, gt=0, description="seconds until a request is answered 504")
     drain_delay: float = Field(
         0.0, ge=0, description="seconds that a process told to end still takes requests while it reports not ready"
     )
+    api_keys_file: Path | None = Field(
+        None, description="file of API keys, one a line; without it everybody may ask"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins of other web pages that may ask, with commas between, or `*`"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least level that is logged"
     )
     log_format: Literal["json", "console"] = Field("console", description="one JSON object a line, or for people")
+    access_log: bool = Field(False, description="a line a request: id, route, status, faces and stage times")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            parts = urlsplit(origin)
+            if origin != "*" and (
+                parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError(f"{origin} is no origin; https://example.org or http://localhost:3000 are")
+        return origins
 
     @property
     def model_path(self) -> Path:

@@ -1,6 +1,6 @@
 """The same line behind other servers, each as its documentation advises for a machine of few cores.
 
-Every module is a program for an environment of its own (see `environments.py`), run with the repository on the path:
-`PORT=8123 python -m benchmarks.peers.litserve_app`. All of them use the service's own Analyzer with one thread, the
-same model, detector and pictures, so that only what is around the line differs.
+Every module is a program for an environment of its own, run from the repository's root:
+`PORT=8123 python -m benchmarks.peers.litserve_app`. All use the service's own Analyzer with one thread, the same
+model, detector and pictures, so that only what is around the line differs.
 """

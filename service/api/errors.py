@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from service.errors import InvalidParameter, Overloaded, RequestError
+from service.errors import InvalidParameter, Overloaded, RequestError, Unauthorized
 from service.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -27,8 +27,12 @@ def problem_response(problem: Problem, headers: dict[str, str] | None = None) ->
 
 def error_response(error: RequestError) -> Response:
     """The HTTP response to an error."""
-    retry = {"Retry-After": "1"} if isinstance(error, Overloaded) else None
-    return problem_response(problem_of(error), retry)
+    headers = None
+    if isinstance(error, Overloaded):
+        headers = {"Retry-After": "1"}
+    elif isinstance(error, Unauthorized):
+        headers = {"WWW-Authenticate": 'Bearer realm="fer-service"'}
+    return problem_response(problem_of(error), headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from service.errors import Draining, NotReady
 from service.lifecycle import Lifecycle, Phase
+from service.observability.memory import MemoryCollector
 from service.pipeline import Pipeline
 from service.schemas import Health
 
@@ -48,6 +49,7 @@ def health_router(
         if workers > 1:
             scraped = CollectorRegistry()
             MultiProcessCollector(scraped)  # type: ignore[no-untyped-call]
+            scraped.register(MemoryCollector(replicas=True))
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(scraped), media_type=content_type)
 

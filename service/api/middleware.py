@@ -1,5 +1,6 @@
 """What stands before the routes, as pure ASGI: the request's id, time and count, and the door."""
 
+import contextlib
 import logging
 import re
 import time
@@ -11,29 +12,34 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.admission import Admission
+from service.api.access import CLIENT, REFUSED_ROUTE
 from service.api.errors import error_response
+from service.api.work import noted_work
 from service.errors import InternalError, Overloaded
+from service.lifecycle import Lifecycle, Phase
+from service.observability.access import log_request
 from service.observability.metrics import Metrics
 
 REQUEST_ID: Final = "X-Request-ID"
 _ACCEPTABLE_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _CLIENT_GONE: Final = 499
-_REFUSED_ROUTE: Final = "fer.refused_route"  # in the scope of a request that was refused before it was routed
 logger = logging.getLogger(__name__)
 
 
 class Observed:
     """Outermost: gives each request an id, counts and times it, and answers what nobody foresaw."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, access_log: bool = False) -> None:
         """Wrap an app.
 
         Args:
             app: What answers.
             metrics: Told of every request.
+            access_log: Whether each request is a line of the log.
         """
         self._app = app
         self._metrics = metrics
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -60,9 +66,35 @@ class Observed:
                     scope, receive, observed_send
                 )
         finally:
-            route = _route(scope)
-            self._metrics.requests.labels(route, str(status or _CLIENT_GONE)).inc()
-            self._metrics.duration.labels(route).observe(time.perf_counter() - began)
+            route, status, seconds = route_of(scope), status or _CLIENT_GONE, time.perf_counter() - began
+            self._metrics.requests.labels(route, str(status)).inc()
+            self._metrics.duration.labels(route).observe(seconds)
+            if self._access_log:
+                log_request(request_id, scope["method"], route, status, seconds, noted_work(scope))
+
+
+class Farewell:
+    """While the process drains, each answer tells its client to make its next connection elsewhere."""
+
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle) -> None:
+        """Wrap an app.
+
+        Args:
+            app: What answers.
+            lifecycle: Where the process stands.
+        """
+        self._app = app
+        self._lifecycle = lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+
+        async def last_send(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._lifecycle.phase is Phase.DRAINING:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive, last_send if scope["type"] == "http" else send)
 
 
 class Door:
@@ -86,21 +118,34 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
-            await self._app(scope, receive, send)
-            return
-        declared = Headers(scope=scope).get("content-length", "")
-        size = int(declared) if declared.isdecimal() else self._undeclared_bytes
         try:
-            self._admission.enter(size)
+            with contextlib.ExitStack() as inside:
+                self._admit(scope, inside)
+                await self._app(scope, receive, send)
+        except _Refused as refused:
+            scope[REFUSED_ROUTE] = scope["path"]
+            await error_response(refused.error)(scope, receive, send)
+
+    def _admit(self, scope: Scope, inside: contextlib.ExitStack) -> None:
+        predicts = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._paths
+        try:
+            if predicts:
+                declared = Headers(scope=scope).get("content-length", "")
+                size = int(declared) if declared.isdecimal() else self._undeclared_bytes
+                self._admission.enter(size)
+                inside.callback(self._admission.leave, size)
+            # Frames of a stream are admitted one by one; the stream itself only counts for its client.
+            if predicts or scope["type"] == "websocket":
+                inside.enter_context(self._admission.client(scope.get(CLIENT, "")))
         except Overloaded as error:
-            scope[_REFUSED_ROUTE] = scope["path"]
-            await error_response(error)(scope, receive, send)
-            return
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._admission.leave(size)
+            raise _Refused(error) from error
+
+
+class _Refused(Exception):
+    """At the door, and not by what is behind it."""
+
+    def __init__(self, error: Overloaded) -> None:
+        self.error = error
 
 
 def _request_id(headers: Headers) -> str:
@@ -108,7 +153,7 @@ def _request_id(headers: Headers) -> str:
     return given if _ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The path's template, so that a metric has as many series as there are routes."""
     route = scope.get("route")
-    return getattr(route, "path", None) or scope.get(_REFUSED_ROUTE) or "unmatched"
+    return getattr(route, "path", None) or scope.get(REFUSED_ROUTE) or "unmatched"

@@ -15,6 +15,7 @@ from service.annotated import PictureFormat, draw_prediction
 from service.api.errors import problem_of
 from service.api.negotiation import negotiate
 from service.api.uploads import FIELD, Upload, read_many, read_one, too_large
+from service.api.work import note_work
 from service.errors import DeadlineExceeded, MissingImage, NotReady, RequestError
 from service.pipeline import Pipeline, Timed
 from service.schemas import BatchError, BatchPrediction, BatchResult, Prediction, Problem
@@ -73,6 +74,7 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
         deadline = began + settings.request_timeout
         _check_alive(pipeline)
         body, timed = await _within(settings.request_timeout, work())
+        note_work(request.scope, timed)
         timing = _server_timing(timed.seconds, time.monotonic() - began)
         return Response(body, media_type=media_type, headers={"Server-Timing": timing, "Vary": "Accept"})
 
@@ -90,6 +92,7 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
                 timed = await pipeline.predict(upload.data, query.options(), deadline)
             except RequestError as error:
                 return BatchError(name=upload.name, error=problem_of(error)), {}
+            note_work(request.scope, timed)
             prediction = timed.prediction
             return BatchPrediction(name=upload.name, **dict(prediction)), timed.seconds
 

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -12,7 +11,7 @@ from pydantic import Field, ValidationError
 from service.admission import Admission
 from service.api.errors import error_response, problem_of
 from service.api.predict import PredictQuery
-from service.errors import ForbiddenOrigin, InvalidParameter, NotReady, Overloaded, RequestError
+from service.errors import InvalidParameter, NotReady, Overloaded, RequestError
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
 from service.schemas import FrameError, FramePrediction, Prediction
@@ -120,7 +119,6 @@ def _rendered(outcome: Outcome, follower: Follower) -> str:
 
 def _checked(socket: WebSocket, pipeline: Pipeline) -> StreamQuery:
     """The stream's options, if it may begin at all."""
-    _check_origin(socket)
     if not pipeline.alive:
         raise NotReady("the network's thread is not running")
     try:
@@ -128,14 +126,3 @@ def _checked(socket: WebSocket, pipeline: Pipeline) -> StreamQuery:
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidParameter(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-def _check_origin(socket: WebSocket) -> None:
-    """Refuse the pages of other origins, which no browser keeps from opening a WebSocket (RFC 6455, section 10.2).
-
-    A proxy may put another Host in place and tell the client's in X-Forwarded-Host; no page can set either.
-    """
-    origin = socket.headers.get("origin")
-    own = {socket.headers.get("host"), socket.headers.get("x-forwarded-host")} - {None}
-    if origin is not None and urlsplit(origin).netloc not in own:
-        raise ForbiddenOrigin(f"the origin {origin} is not this service's own")

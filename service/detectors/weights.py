@@ -48,9 +48,28 @@ class Weights:
                 content = answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise DetectorError(f"{self.url} cannot be fetched: {getattr(error, 'reason', error)}") from error
+        return self._keep(content, f"{self.url} answered with")
+
+    def take(self, file: Path) -> Path:
+        """Keep a file that was fetched by other means, after checking it.
+
+        Args:
+            file: The weights.
+
+        Raises:
+            DetectorError: it cannot be read or kept, or its content is not what it should be.
+        """
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise DetectorError(f"{file} cannot be read: {error.strerror or error}") from error
+        return self._keep(content, f"{file} has")
+
+    def _keep(self, content: bytes, origin: str) -> Path:
         if _sha256(content) != self.sha256:
             raise DetectorError(
-                f"{self.url} answered with other content (SHA-256 {_sha256(content)[:16]}…); nothing was kept"
+                f"{origin} other content (SHA-256 {_sha256(content)[:16]}…) than {self.sha256[:16]}…; "
+                "nothing was kept"
             )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -120,6 +120,11 @@ class Session:
         return result
 
 
+def cuda_is_built_in() -> bool:
+    """Whether this build of onnxruntime could use a GPU, where there is one."""
+    return _PROVIDERS["cuda"] in onnxruntime.get_available_providers()
+
+
 def _options(device: str, threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

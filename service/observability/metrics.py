@@ -9,6 +9,7 @@ from service.schemas import Prediction
 
 STAGES: Final = ("decode", "detect", "crop", "queue", "infer")
 OUTCOMES: Final = ("answered", "failed", "dropped")
+REASONS: Final = ("requests", "bytes", "client", "queue", "streams")
 _SECONDS: Final = tuple(0.001 * 2**n for n in range(15))
 _BATCH: Final = tuple(2**n for n in range(11))
 _FACES: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)
@@ -24,7 +25,12 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self.requests = Counter("fer_requests", "Answered requests", ["route", "code"], registry=registry)
+        self.requests = Counter(
+            "fer_requests",
+            "Answered requests; code 499 is a client that went away",
+            ["route", "code"],
+            registry=registry,
+        )
         self.duration = Histogram(
             "fer_request_duration_seconds",
             "From a request's head to its answer's end",
@@ -40,7 +46,7 @@ class Metrics:
         )
         self.stages = Histogram(
             "fer_stage_duration_seconds",
-            "A picture's time in each stage",
+            "A picture's time in decode, detect, crop, queue and infer",
             ["stage"],
             buckets=_SECONDS,
             registry=registry,
@@ -54,7 +60,12 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.rejected = Counter("fer_rejected", "Requests refused before any work", ["reason"], registry=registry)
+        self.rejected = Counter(
+            "fer_rejected",
+            "Refused before any work: at the door (requests, bytes, client) or by the queue",
+            ["reason"],
+            registry=registry,
+        )
         self.faces = Histogram("fer_faces_per_image", "Faces a picture", buckets=_FACES, registry=registry)
         self.predictions = Counter("fer_predictions", "Faces by emotion", ["emotion"], registry=registry)
         self.confidence = Histogram(
@@ -72,15 +83,29 @@ class Metrics:
             registry=registry,
             multiprocess_mode="max",
         )
+        self._fallback = Gauge(
+            "fer_fallback",
+            "1 where `auto` found nothing better than the CPU or Haar",
+            ["part"],
+            registry=registry,
+            multiprocess_mode="max",
+        )
         # Known label values start at 0, so that a rate exists from the first scrape on.
         for stage in STAGES:
             self.stages.labels(stage)
         for outcome in OUTCOMES:
             self.frames.labels(outcome)
+        for reason in REASONS:
+            self.rejected.labels(reason)
 
     def describe(self, name: str, version: str, sha256: str, provider: str, detector: str) -> None:
         """Say which model and detector are in use."""
         self._info.labels(name, version, sha256, provider, detector).set(1)
+
+    def fell_back(self, *, device: bool, detector: bool) -> None:
+        """Say whether the device or the detector is less than what `auto` hoped for."""
+        self._fallback.labels("device").set(device)
+        self._fallback.labels("detector").set(detector)
 
     def expect(self, labels: Iterable[str]) -> None:
         """Start the counters of these emotions at 0."""

@@ -2,6 +2,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -45,6 +46,27 @@ def test_told_to_end_it_finishes_what_it_accepted(start_server: StartServer, ast
         worker.join()
     assert status == 0
     assert set(statuses) == {200}
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_connection_that_was_made_in_time_is_answered(
+    start_server: StartServer, astronaut_jpeg: bytes, workers: str
+) -> None:
+    server = start_server(FER_WORKERS=workers)
+    assert wait_for(lambda: is_ready(server))
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as connection:
+        # Its replica has seen it, as it has seen a later one.
+        for _ in range(8):
+            assert httpx.get(f"{server.url}/livez").status_code == 200
+        server.process.terminate()
+        assert wait_for(lambda: server.log.count("Shutting down") == int(workers))
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(astronaut_jpeg)}\r\n\r\n"
+        connection.sendall(head.encode() + astronaut_jpeg)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close\r\n" in answer.lower()
+    assert server.wait() == 0
 
 
 @pytest.mark.parametrize(

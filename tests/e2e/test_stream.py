@@ -59,7 +59,7 @@ def test_a_page_of_another_origin_is_refused(server: Server) -> None:
     with pytest.raises(InvalidStatus) as refused, streaming(server, origin="https://elsewhere.example"):
         pass
     assert refused.value.response.status_code == 403
-    assert json.loads(refused.value.response.body or b"")["code"] == "forbidden_origin"
+    assert json.loads(refused.value.response.body or b"")["code"] == "forbidden"
     with streaming(server, origin=server.url):
         pass
 

@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 
 from service import Options, __version__, load
 from service.analyzer import Limits
-from service.app import create_app
+from service.app import byte_budget, create_app
 from service.errors import BundleError, DetectorError, SettingsError
 from service.settings import Settings, load_settings
 from tests.service.conftest import plain
@@ -51,6 +51,17 @@ def test_an_application_is_built_from_the_environment(
         (face,) = client.post("/predict", content=plain("red")).json()["faces"]
         assert (face["emotion"], face["score"]) == ("angry", 1.0)
         assert client.get("/model").json()["detector"] == "yunet:planted"
+
+
+@pytest.mark.parametrize(
+    ("limit", "budget"), [(None, 320 * 2**20), (16 * 2**30, 320 * 2**20), (2**30, 128 * 2**20), (2**20, 2**17)]
+)
+def test_bodies_leave_room_in_the_containers_memory(limit: int | None, budget: int) -> None:
+    assert byte_budget(load_settings(), limit) == budget
+
+
+def test_replicas_share_the_containers_memory() -> None:
+    assert byte_budget(load_settings(workers=4), 2**30) == 32 * 2**20
 
 
 def test_a_wrong_setting_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

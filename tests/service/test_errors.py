@@ -32,7 +32,7 @@ def test_codes_are_unique() -> None:
     [
         ("missing_image", 400),
         ("unauthorized", 401),
-        ("forbidden_origin", 403),
+        ("forbidden", 403),
         ("not_acceptable", 406),
         ("image_too_large", 413),
         ("too_many_pixels", 413),

@@ -26,11 +26,15 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "max_batch": 64,
         "max_in_flight": 64,
         "max_streams": 64,
+        "max_per_client": None,
         "max_batch_images": 16,
         "request_timeout": 30.0,
         "drain_delay": 0.0,
+        "api_keys_file": None,
+        "cors_origins": (),
         "log_level": "info",
         "log_format": "console",
+        "access_log": False,
     }
 
 
@@ -44,6 +48,11 @@ def test_variables_set_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FER_LOG_FORMAT", "json")
     settings = load_settings()
     assert (settings.port, settings.min_score, settings.log_format) == (9000, 0.75, "json")
+
+
+def test_origins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_CORS_ORIGINS", "https://example.org, http://localhost:3000,")
+    assert load_settings().cors_origins == ("https://example.org", "http://localhost:3000")
 
 
 def test_what_is_given_counts_more_than_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,10 +90,15 @@ def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
         ("DETECT_SIDE", "63"),
         ("MAX_BATCH", "1025"),
         ("MAX_IN_FLIGHT", "0"),
+        ("MAX_PER_CLIENT", "0"),
         ("MAX_BATCH_IMAGES", "0"),
         ("REQUEST_TIMEOUT", "0"),
         ("REQUEST_TIMEOUT", "soon"),
         ("DRAIN_DELAY", "-1"),
+        ("CORS_ORIGINS", "example.org"),
+        ("CORS_ORIGINS", "https://example.org/page"),
+        ("CORS_ORIGINS", "https://example.org, ftp://example.org"),
+        ("ACCESS_LOG", "loud"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
     ],

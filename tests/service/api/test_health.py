@@ -50,6 +50,24 @@ def test_while_it_drains_it_is_not_ready_and_still_answers(heard: list[int]) -> 
     asyncio.run(scenario())
 
 
+def test_while_it_drains_clients_are_told_to_connect_anew(heard: list[int]) -> None:
+    async def scenario() -> None:
+        async with running(build(FACE, drain_delay=3600)) as app:
+            assert "connection" not in (await call(app, "/predict", plain("red"))).headers
+            os.kill(os.getpid(), signal.SIGTERM)
+            for path, method in (("/predict", "POST"), ("/livez", "GET"), ("/nowhere", "GET")):
+                answer = await call(app, path, plain("red"), method=method)
+                assert answer.headers["connection"] == "close"
+
+    asyncio.run(scenario())
+
+
+def test_what_auto_fell_back_to_is_a_metric(serve: Serve) -> None:
+    lines = serve(FACE).get("/metrics").text.splitlines()
+    assert 'fer_fallback{part="device"} 0.0' in lines
+    assert 'fer_fallback{part="detector"} 0.0' in lines
+
+
 def test_after_its_end_it_is_dead() -> None:
     async def scenario() -> None:
         async with running(build(FACE)) as app:
@@ -95,4 +113,5 @@ def test_replicas_are_scraped_together(serve: Serve, tmp_path: Path, monkeypatch
         assert process.wait(30) == 0
     lines = serve(FACE, workers=2).get("/metrics").text.splitlines()
     assert 'fer_predictions_total{emotion="happy"} 6.0' in lines
+    assert any(line.startswith("fer_memory_bytes ") for line in lines)
     assert [line.split()[-1] for line in lines if line.startswith("fer_model_info{")] == ["1.0"]

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.admission import Admission
+from service.api.access import CLIENT
 from service.api.middleware import Door, Observed
 from service.observability.metrics import Metrics
 from tests.service.api.conftest import Answer, call
@@ -99,7 +100,7 @@ def test_an_answer_that_breaks_midway_is_not_answered_twice(metrics: Metrics) ->
 
 
 def test_a_request_without_an_answer_counts_as_closed_by_the_client(
-    metrics: Metrics, registry: CollectorRegistry
+    metrics: Metrics, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def send(message: Message) -> None:
         raise AssertionError(message)
@@ -108,7 +109,9 @@ def test_a_request_without_an_answer_counts_as_closed_by_the_client(
         return {"type": "http.disconnect"}
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    asyncio.run(Observed(silent, metrics)(scope, receive, send))
+    with caplog.at_level(logging.INFO, logger="service"):
+        asyncio.run(Observed(silent, metrics, access_log=True)(scope, receive, send))
+    assert "GET unmatched 499" in caplog.text
     assert registry.get_sample_value("fer_requests_total", {"route": "unmatched", "code": "499"}) == 1
     assert registry.get_sample_value("fer_request_duration_seconds_count", {"route": "unmatched"}) == 1
 
@@ -179,6 +182,39 @@ def test_the_door_counts_requests_and_bytes(
         assert registry.get_sample_value("fer_requests_in_flight") == 0
 
     asyncio.run(scenario())
+
+
+def test_streams_take_their_clients_places(metrics: Metrics, registry: CollectorRegistry) -> None:
+    async def open_stream(door: Door, client: str) -> list[Message]:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        extensions: dict[str, object] = {"websocket.http.response": {}}
+        await door({"type": "websocket", "path": "/s", CLIENT: client, "extensions": extensions}, receive, send)
+        return sent
+
+    async def scenario() -> None:
+        app = Held()
+        admission = Admission(metrics, max_requests=9, max_bytes=9, max_per_client=1)
+        door = Door(app, admission=admission, paths=["/x"], undeclared_bytes=UNDECLARED)
+        first = asyncio.create_task(open_stream(door, "a"))
+        async with asyncio.timeout(SECONDS):
+            await app.entered.wait()
+        refused = await open_stream(door, "a")
+        assert (refused[0]["type"], refused[0]["status"]) == ("websocket.http.response.start", 429)
+        other = asyncio.create_task(open_stream(door, "b"))
+        app.free.set()
+        await asyncio.gather(first, other)
+        assert app.inside == 0
+        assert "status" in (await open_stream(door, "a"))[0]
+
+    asyncio.run(scenario())
+    assert registry.get_sample_value("fer_rejected_total", {"reason": "client"}) == 1
 
 
 def test_the_door_opens_again_even_after_a_failure(metrics: Metrics) -> None:

@@ -182,7 +182,7 @@ def test_a_client_that_leaves_gives_its_place_back(serve: Serve) -> None:
 @pytest.mark.parametrize("origin", ["https://elsewhere.example", "http://testserver:81", "null", "testserver"])
 def test_a_page_of_another_origin_is_refused(client: TestClient, origin: str) -> None:
     with refused(client, origin=origin) as problem:
-        assert (problem["status"], problem["code"]) == (403, "forbidden_origin")
+        assert (problem["status"], problem["code"]) == (403, "forbidden")
         assert origin in problem["detail"]
 
 

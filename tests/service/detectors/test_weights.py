@@ -114,6 +114,24 @@ def test_a_cache_that_cannot_be_written_is_an_error(
         files.weights("good").pull()
 
 
+def test_a_file_that_came_by_other_means_is_checked_and_kept(files: Files, tmp_path: Path) -> None:
+    weights = files.weights("good")
+    (tmp_path / "from-a-stick.onnx").write_bytes(CONTENT)
+    assert weights.take(tmp_path / "from-a-stick.onnx") == weights.path
+    assert weights.path.read_bytes() == CONTENT
+    assert files.requests == 0
+
+
+def test_another_file_is_refused_and_nothing_is_kept(files: Files, tmp_path: Path) -> None:
+    weights = files.weights("good")
+    (tmp_path / "other.onnx").write_bytes(CONTENT[:-1])
+    with pytest.raises(DetectorError, match=r"other\.onnx has other content .*nothing was kept"):
+        weights.take(tmp_path / "other.onnx")
+    with pytest.raises(DetectorError, match=r"missing\.onnx cannot be read: No such file"):
+        weights.take(tmp_path / "missing.onnx")
+    assert kept(weights) == []
+
+
 def test_yunets_address_is_pinned() -> None:
     assert YUNET.url.startswith("https://raw.githubusercontent.com/ShiqiYu/")
     assert len(YUNET.sha256) == 64

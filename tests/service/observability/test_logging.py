@@ -22,6 +22,13 @@ def test_a_json_line_says_when_who_and_what() -> None:
     assert entry == {"level": "warning", "logger": "service.part", "message": "größer als 3"}
 
 
+def test_a_records_fields_are_the_objects() -> None:
+    entry = record("done")
+    entry.fields = {"status": 200, "stages_ms": {"decode": 1.5}}
+    line = json.loads(JsonFormatter().format(entry))
+    assert (line["message"], line["status"], line["stages_ms"]) == ("done", 200, {"decode": 1.5})
+
+
 def test_a_traceback_stays_on_the_line() -> None:
     try:
         raise ArithmeticError("broken")

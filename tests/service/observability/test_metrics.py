@@ -3,7 +3,7 @@ import math
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.observability.metrics import STAGES, Metrics
+from service.observability.metrics import REASONS, STAGES, Metrics
 from service.schemas import Box, FaceEmotion, ImageSize, ModelName, Prediction
 
 
@@ -52,6 +52,7 @@ def test_the_names_are_the_documented_ones(metrics: Metrics, registry: Collector
         "fer_streams",
         "fer_stream_frames",
         "fer_model_info",
+        "fer_fallback",
     }
 
 
@@ -66,6 +67,11 @@ def test_seconds_are_in_doubling_buckets(metrics: Metrics, registry: CollectorRe
     assert list(buckets)[:4] == [0.001, 0.002, 0.004, 0.008]
     assert all(right == 2 * left for left, right in zip(list(buckets), list(buckets)[1:-1], strict=False))
     assert (buckets[0.002], buckets[0.004], buckets[math.inf]) == (0, 1, 1)
+
+
+def test_reasons_to_refuse_start_at_zero(metrics: Metrics, registry: CollectorRegistry) -> None:
+    assert {sample.labels["reason"] for sample in metrics.rejected.collect()[0].samples} == set(REASONS)
+    assert registry.get_sample_value("fer_rejected_total", {"reason": "client"}) == 0
 
 
 def test_stages_and_expected_emotions_start_at_zero(metrics: Metrics, registry: CollectorRegistry) -> None:

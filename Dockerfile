@@ -1,0 +1,120 @@
+# syntax=docker/dockerfile:1
+# Targets: cpu (the last, so the default), gpu and training; each is installed from its own hash-locked set.
+#
+#   docker build --target cpu -t fer-service:cpu .
+#   docker build --build-arg DETECTOR=haar .                      # without YuNet's weights, fetches no weights
+#   docker build --build-context weights=folder/with/the/file .   # YuNet's weights from this machine
+#
+# Nothing of CUDA is in the base: its libraries come as wheels, and the host brings the driver alone.
+ARG DETECTOR=yunet
+
+# Stands aside for `--build-context weights=…`. The one file makes it a folder that can be copied.
+FROM scratch AS weights
+COPY requirements/README.md /
+
+FROM python:3.13-slim AS build
+# For hosts that reach packages through a mirror; unset they change nothing.
+ARG PIP_INDEX_URL
+ARG UV_DEFAULT_INDEX
+ENV UV_LINK_MODE=copy UV_NO_PROGRESS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /src
+COPY requirements/build.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv /build && /build/bin/python -m pip install --quiet --require-hashes -r requirements/build.txt
+ENV PATH=/build/bin:$PATH VIRTUAL_ENV=/opt/fer-service
+RUN uv venv --quiet --python /usr/local/bin/python /opt/fer-service
+# The libraries' own tests, and onnxruntime's converters of language models: 26 MB that serving never reads.
+ENV PRUNE="find /opt/fer-service/lib -depth -type d ( -name tests -o -path */onnxruntime/transformers ) -exec rm -r {} +"
+
+FROM build AS cpu-libraries
+COPY requirements/cpu.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv pip install --quiet --require-hashes --compile-bytecode -r requirements/cpu.txt \
+ && $PRUNE
+
+FROM build AS gpu-libraries
+COPY requirements/gpu.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv pip install --quiet --require-hashes --compile-bytecode -r requirements/gpu.txt \
+ && $PRUNE
+
+FROM build AS training-libraries
+COPY requirements/training.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv pip install --quiet --require-hashes --compile-bytecode -r requirements/training.txt
+
+# The package by itself, so that a change of it is one small layer.
+FROM build AS package
+COPY pyproject.toml README.md LICENSE ./
+COPY service service
+COPY training training
+RUN uv build --quiet --wheel --no-build-isolation --python /build/bin/python --out-dir /wheel . \
+ && uv pip install --quiet --no-deps --compile-bytecode --prefix /package /wheel/*.whl
+
+# What serves needs no training, whose libraries are not there.
+FROM package AS service-package
+RUN rm -r /package/bin/fer-train /package/lib/python3*/site-packages/training
+
+# The weights, fetched from their pinned address or taken from `weights`, and checked either way.
+FROM cpu-libraries AS detector
+ARG DETECTOR
+COPY --from=service-package /package /opt/fer-service
+COPY --from=weights / /weights/
+ENV XDG_CACHE_HOME=/opt/cache
+RUN mkdir -p /opt/cache \
+ && case "$DETECTOR" in \
+      haar) ;; \
+      yunet) given=/weights/yunet_n_dynamic.onnx; \
+             if [ -e "$given" ]; then set -- --from "$given"; fi; \
+             /opt/fer-service/bin/fer-service detector pull "$@" ;; \
+      *) echo "DETECTOR=$DETECTOR: it is yunet or haar" >&2; exit 2 ;; \
+    esac \
+ && chmod -R a+rX /opt/cache
+
+FROM python:3.13-slim AS base
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG CREATED=unknown
+LABEL org.opencontainers.image.title="fer-service" \
+      org.opencontainers.image.description="Finds every face in a picture and returns each face's emotion probabilities." \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.vendor="The fer-service developers" \
+      org.opencontainers.image.base.name="python:3.13-slim" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.created="$CREATED"
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin fer
+ENV PATH=/opt/fer-service/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1
+STOPSIGNAL SIGTERM
+
+FROM base AS service
+ARG DETECTOR
+COPY --from=detector /opt/cache /opt/cache
+# Only in a container is every address its own; elsewhere the service listens on 127.0.0.1.
+ENV FER_HOST=0.0.0.0 FER_PORT=8000 FER_LOG_FORMAT=json FER_DETECTOR=$DETECTOR XDG_CACHE_HOME=/opt/cache
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "service.probe"]
+USER 10001:10001
+WORKDIR /tmp
+ENTRYPOINT ["fer-service"]
+CMD ["serve"]
+
+FROM base AS training
+COPY --from=training-libraries /opt/fer-service /opt/fer-service
+COPY --from=package /package /opt/fer-service
+# Named volumes take their owner from here. Pretrained weights that a recipe names are kept in /cache.
+RUN install -d -o 10001 -g 10001 /data /runs /cache
+ENV XDG_CACHE_HOME=/cache HF_HOME=/cache/huggingface TORCH_HOME=/cache/torch MPLCONFIGDIR=/tmp/matplotlib
+USER 10001:10001
+WORKDIR /runs
+ENTRYPOINT ["fer-train"]
+CMD ["--help"]
+
+FROM service AS gpu
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=gpu-libraries /opt/fer-service /opt/fer-service
+COPY --from=service-package /package /opt/fer-service
+
+FROM service AS cpu
+COPY --from=cpu-libraries /opt/fer-service /opt/fer-service
+COPY --from=service-package /package /opt/fer-service

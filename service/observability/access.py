@@ -1,0 +1,58 @@
+"""The access log: what a request was and took, never what was in it or what its picture was called."""
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+logger = logging.getLogger(__name__)
+
+
+class Worked(Protocol):
+    """A picture that was answered."""
+
+    @property
+    def faces(self) -> int:
+        """Found in it."""
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """By stage."""
+
+
+def log_request(
+    request_id: str, method: str, route: str, status: int, seconds: float, pictures: Sequence[Worked]
+) -> None:
+    """Log a request.
+
+    Args:
+        request_id: As in its X-Request-ID.
+        method: Of HTTP.
+        route: The path's template.
+        status: Of the answer; 499 where the client was gone.
+        seconds: From the request's head to its answer's end.
+        pictures: That were answered; a batch's stages add up.
+    """
+    stages: dict[str, float] = {}
+    for picture in pictures:
+        for stage, took in picture.seconds.items():
+            stages[stage] = stages.get(stage, 0.0) + took
+    faces = sum(picture.faces for picture in pictures)
+    fields: dict[str, object] = {
+        "request_id": request_id,
+        "method": method,
+        "route": route,
+        "status": status,
+        "ms": _ms(seconds),
+    }
+    if pictures:
+        fields |= {"pictures": len(pictures), "faces": faces}
+        fields["stages_ms"] = {stage: _ms(took) for stage, took in stages.items()}
+    text = f"{method} {route} {status} {_ms(seconds)} ms"
+    if pictures:
+        times = " ".join(f"{stage} {_ms(took)}" for stage, took in stages.items())
+        text += f", {len(pictures)} pictures, {faces} faces: {times}"
+    logger.info("%s [%s]", text, request_id, extra={"fields": fields})
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1e3, 2)

@@ -1,0 +1,88 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from service.settings import PREFIX, Settings
+from tests.docker.conftest import DOCKER, ROOT, RunTool
+
+COMPOSE = ROOT / "docker-compose.yml"
+
+
+class _Loader(yaml.SafeLoader):
+    """Knows Compose's own tags."""
+
+
+_Loader.add_constructor("!reset", lambda loader, node: None)
+
+
+def services(path: Path = COMPOSE) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.load(path.read_text(), _Loader)["services"]
+    return found
+
+
+@pytest.mark.parametrize("name", ["service", "prometheus", "grafana", "training"])
+def test_every_container_can_do_as_little_as_possible(name: str) -> None:
+    container = services()[name]
+    assert container["read_only"] is True
+    assert container["cap_drop"] == ["ALL"]
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert container["logging"]["options"]["max-size"]
+
+
+@pytest.mark.parametrize("name", ["service", "prometheus", "grafana"])
+def test_what_serves_is_bounded_restarted_and_published_on_this_host_alone(name: str) -> None:
+    container = services()[name]
+    assert container["restart"] == "unless-stopped"
+    assert {"cpus", "memory"} <= set(container["deploy"]["resources"]["limits"])
+    assert all(port.startswith("${BIND_ADDRESS:-127.0.0.1}:") for port in container["ports"])
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana"])
+def test_the_versions_of_others_are_pinned(name: str) -> None:
+    assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", services()[name]["image"])
+
+
+def test_the_gpu_is_reserved_and_a_host_without_one_takes_it_out() -> None:
+    for name in ("service", "training"):
+        (device,) = services()[name]["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+        over = services(DOCKER / "compose.cpu.yml")[name]["deploy"]["resources"]
+        assert over["reservations"] is None
+
+
+def test_the_settings_are_settings_and_there_is_time_to_drain() -> None:
+    for path in (COMPOSE, DOCKER / "compose.cpu.yml", DOCKER / "compose.keys.yml"):
+        for name in services(path)["service"].get("environment", {}):
+            assert name.removeprefix(PREFIX).lower() in Settings.model_fields
+    service = services()["service"]
+    needed = float(service["environment"]["FER_DRAIN_DELAY"]) + Settings.model_fields["request_timeout"].default
+    assert float(service["stop_grace_period"].removesuffix("s")) > needed
+
+
+def test_the_targets_that_are_built_are_the_dockerfiles() -> None:
+    targets = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    built = {services()["service"]["build"]["target"], services()["training"]["build"]["target"]}
+    built.add(services(DOCKER / "compose.cpu.yml")["service"]["build"]["target"])
+    assert built == {"cpu", "gpu", "training"}
+    assert built <= set(targets)
+
+
+def test_prometheus_scrapes_the_service_by_its_name_and_port() -> None:
+    (job,) = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    name, port = target.split(":")
+    assert services()[name]["ports"][0].endswith(f":{port}")
+
+
+CPU, KEYS = "docker/compose.cpu.yml", "docker/compose.keys.yml"
+
+
+@pytest.mark.parametrize("over", [[], [CPU], [CPU, KEYS]])
+def test_compose_itself_accepts_the_files(run_tool: RunTool, over: list[str]) -> None:
+    files = [argument for path in ["docker-compose.yml", *over] for argument in ("-f", path)]
+    made = yaml.safe_load(run_tool("docker-compose", *files, "--profile", "training", "config"))
+    reserved = made["services"]["service"]["deploy"]["resources"].get("reservations")
+    assert bool(reserved) is not bool(over)

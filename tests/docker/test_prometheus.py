@@ -1,0 +1,137 @@
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from starlette.testclient import TestClient
+
+from service.api.predict import PATHS
+from service.reference import metrics_table
+from tests.docker.conftest import DOCKER, RunTool
+from tests.service.api.conftest import FACE, build
+from tests.service.conftest import plain
+
+PROMETHEUS = DOCKER / "prometheus"
+DASHBOARD = DOCKER / "grafana" / "dashboards" / "fer-service.json"
+# What Prometheus itself adds, and what it makes of a histogram.
+OF_TARGETS = {"instance", "job"}
+SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("",), "gauge": ("",)}
+
+
+def alerts() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
+    return found
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Where each expression stands, and the expression."""
+    for rule in alerts():
+        yield rule["alert"], rule["expr"]
+    for panel in panels():
+        for target in panel.get("targets", []):
+            yield panel["title"], target["expr"]
+    for variable in json.loads(DASHBOARD.read_text())["templating"]["list"]:
+        yield variable["name"], variable["definition"]
+
+
+def known_labels() -> dict[str, set[str]]:
+    """The labels of every series that the service can have, by the series' name."""
+    row = re.compile(r"^\| `([a-z_]+)(?:\{([a-z0-9_,]+)\})?` \| (\w+) \|")
+    series = {"up": OF_TARGETS}
+    for found in filter(None, map(row.match, metrics_table().splitlines())):
+        name, labels, kind = found.groups()
+        for suffix in SUFFIXES[kind]:
+            extra = {"le"} if suffix == "_bucket" else set()
+            series[name + suffix] = set(labels.split(",") if labels else ()) | OF_TARGETS | extra
+    return series
+
+
+@pytest.mark.parametrize(("place", "expression"), list(expressions()))
+def test_every_expression_asks_for_series_and_labels_that_there_are(place: str, expression: str) -> None:
+    known = known_labels()
+    used = re.findall(r"\b(fer_[a-z_]+|up)\b(?:\{([^}]*)\})?", expression)
+    assert used, place
+    labels = set()
+    for name, matchers in used:
+        assert name in known, f"{place}: {name}"
+        asked = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
+        assert asked <= known[name], f"{place}: {name}{{{matchers}}}"
+        labels |= known[name]
+    for grouped in re.findall(r"\bby \(([^)]*)\)", expression):
+        assert {label.strip() for label in grouped.split(",")} <= labels, place
+
+
+def test_what_the_table_says_is_what_is_scraped() -> None:
+    with TestClient(build(FACE)) as client:
+        client.post("/predict", content=plain("lime"))
+        scraped = client.get("/metrics").text
+    families = dict(re.findall(r"^# TYPE (fer_\w+) (\w+)$", scraped, re.MULTILINE))
+    known = known_labels()
+    for name, kind in families.items():
+        if not name.endswith("_created"):
+            assert all(name + suffix in known for suffix in SUFFIXES[kind]), name
+    for name, labels in re.findall(r"^(fer_\w+?)(?:\{(.*)\})? \S+$", scraped, re.MULTILINE):
+        if not name.endswith("_created"):
+            assert set(re.findall(r'(\w+)="', labels)) <= known[name], name
+
+
+def test_the_routes_that_are_counted_as_predictions_are_those() -> None:
+    for _, expression in expressions():
+        for pattern in re.findall(r'route=~"([^"]*)"', expression):
+            assert all(re.fullmatch(pattern, path) for path in PATHS)
+
+
+def test_the_dashboard_shows_what_an_operator_asks() -> None:
+    titles = " | ".join(panel["title"].lower() for panel in panels())
+    for wanted in (
+        "requests by route",
+        "errors by code",
+        "stages",
+        "queue",
+        "batch size",
+        "faces a picture",
+        "class mix",
+        "mean confidence",
+        "in use",
+        "memory",
+    ):
+        assert wanted in titles
+    assert len({panel["id"] for panel in panels()}) == len(panels())
+
+
+def test_panels_lie_beside_and_below_each_other() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        grid = panel["gridPos"]
+        cells = {(grid["x"] + x, grid["y"] + y) for x in range(grid["w"]) for y in range(grid["h"])}
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+
+
+def test_the_dashboard_finds_its_data_source() -> None:
+    folder = DOCKER / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text())["datasources"]
+    uids = {target["datasource"]["uid"] for panel in panels() for target in panel.get("targets", [])}
+    assert uids == {source["uid"]}
+
+
+def test_every_alert_says_what_to_do_and_is_tried_both_ways() -> None:
+    tried = yaml.safe_load((PROMETHEUS / "alerts.test.yml").read_text())["tests"]
+    cases = [case for test in tried for case in test["alert_rule_test"]]
+    for rule in alerts():
+        assert {"summary", "action"} <= set(rule["annotations"])
+        fires = [bool(case["exp_alerts"]) for case in cases if case["alertname"] == rule["alert"]]
+        assert {True, False} <= set(fires), rule["alert"]
+
+
+def test_promtool_accepts_the_configuration_and_the_alerts_fire_as_they_should(run_tool: RunTool) -> None:
+    run_tool("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
+    assert "SUCCESS" in run_tool("promtool", "test", "rules", PROMETHEUS / "alerts.test.yml")

@@ -1,0 +1,279 @@
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.types import Message, Scope
+from starlette.websockets import WebSocket
+
+from service.api.access import CLIENT, Guard, Keys
+from service.errors import SettingsError
+from tests.service.api.conftest import FACE, Serve, build, call, running
+from tests.service.conftest import HeldClassifier, plain
+
+FIRST, SECOND = "first-key-0123456789", "second-key-0123456789"
+PICTURE = plain("lime")
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.txt"
+    path.write_text(f"# of the two teams\n{FIRST}\n\n  {SECOND}  # until March\n")
+    return path
+
+
+@pytest.fixture
+def keyed(serve: Serve, key_file: Path) -> TestClient:
+    return serve(FACE, api_keys_file=key_file)
+
+
+def rewrite(path: Path, content: str) -> None:
+    """Exchange the file as secrets are exchanged: another file takes its name."""
+    new = path.with_suffix(".new")
+    new.write_text(content)
+    new.replace(path)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-API-Key": FIRST},
+        {"X-API-Key": SECOND},
+        {"Authorization": f"Bearer {SECOND}"},
+        {"Authorization": f"bearer {FIRST}"},
+        {"Authorization": "Basic eDp5", "X-API-Key": FIRST},
+    ],
+)
+def test_every_key_of_the_file_opens(keyed: TestClient, headers: dict[str, str]) -> None:
+    assert keyed.post("/predict", content=PICTURE, headers=headers).status_code == 200
+    assert keyed.get("/model", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": ""},
+        {"X-API-Key": FIRST[:-1]},
+        {"X-API-Key": FIRST + "x"},
+        {"X-API-Key": "# of the two teams"},
+        {"X-API-Key": "schlüssel-0123456789".encode("latin-1").decode("latin-1")},
+        {"Authorization": FIRST},
+        {"Authorization": f"Basic {FIRST}"},
+        {"Authorization": "Bearer"},
+    ],
+)
+def test_whoever_has_none_is_refused_with_a_problem(keyed: TestClient, headers: dict[str, str]) -> None:
+    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    for answer in (keyed.post("/predict", content=PICTURE, headers=raw), keyed.get("/model", headers=raw)):
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/docs", "/openapi.json"])
+def test_probes_scrapers_and_the_documentation_need_no_key(keyed: TestClient, path: str) -> None:
+    assert keyed.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/predict/batch", "/livez/", "/static-offline-docs"])
+def test_whatever_is_not_named_as_open_is_closed(keyed: TestClient, path: str) -> None:
+    assert keyed.get(path).status_code == 401
+
+
+def test_a_refusal_is_counted_and_its_body_is_not_read(key_file: Path) -> None:
+    async def scenario() -> None:
+        async with running(build(FACE, api_keys_file=key_file)) as app:
+            assert (await call(app, "/predict")).status == 401
+            metrics = (await call(app, "/metrics", b"", method="GET")).body.decode()
+            assert 'fer_requests_total{code="401",route="/predict"} 1.0' in metrics
+
+    asyncio.run(scenario())
+
+
+def test_the_documentation_knows_of_the_key_only_where_there_is_one(keyed: TestClient, client: TestClient) -> None:
+    assert keyed.get("/openapi.json").json()["paths"]["/predict"]["post"]["security"] == [{"APIKeyHeader": []}]
+    assert "security" not in client.get("/openapi.json").json()["paths"]["/predict"]["post"]
+
+
+def test_keys_rotate_without_a_restart(key_file: Path) -> None:
+    clock = Clock()
+    keys = Keys(key_file, clock)
+    rewrite(key_file, "third-key-0123456789")
+    assert keys.holder(FIRST), "the file is not looked at within the same second"
+    clock.now = 1.0
+    assert keys.holder(FIRST) is None
+    assert keys.holder("third-key-0123456789")
+
+
+@pytest.mark.parametrize("content", ["", "# none", "short"])
+def test_a_file_that_became_bad_leaves_the_keys_as_they_were(
+    key_file: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    keys = Keys(key_file, clock)
+    rewrite(key_file, content)
+    clock.now = 1.0
+    assert keys.holder(FIRST)
+    assert "the keys stay as they were" in caplog.text
+
+
+def test_a_file_that_is_gone_leaves_the_keys_as_they_were(key_file: Path) -> None:
+    clock = Clock()
+    keys = Keys(key_file, clock)
+    key_file.unlink()
+    clock.now = 1.0
+    assert keys.holder(FIRST)
+
+
+def test_a_holders_name_is_its_own_and_tells_nothing_of_the_key(key_file: Path) -> None:
+    keys = Keys(key_file)
+    first, second = keys.holder(FIRST), keys.holder(SECOND)
+    assert first
+    assert second
+    assert first != second
+    assert first not in FIRST
+    assert first == Keys(key_file).holder(FIRST)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"", "holds no key"),
+        (b"# nothing\n\n", "holds no key"),
+        (b"good-key-0123456789\nshort\n", "line 2 is no key"),
+        (b"two words are no single key\n", "line 1 is no key"),
+        ("schlüssel-0123456789\n".encode(), "line 1 is no key"),
+        (b"\xff\xfe\xff\xfe", "cannot be read"),
+    ],
+)
+def test_a_bad_file_stops_the_start_and_names_the_line(tmp_path: Path, content: bytes, text: str) -> None:
+    path = tmp_path / "keys.txt"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=rf"^FER_API_KEYS_FILE={path}: .*{text}"):
+        build(FACE, api_keys_file=path)
+
+
+def test_a_missing_file_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"FER_API_KEYS_FILE=.*No such file"):
+        build(FACE, api_keys_file=tmp_path / "none")
+
+
+def test_a_folder_is_no_file_of_keys(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"FER_API_KEYS_FILE=.*Is a directory"):
+        build(FACE, api_keys_file=tmp_path)
+
+
+def test_other_pages_are_shut_out_by_default(client: TestClient) -> None:
+    answer = client.post("/predict", content=PICTURE, headers={"Origin": "https://example.org"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_pages_that_are_named_may_ask(serve: Serve, key_file: Path) -> None:
+    client = serve(FACE, cors_origins="https://example.org", api_keys_file=key_file)
+    origin = {"Origin": "https://example.org"}
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "X-API-Key"}
+    preflight = client.options("/predict", headers=origin | asked)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "https://example.org"
+    for headers, status in (({"X-API-Key": FIRST}, 200), ({}, 401)):
+        answer = client.post("/predict", content=PICTURE, headers=origin | headers)
+        assert answer.status_code == status
+        assert answer.headers["access-control-allow-origin"] == "https://example.org"
+    assert client.options("/predict", headers={"Origin": "https://evil.org"} | asked).status_code == 400
+
+
+def opened(guard: Guard, **headers: str) -> tuple[list[Message], Scope]:
+    """What is sent to a stream with these headers, and its scope."""
+    sent: list[Message] = []
+    scope: Scope = {
+        "type": "websocket",
+        "path": "/stream",
+        "client": ("10.0.0.1", 1),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "extensions": {"websocket.http.response": {}},
+    }
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(guard(scope, receive, send))
+    return sent, scope
+
+
+def guard(keys: Keys | None = None, origins: tuple[str, ...] = ()) -> Guard:
+    async def stream(scope: Scope, receive: object, send: object) -> None:
+        await WebSocket(scope, receive, send).accept()  # type: ignore[arg-type]
+
+    return Guard(stream, keys=keys, open_paths=[], open_folders=(), routes=[], origins=origins)
+
+
+@pytest.mark.parametrize(
+    ("origins", "headers", "accepted"),
+    [
+        ((), {"host": "fer:8000"}, True),
+        ((), {"host": "fer:8000", "origin": "http://fer:8000"}, True),
+        ((), {"host": "fer:8000", "origin": "http://evil.org"}, False),
+        ((), {"host": "fer:8000", "origin": "null"}, False),
+        (("http://good.org",), {"host": "fer:8000", "origin": "http://good.org"}, True),
+        (("http://good.org",), {"host": "fer:8000", "origin": "http://evil.org"}, False),
+        (("*",), {"host": "fer:8000", "origin": "http://evil.org"}, True),
+    ],
+)
+def test_a_stream_is_opened_by_this_page_or_those_that_are_named(
+    origins: tuple[str, ...], headers: dict[str, str], accepted: bool
+) -> None:
+    sent, _ = opened(guard(origins=origins), **headers)
+    if accepted:
+        assert sent[0]["type"] == "websocket.accept"
+    else:
+        assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 403)
+        assert json.loads(sent[1]["body"])["code"] == "forbidden"
+
+
+def test_a_stream_needs_a_key_too(key_file: Path) -> None:
+    keys = Keys(key_file)
+    assert opened(guard(keys))[0][0]["status"] == 401
+    sent, scope = opened(guard(keys), **{"x-api-key": FIRST})
+    assert sent[0]["type"] == "websocket.accept"
+    assert scope[CLIENT] == keys.holder(FIRST)
+
+
+def test_a_client_without_a_key_is_its_address() -> None:
+    assert opened(guard())[1][CLIENT] == "10.0.0.1"
+
+
+def test_one_client_cannot_take_every_place(key_file: Path) -> None:
+    async def scenario() -> None:
+        classifier = HeldClassifier()
+        app = build(FACE, classifier=classifier, api_keys_file=key_file, max_per_client=1, max_in_flight=9)
+        async with running(app):
+            classifier.hold()
+            inside = asyncio.create_task(call(app, "/predict", PICTURE, headers={"X-API-Key": FIRST}))
+            await classifier.busy()
+            refused = await call(app, "/predict", headers={"X-API-Key": FIRST})
+            assert (refused.status, refused.code, refused.headers["retry-after"]) == (429, "overloaded", "1")
+            other = asyncio.create_task(call(app, "/predict", PICTURE, headers={"X-API-Key": SECOND}))
+            classifier.free.set()
+            assert [answer.status for answer in await asyncio.gather(inside, other)] == [200, 200]
+            assert (await call(app, "/predict", PICTURE, headers={"X-API-Key": FIRST})).status == 200
+            metrics = (await call(app, "/metrics", b"", method="GET")).body.decode()
+            assert 'fer_rejected_total{reason="client"} 1.0' in metrics
+            assert "fer_requests_in_flight 0.0" in metrics
+
+    asyncio.run(scenario())

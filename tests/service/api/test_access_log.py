@@ -1,0 +1,84 @@
+import json
+import logging
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.observability.logging import JsonFormatter
+from tests.service.api.conftest import FACE, Serve
+from tests.service.conftest import plain
+
+SECRET = "the-name-of-a-person"
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    """The access log as JSON."""
+    records = [record for record in caplog.records if record.name == "service.observability.access"]
+    return [json.loads(JsonFormatter().format(record)) for record in records]
+
+
+@pytest.fixture
+def logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> TestClient:
+    caplog.set_level(logging.INFO, logger="service")
+    return serve(FACE, access_log=True)
+
+
+def test_a_request_is_one_line_with_its_id_its_times_and_its_faces(
+    logged: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    logged.post("/predict", content=plain("lime"), headers={"X-Request-ID": "the-id"})
+    (line,) = lines(caplog)
+    assert (line["request_id"], line["method"], line["route"], line["status"]) == (
+        "the-id",
+        "POST",
+        "/predict",
+        200,
+    )
+    assert (line["pictures"], line["faces"]) == (1, 1)
+    stages = line["stages_ms"]
+    assert isinstance(stages, dict)
+    assert list(stages) == ["decode", "detect", "crop", "queue", "infer"]
+    assert isinstance(line["ms"], float)
+    assert 0 < sum(stages.values()) <= line["ms"]
+
+
+def test_a_batch_adds_its_pictures_up_and_leaves_the_bad_ones_out(
+    logged: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    logged.post("/predict/batch", files=[("file", plain("lime")), ("file", b"none"), ("file", plain("red"))])
+    (line,) = lines(caplog)
+    assert (line["pictures"], line["faces"], line["status"]) == (2, 2, 200)
+
+
+def test_a_request_without_a_picture_has_no_faces(logged: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    logged.get("/model")
+    logged.post("/predict", content=b"no picture")
+    assert [(line["route"], line["status"], "faces" in line) for line in lines(caplog)] == [
+        ("/model", 200, False),
+        ("/predict", 422, False),
+    ]
+
+
+def test_names_and_addresses_that_a_client_chose_are_not_logged(
+    logged: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    logged.post("/predict/batch", files=[("file", (f"{SECRET}.jpg", plain("lime")))])
+    logged.get(f"/{SECRET}?{SECRET}={SECRET}")
+    text = json.dumps(lines(caplog))
+    assert text.count('"level"') == 2
+    assert SECRET not in text
+    assert '"route": "unmatched"' in text
+
+
+def test_people_read_the_same(logged: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    logged.post("/predict", content=plain("lime"), headers={"X-Request-ID": "the-id"})
+    (record,) = [record for record in caplog.records if record.name == "service.observability.access"]
+    assert record.getMessage().startswith("POST /predict 200 ")
+    assert "1 pictures, 1 faces: decode " in record.getMessage()
+    assert record.getMessage().endswith("[the-id]")
+
+
+def test_it_is_off_unless_it_is_wanted(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="service")
+    serve(FACE).post("/predict", content=plain("lime"))
+    assert lines(caplog) == []
