@@ -70,7 +70,13 @@ def create_app(
         max_per_client=settings.max_per_client,
     )
     lifecycle = Lifecycle()
-    pipeline = Pipeline(analyzer, metrics, threads=settings.threads, max_batch=settings.max_batch)
+    pipeline = Pipeline(
+        analyzer,
+        metrics,
+        threads=settings.threads,
+        max_batch=settings.max_batch,
+        batched=analyzer.classifier.on_gpu,
+    )
 
     bundle, metadata = analyzer.classifier.bundle, analyzer.classifier.bundle.metadata
     metrics.expect(metadata.labels)
@@ -82,9 +88,8 @@ def create_app(
         analyzer.detector.name,
     )
 
-    on_cpu = analyzer.classifier.provider == "CPUExecutionProvider"
     metrics.fell_back(
-        device=settings.device == "auto" and on_cpu and cuda_is_built_in(),
+        device=settings.device == "auto" and not analyzer.classifier.on_gpu and cuda_is_built_in(),
         detector=settings.detector == "auto" and analyzer.detector.name == "haar",
     )
 

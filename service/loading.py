@@ -17,5 +17,6 @@ def load(settings: Settings | None = None) -> Analyzer:
     """
     settings = settings or load_settings()
     limits = Limits(settings.max_image_pixels, settings.max_faces, settings.min_score)
-    classifier = open_classifier(settings.model_path, settings.device, settings.threads)
+    # Pictures side by side keep the cores busy; several threads for one crop cost more than they save.
+    classifier = open_classifier(settings.model_path, settings.device, threads=1)
     return Analyzer(choose_detector(settings.detector, settings.detect_side), classifier, limits)

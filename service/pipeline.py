@@ -1,4 +1,8 @@
-"""The line under load: pictures are prepared in a pool of threads, their crops share the batcher's runs."""
+"""The line under load: pictures are prepared in a pool of threads, their crops share the batcher's runs.
+
+On a CPU a batch is no cheaper than its crops one by one, and the pool keeps all cores busy anyway: there each
+picture's thread runs the network itself, and nothing waits for another thread (docs/decisions/cpu-batching.md).
+"""
 
 import asyncio
 import time
@@ -37,7 +41,9 @@ class Timed:
 class Pipeline:
     """Serves an analyzer to many requests of one event loop at a time."""
 
-    def __init__(self, analyzer: Analyzer, metrics: Metrics, *, threads: int, max_batch: int) -> None:
+    def __init__(
+        self, analyzer: Analyzer, metrics: Metrics, *, threads: int, max_batch: int, batched: bool
+    ) -> None:
         """Prepare; `start` before the first request.
 
         Args:
@@ -45,6 +51,7 @@ class Pipeline:
             metrics: Told of every picture and batch.
             threads: Pictures that are prepared at a time.
             max_batch: Most crops a run of the network.
+            batched: Whether requests share the network's runs; pays where a batch is cheaper than its crops.
         """
         # One picture a thread is all the parallelism there is; OpenCV's own would only compete with it.
         cv2.setNumThreads(1)
@@ -54,24 +61,28 @@ class Pipeline:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
         # Requests are bounded at the door; this only stops what no bound at the door can foresee.
         queue = max(4 * max_batch, 16 * analyzer.limits.max_faces)
-        self._batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]] = Batcher(
-            self._classify, max_batch=max_batch, max_queue=queue, on_depth=metrics.queue_depth.set
-        )
+        self._batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]] | None = None
+        if batched:
+            self._batcher = Batcher(
+                self._classify, max_batch=max_batch, max_queue=queue, on_depth=metrics.queue_depth.set
+            )
 
     def start(self) -> None:
         """Warm the line and start the batcher."""
         self.analyzer.warm(self._max_batch)
-        self._batcher.start()
+        if self._batcher:
+            self._batcher.start()
 
     def stop(self) -> None:
         """Finish what waits and end all threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._batcher.drain()
+        if self._batcher:
+            self._batcher.drain()
 
     @property
     def alive(self) -> bool:
-        """Whether the network's thread runs; it never ends by itself."""
-        return self._batcher.alive
+        """Whether the network's thread runs, where it has one; it never ends by itself."""
+        return self._batcher is None or self._batcher.alive
 
     async def predict(self, data: bytes, options: Options, deadline: float) -> Timed:
         """Answer one picture.
@@ -84,13 +95,32 @@ class Pipeline:
         Raises:
             RequestError: the picture cannot be answered; the subclass says why.
         """
+        if self._batcher is None:
+            return await self.in_pool(self._whole, data, options, time.monotonic(), deadline=deadline)
         prepared = await self.in_pool(self.analyzer.prepare, data, options, deadline=deadline)
-        answers = await self._classified(prepared, deadline) if prepared.crops else []
-        prediction = self.analyzer.assemble(prepared, [answer.value for answer in answers])
+        answers = await self._classified(self._batcher, prepared, deadline) if prepared.crops else []
         seconds = dict(prepared.seconds)
         if answers:
             seconds["queue"] = max(answer.queued for answer in answers)
             seconds["infer"] = max(answer.ran for answer in answers)
+        return self._timed(prepared, [answer.value for answer in answers], seconds)
+
+    def _whole(self, data: bytes, options: Options, asked: float) -> Timed:
+        """One picture from its bytes to its prediction, on this thread."""
+        queued = time.monotonic() - asked
+        prepared = self.analyzer.prepare(data, options)
+        seconds = {**prepared.seconds, "queue": queued}
+        rows: list[NDArray[np.float32]] = []
+        if prepared.crops:
+            began = time.perf_counter()
+            rows = self._classify(prepared.crops)
+            seconds["infer"] = time.perf_counter() - began
+        return self._timed(prepared, rows, seconds)
+
+    def _timed(
+        self, prepared: Prepared, probabilities: list[NDArray[np.float32]], seconds: dict[str, float]
+    ) -> Timed:
+        prediction = self.analyzer.assemble(prepared, probabilities)
         self._metrics.observe(prediction, seconds)
         return Timed(prediction, seconds)
 
@@ -109,15 +139,26 @@ class Pipeline:
         """
 
         def run() -> _Result:
+            self._waits(-1)
             if time.monotonic() > deadline:
                 raise DeadlineExceeded("the request's time was over before its picture could be looked at")
             return work(*arguments)
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        self._waits(1)
+        future = self._pool.submit(run)
+        future.add_done_callback(lambda done: self._waits(-1) if done.cancelled() else None)
+        return await asyncio.wrap_future(future)
 
-    async def _classified(self, prepared: Prepared, deadline: float) -> list[Batched[NDArray[np.float32]]]:
+    def _waits(self, change: int) -> None:
+        """Tell how many pictures wait for a thread, where it is not crops that wait for the network."""
+        if self._batcher is None:
+            self._metrics.queue_depth.inc(change)
+
+    async def _classified(
+        self, batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]], prepared: Prepared, deadline: float
+    ) -> list[Batched[NDArray[np.float32]]]:
         try:
-            futures = self._batcher.submit(prepared.crops, deadline)
+            futures = batcher.submit(prepared.crops, deadline)
         except QueueFull as error:
             self._metrics.rejected.labels("queue").inc()
             raise Overloaded(f"the network's queue is full: {error}") from error

@@ -18,6 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
+from service.allocator import keep_picture_memory
 from service.app import create_app
 from service.errors import StartError
 from service.observability.logging import log_config
@@ -88,11 +89,13 @@ def run(settings: Settings) -> int:
     """
     # The header's pixels are checked against the service's own limit; Pillow's is a warning more.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    keep_picture_memory()
     return _run_one(settings) if settings.workers == 1 else _run_replicas(settings)
 
 
 def replica() -> FastAPI:
     """A replica's application, built in its own process from the environment."""
+    keep_picture_memory()
     try:
         return create_app()
     except StartError as error:

@@ -65,6 +65,7 @@ class FakeClassifier:
     """Answers by a rule from the crop; by default the mean red, green and blue decide the three labels."""
 
     provider = "FakeExecutionProvider"
+    on_gpu = True  # so that requests share its runs, which most tests are about
 
     def __init__(
         self,

@@ -29,6 +29,10 @@ class Classifier(Protocol):
     def provider(self) -> str:
         """What it really runs on, by onnxruntime's name."""
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether that is a GPU, on which a batch costs less than its crops one by one."""
+
     def classify(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Probabilities of a batch of crops.
 
@@ -54,6 +58,11 @@ class OnnxClassifier:
     def provider(self) -> str:
         """What it really runs on, by onnxruntime's name."""
         return self._session.provider
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether that is a GPU."""
+        return self._session.on_gpu
 
     def classify(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Probabilities of a batch of crops (see `Classifier.classify`)."""

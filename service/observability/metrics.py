@@ -56,7 +56,7 @@ class Metrics:
         )
         self.queue_depth = Gauge(
             "fer_queue_depth",
-            "Crops waiting for the network",
+            "Pictures waiting for a core, or crops for the GPU",
             registry=registry,
             multiprocess_mode="livesum",
         )
