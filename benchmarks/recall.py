@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -89,8 +90,8 @@ def scene(group: str, centres: list[tuple[float, float]], height: float, angle: 
     scale = height / face_height
     pixels = np.full((480, 640, 3), _BACKGROUND, np.uint8)
     for x, y in centres:
-        turn = cv2.getRotationMatrix2D((left + width / 2, top + face_height / 2), angle, scale)
-        turn[:, 2] += np.array([x, y]) - (left + width / 2, top + face_height / 2)
+        turn: Any = cv2.getRotationMatrix2D((left + width / 2, top + face_height / 2), angle, scale)
+        turn[:, 2] += np.array([x - left - width / 2, y - top - face_height / 2])
         source = astronaut
         if scale < 0.5:
             shrink = round(1 / scale / 1.5) or 1

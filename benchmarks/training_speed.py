@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -42,7 +43,7 @@ def main() -> None:
         training = Training(recipe, *fit_and_select(data, recipe), RunFolder(Path(folder)), fabric)
     set_trainable(training.network, recipe.phases[0])
     model = fabric.setup_module(training.network)
-    optimizer = fabric.setup_optimizers(build_optimizer(training.network, recipe.phases[0]))
+    optimizer: Any = fabric.setup_optimizers(build_optimizer(training.network, recipe.phases[0]))
     train_mode(training.network)
     batches = training._batches(0)
     rows, pixels = next(batches)
@@ -51,7 +52,7 @@ def main() -> None:
 
     def real() -> None:
         rows, pixels = next(batches)
-        training._step(model, optimizer, rows, pixels)
+        training._step(recipe.phases[0], model, optimizer, rows, pixels)
 
     def constant() -> None:
         fabric.backward(loss_of(model(levels), targets))

@@ -11,7 +11,7 @@ def keep_picture_memory() -> bool:
     """Let freed memory of ordinary pictures be used again instead of giving it back to the system each time.
 
     A picture's arrays are megabytes that live for milliseconds. By default glibc gives them back whenever a thread
-    frees them, and the kernel then clears every page anew: a quarter of a request's time. Pieces of 32 MiB and more
+    frees them, and the kernel then clears every page anew: a quarter of a request's time. Pieces of 32 MiB or more
     still go back at once, and so does what is free beyond 64 MiB; one arena for all threads keeps that bound for
     the whole process. Because it concerns the whole process, the server alone calls it, before it has threads.
 

@@ -1,10 +1,9 @@
 """LitServe with a worker a core: lightning.ai's pages advise `workers_per_device` for CPU-bound models."""
 
 import os
-from typing import Any
 
 import litserve
-from fastapi import Response
+from fastapi import Request, Response
 
 from service.loading import load
 from service.settings import Settings
@@ -17,8 +16,8 @@ class Line(litserve.LitAPI):  # type: ignore[misc]
         """Once a worker."""
         self.analyzer = load(Settings(threads=1))
 
-    def decode_request(self, request: Any) -> bytes:
-        """The uploaded bytes."""
+    def decode_request(self, request: Request) -> bytes:
+        """The uploaded bytes; LitServe hands over a multipart request's form, whatever the annotation says."""
         content: bytes = request["file"].file.read()
         return content
 

@@ -4,11 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+Done = subprocess.CompletedProcess[str]
 
-def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
+
+def run_benchmark(*arguments: str, module: tuple[str, ...] = ("service", "benchmark")) -> Done:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
     return subprocess.run(
-        [sys.executable, "-m", "service", "benchmark", *arguments],
+        [sys.executable, "-m", *module, *arguments],
         env=plain | {"FER_DETECTOR": "haar", "FER_DEVICE": "cpu"},
         capture_output=True,
         text=True,
@@ -44,3 +46,12 @@ def test_a_file_that_is_no_picture_is_one_line(tmp_path: Path) -> None:
     done = run_benchmark(str(text), "--seconds", "0.1")
     assert done.returncode == 1
     assert done.stderr.startswith("fer-service: a body of 10 bytes")
+
+
+def test_the_projects_own_benchmark_works_in_its_quick_form(tmp_path: Path) -> None:
+    out, plot = tmp_path / "serving.json", tmp_path / "serving.png"
+    done = run_benchmark("--quick", "--out", str(out), "--plot", str(plot), module=("benchmarks.serving",))
+    assert done.returncode == 0, done.stderr
+    (report,) = json.loads(out.read_text(encoding="utf-8"))["service"]
+    assert report["served"]["closed"]["1"]["statuses"].keys() == {"200"}
+    assert plot.read_bytes().startswith(b"\x89PNG")

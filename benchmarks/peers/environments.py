@@ -1,0 +1,28 @@
+"""An environment for each peer, made once; none of them ever enters the service's own."""
+
+import subprocess
+import venv
+from pathlib import Path
+
+# What the line needs of the service's own requirements; the peers decide about the rest.
+_LINE = ("numpy", "onnxruntime", "opencv-python-headless<5", "pillow", "platformdirs", "pydantic-settings")
+_SHARED = ("python-multipart", "typer")
+PEERS = {
+    "naive FastAPI": ("naive_fastapi", ("fastapi", "uvicorn")),
+    "LitServe": ("litserve_app", ("litserve",)),
+    "BentoML": ("bentoml_app", ("bentoml",)),
+    "Ray Serve": ("ray_app", ("ray[serve]",)),
+}
+
+
+def python_of(peer: str, folder: Path) -> Path:
+    """The interpreter of a peer's environment under `folder`, made if it is not there."""
+    module, packages = PEERS[peer]
+    place = folder / module
+    python = place / "bin" / "python"
+    if not (place / "made").exists():
+        venv.create(place, clear=True, with_pip=True)
+        command = [str(python), "-m", "pip", "install", "--quiet", *_LINE, *_SHARED, *packages]
+        subprocess.run(command, check=True)  # noqa: S603 (fixed names)
+        (place / "made").touch()
+    return python

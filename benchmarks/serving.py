@@ -1,0 +1,134 @@
+"""The service against what this machine could do, and against other servers around the same line.
+
+    python -m benchmarks.serving --out serving.json       # kernels, limit, service
+    python -m benchmarks.serving --peers .peers/          # and the peers, in their own environments
+
+Everything is measured turn by turn in one run, and told as ratios: absolute times drift on shared machines.
+"""
+
+import argparse
+import json
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.peers.environments import PEERS, python_of
+from benchmarks.pictures import pictures
+from benchmarks.plot import write_plot
+from service.analyzer import Options
+from service.benchmark.load import Result
+from service.benchmark.run import as_json, benchmark, environment_of, fer_server, print_report
+from service.benchmark.server import Server, Usage, multipart
+from service.settings import Settings, load_settings
+
+_ROOT = Path(__file__).parents[1]
+_CONCURRENCY = 8
+_ROUNDS = 3
+_START_SECONDS = 120
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement; a picture has 13")
+    parser.add_argument("--quick", action="store_true", help="only see that it works: one picture, moments")
+    parser.add_argument("--peers", type=Path, help="measure the peers too; their environments are made here")
+    parser.add_argument("--out", type=Path, help="the figures, as JSON")
+    parser.add_argument("--plot", type=Path, help="latency against throughput, as PNG")
+    arguments = parser.parse_args()
+    console, settings = Console(width=120), load_settings()
+    seconds = 0.2 if arguments.quick else arguments.seconds
+    chosen = dict(list(pictures().items())[: 1 if arguments.quick else None])
+    reports = []
+    for name, (data, detect) in chosen.items():
+        reports.append(benchmark(name, data, settings, Options(detect=detect), seconds))
+        print_report(reports[-1], console)
+    figures: dict[str, Any] = {"service": [as_json(report) for report in reports]}
+    if arguments.peers:
+        data, _ = next(iter(chosen.values()))
+        figures["peers"] = compared(data, settings, arguments.peers, seconds)
+        print_peers(figures["peers"], console)
+    if arguments.out:
+        arguments.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if arguments.plot:
+        write_plot(reports, arguments.plot)
+
+
+def compared(data: bytes, settings: Settings, folder: Path, seconds: float) -> dict[str, dict[str, Any]]:
+    """The service and each peer under the same load of multipart requests, in turns; the median round of each."""
+    body, content_type = multipart(data)
+    results: dict[str, list[tuple[Result, Usage | None]]] = {}
+    for _ in range(_ROUNDS):
+        for name in ("fer-service", *PEERS):
+            with server_of(name, settings, folder) as server:
+                wait_until_it_answers(name, server, body, content_type)
+                server.load(body, content_type=content_type, seconds=1, concurrency=_CONCURRENCY)
+                result = server.load(body, content_type=content_type, seconds=seconds, concurrency=_CONCURRENCY)
+                results.setdefault(name, []).append((result, server.usage()))
+    return {name: _middle(rounds) for name, rounds in results.items()}
+
+
+def server_of(name: str, settings: Settings, folder: Path) -> Server:
+    """The service or a peer, ready to be started; both read the same FER_ variables."""
+    if name == "fer-service":
+        return fer_server(settings)
+    port = _free_port()
+    variables = {name: value for name, value in environment_of(settings).items() if name != "FER_THREADS"}
+    module = PEERS[name][0]
+    # They tell of being ready each in its own way, so that they are asked instead.
+    return Server(
+        ["sh", "-c", f"echo http://127.0.0.1:{port}; exec {python_of(name, folder)} -m benchmarks.peers.{module}"],
+        variables | {"PORT": str(port), "PYTHONPATH": str(_ROOT), "HOME": tempfile.gettempdir()},
+    )
+
+
+def wait_until_it_answers(name: str, server: Server, body: bytes, content_type: str) -> None:
+    """Ask until a picture is answered.
+
+    Raises:
+        TimeoutError: none was within two minutes.
+    """
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end:
+        try:
+            if server.load(body, content_type=content_type, seconds=0.5, concurrency=1).statuses.get(200):
+                return
+        except subprocess.CalledProcessError:  # nobody listens yet
+            time.sleep(0.2)
+    raise TimeoutError(f"{name} answers no picture")
+
+
+def print_peers(peers: dict[str, dict[str, Any]], console: Console) -> None:
+    """The comparison as a table."""
+    table = Table(
+        "server", "pictures/s", "service ÷ it", "p50 ms", "p99 ms", "resident MiB", title="the same line"
+    )
+    own = peers["fer-service"]["rate"]
+    for name, figures in peers.items():
+        median, _, slowest = figures["milliseconds"]
+        cells = (f"{figures['rate']:.1f}", f"{own / figures['rate']:.2f}", f"{median:.1f}", f"{slowest:.1f}")
+        table.add_row(name, *cells, f"{figures['memory']:.0f}")
+    console.print(table)
+
+
+def _middle(rounds: list[tuple[Result, Usage | None]]) -> dict[str, Any]:
+    result, usage = sorted(rounds, key=lambda entry: entry[0].rate)[len(rounds) // 2]
+    return asdict(result) | {"rate": round(result.rate, 2), "memory": usage.memory if usage else 0.0}
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+if __name__ == "__main__":
+    main()
