@@ -16,7 +16,8 @@ from service.observability.memory import MemoryCollector
 from service.observability.metrics import Metrics
 from service.settings import PREFIX, Settings
 
-_COUNTED = {"threads": "cores of the CPU quota"}  # defaults that differ from host to host
+# Defaults that differ from host to host.
+_OF_THE_HOST = {"threads": "cores of the CPU quota", "tensorrt_cache": "in the user's cache folder"}
 _EMPTY: tuple[Any, ...] = (None, ())
 _ENDINGS = {"counter": "_total"}
 
@@ -25,7 +26,7 @@ def settings_table() -> str:
     """A row a setting: its variable, default and description."""
     rows = ["| variable | default | what |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        default = _COUNTED.get(name) or ("–" if field.default in _EMPTY else str(field.default).lower())
+        default = _OF_THE_HOST.get(name) or ("–" if field.default in _EMPTY else str(field.default).lower())
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 

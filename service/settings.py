@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+import platformdirs
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -32,6 +33,11 @@ class Settings(BaseSettings):
     )
     device: Device = Field(
         "auto", description="`auto` (CUDA where it binds, else the CPU), `cpu`, `cuda` or `tensorrt`"
+    )
+    cuda_graphs: bool = Field(False, description="record each batch size's GPU kernels once and replay them")
+    tensorrt_cache: Path = Field(
+        default_factory=lambda: platformdirs.user_cache_path("fer-service") / "tensorrt",
+        description="folder that keeps TensorRT's engines, which take minutes to make",
     )
     workers: int = Field(1, ge=1, le=256, description="processes, each a whole replica")
     threads: int = Field(

@@ -1,5 +1,6 @@
 """Crops → probabilities, by a bundle on a device."""
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import BundleError
+from service.inference.binding import BoundRun
 from service.inference.bundle import (
     INPUT_NAME,
     OUTPUT_NAME,
@@ -15,7 +17,7 @@ from service.inference.bundle import (
     file_sha256,
     read_metadata,
 )
-from service.inference.session import Device, Session
+from service.inference.session import Device, Gpu, Session
 
 
 class Classifier(Protocol):
@@ -53,6 +55,9 @@ class OnnxClassifier:
     def __init__(self, session: Session, bundle: Bundle) -> None:
         self._session = session
         self.bundle = bundle
+        # A GPU chooses its kernels a shape, so it sees few of them, each with arrays of its own on the device.
+        self._bound: dict[int, BoundRun] = {}
+        self._turn = threading.Lock()
 
     @property
     def provider(self) -> str:
@@ -67,13 +72,23 @@ class OnnxClassifier:
     def classify(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Probabilities of a batch of crops (see `Classifier.classify`)."""
         count = len(crops)
-        # A GPU chooses its kernels a shape, so it sees few of them; the CPU would only compute the padding.
-        rows = bucket(count) if self._session.on_gpu else count
+        if not self._session.on_gpu:
+            (probabilities,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.stack(crops)})
+            return probabilities
+        rows = bucket(count)
         size = self.bundle.metadata.input_size
         faces = np.zeros((rows, size, size, 3), np.uint8)
         np.stack(crops, out=faces[:count])
-        (probabilities,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: faces})
-        return probabilities[:count]
+        with self._turn:
+            return self._run_of(rows)(**{INPUT_NAME: faces})[OUTPUT_NAME][:count]
+
+    def _run_of(self, rows: int) -> BoundRun:
+        if rows not in self._bound:
+            metadata = self.bundle.metadata
+            faces = np.zeros((rows, metadata.input_size, metadata.input_size, 3), np.uint8)
+            probabilities = np.zeros((rows, len(metadata.labels)), np.float32)
+            self._bound[rows] = self._session.bound({INPUT_NAME: faces}, {OUTPUT_NAME: probabilities}, rows)
+        return self._bound[rows]
 
     def warm(self, max_batch: int) -> None:
         """Run every bucket on a GPU, where each costs a search; the CPU needs one run."""
@@ -83,19 +98,20 @@ class OnnxClassifier:
             self.classify([np.zeros((size, size, 3), np.uint8)] * count)
 
 
-def open_classifier(path: Path, device: Device, threads: int) -> OnnxClassifier:
+def open_classifier(path: Path, device: Device, threads: int, gpu: Gpu | None = None) -> OnnxClassifier:
     """Open and check a bundle.
 
     Args:
         path: The model file.
         device: See `Session.open`.
         threads: Cores one run may use on the CPU.
+        gpu: How a GPU is used, where it is one.
 
     Raises:
         BundleError: the file is missing or breaks the contract.
         ProviderError: the device that was asked for cannot be had.
     """
-    session = Session.open(path, device=device, threads=threads, failure=BundleError)
+    session = Session.open(path, device=device, threads=threads, failure=BundleError, gpu=gpu)
     return OnnxClassifier(session, Bundle(path, file_sha256(path), read_metadata(session, str(path))))
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from service.errors import ProviderError, StartError
+from service.inference.binding import BoundRun
 from service.inference.bundle import Tensor
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -27,6 +29,21 @@ _CUDA_OPTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class Gpu:
+    """How a GPU is used.
+
+    Attributes:
+        cuda_graphs: Record each bucket's kernels once and replay them, which saves launching them one by one.
+        tensorrt_cache: Folder for TensorRT's engines and timings, which take minutes to make; None keeps none.
+        tensorrt_fp16: Let TensorRT compute in half precision.
+    """
+
+    cuda_graphs: bool = False
+    tensorrt_cache: Path | None = None
+    tensorrt_fp16: bool = True
+
+
 class Session:
     """An ONNX file on a device; several threads may run it at once.
 
@@ -35,14 +52,23 @@ class Session:
         threads: Cores one run uses on the CPU.
     """
 
-    def __init__(self, inner: onnxruntime.InferenceSession, provider: str, threads: int) -> None:
+    def __init__(
+        self, inner: onnxruntime.InferenceSession, provider: str, threads: int, gpu: Gpu | None = None
+    ) -> None:
         self._inner = inner
         self.provider = provider
         self.threads = threads
+        self._gpu = gpu or Gpu()
 
     @classmethod
     def open(
-        cls, path: Path, *, device: Device, threads: int, failure: type[StartError] = StartError
+        cls,
+        path: Path,
+        *,
+        device: Device,
+        threads: int,
+        failure: type[StartError] = StartError,
+        gpu: Gpu | None = None,
     ) -> "Session":
         """Open a file.
 
@@ -51,6 +77,7 @@ class Session:
             device: `auto` takes CUDA only where it binds; `cuda` and `tensorrt` fail where they do not.
             threads: Cores that one run may use on the CPU.
             failure: What to raise where the file is at fault.
+            gpu: How a GPU is used, where it is one.
 
         Raises:
             ProviderError: the device that was asked for cannot be had.
@@ -61,15 +88,20 @@ class Session:
         onnxruntime.disable_telemetry_events()
         if device == "auto":
             try:
-                return cls._bind(path, "cuda", threads, failure)
+                return cls._bind(path, "cuda", threads, failure, gpu or Gpu())
             except ProviderError as reason:
                 logger.info("running on the CPU: %s", reason)
                 device = "cpu"
-        return cls._bind(path, device, threads, failure)
+        return cls._bind(path, device, threads, failure, gpu or Gpu())
 
     @classmethod
     def _bind(
-        cls, path: Path, device: Literal["cpu", "cuda", "tensorrt"], threads: int, failure: type[StartError]
+        cls,
+        path: Path,
+        device: Literal["cpu", "cuda", "tensorrt"],
+        threads: int,
+        failure: type[StartError],
+        gpu: Gpu,
     ) -> "Session":
         wanted = _PROVIDERS[device]
         if wanted not in onnxruntime.get_available_providers():
@@ -80,7 +112,9 @@ class Session:
         if device != "cpu":
             onnxruntime.preload_dlls()
         try:
-            inner = onnxruntime.InferenceSession(path, _options(device, threads), providers=_chain(device))
+            inner = onnxruntime.InferenceSession(
+                path, _options(device, threads), providers=providers_for(device, gpu)
+            )
         except Exception as error:  # onnxruntime's own exceptions share no base class
             if device == "cpu":
                 raise failure(f"{path} cannot be opened: {_first_line(error)}") from error
@@ -91,7 +125,7 @@ class Session:
                 f"FER_DEVICE={device}: {wanted} did not bind, onnxruntime fell back to {bound[0]}; "
                 "check the NVIDIA driver (R580 or newer), cuDNN 9 and the wheel"
             )
-        return cls(inner, bound[0], threads)
+        return cls(inner, bound[0], threads, gpu)
 
     @property
     def inputs(self) -> list[Tensor]:
@@ -113,6 +147,19 @@ class Session:
     def on_gpu(self) -> bool:
         """Whether the graph runs on a GPU."""
         return self.provider != _PROVIDERS["cpu"]
+
+    def bound(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[Any]], graph_id: int
+    ) -> BoundRun:
+        """Runs of one shape with their arrays on the device.
+
+        Args:
+            inputs: By name, an array of the shape and dtype that every run has.
+            outputs: Likewise.
+            graph_id: A number of its own for each shape.
+        """
+        device = "cuda" if self.on_gpu else "cpu"
+        return BoundRun(self._inner, device, inputs, outputs, graph_id if self._gpu.cuda_graphs else None)
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Run the graph once; arrays in, arrays out, in the order of `outputs`."""
@@ -140,14 +187,26 @@ def _options(device: str, threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
-def _chain(device: str) -> list[Any]:
-    cuda = (_PROVIDERS["cuda"], _CUDA_OPTIONS)
-    chains: dict[str, list[Any]] = {
-        "cpu": [_PROVIDERS["cpu"]],
-        "cuda": [cuda],
-        "tensorrt": [_PROVIDERS["tensorrt"], cuda],
-    }
-    return chains[device]
+def providers_for(device: str, gpu: Gpu) -> list[Any]:
+    """The providers that a device means, the first choice first, as onnxruntime takes them."""
+    graphs = {"enable_cuda_graph": "1"} if gpu.cuda_graphs else {}
+    cuda = (_PROVIDERS["cuda"], {**_CUDA_OPTIONS, **graphs})
+    if device == "cpu":
+        return [_PROVIDERS["cpu"]]
+    if device == "cuda":
+        return [cuda]
+    tensorrt = {"trt_fp16_enable": str(gpu.tensorrt_fp16)}
+    if gpu.tensorrt_cache:
+        folder = str(gpu.tensorrt_cache)
+        tensorrt |= {
+            "trt_engine_cache_enable": "True",
+            "trt_engine_cache_path": folder,
+            "trt_timing_cache_enable": "True",
+            "trt_timing_cache_path": folder,
+        }
+    if gpu.cuda_graphs:
+        tensorrt["trt_cuda_graph_enable"] = "True"
+    return [(_PROVIDERS["tensorrt"], tensorrt), cuda]
 
 
 def _first_line(error: Exception) -> str:

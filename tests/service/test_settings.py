@@ -1,6 +1,7 @@
 import re
 from pathlib import Path
 
+import platformdirs
 import pytest
 from pydantic import ValidationError
 
@@ -16,6 +17,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "model": "bundled",
         "detector": "auto",
         "device": "auto",
+        "cuda_graphs": False,
+        "tensorrt_cache": platformdirs.user_cache_path("fer-service") / "tensorrt",
         "workers": 1,
         "threads": available_cores(),
         "max_image_bytes": 20 * 1024 * 1024,

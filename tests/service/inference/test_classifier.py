@@ -1,4 +1,6 @@
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -28,11 +30,31 @@ class FakeSession:
         self.on_gpu = on_gpu
         self.provider = "CUDAExecutionProvider" if on_gpu else "CPUExecutionProvider"
         self.fed: list[NDArray[np.uint8]] = []
+        self.graphs: list[int] = []
+        self.inside = threading.Lock()
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        assert not self.on_gpu
         assert list(outputs) == ["probabilities"]
         self.fed.append(feeds["faces"])
         return [feeds["faces"].mean(axis=(1, 2), dtype=np.float32)]
+
+    def bound(
+        self, inputs: Mapping[str, NDArray[np.uint8]], outputs: Mapping[str, NDArray[np.float32]], graph_id: int
+    ) -> Callable[..., dict[str, NDArray[np.float32]]]:
+        """A run that refuses any other shape than the one it was made for."""
+        assert outputs["probabilities"].shape == (len(inputs["faces"]), 3)
+        self.graphs.append(graph_id)
+
+        def run(faces: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+            assert faces.shape == inputs["faces"].shape
+            assert self.inside.acquire(blocking=False), "two runs at a time share the same arrays"
+            self.fed.append(faces)
+            answer = faces.mean(axis=(1, 2), dtype=np.float32)
+            self.inside.release()
+            return {"probabilities": answer}
+
+        return run
 
 
 def wrapped(session: FakeSession) -> OnnxClassifier:
@@ -105,3 +127,20 @@ def test_a_bucket_is_the_next_power_of_two(count: int, expected: int) -> None:
     assert bucket(count) == expected
     assert buckets(count)[-1] == expected
     assert buckets(count) == sorted(bucket(2**power) for power in range(len(buckets(count))))
+
+
+def test_a_gpu_binds_each_bucket_once() -> None:
+    session = FakeSession(on_gpu=True)
+    classifier = wrapped(session)
+    classifier.warm(8)
+    for count in (1, 3, 5, 8, 4):
+        classifier.classify([crop((9, 9, 9))] * count)
+    assert sorted(session.graphs) == [1, 2, 4, 8]
+
+
+def test_threads_take_turns_on_a_gpu() -> None:
+    classifier = wrapped(FakeSession(on_gpu=True))
+    with ThreadPoolExecutor(8) as pool:
+        batches = [[crop((level, 0, 0))] * 3 for level in range(64)]
+        answers = list(pool.map(classifier.classify, batches))
+    assert [float(answer[0, 0]) for answer in answers] == list(range(64))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.errors import BundleError, ProviderError, StartError
-from service.inference.session import Session
+from service.inference.session import Gpu, Session, providers_for
 
 gpuless = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")
 
@@ -66,3 +66,37 @@ def test_auto_still_refuses_what_is_no_onnx_file(tmp_path: Path) -> None:
     path.write_bytes(b"garbage")
     with pytest.raises(BundleError, match="cannot be opened"):
         Session.open(path, device="auto", threads=1, failure=BundleError)
+
+
+def test_tensorrt_falls_back_to_cuda_alone_and_keeps_its_engines(tmp_path: Path) -> None:
+    (first, options), (second, _) = providers_for("tensorrt", Gpu(tensorrt_cache=tmp_path))
+    assert (first, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+    assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(tmp_path)
+    assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "True"
+    assert options["trt_fp16_enable"] == "True"
+
+
+def test_without_a_folder_tensorrt_keeps_nothing() -> None:
+    (_, options), _ = providers_for("tensorrt", Gpu())
+    assert not any("cache" in name for name in options)
+
+
+@pytest.mark.parametrize(("graphs", "said"), [(True, "1"), (False, None)])
+def test_cuda_graphs_are_asked_for_where_they_are_wanted(graphs: bool, said: str | None) -> None:
+    ((provider, options),) = providers_for("cuda", Gpu(cuda_graphs=graphs))
+    assert provider == "CUDAExecutionProvider"
+    assert options.get("enable_cuda_graph") == said
+    assert options["cudnn_conv_algo_search"] == "HEURISTIC"
+
+
+def test_the_cpu_takes_no_options() -> None:
+    assert providers_for("cpu", Gpu(cuda_graphs=True)) == ["CPUExecutionProvider"]
+
+
+def test_a_bound_run_answers_as_a_plain_one_again_and_again(tiny_bundle: Path) -> None:
+    session = Session.open(tiny_bundle, device="cpu", threads=1)
+    batches = np.random.default_rng(0).integers(0, 256, (3, 4, 48, 48, 3), np.uint8)
+    run = session.bound({"faces": batches[0]}, {"probabilities": np.zeros((4, 3), np.float32)}, graph_id=4)
+    bound = [run(faces=batch)["probabilities"] for batch in batches]
+    plain = [session.run(["probabilities"], {"faces": batch})[0] for batch in batches]
+    np.testing.assert_allclose(bound, plain, atol=1e-6)
