@@ -21,6 +21,7 @@ from service.api.middleware import REQUEST_ID, Door, Farewell, Observed
 from service.api.model import model_router
 from service.api.page import add_page
 from service.api.predict import PATHS, predict_router
+from service.api.stream import PATH as STREAM
 from service.api.stream import stream_router
 from service.inference.session import cuda_is_built_in
 from service.lifecycle import Lifecycle
@@ -144,6 +145,7 @@ def _stand_before(
         Door,
         admission=admission,
         paths=PATHS,
+        streams=[STREAM],
         undeclared_bytes=settings.max_image_bytes,
     )
     app.add_middleware(
@@ -151,7 +153,7 @@ def _stand_before(
         keys=keys,
         open_paths=_OPEN_PATHS,
         open_folders=_OPEN_FOLDERS,
-        routes=PATHS,
+        routes=(*PATHS, STREAM),
         origins=settings.cors_origins,
     )
     if settings.cors_origins:

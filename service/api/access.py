@@ -1,5 +1,6 @@
 """Who may come in: API keys from a file, and which pages of others may open streams."""
 
+import base64
 import hashlib
 import hmac
 import logging
@@ -17,6 +18,7 @@ from service.api.errors import error_response
 from service.errors import Forbidden, RequestError, SettingsError, Unauthorized
 
 API_KEY: Final = "X-API-Key"
+KEY_PROTOCOL: Final = "fer.key."  # before the key in base64url, as one of the subprotocols that a stream offers
 CLIENT: Final = "fer.client"  # in the scope: who asks, as far as limits are concerned
 REFUSED_ROUTE: Final = "fer.refused_route"  # in the scope of a request that was refused before it was routed
 _SHORTEST: Final = 16
@@ -120,7 +122,7 @@ class Guard:
     def _client(self, scope: Scope, headers: Headers) -> str:
         path = scope["path"]
         if self._keys is not None and path not in self._open_paths and not path.startswith(self._open_folders):
-            presented = _presented(headers)
+            presented = _presented(headers) or _offered(scope)
             if not presented:
                 raise Unauthorized(f"send an API key, as {API_KEY} or as Authorization: Bearer")
             holder = self._keys.holder(presented)
@@ -146,6 +148,23 @@ def _presented(headers: Headers) -> str:
     if scheme.lower() == "bearer" and credentials:
         return credentials.strip()
     return headers.get(API_KEY, "")
+
+
+def _offered(scope: Scope) -> str:
+    """The key among a stream's subprotocols; empty where it offers none.
+
+    Browsers let a page set no header of a WebSocket but Sec-WebSocket-Protocol, whose entries are tokens
+    (RFC 6455, 4.1), which not every key is; so it comes in base64url without padding (RFC 4648, 5).
+    """
+    for protocol in scope.get("subprotocols", ()):
+        if protocol.startswith(KEY_PROTOCOL):
+            encoded = protocol.removeprefix(KEY_PROTOCOL)
+            try:
+                padded = encoded + "=" * (-len(encoded) % 4)
+                return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+            except ValueError:
+                raise Unauthorized(f"the key after {KEY_PROTOCOL} is not base64url without padding") from None
+    return ""
 
 
 def _read(path: Path) -> list[bytes]:

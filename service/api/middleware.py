@@ -23,6 +23,7 @@ from service.observability.metrics import Metrics
 REQUEST_ID: Final = "X-Request-ID"
 _ACCEPTABLE_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _CLIENT_GONE: Final = 499
+_OPENED: Final = 101
 logger = logging.getLogger(__name__)
 
 
@@ -43,6 +44,9 @@ class Observed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
+        if scope["type"] == "websocket":
+            await self._stream(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -71,6 +75,27 @@ class Observed:
             self._metrics.duration.labels(route).observe(seconds)
             if self._access_log:
                 log_request(request_id, scope["method"], route, status, seconds, noted_work(scope))
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A stream gets an id, and a line at its end; how long it lasts is its client's choice and no metric."""
+        began = time.perf_counter()
+        request_id = _request_id(Headers(scope=scope))
+        status = 0
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] in {"websocket.accept", "websocket.http.response.start"}:
+                status = message.get("status", _OPENED)
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed_send)
+        finally:
+            if self._access_log:
+                seconds = time.perf_counter() - began
+                status = status or _CLIENT_GONE
+                log_request(request_id, "GET", route_of(scope), status, seconds, noted_work(scope))
 
 
 class Farewell:
@@ -101,7 +126,13 @@ class Door:
     """Refuses prediction requests that are not admitted, before a byte of them is read."""
 
     def __init__(
-        self, app: ASGIApp, *, admission: Admission, paths: Collection[str], undeclared_bytes: int
+        self,
+        app: ASGIApp,
+        *,
+        admission: Admission,
+        paths: Collection[str],
+        streams: Collection[str],
+        undeclared_bytes: int,
     ) -> None:
         """Wrap an app.
 
@@ -109,11 +140,13 @@ class Door:
             app: What answers.
             admission: Who may come in.
             paths: Of the prediction routes.
+            streams: Paths of the routes for streams.
             undeclared_bytes: What a body counts that does not declare its length.
         """
         self._app = app
         self._admission = admission
         self._paths = frozenset(paths)
+        self._streams = frozenset(streams)
         self._undeclared_bytes = undeclared_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,6 +161,7 @@ class Door:
 
     def _admit(self, scope: Scope, inside: contextlib.ExitStack) -> None:
         predicts = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._paths
+        streams = scope["type"] == "websocket" and scope["path"] in self._streams
         try:
             if predicts:
                 declared = Headers(scope=scope).get("content-length", "")
@@ -135,7 +169,7 @@ class Door:
                 self._admission.enter(size)
                 inside.callback(self._admission.leave, size)
             # Frames of a stream are admitted one by one; the stream itself only counts for its client.
-            if predicts or scope["type"] == "websocket":
+            if predicts or streams:
                 inside.enter_context(self._admission.client(scope.get(CLIENT, "")))
         except Overloaded as error:
             raise _Refused(error) from error

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from typing import Final
 
 import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -11,6 +12,7 @@ from pydantic import Field, ValidationError
 from service.admission import Admission
 from service.api.errors import error_response, problem_of
 from service.api.predict import PredictQuery
+from service.api.work import add_work
 from service.errors import InvalidParameter, NotReady, Overloaded, RequestError
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
@@ -18,6 +20,9 @@ from service.schemas import FrameError, FramePrediction, Prediction
 from service.settings import Settings
 from service.streaming.follower import HALF_LIFE, Follower
 from service.streaming.session import Outcome, Session
+
+PATH: Final = "/stream"
+PROTOCOL: Final = "fer.v1"
 
 
 class StreamQuery(PredictQuery):
@@ -41,12 +46,12 @@ def stream_router(pipeline: Pipeline, settings: Settings, admission: Admission, 
     seats = _Seats(settings.max_streams, metrics)
     threshold = pipeline.analyzer.classifier.bundle.metadata.uncertain_below
 
-    @router.websocket("/stream")
+    @router.websocket(PATH)
     async def stream(socket: WebSocket) -> None:
         try:
             query = _checked(socket, pipeline)
             with seats.taken():
-                await socket.accept()
+                await socket.accept(_protocol(socket))
                 await serve(socket, query)
         except RequestError as error:
             await socket.send_denial_response(error_response(error))
@@ -54,7 +59,9 @@ def stream_router(pipeline: Pipeline, settings: Settings, admission: Admission, 
     async def serve(socket: WebSocket, query: StreamQuery) -> None:
         async def predict(data: bytes) -> Prediction:
             deadline = time.monotonic() + settings.request_timeout
-            return (await pipeline.predict(data, query.options(), deadline)).prediction
+            timed = await pipeline.predict(data, query.options(), deadline)
+            add_work(socket.scope, timed)
+            return timed.prediction
 
         session = Session(predict, admission, metrics, settings.max_image_bytes)
         follower = Follower(threshold, query.smooth)
@@ -115,6 +122,11 @@ def _rendered(outcome: Outcome, follower: Follower) -> str:
     return FramePrediction(
         frame=frame.number, time=seconds, image=result.image, faces=faces, model=result.model
     ).model_dump_json()
+
+
+def _protocol(socket: WebSocket) -> str | None:
+    """What to answer to the subprotocols that were offered: browsers insist on one of theirs, never on the key."""
+    return PROTOCOL if PROTOCOL in socket.scope.get("subprotocols", ()) else None
 
 
 def _checked(socket: WebSocket, pipeline: Pipeline) -> StreamQuery:

@@ -13,26 +13,41 @@ _WORK: Final = "fer.work"
 
 @dataclass(frozen=True)
 class Work:
-    """One picture that was answered.
+    """One picture that was answered, or all of a stream together.
 
     Attributes:
         faces: Found in it.
         seconds: By stage, in the order in which the stages ran.
         ended: When its answer was there: nanoseconds since 1970.
+        pictures: How many it is.
     """
 
     faces: int
     seconds: dict[str, float]
     ended: int
+    pictures: int = 1
 
 
 def note_work(scope: Scope, timed: Timed) -> None:
     """Leave word of a picture that has just been answered."""
-    work = Work(len(timed.prediction.faces), timed.seconds, time.time_ns())
-    scope.setdefault(_WORK, []).append(work)
+    scope.setdefault(_WORK, []).append(_work(timed))
+
+
+def add_work(scope: Scope, timed: Timed) -> None:
+    """Leave word of a stream's frame; only their sum is kept, because a stream has no last one in sight."""
+    work = _work(timed)
+    for before in noted_work(scope):
+        stages = {**before.seconds, **work.seconds}
+        seconds = {stage: before.seconds.get(stage, 0) + work.seconds.get(stage, 0) for stage in stages}
+        work = Work(before.faces + work.faces, seconds, work.ended, before.pictures + 1)
+    scope[_WORK] = [work]
 
 
 def noted_work(scope: Scope) -> list[Work]:
     """The pictures that were answered; empty where none was."""
     found: list[Work] = scope.get(_WORK, [])
     return found
+
+
+def _work(timed: Timed) -> Work:
+    return Work(len(timed.prediction.faces), timed.seconds, time.time_ns())

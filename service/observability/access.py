@@ -8,7 +8,11 @@ logger = logging.getLogger(__name__)
 
 
 class Worked(Protocol):
-    """A picture that was answered."""
+    """A picture that was answered, or several."""
+
+    @property
+    def pictures(self) -> int:
+        """How many."""
 
     @property
     def faces(self) -> int:
@@ -20,7 +24,7 @@ class Worked(Protocol):
 
 
 def log_request(
-    request_id: str, method: str, route: str, status: int, seconds: float, pictures: Sequence[Worked]
+    request_id: str, method: str, route: str, status: int, seconds: float, work: Sequence[Worked]
 ) -> None:
     """Log a request.
 
@@ -28,15 +32,15 @@ def log_request(
         request_id: As in its X-Request-ID.
         method: Of HTTP.
         route: The path's template.
-        status: Of the answer; 499 where the client was gone.
+        status: Of the answer; 499 where the client was gone, 101 of a stream that was opened.
         seconds: From the request's head to its answer's end.
-        pictures: That were answered; a batch's stages add up.
+        work: Pictures that were answered; a batch's stages add up.
     """
     stages: dict[str, float] = {}
-    for picture in pictures:
-        for stage, took in picture.seconds.items():
+    for each in work:
+        for stage, took in each.seconds.items():
             stages[stage] = stages.get(stage, 0.0) + took
-    faces = sum(picture.faces for picture in pictures)
+    pictures, faces = sum(each.pictures for each in work), sum(each.faces for each in work)
     fields: dict[str, object] = {
         "request_id": request_id,
         "method": method,
@@ -45,12 +49,12 @@ def log_request(
         "ms": _ms(seconds),
     }
     if pictures:
-        fields |= {"pictures": len(pictures), "faces": faces}
+        fields |= {"pictures": pictures, "faces": faces}
         fields["stages_ms"] = {stage: _ms(took) for stage, took in stages.items()}
     text = f"{method} {route} {status} {_ms(seconds)} ms"
     if pictures:
         times = " ".join(f"{stage} {_ms(took)}" for stage, took in stages.items())
-        text += f", {len(pictures)} pictures, {faces} faces: {times}"
+        text += f", {pictures} pictures, {faces} faces: {times}"
     logger.info("%s [%s]", text, request_id, extra={"fields": fields})
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import logging.config
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 
@@ -24,6 +25,14 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
+class _NoConversations(logging.Filter):
+    """Leaves out what libraries tell of WebSockets: addresses, query strings, keys, and bytes of pictures."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is a warning, or from elsewhere; websockets and uvicorn log under the same name."""
+        return record.levelno >= logging.WARNING or "websockets" not in Path(record.pathname).parts
+
+
 def log_config(level: str, style: Literal["json", "console"]) -> dict[str, object]:
     """A configuration for `logging.config.dictConfig`, for this package's and uvicorn's loggers alike."""
     formatters = {
@@ -34,7 +43,10 @@ def log_config(level: str, style: Literal["json", "console"]) -> dict[str, objec
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": formatters,
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": style}},
+        "filters": {"no_conversations": {"()": _NoConversations}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": style, "filters": ["no_conversations"]}
+        },
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {
             "service": {"level": level.upper()},

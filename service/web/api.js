@@ -1,5 +1,8 @@
 // The service's HTTP API, as everybody else sees it.
 
+import { currentKey, keyHeaders } from "./key.js";
+import { unlock } from "./unlock.js";
+
 /** An answer that is none; `code` is the service's stable one, or "unreachable". */
 export class ApiError extends Error {
   constructor(message, code) {
@@ -8,19 +11,20 @@ export class ApiError extends Error {
   }
 }
 
-/** A picture's prediction, the JSON of POST /predict. */
+/** A picture's prediction, the JSON of POST /predict, and how long it took, the time for typing a key left out. */
 export async function predict(file) {
-  return (await ask("predict", post(file, "application/json"))).json();
+  const { answer, began } = await ask("predict", post(file, "application/json"));
+  return { prediction: await answer.json(), milliseconds: performance.now() - began };
 }
 
 /** The picture with boxes and labels drawn, as a blob of this media type. */
 export async function drawn(file, type) {
-  return (await ask("predict", post(file, type))).blob();
+  return (await ask("predict", post(file, type))).answer.blob();
 }
 
 /** The model's card, the JSON of GET /model. */
 export async function model() {
-  return (await ask("model", {})).json();
+  return (await ask("model", {})).answer.json();
 }
 
 function post(file, accept) {
@@ -29,14 +33,21 @@ function post(file, accept) {
   return { method: "POST", body, headers: { Accept: accept } };
 }
 
+/** With the key, and again with another one where that is refused and somebody has it. */
 async function ask(path, options) {
+  const key = currentKey();
+  const began = performance.now();
   let answer;
   try {
-    answer = await fetch(path, options);
+    answer = await fetch(path, { ...options, headers: { ...options.headers, ...keyHeaders(key) } });
   } catch {
     throw new ApiError("The service does not answer. Is it running, and is there a network?", "unreachable");
   }
-  if (answer.ok) return answer;
+  if (answer.ok) return { answer, began };
+  if (answer.status === 401) {
+    if (await unlock(key)) return ask(path, options);
+    throw new ApiError("The service asks for an API key.", "unauthorized");
+  }
   const problem = await answer.json().catch(() => null);
   throw new ApiError(problem?.detail ?? `The service answered ${answer.status}.`, problem?.code ?? `http_${answer.status}`);
 }

@@ -6,6 +6,7 @@ import { onPhoto } from "./photo.js";
 import { addPictures, setUpPictures } from "./pictures.js";
 import { setUpTabs } from "./tabs.js";
 import { setUpTheme } from "./theme.js";
+import { setUpUnlock } from "./unlock.js";
 import { onPictures } from "./upload.js";
 
 const live = new Live();
@@ -15,6 +16,7 @@ const take = (files) => {
   addPictures(files);
 };
 setUpTheme();
+setUpUnlock();
 setUpCard();
 setUpPictures();
 onPictures(take);

@@ -1,7 +1,8 @@
 // GET /model for people.
 
 import { model } from "./api.js";
-import { byId, make, percent } from "./dom.js";
+import { button, byId, make, percent } from "./dom.js";
+import { save } from "./export.js";
 
 /** Wire the button that opens the model's card. */
 export function setUpCard() {
@@ -42,7 +43,8 @@ function content(answer) {
     make("p", {}, `It tells ${answer.labels.length} apparent expressions: ${answer.labels.join(", ")}. They are how a face looks, not what somebody feels, and often wrong.`),
     make("dl", { class: "facts" }, ...Object.entries(facts).filter(([, value]) => value).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, value)])),
     ...perClass(metrics.per_class, answer.labels),
-    make("p", {}, make("a", { href: "model" }, "The whole card as JSON")),
+    // Not a link: the browser would follow it without the key.
+    make("p", {}, button("The whole card as JSON", "download", () => save(JSON.stringify(answer, null, 2), "model.json", "application/json"))),
   ];
 }
 

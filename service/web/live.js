@@ -162,6 +162,7 @@ export class Live {
       this.hideNotice();
       this.timeline.clear();
     }
+    if (state === "locked") this.fail("The service asks for an API key.");
     if (state !== "waiting") return;
     drawOverlay(byId("overlay"), null);
     byId("stats").textContent = "…";

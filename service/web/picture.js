@@ -24,18 +24,20 @@ export class Picture {
     );
   }
 
-  /** Ask the service and show what it says. */
+  /** Ask the service and show what it says; returns the error, if any. */
   async analyse() {
     this.show(make("p", { class: "waiting" }, "Looking for faces …"));
     this.actions.replaceChildren();
-    const began = performance.now();
+    let answer;
     try {
-      this.prediction = await predict(this.file);
+      answer = await predict(this.file);
     } catch (error) {
       this.fail(error);
-      return;
+      return error;
     }
-    this.reveal(performance.now() - began);
+    this.prediction = answer.prediction;
+    this.reveal(answer.milliseconds);
+    return null;
   }
 
   /** Give the memory of its picture back. */

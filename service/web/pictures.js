@@ -32,7 +32,11 @@ export function setUpPictures() {
 
 async function work() {
   busy += 1;
-  while (waiting.length) await waiting.shift().analyse();
+  while (waiting.length) {
+    const error = await waiting.shift().analyse();
+    // Who has no key is not asked for it again by each of the others.
+    if (error?.code === "unauthorized") for (const picture of waiting.splice(0)) picture.fail(error);
+  }
   busy -= 1;
   summarise();
 }

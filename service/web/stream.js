@@ -1,5 +1,8 @@
 // The connection to WS /stream: frames out, results in, and again after a failure, later each time.
 
+import { model } from "./api.js";
+import { keyProtocols } from "./key.js";
+
 const FIRST_WAIT = 500; // milliseconds
 const LONGEST_WAIT = 15_000;
 const IN_FLIGHT = 2; // one is worked on while the next one travels
@@ -15,16 +18,27 @@ export class Stream {
     this.close();
   }
 
-  open() {
+  async open() {
     clearTimeout(this.timer);
     this.sent = 0;
     this.pending = new Map(); // a frame's number → when it was caught
+    this.onstate("connecting");
+    const attempt = (this.attempt = {});
+    try {
+      await model(); // asks for a key where one is needed: of a socket that is refused no page learns why
+    } catch (error) {
+      if (this.attempt === attempt) this.refused(error);
+      return;
+    }
+    if (this.attempt === attempt) this.connect();
+  }
+
+  connect() {
     const address = new URL("stream", document.baseURI);
     address.protocol = address.protocol.replace("http", "ws");
     address.hash = "";
-    const socket = new WebSocket(address);
+    const socket = new WebSocket(address, keyProtocols());
     this.socket = socket;
-    this.onstate("connecting");
     socket.addEventListener("open", () => this.onstate("open"));
     socket.addEventListener("message", (event) => this.take(JSON.parse(event.data)));
     socket.addEventListener("close", () => { if (this.socket === socket) this.later(); });
@@ -33,7 +47,7 @@ export class Stream {
   close() {
     clearTimeout(this.timer);
     const socket = this.socket;
-    this.socket = null;
+    this.socket = this.attempt = null;
     this.failures = 0;
     socket?.close();
   }
@@ -59,6 +73,11 @@ export class Stream {
     for (const number of this.pending.keys()) if (number <= result.frame) this.pending.delete(number);
     this.failures = 0;
     this.onresult(result, performance.now() - caught);
+  }
+
+  refused(error) {
+    if (error.code === "unauthorized") this.onstate("locked");
+    else this.later();
   }
 
   later() {

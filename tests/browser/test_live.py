@@ -154,5 +154,5 @@ def test_a_service_that_restarts_is_found_again(browser: Browser) -> None:
             page.get_by_role("button", name="Stop").click()
             second.close()
         # Browsers write every connection that fails into the console.
-        assert all("WebSocket connection to" in error for error in visit.errors)
+        assert all("ERR_CONNECTION_REFUSED" in error for error in visit.errors)
         visit.errors.clear()

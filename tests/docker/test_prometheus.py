@@ -101,6 +101,8 @@ def test_the_dashboard_shows_what_an_operator_asks() -> None:
         "mean confidence",
         "in use",
         "memory",
+        "streams open",
+        "frames by outcome",
     ):
         assert wanted in titles
     assert len({panel["id"] for panel in panels()}) == len(panels())

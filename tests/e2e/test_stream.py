@@ -1,4 +1,6 @@
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,6 +75,34 @@ def test_told_to_end_it_tells_its_streams_to_come_again(start_server: StartServe
         assert server.terminate() == 0
         assert closing_code(idle) == closing_code(busy) == 1012
     assert "Traceback" not in server.log
+
+
+def test_a_key_opens_a_stream_and_is_in_no_log_nor_are_addresses_or_pictures(
+    start_server: StartServer, astronaut_jpeg: bytes, tmp_path: Path
+) -> None:
+    key = "key-of-a-page-0123456789"
+    file = tmp_path / "keys.txt"
+    file.write_text(key)
+    server = start_server(FER_API_KEYS_FILE=str(file), FER_LOG_LEVEL="debug", FER_ACCESS_LOG="true")
+    token = base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+    with streaming(server, subprotocols=["fer.v1", f"fer.key.{token}"]) as page:
+        assert page.subprotocol == "fer.v1"
+        assert page.response
+        assert token not in str(page.response.headers)
+        page.send(astronaut_jpeg)
+        assert received(page)["faces"]
+    with streaming(server, additional_headers={"X-API-Key": key}) as program:
+        assert program.subprotocol is None
+    with pytest.raises(InvalidStatus) as refused, streaming(server, subprotocols=["fer.v1", f"fer.key.{token}A"]):
+        pass
+    assert refused.value.response.status_code == 401
+    assert server.terminate() == 0
+    assert "GET /stream 101 " in server.log
+    assert "1 pictures, 1 faces" in server.log
+    assert "GET /stream 401 " in server.log
+    own_address = server.url.removeprefix("http://")
+    for secret in (key, token, "ff d8", "x-api-key", "127.0.0.1"):
+        assert secret not in server.log.replace(own_address, ""), secret
 
 
 def closing_code(stream: ClientConnection) -> int | None:

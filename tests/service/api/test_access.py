@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import json
 from pathlib import Path
 
@@ -195,14 +196,20 @@ def test_pages_that_are_named_may_ask(serve: Serve, key_file: Path) -> None:
     assert client.options("/predict", headers={"Origin": "https://evil.org"} | asked).status_code == 400
 
 
-def opened(guard: Guard, **headers: str) -> tuple[list[Message], Scope]:
-    """What is sent to a stream with these headers, and its scope."""
+def protocol(key: str) -> str:
+    """The key as a page offers it."""
+    return "fer.key." + base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def opened(guard: Guard, *protocols: str, **headers: str) -> tuple[list[Message], Scope]:
+    """What is sent to a stream that offers these subprotocols with these headers, and its scope."""
     sent: list[Message] = []
     scope: Scope = {
         "type": "websocket",
         "path": "/stream",
         "client": ("10.0.0.1", 1),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "subprotocols": list(protocols),
         "extensions": {"websocket.http.response": {}},
     }
 
@@ -252,6 +259,42 @@ def test_a_stream_needs_a_key_too(key_file: Path) -> None:
     sent, scope = opened(guard(keys), **{"x-api-key": FIRST})
     assert sent[0]["type"] == "websocket.accept"
     assert scope[CLIENT] == keys.holder(FIRST)
+
+
+# Among them every length modulo 3, and signs that base64 and its form for addresses write differently.
+@pytest.mark.parametrize("key", [FIRST, SECOND, "signs->>>???~~~!", "length-17-171717", "length-17-1717171"])
+def test_a_page_offers_its_key_as_a_subprotocol(key_file: Path, key: str) -> None:
+    rewrite(key_file, f"{SECOND}\n{key}\n")
+    keys = Keys(key_file)
+    for protocols in (["fer.v1", protocol(key)], [protocol(key), "fer.v1"]):
+        sent, scope = opened(guard(keys), *protocols)
+        assert sent[0]["type"] == "websocket.accept"
+        assert scope[CLIENT] == keys.holder(key)
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        "fer.key.",
+        protocol(FIRST[:-1]),
+        protocol(FIRST + "x"),
+        protocol("schlüssel-0123456789"),
+        FIRST,
+        "fer.key." + FIRST,
+        protocol(FIRST).replace("fer.key.", "fer.kex."),
+        protocol(FIRST) + "!",
+        "fer.key.AAAAA",
+    ],
+)
+def test_a_subprotocol_that_is_no_known_key_is_refused_and_not_repeated(key_file: Path, offered: str) -> None:
+    sent, _ = opened(guard(Keys(key_file)), "fer.v1", offered)
+    assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 401)
+    assert json.loads(sent[1]["body"])["code"] == "unauthorized"
+    assert (offered.removeprefix("fer.key.") or FIRST) not in str(sent)
+
+
+def test_a_request_cannot_bring_its_key_as_a_subprotocol(keyed: TestClient) -> None:
+    assert keyed.get("/model", headers={"Sec-WebSocket-Protocol": protocol(FIRST)}).status_code == 401
 
 
 def test_a_client_without_a_key_is_its_address() -> None:

@@ -1,8 +1,9 @@
 import json
 import logging
+from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from service.observability.logging import JsonFormatter
 from tests.service.api.conftest import FACE, Serve
@@ -57,6 +58,39 @@ def test_a_request_without_a_picture_has_no_faces(logged: TestClient, caplog: py
         ("/model", 200, False),
         ("/predict", 422, False),
     ]
+
+
+def test_a_stream_is_one_line_at_its_end_that_adds_its_answered_frames_up(
+    logged: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"X-Request-ID": "the-id"}
+    with logged.websocket_connect("/stream", headers=headers) as stream:
+        for frame in (plain("lime"), b"no picture", plain("red"), plain("blue")):
+            stream.send_bytes(frame)
+            stream.receive_text()
+        assert lines(caplog) == []
+    (line,) = lines(caplog)
+    assert (line["request_id"], line["method"], line["route"], line["status"]) == ("the-id", "GET", "/stream", 101)
+    assert (line["pictures"], line["faces"]) == (3, 3)
+    stages = line["stages_ms"]
+    assert isinstance(stages, dict)
+    assert list(stages) == ["decode", "detect", "crop", "queue", "infer"]
+    assert isinstance(line["ms"], float)
+    assert 0 < sum(stages.values()) <= line["ms"]
+
+
+def test_a_stream_that_was_refused_is_a_line_with_its_status(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="service")
+    keys = tmp_path / "keys.txt"
+    keys.write_text("some-key-0123456789")
+    client = serve(FACE, access_log=True, api_keys_file=keys)
+    for path, protocols in (("/stream", [f"fer.key.{SECRET}"]), (f"/{SECRET}", [])):
+        with pytest.raises(WebSocketDenialResponse), client.websocket_connect(path, subprotocols=protocols):
+            pass
+    assert [(line["route"], line["status"]) for line in lines(caplog)] == [("/stream", 401), ("unmatched", 401)]
+    assert SECRET not in caplog.text
 
 
 def test_names_and_addresses_that_a_client_chose_are_not_logged(

@@ -125,14 +125,14 @@ def test_what_is_no_http_passes_untouched(metrics: Metrics, kind: str) -> None:
         raise AssertionError(message)
 
     for layer in (Observed(echo, metrics), door_before(echo, metrics, 1, 1)):
-        scope: Scope = {"type": kind}
+        scope: Scope = {"type": kind, "path": "/x", "headers": []}
         asyncio.run(layer(scope, receive, send))
         assert scope["seen"] is True
 
 
 def door_before(app: ASGIApp, metrics: Metrics, max_requests: int, max_bytes: int) -> Door:
     admission = Admission(metrics, max_requests=max_requests, max_bytes=max_bytes)
-    return Door(app, admission=admission, paths=["/x"], undeclared_bytes=UNDECLARED)
+    return Door(app, admission=admission, paths=["/x"], streams=[], undeclared_bytes=UNDECLARED)
 
 
 async def held(door: Door, app: Held, size: int) -> "asyncio.Task[Answer]":
@@ -201,7 +201,7 @@ def test_streams_take_their_clients_places(metrics: Metrics, registry: Collector
     async def scenario() -> None:
         app = Held()
         admission = Admission(metrics, max_requests=9, max_bytes=9, max_per_client=1)
-        door = Door(app, admission=admission, paths=["/x"], undeclared_bytes=UNDECLARED)
+        door = Door(app, admission=admission, paths=["/x"], streams=["/s"], undeclared_bytes=UNDECLARED)
         first = asyncio.create_task(open_stream(door, "a"))
         async with asyncio.timeout(SECONDS):
             await app.entered.wait()

@@ -222,6 +222,28 @@ def test_a_stream_may_choose_like_a_request(serve: Serve) -> None:
         assert len(answered(stream, GREEN)["faces"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("offered", "answered"),
+    [
+        ([], None),
+        (["fer.v1"], "fer.v1"),
+        (["fer.key.abc", "fer.v1"], "fer.v1"),
+        (["fer.key.abc"], None),
+        (["x"], None),
+    ],
+)
+def test_of_the_subprotocols_only_the_streams_own_is_answered(
+    client: TestClient, offered: list[str], answered: str | None
+) -> None:
+    with client.websocket_connect("/stream", subprotocols=offered) as stream:
+        assert stream.accepted_subprotocol == answered
+
+
+def test_a_stream_has_a_request_id_as_requests_have(client: TestClient) -> None:
+    with client.websocket_connect("/stream", headers={"X-Request-ID": "the-id"}) as stream:
+        assert dict(stream.extra_headers or ())[b"x-request-id"] == b"the-id"
+
+
 def test_before_the_start_no_stream_begins() -> None:
     with refused(TestClient(build(FACE))) as problem:
         assert problem["code"] == "not_ready"

@@ -49,6 +49,24 @@ def test_json_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize(
+    ("level", "path", "expected"),
+    [
+        (logging.DEBUG, "/site-packages/websockets/server.py", False),
+        (logging.INFO, "/site-packages/uvicorn/protocols/websockets/websockets_sansio_impl.py", False),
+        (logging.ERROR, "/site-packages/uvicorn/protocols/websockets/websockets_sansio_impl.py", True),
+        (logging.INFO, "/site-packages/uvicorn/server.py", True),
+    ],
+)
+def test_what_is_told_of_a_conversation_is_left_out_unless_something_is_wrong(
+    level: int, path: str, expected: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("debug", "json")
+    logging.getLogger("uvicorn.error").handle(logging.LogRecord("uvicorn.error", level, path, 1, "x", (), None))
+    assert bool(capsys.readouterr().err) is expected
+
+
+@pytest.mark.usefixtures("restored_logging")
 def test_the_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "console")
     logging.getLogger("service.part").info("ready")

@@ -1,0 +1,222 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Request, expect
+
+from tests.browser.conftest import Visit, visiting
+from tests.browser.test_live import eventually
+from tests.browser.test_page import serious
+from tests.e2e.conftest import Server
+
+KEY, OTHER = "signs->>>???~~~-key", "other-key-0123456789"
+
+
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "keys.txt"
+    path.write_text(KEY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(key_file: Path) -> Iterator[Server]:
+    """One that wants a key."""
+    running = Server({"FER_API_KEYS_FILE": str(key_file)})
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Visit]:
+    with visiting(browser, server.url, permissions=["camera"]) as opened:
+        yield opened
+        forgive(opened)
+
+
+def forgive(visit: Visit) -> None:
+    """Browsers write every refusal into the console."""
+    assert [error for error in visit.errors if "401" not in error] == []
+    visit.errors.clear()
+
+
+def dialog_of(page: Page) -> Locator:
+    return page.get_by_role("dialog", name="API key")
+
+
+def enter(page: Page, key: str) -> None:
+    dialog_of(page).get_by_label("Key", exact=True).fill(key)
+    page.keyboard.press("Enter")
+
+
+def unlocked(page: Page) -> None:
+    page.get_by_role("button", name="Model card").click()
+    enter(page, KEY)
+    expect(dialog_of(page)).to_be_hidden()
+    page.get_by_role("button", name="Close").click()
+
+
+def test_a_picture_that_needs_a_key_is_answered_once_it_is_typed(visit: Visit, picture_file: Path) -> None:
+    page = visit.page
+    expect(page.get_by_role("button", name="API key")).to_be_hidden()
+    page.set_input_files("#file", picture_file)
+    expect(dialog_of(page).get_by_label("Key", exact=True)).to_be_focused()
+    expect(dialog_of(page).get_by_role("alert")).to_be_hidden()
+    enter(page, KEY)
+    expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+    expect(dialog_of(page)).to_be_hidden()
+    expect(page.get_by_role("button", name="API key")).to_be_visible()
+
+
+def test_a_wrong_key_is_said_and_may_be_mended(visit: Visit, picture_file: Path) -> None:
+    page = visit.page
+    page.set_input_files("#file", picture_file)
+    alert = dialog_of(page).get_by_role("alert")
+    for wrong, words in ((OTHER, "does not know this key"), ("", "Type the key"), ("schlüssel", "one word")):
+        enter(page, wrong)
+        expect(alert).to_contain_text(words)
+        expect(dialog_of(page).get_by_label("Key", exact=True)).to_be_focused()
+        expect(dialog_of(page).get_by_label("Key", exact=True)).to_have_attribute("aria-invalid", "true")
+    assert page.evaluate("sessionStorage.length") == 0
+    enter(page, f" {KEY} ")
+    expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+
+
+def test_the_key_stays_in_the_tab_alone(visit: Visit, browser: Browser, server: Server) -> None:
+    page = visit.page
+    unlocked(page)
+    kept = page.evaluate("[Object.values(sessionStorage), Object.values(localStorage), document.cookie]")
+    assert kept == [[KEY], [], ""]
+    sent: list[Request] = []
+    page.on("request", lambda request: sent.append(request))
+    page.reload()
+    page.get_by_role("button", name="Model card").click()
+    expect(page.get_by_text("SHA-256")).to_be_visible()
+    assert [request.all_headers().get("x-api-key") for request in sent if request.url.endswith("/model")] == [KEY]
+    assert KEY not in page.url
+    with visiting(browser, server.url) as another:
+        another.page.get_by_role("button", name="Model card").click()
+        expect(dialog_of(another.page)).to_be_visible()
+        forgive(another)
+
+
+def test_who_has_no_key_is_asked_once_and_may_try_again(visit: Visit, picture_file: Path) -> None:
+    page = visit.page
+    page.set_input_files("#file", [picture_file] * 5)
+    expect(dialog_of(page)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".result .error code")).to_have_text(["unauthorized"] * 5)
+    expect(dialog_of(page)).to_be_hidden()
+    page.get_by_role("button", name="API key").click()
+    enter(page, KEY)
+    expect(dialog_of(page)).to_be_hidden()
+    page.locator(".result").first.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+
+
+def test_a_key_can_be_forgotten(visit: Visit) -> None:
+    page = visit.page
+    unlocked(page)
+    page.get_by_role("button", name="API key").click()
+    page.get_by_role("button", name="Forget the key").click()
+    assert page.evaluate("sessionStorage.length") == 0
+    page.get_by_role("button", name="Model card").click()
+    expect(dialog_of(page)).to_be_visible()
+
+
+def test_a_key_that_was_taken_back_is_said(browser: Browser, tmp_path: Path, picture_file: Path) -> None:
+    keys = tmp_path / "keys.txt"
+    keys.write_text(KEY)
+    server = Server({"FER_API_KEYS_FILE": str(keys)})
+    try:
+        with visiting(browser, server.url) as visit:
+            unlocked(visit.page)
+            keys.write_text(OTHER)
+            old = {"X-API-Key": KEY}
+            eventually(visit.page, lambda: server.client.get("/model", headers=old).status_code == 401)
+            visit.page.set_input_files("#file", picture_file)
+            expect(dialog_of(visit.page).get_by_role("alert")).to_contain_text("not any more")
+            enter(visit.page, OTHER)
+            expect(visit.page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+            forgive(visit)
+    finally:
+        server.close()
+
+
+def test_the_live_view_asks_for_the_key_and_streams_with_it(visit: Visit) -> None:
+    page = visit.page
+    results: list[dict[str, Any]] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda text: results.append(json.loads(text))))
+    page.get_by_role("tab", name="Live").click()
+    page.get_by_role("button", name="Start camera").click()
+    enter(page, KEY)
+    expect(page.locator(".chart p").first).to_contain_text("happy")
+    assert results[0]["frame"] == 1
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#stats")).to_contain_text("frames/s")
+
+
+def test_the_live_view_without_a_key_says_so_and_releases_the_camera(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_role("tab", name="Live").click()
+    page.get_by_role("button", name="Start camera").click()
+    expect(dialog_of(page)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alert")).to_contain_text("asks for an API key")
+    assert page.locator("#video").evaluate("video => video.srcObject") is None
+    page.get_by_role("button", name="Try again").click()
+    enter(page, KEY)
+    expect(page.locator("#stats")).to_contain_text("frames/s")
+
+
+def test_the_cards_json_is_saved_because_a_link_would_have_no_key(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_role("button", name="Model card").click()
+    enter(page, KEY)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="The whole card as JSON").click()
+    assert len(json.loads(Path(download.value.path()).read_text())["sha256"]) == 64
+
+
+def test_the_time_that_is_shown_is_the_services_and_not_the_typists(visit: Visit, picture_file: Path) -> None:
+    page = visit.page
+    page.clock.install()
+    page.set_input_files("#file", picture_file)
+    expect(dialog_of(page)).to_be_visible()
+    page.clock.fast_forward(100_000)
+    enter(page, KEY)
+    shown = page.get_by_text("1 face · 512 × 512 pixels ·").inner_text()
+    assert int(shown.split()[-2]) < 60_000
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_dialog_is_accessible_and_fits(browser: Browser, server: Server, scheme: Any, width: int) -> None:
+    options: dict[str, Any] = {"color_scheme": scheme, "viewport": {"width": width, "height": 844}}
+    with visiting(browser, server.url, **options) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Model card").click()
+        expect(dialog_of(page)).to_be_visible()
+        assert serious(page) == []
+        enter(page, OTHER)
+        expect(dialog_of(page).get_by_role("alert")).to_be_visible()
+        assert serious(page) == []
+        enter(page, KEY)
+        expect(dialog_of(page)).to_be_hidden()
+        page.get_by_role("button", name="Close").click()
+        page.get_by_role("button", name="API key").click()
+        assert serious(page) == []
+        for control in dialog_of(page).get_by_role("button").all():
+            box = control.bounding_box()
+            assert box is not None
+            assert min(box["width"], box["height"]) >= 44
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="API key")).to_be_focused()
+        header = page.locator(".masthead").bounding_box()
+        assert header is not None
+        assert header["height"] < 80, "one row, with the key's button too"
+        forgive(visit)
