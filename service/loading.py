@@ -1,10 +1,12 @@
 """Settings → the parts they name, put together."""
 
+from pathlib import Path
+
 from service.analyzer import Analyzer, Limits
 from service.detectors import choose_detector
-from service.inference.classifier import open_classifier
-from service.inference.session import Gpu
-from service.settings import Settings, load_settings
+from service.inference.classifier import Classifier, open_classifier
+from service.inference.session import Device, Gpu, cuda_is_built_in
+from service.settings import BUNDLED_CPU_MODEL, BUNDLED_MODEL, Settings, load_settings
 
 
 def load(settings: Settings | None = None) -> Analyzer:
@@ -18,7 +20,25 @@ def load(settings: Settings | None = None) -> Analyzer:
     """
     settings = settings or load_settings()
     limits = Limits(settings.max_image_pixels, settings.max_faces, settings.min_score)
-    # Pictures side by side keep the cores busy; several threads for one crop cost more than they save.
+    return Analyzer(choose_detector(settings.detector, settings.detect_side), choose_classifier(settings), limits)
+
+
+def choose_classifier(settings: Settings) -> Classifier:
+    """The model that the settings name, on the device they name.
+
+    Raises:
+        BundleError: the file is missing or breaks the contract.
+        ProviderError: the device that was asked for cannot be had.
+    """
     gpu = Gpu(settings.cuda_graphs, settings.tensorrt_cache)
-    classifier = open_classifier(settings.model_path, settings.device, threads=1, gpu=gpu)
-    return Analyzer(choose_detector(settings.detector, settings.detect_side), classifier, limits)
+
+    # Pictures side by side keep the cores busy; several threads for one crop cost more than they save.
+    def opened(path: Path, device: Device) -> Classifier:
+        return open_classifier(path, device, threads=1, gpu=gpu)
+
+    if settings.model != "bundled":
+        return opened(Path(settings.model), settings.device)
+    if settings.device == "cpu" or (settings.device == "auto" and not cuda_is_built_in()):
+        return opened(BUNDLED_CPU_MODEL, "cpu")
+    classifier = opened(BUNDLED_MODEL, settings.device)
+    return classifier if classifier.on_gpu else opened(BUNDLED_CPU_MODEL, "cpu")

@@ -14,7 +14,9 @@ from service.inference.session import Device
 from service.inference.threads import available_cores
 
 PREFIX = "FER_"
+# The same network twice: its weights stored in half precision for any device, and in INT8, which suits CPUs alone.
 BUNDLED_MODEL = Path(__file__).parent / "assets" / "emotion.onnx"
+BUNDLED_CPU_MODEL = BUNDLED_MODEL.with_name("emotion-int8.onnx")
 # Pillow refuses headers beyond this whatever it is told.
 _PILLOW_LIMIT = 178_956_970
 
@@ -26,7 +28,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    model: str = Field("bundled", description="`bundled`, or the path of a bundle made by `fer-train export`")
+    model: str = Field(
+        "bundled", description="`bundled` (on a CPU in INT8), or the path of a bundle made by `fer-train export`"
+    )
     detector: str = Field(
         "auto",
         description="`auto` (YuNet where its weights were pulled, else Haar), `yunet`, `haar`, or a file's path",
@@ -90,11 +94,6 @@ class Settings(BaseSettings):
             ):
                 raise ValueError(f"{origin} is no origin; https://example.org or http://localhost:3000 are")
         return origins
-
-    @property
-    def model_path(self) -> Path:
-        """The model file that `model` names."""
-        return BUNDLED_MODEL if self.model == "bundled" else Path(self.model)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,5 +1,4 @@
 import re
-from pathlib import Path
 
 import platformdirs
 import pytest
@@ -7,7 +6,7 @@ from pydantic import ValidationError
 
 from service.errors import SettingsError
 from service.inference.threads import available_cores
-from service.settings import BUNDLED_MODEL, Settings, load_settings
+from service.settings import Settings, load_settings
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
@@ -116,8 +115,3 @@ def test_settings_are_frozen() -> None:
     settings = load_settings()
     with pytest.raises(ValidationError):
         settings.port = 1  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(("model", "path"), [("bundled", BUNDLED_MODEL), ("/a/b.onnx", Path("/a/b.onnx"))])
-def test_the_model_is_bundled_or_a_path(model: str, path: Path) -> None:
-    assert load_settings(model=model).model_path == path

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from service.errors import BundleError, ProviderError
+from service.inference.bundle import file_sha256
+from service.inference.session import cuda_is_built_in
+from service.loading import choose_classifier, load
+from service.settings import BUNDLED_CPU_MODEL, BUNDLED_MODEL, load_settings
+
+cpu_only = pytest.mark.skipif(cuda_is_built_in(), reason="this onnxruntime could take a GPU")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("auto", marks=cpu_only)])
+def test_on_a_cpu_the_bundled_model_is_the_one_in_int8(device: str) -> None:
+    classifier = choose_classifier(load_settings(device=device))
+    assert classifier.bundle.path == BUNDLED_CPU_MODEL
+    assert not classifier.on_gpu
+
+
+@cpu_only
+def test_a_gpu_that_is_not_there_is_not_replaced_by_the_cpu() -> None:
+    with pytest.raises(ProviderError, match="FER_DEVICE=cuda"):
+        choose_classifier(load_settings(device="cuda"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_a_path_is_taken_as_it_is(device: str) -> None:
+    classifier = choose_classifier(load_settings(model=str(BUNDLED_MODEL), device=device))
+    assert classifier.bundle.sha256 == file_sha256(BUNDLED_MODEL)
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"nowhere\.onnx"):
+        load(load_settings(model=str(tmp_path / "nowhere.onnx"), detector="haar"))
+
+
+def test_the_settings_decide_about_the_parts() -> None:
+    analyzer = load(load_settings(detector="haar", detect_side=300, max_faces=7, min_score=0.3, device="cpu"))
+    assert (analyzer.detector.name, analyzer.detector.side) == ("haar", 300)
+    assert (analyzer.limits.max_faces, analyzer.limits.min_score) == (7, 0.3)
