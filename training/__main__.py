@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 
 from service.errors import FerError
-from training.config import available_recipes, load_recipe
-from training.errors import DataError, TrainingError
+from training.config import available_recipes, is_detector_recipe, load_recipe, read_recipe
+from training.errors import DataError, RecipeError, TrainingError
 
 app = typer.Typer(
     help="Train emotion networks by recipe, and export them for the service.",
@@ -22,12 +22,18 @@ _Data = Annotated[
     typer.Option("--data", help="A .parquet, the challenge's .csv, or a folder with one folder a class."),
 ]
 
+_Faces = Annotated[
+    Path | None, typer.Option("--faces", help="Of a detector: the faces to paste, as --data of the other recipes.")
+]
+
 
 @app.command()
 def recipes() -> None:
     """List the recipes that come with the project."""
     for name in available_recipes():
-        print(f"{name}: {load_recipe(name).description}")
+        content, _ = read_recipe(name)
+        description = content.get("description", "") if isinstance(content, dict) else ""
+        print(f"{name}: {description}")
 
 
 @app.command()
@@ -50,8 +56,19 @@ def train(
         list[Path] | None, typer.Option(help="A finished run to learn from; may be given several times.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a file cannot be read.")] = False,
+    faces_to_paste: _Faces = None,
 ) -> None:
     """Train a network by a recipe; under `torchrun` on several processes."""
+    if is_detector_recipe(read_recipe(recipe)[0]):
+        from training.detector.commands import train as train_detector
+
+        _no_options(pretrained=pretrained, from_scratch=from_scratch, teacher=teacher, strict=strict)
+        if faces_to_paste is None:
+            raise DataError("a detector also needs faces to paste: name them with --faces")
+        train_detector(
+            recipe, data, faces_to_paste, out, resume=resume, device=device, limit=limit, seed=seed, epochs=epochs
+        )
+        return
     from training.data import load_dataset
     from training.device import build_fabric
     from training.loop import Training
@@ -232,6 +249,13 @@ def quantize(
         f"{after.split} accuracy {after.accuracy:.2%} instead of {before.accuracy:.2%}, "
         f"ECE-15 {after.ece15:.4f} instead of {before.ece15:.4f}"
     )
+
+
+def _no_options(**given: object) -> None:
+    """Refuse options that the other kind of recipe has."""
+    for name, value in given.items():
+        if value:
+            raise RecipeError(f"--{name.replace('_', '-')} has no meaning for a detector's recipe")
 
 
 def _report_unreadable(files: tuple[str, ...], *, strict: bool) -> None:
