@@ -1,8 +1,8 @@
 """Our own detector through onnxruntime; `training/detector` makes its file.
 
-The file takes `pictures` uint8 [N, H, W, 3], RGB, H and W multiples of 32, and answers with the 1,000 best places of each:
-`boxes` float32 [N, 1000, 4] (left, top, width, height in pixels) and `scores` float32 [N, 1000], best first. Its metadata
-property `fer-detector` is a JSON object that says where it comes from and what it was measured to do.
+The file takes `pictures` uint8 [N, H, W, 3], RGB, H and W multiples of 32, and answers with the 1,000 best places
+of each: `boxes` float32 [N, 1000, 4] (left, top, width, height in pixels) and `scores` float32 [N, 1000], best first.
+Its metadata property `fer-detector` is a JSON object that says where it comes from and what it was measured to do.
 """
 
 from pathlib import Path
@@ -53,12 +53,16 @@ class Trained(_Record):
         pictures: Photographs fitted to, and photographs held out.
         faces: Faces that were pasted into them.
         sha256: Of the photographs, then of the faces.
+        hold_out: Share of the photographs that was held out.
+        seed: Of the draw, and of the training.
     """
 
     name: str
     pictures: tuple[int, int]
     faces: int
     sha256: tuple[str, str]
+    hold_out: float
+    seed: int
 
 
 class DetectorMetadata(_Record):
@@ -66,9 +70,10 @@ class DetectorMetadata(_Record):
 
     Attributes:
         frame_scale: Side of the square that frames a face as FER-2013 does, as a multiple of the box's height.
-        found: By kind of faces (`all`, `bare 24-48`, …), on the held-out photographs.
-        false_boxes: A held-out picture, at a score of 0.6.
+        found: By kind of faces (`all`, `bare 24–48`, …), on the held-out photographs.
+        false_boxes: Boxes on no face a held-out picture, at a score of 0.6.
         parity: How far the graph's scores are from the trained network's, at most.
+        epochs: Until these weights.
     """
 
     # Pydantic reserves names that begin with "schema"; the file's field is called so all the same.
@@ -82,7 +87,6 @@ class DetectorMetadata(_Record):
     false_boxes: float = Field(ge=0)
     parity: float = Field(ge=0)
     epochs: int
-    seed: int
     created: str
     commit: str
     licence: str
@@ -114,9 +118,7 @@ class Own:
         return [face.scaled(back_x, back_y) for face in faces_of(boxes[0], scores[0], min_score)]
 
 
-def faces_of(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], min_score: float
-) -> list[Face]:
+def faces_of(boxes: NDArray[np.float32], scores: NDArray[np.float32], min_score: float) -> list[Face]:
     """The faces in a picture's answers: those with the score, once each.
 
     Args:
@@ -137,14 +139,16 @@ def open_own(path: Path, side: int) -> Own:
     Raises:
         DetectorError: the file is missing or is none.
     """
+    if not path.is_file():
+        raise DetectorError(f"{path}: there is no such detector file; `fer-train export` makes one of a detector's run")
     session = Session.open(path, device="cpu", threads=1, failure=DetectorError)
     metadata = read_detector_metadata(session, str(path))
     return Own(session, metadata, f"{metadata.name}:{metadata.version}", side)
 
 
-def is_own(session: Session) -> bool:
-    """Whether an opened file says that it is a detector of ours."""
-    return METADATA_KEY in session.properties
+def is_own(path: Path) -> bool:
+    """Whether a file says that it is a detector of ours, as far as its bytes tell without opening it."""
+    return path.is_file() and METADATA_KEY.encode() in path.read_bytes()
 
 
 def read_detector_metadata(session: Session, where: str) -> DetectorMetadata:

@@ -63,7 +63,7 @@ def assign(
 
 
 def _may_answer(faces: Tensor, cells: Cells) -> Tensor:
-    """bool [N, f, n]: the cell lies in the face's box, and its stride is right for the face's size."""
+    """Where bool [N, f, n] is True the cell lies in the face's box, and has the right stride for the face's size."""
     sides = (faces[..., 2:] - faces[..., :2])[:, :, None]
     centres = (faces[..., 2:] + faces[..., :2])[:, :, None] / 2
     # Around a small face a cell of the finest stride is always near enough.
@@ -76,7 +76,7 @@ def _may_answer(faces: Tensor, cells: Cells) -> Tensor:
 
 
 def _within(boxes: Tensor, cells: Cells) -> Tensor:
-    """bool [N, b, n]: the cell's centre lies in the box."""
+    """Where bool [N, b, n] is True the cell's centre lies in the box."""
     x, y = cells.centres.unbind(dim=1)
     left, top, right, bottom = boxes[..., None].unbind(dim=2)
     return (x >= left) & (x < right) & (y >= top) & (y < bottom)

@@ -15,7 +15,8 @@ def overlaps(first: Boxes, second: Boxes) -> NDArray[np.float32]:
     """Intersection over union of every pair: [n, 4] and [m, 4] give [n, m]."""
     shared = intersections(first, second)
     union = areas(first)[:, None] + areas(second)[None] - shared
-    return (shared / np.maximum(union, 1e-6)).astype(np.float32)
+    overlap: NDArray[np.float32] = (shared / np.maximum(union, 1e-6)).astype(np.float32)
+    return overlap
 
 
 def intersections(first: Boxes, second: Boxes) -> NDArray[np.float32]:

@@ -12,7 +12,15 @@ from training.run import RunFolder
 
 
 def train(
-    recipe: str, data: Path, faces: Path, out: Path, *, resume: bool, device: str, limit: int | None, **changes: int | None
+    recipe: str,
+    data: Path,
+    faces: Path,
+    out: Path,
+    *,
+    resume: bool,
+    device: str,
+    limit: int | None,
+    **changes: int | None,
 ) -> None:
     """Train a detector by a recipe.
 

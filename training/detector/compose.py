@@ -56,10 +56,8 @@ class Composer:
 
     def compose(self, rng: np.random.Generator, side: int) -> Composed:
         """A square picture of so many pixels."""
-        if rng.random() < self._config.mosaic:
-            made = self._mosaic(rng, side)
-        else:
-            made = self._view(rng, side, side)
+        four = rng.random() < self._config.mosaic
+        made = self._mosaic(rng, side) if four else self._view(rng, side, side)
         for box in made.boxes:
             if rng.random() < self._config.cover:
                 self._cover(made.pixels, box, rng)
@@ -103,7 +101,7 @@ class Composer:
         self, rng: np.random.Generator, width: int, height: int
     ) -> tuple[Pixels, Boxes, NDArray[np.bool_], float]:
         """A photograph turned, scaled and cut: pixels, boxes, which are bare, and the turn in degrees."""
-        photo = self._photographs[rng.integers(len(self._photographs))]
+        photo = self._photographs[int(rng.integers(len(self._photographs)))]
         turn = float(rng.uniform(-1, 1)) * self._config.rotate if rng.random() < 0.35 else float(rng.normal(0, 4))
         rows, columns = photo.pixels.shape[:2]
         # At least so large that the photograph fills most of the picture.
@@ -123,7 +121,7 @@ class Composer:
         return pixels, moved(photo.boxes, affine), photo.bare, turn
 
     def _emptiness(self, rng: np.random.Generator, width: int, height: int) -> tuple[Pixels, Boxes]:
-        picture = self._negatives[rng.integers(len(self._negatives))]
+        picture = self._negatives[int(rng.integers(len(self._negatives)))]
         rows, columns = picture.shape[:2]
         scale = max(width / columns, height / rows) * float(rng.uniform(0.8, 2.5))
         centre = np.array([columns, rows]) * rng.uniform(0.2, 0.8, 2)
@@ -135,13 +133,16 @@ class Composer:
         """Paste a bare face over a masked one; returns its box."""
         x, y = (box[:2] + box[2:]) / 2
         side = float(box[3] - box[1]) / BOX_HEIGHT * float(rng.uniform(1.0, 1.2))
-        forehead = clipped(np.array([[*box[:2], box[2], box[1] + (box[3] - box[1]) * 0.35]], np.float32), *_size(pixels))
+        forehead = clipped(
+            np.array([[*box[:2], box[2], box[1] + (box[3] - box[1]) * 0.35]], np.float32), *_size(pixels)
+        )
         colour = _mean_colour(pixels, forehead[0])
         grey = self._faces[rng.integers(len(self._faces))]
         tile = self._face_tile(rng) if colour is None else tinted(grey, colour, float(rng.uniform(0.7, 1.1)))
         place = Place(float(x), float(y), side, turn + float(rng.normal(0, 5)), bool(rng.random() < 0.5))
         paste(pixels, tile, place, soft_mask(rng))
-        return place.box()[0]
+        (pasted,) = place.box()
+        return np.asarray(pasted, np.float32)
 
     def _face_tile(self, rng: np.random.Generator) -> Pixels:
         return self._coloured(self._faces[rng.integers(len(self._faces))], rng)
@@ -163,8 +164,8 @@ class Composer:
         """A square without a face, uint8 [48, 48, 3]."""
         for _ in range(8):
             from_photo = rng.random() < 0.6
-            photo = self._photographs[rng.integers(len(self._photographs))]
-            source = photo.pixels if from_photo else self._negatives[rng.integers(len(self._negatives))]
+            photo = self._photographs[int(rng.integers(len(self._photographs)))]
+            source = photo.pixels if from_photo else self._negatives[int(rng.integers(len(self._negatives)))]
             rows, columns = source.shape[:2]
             side = int(rng.uniform(0.08, 0.6) * min(rows, columns))
             if side < 16:
@@ -230,7 +231,9 @@ def _warped(
     before = min(scale, 1.0) if scale < 0.8 else 1.0
     if before < 1:
         # Averaged first: sampling a much larger picture aliases.
-        picture = cv2.resize(picture, None, fx=before, fy=before, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        picture = cv2.resize(picture, None, fx=before, fy=before, interpolation=cv2.INTER_AREA).astype(
+            np.uint8, copy=False
+        )
     angle = np.deg2rad(turn)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([mirror, 1.0])
     linear = rotation * scale
@@ -250,13 +253,14 @@ def _skin_colours(photographs: Sequence[Photograph]) -> NDArray[np.float32]:
         for photo in photographs
         for box in clipped(photo.boxes, *_size(photo.pixels))
         if box[3] - box[1] >= 16
-        and (colour := _mean_colour(photo.pixels, np.array([*box[:3], box[1] + (box[3] - box[1]) / 3]))) is not None
+        and (colour := _mean_colour(photo.pixels, np.array([*box[:3], box[1] + (box[3] - box[1]) / 3])))
+        is not None
     ]
     return np.array(colours, np.float32) if colours else _SKIN
 
 
 def _mean_colour(pixels: Pixels, box: NDArray[np.floating]) -> NDArray[np.float32] | None:
-    x0, y0, x1, y1 = (int(round(float(edge))) for edge in box)
+    x0, y0, x1, y1 = (round(float(edge)) for edge in box)
     part = pixels[max(y0, 0) : y1, max(x0, 0) : x1]
     return part.reshape(-1, 3).mean(axis=0).astype(np.float32) if part.size else None
 

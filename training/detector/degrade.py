@@ -64,4 +64,4 @@ def _shaken(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 def _compressed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     quality = int(rng.integers(25, 95))
     _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB).astype(np.uint8, copy=False)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)

@@ -6,7 +6,18 @@ from numpy.typing import NDArray
 
 # Half of them is kept from the training, so that the count of false boxes means something.
 FITTED = ("brick", "grass", "gravel", "text", "coins", "horse", "moon", "immunohistochemistry", "checkerboard")
-UNSEEN = ("chelsea", "coffee", "page", "rocket", "retina", "clock", "colorwheel", "logo", "hubble_deep_field", "cell")
+UNSEEN = (
+    "chelsea",
+    "coffee",
+    "page",
+    "rocket",
+    "retina",
+    "clock",
+    "colorwheel",
+    "logo",
+    "hubble_deep_field",
+    "cell",
+)
 
 
 def pictures(names: tuple[str, ...]) -> dict[str, NDArray[np.uint8]]:

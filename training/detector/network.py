@@ -1,8 +1,8 @@
 """The detector's network: anchor-free, three strides, separable blocks.
 
-The trunk and the decoupled heads follow YuNet (Wu et al. 2023, MIR 20) and YOLOX (Ge et al. 2021, arXiv:2107.08430), the
-blocks are those of MobileNet (Howard et al. 2017, arXiv:1704.04861) with a residual where shapes allow it, the neck is a
-feature pyramid (Lin et al. 2017, arXiv:1612.03144).
+The trunk and the decoupled heads follow YuNet (Wu et al. 2023, MIR 20) and YOLOX (Ge et al. 2021,
+arXiv:2107.08430), the blocks are those of MobileNet (Howard et al. 2017, arXiv:1704.04861) with a residual where shapes allow it, the
+neck is a feature pyramid (Lin et al. 2017, arXiv:1612.03144).
 """
 
 import math
@@ -17,7 +17,6 @@ from torch.nn import functional
 from training.detector.recipe import Widths
 
 STRIDES = (8, 16, 32)
-MULTIPLE = STRIDES[-1]  # of which the sides of an input have to be
 _RARE = 0.01  # the share of cells with a face that the scores begin with (Lin et al. 2017, arXiv:1708.02002)
 
 
@@ -85,7 +84,7 @@ class Separable(nn.Module):
         self.residual = before == after and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """float [N, before, H, W] to float [N, after, H / stride, W / stride]."""
+        """Levels float [N, before, H, W] to float [N, after, H / stride, W / stride]."""
         changed: Tensor = self.pointwise(self.depthwise(x))
         return x + changed if self.residual else changed
 
@@ -116,8 +115,8 @@ def boxes_of(numbers: Tensor, cells: Cells) -> Tensor:
     """The boxes that the network means.
 
     Args:
-        numbers: float32 [N, n, 4]: the centre's offset from the cell's, then the logarithms of width and height, all
-            in strides.
+        numbers: float32 [N, n, 4]: the centre's offset from the cell's, then the logarithms of width and height,
+            all in strides.
         cells: The n places.
 
     Returns:
@@ -135,7 +134,9 @@ def cells_of(height: int, width: int, device: torch.device) -> Cells:
     centres, strides = [], []
     for stride in STRIDES:
         y, x = torch.meshgrid(
-            torch.arange(height // stride, device=device), torch.arange(width // stride, device=device), indexing="ij"
+            torch.arange(height // stride, device=device),
+            torch.arange(width // stride, device=device),
+            indexing="ij",
         )
         centres.append((torch.stack([x, y], dim=2).reshape(-1, 2) + 0.5) * stride)
         strides.append(torch.full((len(centres[-1]),), float(stride), device=device))

@@ -83,8 +83,7 @@ def soft_mask(rng: np.random.Generator) -> NDArray[np.float32]:
     else:
         axes = (round(room * rng.uniform(0.78, 0.98)), round(room * rng.uniform(0.92, 1.0)))
         cv2.ellipse(mask, (_MASK // 2, _MASK // 2), axes, 0, 0, 360, 1.0, -1)
-    blurred: NDArray[np.float32] = cv2.GaussianBlur(mask, (0, 0), feather / 2)
-    return blurred
+    return cv2.GaussianBlur(mask, (0, 0), feather / 2).astype(np.float32, copy=False)
 
 
 def tinted(grey: Pixels, colour: NDArray[np.float32], contrast: float) -> Pixels:

@@ -1,7 +1,7 @@
 """Photographs whose faces are boxed: what the detector is fitted to and judged by.
 
-A folder with `faces.json` beside its pictures, an object that says of each picture (by its name without the suffix)
-`faces`: a list of [left, top, right, bottom, kind] in pixels; kind is `bare`, or says what hides the face.
+A folder with `faces.json` beside its pictures, an object that says of each picture (by its name without the
+suffix) `faces`: a list of [left, top, right, bottom, kind] in pixels; kind is `bare`, or says what hides the face.
 """
 
 import hashlib
@@ -102,7 +102,9 @@ def read_photographs(folder: Path) -> Photographs:
         content = path.read_bytes()
         index = _INDEX.validate_json(content)
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}; it has to say where each picture's faces are") from error
+        raise DataError(
+            f"{path}: {error.strerror or error}; it has to say where each picture's faces are"
+        ) from error
     except (ValidationError, json.JSONDecodeError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         place = ".".join(map(str, first["loc"])) or "the whole file"

@@ -1,4 +1,4 @@
-"""How well a detector's boxes meet the faces of photographs: average precision, and recall by false boxes a picture."""
+"""How well a detector's boxes meet the faces of photographs: average precision, and recall by false boxes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Judged:
     face_picture: NDArray[np.int64]
 
     def kinds(self) -> dict[str, tuple[NDArray[np.bool_], tuple[float, float]]]:
-        """Faces bool [m] by kind, and the heights that boxes of the kind have: all, bare and covered ones by size."""
+        """Faces bool [m] by kind, and the heights that boxes of the kind have."""
         found = {"all": (self.face_heights >= LEAST_HEIGHT, (LEAST_HEIGHT, np.inf))}
         for name, chosen in (("bare", self.bare), ("covered", ~self.bare)):
             for size, (low, high) in {**SIZES, "24+": (24.0, np.inf)}.items():

@@ -20,8 +20,8 @@ from training.detector.network import STRIDES, DetectorNetwork
 class ServedDetector(nn.Module):
     """Input: uint8 [N, H, W, 3], RGB, H and W multiples of 32.
 
-    Output: boxes float32 [N, 1000, 4] (left, top, width, height, pixels) and scores float32 [N, 1000], best first; where
-    there are fewer cells the rest is zero.
+    Output: boxes float32 [N, 1000, 4] (left, top, width, height, pixels) and scores float32 [N, 1000], best first;
+    where there are fewer cells the rest is zero.
     """
 
     def __init__(self, network: DetectorNetwork, slope: float = 1.0, shift: float = 0.0) -> None:
@@ -39,16 +39,16 @@ class ServedDetector(nn.Module):
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """The best boxes and their scores."""
         levels = pictures.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-        scores, numbers = [], []
+        scores, decoded = [], []
         for stride, answer in zip(STRIDES, self.network(levels), strict=True):
             scores.append(answer[:, :1].flatten(2))
-            numbers.append(_decoded(answer, stride).flatten(2))
-        logits, boxes = torch.cat(scores, dim=2), torch.cat(numbers, dim=2)
+            decoded.append(_decoded(answer, stride).flatten(2))
+        logits, boxes = torch.cat(scores, dim=2), torch.cat(decoded, dim=2)
         # As many empty answers behind them as are asked for, so that small pictures have enough.
         probabilities = nn.functional.pad(torch.sigmoid(logits * self.slope + self.shift), (0, ANSWERS))
-        best = torch.topk(probabilities[:, 0], ANSWERS, dim=1)
-        boxes = nn.functional.pad(boxes, (0, ANSWERS))
-        chosen = [torch.gather(boxes[:, number], 1, best.indices) for number in range(4)]
+        best = torch.topk(probabilities.squeeze(1), ANSWERS, dim=1)
+        numbers = nn.functional.pad(boxes, (0, ANSWERS)).split(1, dim=1)
+        chosen = [torch.gather(number.squeeze(1), 1, best.indices) for number in numbers]
         return torch.stack(chosen, dim=2), best.values
 
 
@@ -75,7 +75,7 @@ class TorchDetector:
 
 
 def _decoded(answer: Tensor, stride: int) -> Tensor:
-    """Boxes [N, 4, h, w] (left, top, width, height) of a stride's map; `network.boxes_of` for a grid that is a map."""
+    """Boxes [N, 4, h, w] (left, top, width, height) of a stride's map: `network.boxes_of` on a grid."""
     # Counting ones makes the grid without asking how large it is.
     ones = answer[:, :1] * 0 + 1
     x = torch.cumsum(ones, dim=3) - 0.5 + answer[:, 1:2]
