@@ -17,8 +17,8 @@ def choose_detector(choice: str, side: int) -> Detector:
     """The detector that the setting names.
 
     Args:
-        choice: `auto` (YuNet where its file is in the cache, else ours where it comes with the package, else Haar),
-            `own`, `yunet`, `haar`, or the path of a file of ours or YuNet's.
+        choice: `auto` (YuNet where its file is in the cache, else ours where it comes with the package, else
+            Haar), `own`, `yunet`, `haar`, or the path of a file of ours or YuNet's.
         side: Long side in pixels that networks work on; Haar, whose time grows faster, takes 320 at most.
 
     Raises:

@@ -1,8 +1,8 @@
 """Our own detector through onnxruntime; `training/detector` makes its file.
 
 The file takes `pictures` uint8 [N, H, W, 3], RGB, H and W multiples of 32, and answers with the 1,000 best places
-of each: `boxes` float32 [N, 1000, 4] (left, top, width, height in pixels) and `scores` float32 [N, 1000], best first.
-Its metadata property `fer-detector` is a JSON object that says where it comes from and what it was measured to do.
+of each: `boxes` float32 [N, 1000, 4] (left, top, width, height in pixels) and `scores` float32 [N, 1000], best
+first. Its metadata property `fer-detector` is a JSON object that says where it comes from and what it does.
 """
 
 from pathlib import Path
@@ -95,18 +95,17 @@ class DetectorMetadata(_Record):
 class Own:
     """Our detector behind the `Detector` protocol; without landmarks."""
 
-    def __init__(self, session: Session, metadata: DetectorMetadata, name: str, side: int) -> None:
+    def __init__(self, session: Session, frame_scale: float, name: str, side: int) -> None:
         """Wrap an opened file.
 
         Args:
             session: Of the file.
-            metadata: What it says of itself.
+            frame_scale: Of the crops about its boxes.
             name: For people.
             side: Long side in pixels that pictures are shrunk to.
         """
         self._session = session
-        self.metadata = metadata
-        self.frame_scale = metadata.frame_scale
+        self.frame_scale = frame_scale
         self.name = name
         self.side = side
 
@@ -140,10 +139,12 @@ def open_own(path: Path, side: int) -> Own:
         DetectorError: the file is missing or is none.
     """
     if not path.is_file():
-        raise DetectorError(f"{path}: there is no such detector file; `fer-train export` makes one of a detector's run")
+        raise DetectorError(
+            f"{path}: there is no such detector file; `fer-train export` makes one of a detector's run"
+        )
     session = Session.open(path, device="cpu", threads=1, failure=DetectorError)
     metadata = read_detector_metadata(session, str(path))
-    return Own(session, metadata, f"{metadata.name}:{metadata.version}", side)
+    return Own(session, metadata.frame_scale, f"{metadata.name}:{metadata.version}", side)
 
 
 def is_own(path: Path) -> bool:

@@ -63,7 +63,7 @@ def assign(
 
 
 def _may_answer(faces: Tensor, cells: Cells) -> Tensor:
-    """Where bool [N, f, n] is True the cell lies in the face's box, and has the right stride for the face's size."""
+    """Where bool [N, f, n] is True the cell lies in the face's box, and its stride suits the face's size."""
     sides = (faces[..., 2:] - faces[..., :2])[:, :, None]
     centres = (faces[..., 2:] + faces[..., :2])[:, :, None] / 2
     # Around a small face a cell of the finest stride is always near enough.

@@ -2,12 +2,19 @@
 
 from pathlib import Path
 
+from service.detectors.own import DetectorMetadata, read_detector_metadata
+from service.errors import DetectorError
+from service.inference.session import Session
 from training.config import read_recipe, validated
-from training.detector.loop import DetectorTraining
+from training.detector.comparison import Measured, measure
+from training.detector.export import export_detector
+from training.detector.loop import JUDGED_SIDE, DetectorTraining
 from training.detector.material import NAME, Material, read_material
+from training.detector.photographs import read_photographs
 from training.detector.recipe import DetectorRecipe
+from training.detector.report import write_detector_report
 from training.device import build_fabric
-from training.errors import RunError
+from training.errors import DataError, RunError
 from training.run import RunFolder
 
 
@@ -45,6 +52,42 @@ def train(
     training = DetectorTraining(plan, material, run, fabric)
     run.begin(plan, _about(data, faces, material, limit), resume)
     training.go()
+
+
+def export(run: RunFolder, out: Path, data: Path | None, faces: Path | None) -> DetectorMetadata:
+    """Export a detector's run (see `export_detector`); `data` and `faces` say where its data lies now."""
+    return export_detector(run, run_recipe(run), run_material(run, data, faces), out)
+
+
+def report(run: RunFolder, data: Path | None, faces: Path | None) -> Path:
+    """Write the report of a detector's run (see `write_detector_report`)."""
+    return write_detector_report(run, run_recipe(run), run_material(run, data, faces))
+
+
+def evaluate(model: Path, data: Path, split: str, beside: list[str]) -> list[Measured]:
+    """Measure a detector's file, and others beside it in the same run.
+
+    Args:
+        model: Made by `export`.
+        data: A folder of photographs.
+        split: `held-out` of the folder that it was trained on, or `all`.
+        beside: Further detectors, as FER_DETECTOR.
+
+    Raises:
+        DetectorError: one of them is none.
+        DataError: the photographs cannot be read, or are not those that have a held-out part.
+    """
+    session = Session.open(model, device="cpu", threads=1, failure=DetectorError)
+    trained = read_detector_metadata(session, str(model)).data
+    photographs = read_photographs(data)
+    if split not in ("all", "held-out"):
+        raise DataError(f"--split {split}: photographs have the splits held-out and all")
+    if split == "held-out" and photographs.sha256 != trained.sha256[0]:
+        raise DataError(f"{data} is not what {model} was trained on, so nothing of it was held out: --split all")
+    chosen = photographs.pictures
+    if split == "held-out":
+        chosen = photographs.halves(trained.hold_out, trained.seed)[1]
+    return measure([str(model), *beside], chosen, JUDGED_SIDE)
 
 
 def run_recipe(run: RunFolder) -> DetectorRecipe:

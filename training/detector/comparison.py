@@ -1,7 +1,7 @@
-"""Detectors side by side on the same photographs, through the service's own classes: what each finds, and its time."""
+"""Detectors side by side on the same photographs, through the service's own classes, with their time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from rich.console import Console
@@ -41,6 +41,10 @@ class Measured:
     trials: dict[str, float]
     empty: tuple[int, int]
     milliseconds: dict[int, float]
+
+    def as_json(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self) | {"found": {kind: entry.model_dump() for kind, entry in self.found.items()}}
 
 
 def found_of(judged: Judged) -> dict[str, Found]:

@@ -53,6 +53,8 @@ class Composer:
         self._faces = faces
         self._negatives = negatives
         self._tints = _skin_colours(photographs)
+        # In most photographs every face wears a mask.
+        self._with_bare = [photo for photo in photographs if photo.bare.any()]
 
     def compose(self, rng: np.random.Generator, side: int) -> Composed:
         """A square picture of so many pixels."""
@@ -101,13 +103,16 @@ class Composer:
         self, rng: np.random.Generator, width: int, height: int
     ) -> tuple[Pixels, Boxes, NDArray[np.bool_], float]:
         """A photograph turned, scaled and cut: pixels, boxes, which are bare, and the turn in degrees."""
-        photo = self._photographs[int(rng.integers(len(self._photographs)))]
+        bare = bool(self._with_bare) and rng.random() < self._config.bare
+        among = self._with_bare if bare else self._photographs
+        photo = among[int(rng.integers(len(among)))]
+        boxes = photo.boxes[photo.bare] if bare else photo.boxes
         turn = float(rng.uniform(-1, 1)) * self._config.rotate if rng.random() < 0.35 else float(rng.normal(0, 4))
         rows, columns = photo.pixels.shape[:2]
         # At least so large that the photograph fills most of the picture.
         least = 0.85 * max(width / columns, height / rows)
-        if len(photo.boxes) and rng.random() < 0.85:
-            box = photo.boxes[rng.integers(len(photo.boxes))]
+        if len(boxes) and rng.random() < 0.85:
+            box = boxes[rng.integers(len(boxes))]
             tallest = 0.95 * min(width, height)
             wanted = np.exp(rng.uniform(np.log(self._config.smallest), np.log(tallest)))
             scale = float(np.clip(wanted / (box[3] - box[1]), least, max(least, 3.0)))

@@ -41,5 +41,4 @@ def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
         quality: What the scores should be, 0 to 1.
     """
     entropy = functional.binary_cross_entropy_with_logits(logits, quality, reduction="none")
-    focal: Tensor = entropy * (logits.sigmoid() - quality).square()
-    return focal
+    return torch.mul(entropy, (logits.sigmoid() - quality).square())

@@ -1,8 +1,8 @@
 """The detector's network: anchor-free, three strides, separable blocks.
 
 The trunk and the decoupled heads follow YuNet (Wu et al. 2023, MIR 20) and YOLOX (Ge et al. 2021,
-arXiv:2107.08430), the blocks are those of MobileNet (Howard et al. 2017, arXiv:1704.04861) with a residual where shapes allow it, the
-neck is a feature pyramid (Lin et al. 2017, arXiv:1612.03144).
+arXiv:2107.08430), the blocks are those of MobileNet (Howard et al. 2017, arXiv:1704.04861) with a residual where
+shapes allow it, the neck is a feature pyramid (Lin et al. 2017, arXiv:1612.03144).
 """
 
 import math

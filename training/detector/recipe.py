@@ -28,6 +28,7 @@ class Compose(_Section):
     pixels: int = Field(32 * 256 * 256, ge=1, description="of a batch: larger pictures come in fewer")
     mosaic: Fraction = Field(0.35, description="chance of four photographs in one picture")
     smallest: float = Field(10.0, gt=0, description="height of the smallest faces, pixels")
+    bare: Fraction = Field(0.5, description="chance that a photograph is one with a bare face, and shows that")
     unmask: Fraction = Field(0.45, description="chance that a bare face is pasted over a masked one")
     pastes: float = Field(1.5, ge=0, description="mean number of faces pasted elsewhere")
     decoys: float = Field(1.0, ge=0, description="mean number of pasted things that are no faces")

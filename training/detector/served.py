@@ -47,7 +47,7 @@ class ServedDetector(nn.Module):
         # As many empty answers behind them as are asked for, so that small pictures have enough.
         probabilities = nn.functional.pad(torch.sigmoid(logits * self.slope + self.shift), (0, ANSWERS))
         best = torch.topk(probabilities.squeeze(1), ANSWERS, dim=1)
-        numbers = nn.functional.pad(boxes, (0, ANSWERS)).split(1, dim=1)
+        numbers = torch.split(nn.functional.pad(boxes, (0, ANSWERS)), 1, dim=1)
         chosen = [torch.gather(number.squeeze(1), 1, best.indices) for number in numbers]
         return torch.stack(chosen, dim=2), best.values
 

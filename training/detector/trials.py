@@ -17,10 +17,10 @@ _COVER = 128
 def turned(photo: Photograph, degrees: float) -> Photograph:
     """The photograph turned about its middle, on a canvas that holds all of it."""
     height, width = photo.pixels.shape[:2]
-    affine = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    affine = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0), np.float64)
     cos, sin = abs(affine[0, 0]), abs(affine[0, 1])
     size = (round(width * cos + height * sin), round(width * sin + height * cos))
-    affine[:, 2] += (np.array(size) - (width, height)) / 2
+    affine[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
     pixels = cv2.warpAffine(photo.pixels, affine, size).astype(np.uint8, copy=False)
     return replace(photo, pixels=pixels, boxes=moved(photo.boxes, affine))
 
