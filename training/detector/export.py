@@ -43,8 +43,8 @@ _OPSET = 20
 _TOLERANCE = 1e-3  # of a score; of a box so many pixels times a hundred
 _FRAMED = 500  # faces that set the crop's frame
 _LICENCE = (
-    "MIT for the file's making; its weights were fitted to CC0 photographs and to faces of FER-2013, whose own terms "
-    "may restrict commercial use"
+    "MIT for the file's making; its weights were fitted to CC0 photographs and to faces of FER-2013, whose own "
+    "terms may restrict commercial use"
 )
 
 
@@ -223,6 +223,7 @@ def _difference(served: ServedDetector, session: Session, pictures: np.ndarray) 
     apart = float(np.abs(boxes - given_boxes)[clear].max()) if clear.any() else 0.0
     if difference > _TOLERANCE or apart > 100 * _TOLERANCE:
         raise ExportError(
-            f"the exported graph is not the network: scores differ by {difference:.1e}, boxes by {apart:.1e} pixels"
+            f"the exported graph is not the network: scores differ by {difference:.1e}, "
+            f"boxes by {apart:.1e} pixels"
         )
     return difference

@@ -29,7 +29,7 @@ def detection_loss(
     total = targets.quality.sum().clamp_min(1.0)
     scored = quality_focal(logits, targets.quality) * targets.counted
     rows = targets.quality > 0
-    placed = complete_box_iou_loss(boxes[rows], targets.boxes[rows]) * targets.quality[rows]
+    placed: Tensor = complete_box_iou_loss(boxes[rows], targets.boxes[rows]) * targets.quality[rows]
     return (scored.sum() + recipe.box_weight * placed.sum()) / total
 
 
@@ -41,4 +41,4 @@ def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
         quality: What the scores should be, 0 to 1.
     """
     entropy = functional.binary_cross_entropy_with_logits(logits, quality, reduction="none")
-    return torch.mul(entropy, (logits.sigmoid() - quality).square())
+    return entropy * (logits.sigmoid() - quality).square()

@@ -108,7 +108,9 @@ def shuffled(grey: Pixels, rng: np.random.Generator) -> Pixels:
     count = int(rng.integers(3, 5))
     block = grey.shape[0] // count
     blocks = grey.reshape(count, block, count, block).swapaxes(1, 2).reshape(-1, block, block)
-    # A shift by half of the blocks leaves none of them where it was.
-    order = np.roll(rng.permutation(len(blocks)), 1)
+    # One cycle through all of them leaves none where it was.
+    cycle = rng.permutation(len(blocks))
+    order = np.empty_like(cycle)
+    order[cycle] = np.roll(cycle, 1)
     mixed = blocks[order].reshape(count, count, block, block).swapaxes(1, 2)
     return np.ascontiguousarray(mixed.reshape(grey.shape))
