@@ -36,12 +36,13 @@ from training.detector.scoring import Judged, judge
 from training.detector.served import ServedDetector, TorchDetector
 from training.errors import ExportError, RunError
 from training.export import write_model
-from training.robustness import FACE, PICTURE, in_a_picture, largest
+from training.robustness import FACE, PICTURE, in_a_picture
 from training.run import RunFolder, commit
 
 _OPSET = 20
 _TOLERANCE = 1e-3  # of a score; of a box so many pixels times a hundred
 _FRAMED = 500  # faces that set the crop's frame
+_LEAST = 0.05
 _LICENCE = (
     "MIT for the file's making; its weights were fitted to CC0 photographs and to faces of FER-2013, whose own "
     "terms may restrict commercial use"
@@ -106,8 +107,9 @@ def frame_scale(detector: Detector, faces: NDArray[np.uint8]) -> float:
         ExportError: it finds none of them.
     """
     some = faces[:: max(len(faces) // _FRAMED, 1), ..., None]
-    found = [largest(detector, in_a_picture(face)) for face in some]
-    ratios = [FACE / face.height for face in found if face is not None]
+    # The surest box, however sure it is: a score that only some faces reach would choose among their sizes.
+    found = [detector.detect(in_a_picture(face), _LEAST) for face in some]
+    ratios = [FACE / max(faces, key=lambda face: face.score or 0).height for faces in found if faces]
     if not ratios:
         raise ExportError(
             f"the detector finds none of {len(some)} faces that it was fitted to: train it for longer"

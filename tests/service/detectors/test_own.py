@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from service.detectors import choose_detector
 from service.detectors.base import Detector
-from service.detectors.own import INPUT_NAME, METADATA_KEY, OWN, DetectorMetadata, faces_of, open_own
+from service.detectors.own import INPUT_NAME, METADATA_KEY, DetectorMetadata, faces_of, open_own
+from service.detectors.weights import YUNET
 from service.errors import DetectorError
 
 # Two boxes on one face, one elsewhere, one too unsure to count.
@@ -113,8 +114,22 @@ def test_a_missing_file_names_the_command_that_makes_one(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("empty_cache")
-@pytest.mark.skipif(not OWN.is_file(), reason="no detector of our own comes with the package yet")
-def test_without_weights_auto_takes_ours_and_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("choice", ["auto", "own"])
+def test_where_it_comes_with_the_package_it_is_used_without_a_warning(
+    choice: str, own_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING, logger="service"):
-        assert choose_detector("auto", 320).name.startswith("detector:")
+        assert choose_detector(choice, 320, own=own_file).name == "planted:1.2.3"
     assert not caplog.records
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_pulled_weights_go_before_it(own_file: Path, yunet_file: Path) -> None:
+    YUNET.path.parent.mkdir(parents=True)
+    shutil.copy(yunet_file, YUNET.path)
+    assert choose_detector("auto", 320, own=own_file).name == f"yunet:{YUNET.path.stem}"
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_where_it_does_not_come_with_the_package_auto_is_haar(tmp_path: Path) -> None:
+    assert choose_detector("auto", 320, own=tmp_path / "none.onnx").name == "haar"
