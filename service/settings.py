@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     )
     detector: str = Field(
         "auto",
-        description="`auto` (YuNet where its weights were pulled, else Haar), `yunet`, `haar`, or a file's path",
+        description="`auto` (YuNet where its weights were pulled, else ours where it is there, else Haar), `own`, "
+        "`yunet`, `haar`, or a file's path",
     )
     device: Device = Field(
         "auto", description="`auto` (CUDA where it binds, else the CPU), `cpu`, `cuda` or `tensorrt`"

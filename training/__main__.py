@@ -1,5 +1,6 @@
 """The command line: recipes, data, train, report, compare, record, export, quantize, evaluate, robustness."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from service.detectors.own import is_own
 from service.errors import FerError
-from training.config import available_recipes, load_recipe
-from training.errors import DataError, TrainingError
+from training.config import available_recipes, is_detector_recipe, load_recipe, read_recipe
+from training.errors import DataError, RecipeError, TrainingError
 
 app = typer.Typer(
     help="Train emotion networks by recipe, and export them for the service.",
@@ -22,12 +24,18 @@ _Data = Annotated[
     typer.Option("--data", help="A .parquet, the challenge's .csv, or a folder with one folder a class."),
 ]
 
+_Faces = Annotated[
+    Path | None, typer.Option("--faces", help="Of a detector: the faces to paste, as --data of the other recipes.")
+]
+
 
 @app.command()
 def recipes() -> None:
     """List the recipes that come with the project."""
     for name in available_recipes():
-        print(f"{name}: {load_recipe(name).description}")
+        content, _ = read_recipe(name)
+        description = content.get("description", "") if isinstance(content, dict) else ""
+        print(f"{name}: {description}")
 
 
 @app.command()
@@ -50,8 +58,19 @@ def train(
         list[Path] | None, typer.Option(help="A finished run to learn from; may be given several times.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a file cannot be read.")] = False,
+    pasted: _Faces = None,
 ) -> None:
     """Train a network by a recipe; under `torchrun` on several processes."""
+    if is_detector_recipe(read_recipe(recipe)[0]):
+        from training.detector.commands import train as train_detector
+
+        _no_options(pretrained=pretrained, from_scratch=from_scratch, teacher=teacher, strict=strict)
+        if pasted is None:
+            raise DataError("a detector also needs faces to paste: name them with --faces")
+        train_detector(
+            recipe, data, pasted, out, resume=resume, device=device, limit=limit, seed=seed, epochs=epochs
+        )
+        return
     from training.data import load_dataset
     from training.device import build_fabric
     from training.loop import Training
@@ -92,12 +111,23 @@ def export(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Answer with the mean over face and mirror image: twice the work.")
     ] = False,
+    faces: _Faces = None,
 ) -> None:
     """Export a run's best weights as one file for the service, with its model card beside it."""
     from training.evaluate import print_metrics
     from training.export import export as export_run
     from training.run import RunFolder
 
+    if is_detector_recipe(RunFolder(run).recipe_content()):
+        from training.detector.commands import export as export_detector
+
+        _no_options(mirror=mirror)
+        found = export_detector(RunFolder(run), out, data, faces).found["all"]
+        print(
+            f"{out}: AP50 {found.ap50:.3f} and recall {found.recall:.3f} at 0.5 false boxes a picture, "
+            f"of {found.count} held-out faces"
+        )
+        return
     metadata = export_run(RunFolder(run), out, data, mirror=mirror)
     print_metrics(metadata.metrics, Console())
     print(
@@ -112,8 +142,22 @@ def evaluate(
     data: _Data,
     split: Annotated[str, typer.Option(help="A split that the data has.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    beside: Annotated[
+        list[str] | None, typer.Option(help="Of a detector: another, as FER_DETECTOR, measured in the same run.")
+    ] = None,
 ) -> None:
-    """Score a bundle through onnxruntime, exactly as it is served."""
+    """Score a bundle, or a detector, through onnxruntime, exactly as it is served."""
+    if is_own(model):
+        from training.detector.commands import evaluate as evaluate_detector
+        from training.detector.comparison import print_comparison
+
+        measured = evaluate_detector(model, data, split, beside or [])
+        if as_json:
+            print(json.dumps([entry.as_json() for entry in measured], indent=2))
+        else:
+            print_comparison(measured, Console(width=160))
+        return
+    _no_options(beside=beside)
     from training.evaluate import evaluate_file, print_metrics
 
     metrics = evaluate_file(model, data, split)
@@ -176,11 +220,17 @@ def describe_data(
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     data: Annotated[Path | None, typer.Option(help="Where the run's data lies now, if it was moved.")] = None,
+    faces: _Faces = None,
 ) -> None:
     """Write a run's report: one HTML page, its figures as PNG, and the predictions."""
     from training.report import write_report
     from training.run import RunFolder
 
+    if is_detector_recipe(RunFolder(run).recipe_content()):
+        from training.detector.commands import report as report_detector
+
+        print(report_detector(RunFolder(run), data, faces))
+        return
     print(write_report(RunFolder(run), data))
 
 
@@ -232,6 +282,15 @@ def quantize(
         f"{after.split} accuracy {after.accuracy:.2%} instead of {before.accuracy:.2%}, "
         f"ECE-15 {after.ece15:.4f} instead of {before.ece15:.4f}"
     )
+
+
+def _no_options(**given: object) -> None:
+    """Refuse options that the other kind of recipe has."""
+    for name, value in given.items():
+        if value:
+            raise RecipeError(
+                f"--{name.replace('_', '-')} has no meaning here: it is of the other kind of network"
+            )
 
 
 def _report_unreadable(files: tuple[str, ...], *, strict: bool) -> None:

@@ -2,7 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,6 +11,7 @@ from service.inference.bundle import CropGeometry
 from training.errors import RecipeError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+_Kind = TypeVar("_Kind", bound=BaseModel)
 FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
@@ -186,6 +187,15 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     Raises:
         RecipeError: no such recipe, not YAML, or a line that the recipe's format does not allow.
     """
+    return parse_recipe(*read_recipe(name_or_path))
+
+
+def read_recipe(name_or_path: str | Path) -> tuple[object, str]:
+    """A recipe's content as YAML has it, of whatever kind it is, and what names it in errors.
+
+    Raises:
+        RecipeError: there is no such recipe, or it is not YAML.
+    """
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
         source, where = path, str(path)
@@ -198,12 +208,17 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             f"{', '.join(available_recipes())}"
         )
     try:
-        content = yaml.safe_load(source.read_text(encoding="utf-8"))
+        content: object = yaml.safe_load(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"recipe {where}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {where} is not YAML: {' '.join(str(error).split())}") from error
-    return parse_recipe(content, where)
+    return content, where
+
+
+def is_detector_recipe(content: object) -> bool:
+    """Whether a recipe's content is that of a face detector (`training/detector/recipe.py`)."""
+    return isinstance(content, dict) and content.get("kind") == "detector"
 
 
 def parse_recipe(content: object, where: str) -> Recipe:
@@ -212,8 +227,17 @@ def parse_recipe(content: object, where: str) -> Recipe:
     Raises:
         RecipeError: naming the first line that is wrong and what it would have to be.
     """
+    return validated(Recipe, content, where)
+
+
+def validated(kind: type[_Kind], content: object, where: str) -> _Kind:
+    """A recipe's content as a recipe of this kind; `where` names it in errors.
+
+    Raises:
+        RecipeError: naming the first line that is wrong and what it would have to be.
+    """
     try:
-        return Recipe.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         line = ".".join(map(str, first["loc"])) or "the whole file"

@@ -213,9 +213,18 @@ def write_bundle(graph: Path, metadata: Metadata, out: Path) -> None:
     Raises:
         ExportError: the file cannot be written.
     """
+    write_model(graph, {METADATA_KEY: metadata.model_dump_json(by_alias=True)}, out)
+
+
+def write_model(graph: Path, properties: dict[str, str], out: Path) -> None:
+    """Write a graph with these metadata properties and no others, and without the exporter's notes.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
     model = onnx.load(graph)
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {METADATA_KEY: metadata.model_dump_json(by_alias=True)})
+    onnx.helper.set_model_props(model, properties)
     for node in model.graph.node:
         # The exporter notes the Python source of every node; that is as large as a small network.
         del node.metadata_props[:]

@@ -14,18 +14,19 @@ from training.data import FaceDataset
 _BINS = 15
 
 
-def learning_curves(runs: dict[str, list[dict[str, Any]]]) -> Figure:
-    """Loss, selection accuracy and rate by epoch, of one run or several.
+def learning_curves(runs: dict[str, list[dict[str, Any]]], measure: str = "accuracy") -> Figure:
+    """Loss, what the best epoch is chosen by, and rate by epoch, of one run or several.
 
     Args:
         runs: By name, the entries of metrics.jsonl.
+        measure: The name that follows `select_` in them.
     """
     figure, axes = _figure(3, width=13)
     for name, entries in runs.items():
         epochs = [entry["epoch"] for entry in entries]
-        for axis, key in zip(axes, ("loss", "select_accuracy", "lr"), strict=True):
+        for axis, key in zip(axes, ("loss", f"select_{measure}", "lr"), strict=True):
             axis.plot(epochs, [entry[key] for entry in entries], label=name)
-    for axis, title in zip(axes, ("training loss", "selection accuracy", "learning rate"), strict=True):
+    for axis, title in zip(axes, ("training loss", f"selection {measure}", "learning rate"), strict=True):
         axis.set(title=title, xlabel="epoch")
     if len(runs) > 1:
         axes[1].legend(fontsize=8)

@@ -38,9 +38,9 @@ def tracked(items: Iterator[_Item], total: int, title: str, *, show: bool) -> It
         yield from progress.track(items, total=total)
 
 
-def epoch_line(entry: dict[str, Any], epochs: int, best: float) -> str:
-    """What stays on the screen of an epoch."""
+def epoch_line(entry: dict[str, Any], epochs: int, best: float, measure: str = "accuracy") -> str:
+    """What stays on the screen of an epoch, whose entry has `select_` and the measure's name."""
     return (
         f"epoch {entry['epoch']:>3}/{epochs} {entry['phase']}  loss {entry['loss']:.4f}  "
-        f"accuracy {entry['select_accuracy']:.4f} (best {best:.4f})  {entry['seconds']:.0f} s"
+        f"{measure} {entry[f'select_{measure}']:.4f} (best {best:.4f})  {entry['seconds']:.0f} s"
     )

@@ -1,14 +1,10 @@
 """A run as one self-contained HTML page with its figures beside it, and several runs side by side."""
 
-import base64
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import torch
 import yaml
@@ -26,6 +22,7 @@ from training.data import FaceDataset
 from training.data.audit import class_counts
 from training.evaluate import deduplicated, score
 from training.model import as_levels
+from training.pages import encoded, page_template, saved
 from training.predictions import Predictions, predict_run
 from training.run import RunFolder
 from training.splits import fit_and_select
@@ -87,14 +84,14 @@ def write_report(run: RunFolder, data_path: Path | None = None) -> Path:
     scored = score_run(run, fit, select)
     scored.predictions.write(run.path / "predictions.parquet")
     figures = {name: draw() for name, draw in _figures(scored, fit, select).items()}
-    encoded = {name: _save(figure, run.path / "figures" / f"{name}.png") for name, figure in figures.items()}
+    drawn = {name: saved(figure, run.path / "figures" / f"{name}.png") for name, figure in figures.items()}
     page = run.path / "report.html"
     page.write_text(
-        _template("report.html.j2").render(
+        page_template("report.html.j2").render(
             scored=scored,
             recipe_text=yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False),
             environment=run.environment(),
-            figures=encoded,
+            figures=drawn,
         ),
         encoding="utf-8",
     )
@@ -116,7 +113,7 @@ def write_comparison(runs: list[RunFolder], out: Path, data_path: Path | None = 
     if len({each.name for each in scored}) < len(scored):
         scored = [replace(each, name=str(run.path)) for each, run in zip(scored, runs, strict=True)]
     curves = plots.learning_curves({each.name: each.entries for each in scored})
-    page = _template("compare.html.j2").render(runs=scored, curves=_encode(curves))
+    page = page_template("compare.html.j2").render(runs=scored, curves=encoded(curves))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8")
     return scored
@@ -177,24 +174,3 @@ def _augmented(fit: FaceDataset, recipe: Recipe) -> Figure:
         rows.extend(version.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
     titles = [kind for kind in ("original", "augmented", "augmented") for _ in range(len(levels))]
     return plots.picture_grid(rows, titles, columns=len(levels), title="augmentation")
-
-
-def _save(figure: Figure, path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    return base64.b64encode(path.read_bytes()).decode()
-
-
-def _encode(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _template(name: str) -> jinja2.Template:
-    text = (resources.files("training") / "templates" / name).read_text(encoding="utf-8")
-    shared = (resources.files("training") / "templates" / "base.html.j2").read_text(encoding="utf-8")
-    loader = jinja2.DictLoader({"base": shared, "page": text})
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
-        "page"
-    )

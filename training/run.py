@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from service.inference.bundle import file_sha256
 from training.config import Recipe, parse_recipe
@@ -76,29 +77,53 @@ class RunFolder:
             RunError: a run is there and `resume` is not wanted, or it is a run of something else.
         """
         taught_by = [{"path": str(run.path.resolve()), "sha256": file_sha256(run.best)} for run in teachers]
+        about = {
+            "path": str(data_path.resolve()),
+            "name": data.name,
+            "sha256": data.sha256,
+            "splits": data.split_sizes,
+            "classes": list(data.classes),
+            "limit": limit,
+        }
+        begun_with = {"path": str(weights.resolve()), "sha256": file_sha256(weights)} if weights else None
+        if self.last.exists():
+            known = [teacher["sha256"] for teacher in self.environment().get("teachers", [])]
+            if resume and known != [teacher["sha256"] for teacher in taught_by]:
+                raise RunError(f"{self.path} is a run with other teachers; give the same or another --out")
+        self.begin(recipe, about, resume, pretrained=begun_with, teachers=taught_by)
+
+    def begin(self, recipe: BaseModel, data: dict[str, Any], resume: bool, **more: object) -> None:
+        """Make the folder, or check that it belongs to this recipe and data.
+
+        Args:
+            recipe: As resolved.
+            data: What is recorded of the data; `sha256` and `limit` have to be the same when the run goes on.
+            resume: Whether a run that is there is wanted.
+            more: Further entries of the environment.
+
+        Raises:
+            RunError: a run is there and `resume` is not wanted, or it is a run of something else.
+        """
+        content = recipe.model_dump(mode="json", by_alias=True)
         if self.last.exists():
             if not resume:
                 raise RunError(f"{self.path} holds a run already: go on with --resume, or give another --out")
-            if self.recipe() != recipe:
+            if type(recipe).model_validate(self.recipe_content()) != recipe:
                 raise RunError(f"{self.path} is a run of another recipe; give another --out")
             recorded = self.environment()["data"]
-            if recorded["sha256"] != data.sha256:
+            if recorded["sha256"] != data["sha256"]:
                 raise RunError(f"{self.path} is a run on other data; give another --out")
-            if recorded.get("limit") != limit:
+            if recorded.get("limit") != data["limit"]:
                 raise RunError(
                     f"{self.path} is a run with --limit {recorded.get('limit')}; give the same or another --out"
                 )
-            known = [teacher["sha256"] for teacher in self.environment().get("teachers", [])]
-            if known != [teacher["sha256"] for teacher in taught_by]:
-                raise RunError(f"{self.path} is a run with other teachers; give the same or another --out")
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from error
-        environment = _environment(data, data_path, limit, weights) | {"teachers": taught_by}
-        self._write("recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False))
-        self._write("environment.json", json.dumps(environment, indent=2) + "\n")
+        self._write("recipe.yaml", yaml.safe_dump(content, sort_keys=False))
+        self._write("environment.json", json.dumps(_environment() | {"data": data} | more, indent=2) + "\n")
         self._write("metrics.jsonl", "")
 
     def recipe(self) -> Recipe:
@@ -107,12 +132,20 @@ class RunFolder:
         Raises:
             RunError: the folder is no run.
         """
+        return parse_recipe(self.recipe_content(), str(self.path / "recipe.yaml"))
+
+    def recipe_content(self) -> object:
+        """What recipe.yaml holds, of whatever kind it is.
+
+        Raises:
+            RunError: the folder is no run.
+        """
         text = self._read("recipe.yaml")
         try:
-            content = yaml.safe_load(text)
+            content: object = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise RunError(f"{self.path / 'recipe.yaml'} is damaged: {' '.join(str(error).split())}") from error
-        return parse_recipe(content, str(self.path / "recipe.yaml"))
+        return content
 
     def data(self, moved: Path | None = None) -> FaceDataset:
         """The very data that the run was trained on, with the recipe's classes.
@@ -181,7 +214,7 @@ def commit() -> str:
         return ""
 
 
-def _environment(data: FaceDataset, data_path: Path, limit: int | None, weights: Path | None) -> dict[str, Any]:
+def _environment() -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
@@ -189,13 +222,4 @@ def _environment(data: FaceDataset, data_path: Path, limit: int | None, weights:
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "packages": {name: version(name) for name in _PACKAGES},
-        "data": {
-            "path": str(data_path.resolve()),
-            "name": data.name,
-            "sha256": data.sha256,
-            "splits": data.split_sizes,
-            "classes": list(data.classes),
-            "limit": limit,
-        },
-        "pretrained": {"path": str(weights.resolve()), "sha256": file_sha256(weights)} if weights else None,
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from service.detectors.base import Detector, Face
 from service.detectors.haar import Haar
+from service.detectors.own import OWN, is_own, open_own
 from service.detectors.weights import YUNET
 from service.detectors.yunet import open_yunet
 
@@ -12,24 +13,37 @@ __all__ = ["Detector", "Face", "choose_detector"]
 logger = logging.getLogger(__name__)
 
 
-def choose_detector(choice: str, side: int) -> Detector:
+def choose_detector(choice: str, side: int, *, own: Path = OWN) -> Detector:
     """The detector that the setting names.
 
     Args:
-        choice: `auto` (YuNet where its file is in the cache, else Haar), `yunet`, `haar`, or a YuNet file's path.
-        side: Long side in pixels that YuNet works on; Haar, whose time grows faster, takes 320 at most.
+        choice: `auto` (YuNet where its file is in the cache, else ours where it comes with the package, else
+            Haar), `own`, `yunet`, `haar`, or the path of a file of ours or YuNet's.
+        side: Long side in pixels that networks work on; Haar, whose time grows faster, takes 320 at most.
+        own: Our file that comes with the package.
 
     Raises:
         DetectorError: the detector's file is missing or is none.
     """
     if choice == "auto":
-        if YUNET.path.is_file():
-            return open_yunet(YUNET.path, side)
-        logger.warning(
-            "no YuNet weights in the cache: faces are found by OpenCV's Haar cascade, which misses most small and "
-            "turned ones. `fer-service detector pull` fetches the weights (once, 300 kB)."
-        )
-        choice = "haar"
+        choice = _best_there_is(own)
     if choice == "haar":
         return Haar(min(side, 320))
+    if choice == "own":
+        return open_own(own, side)
+    if choice != "yunet" and is_own(Path(choice)):
+        return open_own(Path(choice), side)
     return open_yunet(YUNET.path if choice == "yunet" else Path(choice), side)
+
+
+def _best_there_is(own: Path) -> str:
+    """By what was measured: docs/decisions/detectors.md."""
+    if YUNET.path.is_file():
+        return "yunet"
+    if own.is_file():
+        return "own"
+    logger.warning(
+        "no YuNet weights in the cache: faces are found by OpenCV's Haar cascade, which misses most small and "
+        "turned ones. `fer-service detector pull` fetches the weights (once, 300 kB)."
+    )
+    return "haar"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.detectors.base import Face, face_of
+from service.detectors.scaling import padded, shrunk
 from service.errors import DetectorError
 from service.inference.session import Session
 
@@ -75,11 +76,7 @@ class YuNet:
             float32 [1, 3, H', W'], BGR, levels 0 to 255. H' and W' are the next multiples of 32; what is added,
             below and on the right, is black.
         """
-        rows, columns = (-(-length // 32) * 32 for length in small.shape[:2])
-        padded = cv2.copyMakeBorder(
-            small, 0, rows - small.shape[0], 0, columns - small.shape[1], cv2.BORDER_CONSTANT
-        )
-        return cv2.dnn.blobFromImage(padded, swapRB=True).astype(np.float32, copy=False)
+        return cv2.dnn.blobFromImage(padded(small), swapRB=True).astype(np.float32, copy=False)
 
     def run(self, blob: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """The network alone: a blob's outputs, by name."""
@@ -87,13 +84,7 @@ class YuNet:
 
     def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The picture uint8 [H, W, 3], its long side at most `side`."""
-        height, width = pixels.shape[:2]
-        scale = self.side / max(height, width)
-        if scale >= 1:
-            return pixels
-        size = (max(round(width * scale), 1), max(round(height * scale), 1))
-        smooth = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
-        return cv2.resize(pixels, size, interpolation=smooth).astype(np.uint8, copy=False)
+        return shrunk(pixels, self.side)
 
 
 def open_yunet(path: Path, side: int) -> YuNet:

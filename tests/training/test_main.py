@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import onnx
@@ -9,11 +10,13 @@ import yaml
 from service.inference.bundle import Metadata, Metrics
 from tests.training.synthetic import PHASE, recipe_content, write_folders
 from training.__main__ import main
-from training.config import available_recipes, load_recipe
+from training.config import available_recipes
 from training.data import FaceDataset
 from training.run import RunFolder
 
 Cli = Callable[..., int]
+
+RECIPES = Path(str(resources.files("training") / "recipes"))
 
 
 @pytest.fixture
@@ -39,7 +42,8 @@ def recipe_file(tmp_path: Path) -> Path:
 def test_recipes_lists_every_recipe_with_its_description(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli("recipes") == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"{name}: {load_recipe(name).description}" for name in available_recipes()
+        f"{name}: {yaml.safe_load((RECIPES / f'{name}.yaml').read_text(encoding='utf-8'))['description']}"
+        for name in available_recipes()
     ]
 
 

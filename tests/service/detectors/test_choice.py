@@ -21,7 +21,7 @@ def pulled(empty_cache: None, yunet_file: Path) -> None:
 
 def test_auto_without_weights_is_haar_and_one_warning_names_the_command(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="service"):
-        detector = choose_detector("auto", 640)
+        detector = choose_detector("auto", 640, own=Path("/nowhere/detector.onnx"))
     assert isinstance(detector, Haar)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+from lightning.fabric import Fabric
+
+from tests.training.detector.made import make_material, make_recipe
+from training.detector.loop import DetectorTraining
+from training.detector.material import Material
+from training.detector.recipe import DetectorRecipe
+from training.run import RunFolder
+
+
+def run_training(recipe: DetectorRecipe, material: Material, run: RunFolder, fabric: Fabric) -> RunFolder:
+    training = DetectorTraining(recipe, material, run, fabric)
+    run.begin(recipe, {"sha256": list(material.sha256), "limit": None}, resume=True)
+    training.go()
+    return run
+
+
+@pytest.fixture(scope="session")
+def material() -> Material:
+    return make_material()
+
+
+@pytest.fixture(scope="session")
+def detector_run(tmp_path_factory: pytest.TempPathFactory, material: Material, fabric: Fabric) -> RunFolder:
+    """The tiny recipe for ten epochs: enough to find the discs."""
+    recipe = make_recipe(epoch_pictures=64).changed(epochs=None)
+    phase = recipe.phase.model_copy(update={"epochs": 10})
+    run = RunFolder(Path(tmp_path_factory.mktemp("detector")))
+    return run_training(recipe.model_copy(update={"phase": phase}), material, run, fabric)

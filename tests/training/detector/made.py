@@ -1,0 +1,85 @@
+"""Photographs, tiles and a recipe so small that a detector learns them in seconds."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.conftest import encode_image
+from training.config import validated
+from training.detector.material import Material
+from training.detector.photographs import Photograph
+from training.detector.recipe import DetectorRecipe
+
+Pixels = NDArray[np.uint8]
+WIDTHS = {"stem": 8, "quarter": 8, "stages": [16, 16, 16], "blocks": [1, 1, 1], "neck": 16}
+COMPOSE = {"sides": [96], "pixels": 8 * 96 * 96, "mosaic": 0.2, "smallest": 14, "rotate": 10, "cover": 0.0}
+PHASE = {
+    "name": "all",
+    "epochs": 2,
+    "optimizer": {"name": "adamw", "lr": 0.01},
+    "schedule": {"name": "constant"},
+}
+
+
+def make_recipe(**changes: object) -> DetectorRecipe:
+    content: dict[str, object] = {
+        "kind": "detector",
+        "name": "tiny",
+        "description": "Finds discs with eyes.",
+        "network": WIDTHS,
+        "compose": COMPOSE,
+        "epoch_pictures": 32,
+        "hold_out": 0.25,
+        "phase": PHASE,
+        "ema_decay": 0.9,
+    }
+    return validated(DetectorRecipe, content | changes, "tiny")
+
+
+def face_tile(level: int = 200) -> Pixels:
+    """A bright disc with two eyes and a mouth, uint8 [48, 48]."""
+    tile = np.full((48, 48), 60, np.uint8)
+    cv2.ellipse(tile, (24, 24), (19, 21), 0, 0, 360, level, -1)
+    for x in (16, 32):
+        cv2.circle(tile, (x, 19), 3, 20, -1)
+    cv2.ellipse(tile, (24, 34), (8, 3), 0, 0, 360, 20, -1)
+    return tile
+
+
+def photograph(number: int, faces: int = 2) -> Photograph:
+    """Noise with such faces in it, the second of them covered; 160×120."""
+    rng = np.random.default_rng(number)
+    pixels = rng.integers(40, 90, (120, 160, 3)).astype(np.uint8)
+    boxes = []
+    for place in range(faces):
+        side = int(rng.integers(24, 60))
+        left, top = place * 80 + int(rng.integers(0, 80 - side)), int(rng.integers(0, 120 - side))
+        tile = cv2.resize(face_tile(), (side, side), interpolation=cv2.INTER_AREA)
+        pixels[top : top + side, left : left + side] = tile[..., None]
+        boxes.append([left + 0.1 * side, top + 0.06 * side, left + 0.9 * side, top + 0.94 * side])
+    return Photograph(
+        f"photo{number:02}",
+        pixels,
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array([place != 1 for place in range(faces)], bool),
+    )
+
+
+def make_material(count: int = 12) -> Material:
+    photos = tuple(photograph(number) for number in range(count))
+    return Material(photos[3:], photos[:3], np.stack([face_tile(level) for level in (150, 200, 250)]), ("1", "2"))
+
+
+def write_photographs(folder: Path, photos: tuple[Photograph, ...]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    index = {}
+    for photo in photos:
+        (folder / f"{photo.name}.png").write_bytes(encode_image(photo.pixels, ".png"))
+        kinds = ["bare" if bare else "mask" for bare in photo.bare]
+        faces = [[*map(float, box), kind] for box, kind in zip(photo.boxes, kinds, strict=True)]
+        index[photo.name] = {"width": 160, "height": 120, "faces": faces}
+    (folder / "faces.json").write_text(json.dumps(index), encoding="utf-8")
+    return folder

@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tests.training.detector.made import COMPOSE, face_tile, make_material, make_recipe, write_photographs
+from tests.training.synthetic import make_faces, write_parquet
+from training.__main__ import app
+from training.data import FaceDataset
+from training.errors import DataError, RecipeError
+
+PARTS = {"report.html", "figures", "metrics.jsonl", "best.ckpt", "last.ckpt", "recipe.yaml", "environment.json"}
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    if result.exception:
+        raise result.exception
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs, faces to paste, and a recipe."""
+    folder = tmp_path_factory.mktemp("data")
+    material = make_material()
+    write_photographs(folder / "photos", (*material.fit, *material.held_out))
+    discs = make_faces()
+    discs.images[:] = face_tile()[..., None]
+    write_parquet(discs, folder / "faces.parquet")
+    recipe = make_recipe(epoch_pictures=64, compose=COMPOSE).model_dump(mode="json", by_alias=True)
+    recipe["phase"]["epochs"] = 8
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    return folder
+
+
+def inputs(data: Path) -> tuple[object, ...]:
+    return (
+        "train",
+        data / "tiny.yaml",
+        "--data",
+        data / "photos",
+        "--faces",
+        data / "faces.parquet",
+        "--device",
+        "cpu",
+    )
+
+
+def test_from_photographs_to_a_measured_file_by_four_commands(data: Path, tmp_path: Path) -> None:
+    run(*inputs(data), "--out", tmp_path / "run")
+    assert str(tmp_path / "run" / "report.html") in run("report", tmp_path / "run").replace("\n", "")
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= PARTS
+    figures = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    assert figures == {"curves.png", "precision_recall.png", "missed.png", "false_boxes.png", "composed.png"}
+    assert "AP50" in run("export", tmp_path / "run", "--out", tmp_path / "tiny.onnx")
+    compared = run(
+        "evaluate",
+        "--model",
+        tmp_path / "tiny.onnx",
+        "--data",
+        data / "photos",
+        "--split",
+        "held-out",
+        "--beside",
+        "haar",
+    )
+    assert "tiny" in compared
+    assert "haar" in compared
+    assert "bare 24–48" in compared
+
+
+def test_a_detector_needs_faces_to_paste(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--faces"):
+        run("train", data / "tiny.yaml", "--data", data / "photos", "--out", tmp_path)
+
+
+@pytest.mark.parametrize("option", ["--from-scratch", "--strict"])
+def test_options_of_the_other_networks_are_refused(data: Path, tmp_path: Path, option: str) -> None:
+    with pytest.raises(RecipeError, match=f"{option} has no meaning here"):
+        run(*inputs(data), "--out", tmp_path, option)
+
+
+def test_the_recipes_are_listed_with_the_detector_among_them() -> None:
+    assert "detector: A face detector" in run("recipes")
+
+
+def test_the_faces_used_are_those_of_the_fit_split(data: Path, faces: FaceDataset) -> None:
+    from training.detector.material import read_material
+
+    material = read_material(data / "photos", data / "faces.parquet", make_recipe())
+    assert len(material.faces) == faces.split_sizes["Training"]
+    assert len(read_material(data / "photos", data / "faces.parquet", make_recipe(), limit=5).faces) == 5

@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.training.detector.made import COMPOSE, make_material
+from training.detector.compose import Composed, Composer
+from training.detector.material import Material
+from training.detector.recipe import Compose
+
+BLACK = [np.zeros((100, 100, 3), np.uint8)]
+
+
+def composer(material: Material, **changes: object) -> Composer:
+    config = Compose.model_validate(COMPOSE | changes)
+    return Composer(config, material.fit, material.faces, BLACK)
+
+
+def pictures(made: Composer, count: int = 30) -> list[Composed]:
+    return [made.compose(np.random.default_rng(number), 96) for number in range(count)]
+
+
+def test_the_seed_alone_decides_what_is_made() -> None:
+    first, again = (pictures(composer(make_material()), 6) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
+        assert np.array_equal(one.boxes, other.boxes)
+    assert not np.array_equal(first[0].pixels, first[1].pixels)
+
+
+def test_boxes_lie_in_the_picture_and_have_a_size(material: Material) -> None:
+    for made in pictures(composer(material)):
+        assert made.pixels.shape == (96, 96, 3)
+        assert made.pixels.dtype == np.uint8
+        assert (made.boxes >= 0).all()
+        assert (made.boxes <= 96).all()
+        assert (made.boxes[:, 3] - made.boxes[:, 1] >= 7).all()
+
+
+def test_pasted_faces_are_where_their_boxes_say(material: Material) -> None:
+    upside_down = replace(material, faces=material.faces[:, ::-1])
+    makers = [composer(each, empty=1.0, decoys=0.0) for each in (material, upside_down)]
+    count = 0
+    for number in range(60):
+        one, other = (maker._view(np.random.default_rng(number), 96, 96) for maker in makers)
+        changed = (one.pixels != other.pixels).any(axis=2)
+        for left, top, right, bottom in one.boxes.astype(int):
+            assert changed[top:bottom, left:right].any()
+            count += 1
+        for left, top, right, bottom in np.concatenate([one.boxes, one.ignored]).astype(int):
+            reach = 4 + max(bottom - top, right - left) // 4
+            changed[max(top - reach, 0) : bottom + reach, max(left - reach, 0) : right + reach] = False
+        assert not changed.any()
+    assert count > 20
+
+
+def test_decoys_are_no_faces(material: Material) -> None:
+    made = pictures(composer(material, empty=1.0, pastes=0.0, decoys=3.0))
+    assert all(len(picture.boxes) == 0 for picture in made)
+    assert any(picture.pixels.std() > 10 for picture in made)
+
+
+def test_a_picture_without_people_and_pastes_has_no_faces(material: Material) -> None:
+    made = pictures(composer(material, empty=1.0, pastes=0.0, decoys=0.0))
+    assert all(len(picture.boxes) + len(picture.ignored) == 0 for picture in made)
+
+
+def test_photographs_with_bare_faces_can_be_preferred() -> None:
+    material = make_material()
+    masked = [replace(photo, bare=np.zeros(2, bool)) for photo in material.fit[:-1]]
+    config = Compose.model_validate(COMPOSE | {"bare": 1.0, "empty": 0.0, "unmask": 0.0})
+    maker = Composer(config, [*masked, material.fit[-1]], material.faces, BLACK)
+    shown = [maker._photographed(np.random.default_rng(seed), 96, 96)[2] for seed in range(9)]
+    assert {tuple(bare.tolist()) for bare in shown} == {(True, False)}
+
+
+@pytest.mark.parametrize("chance", [0.0, 1.0])
+def test_covered_masks_become_bare_faces_where_the_recipe_says_so(material: Material, chance: float) -> None:
+    plain = {"mosaic": 0.0, "empty": 0.0, "pastes": 0.0, "decoys": 0.0, "unmask": chance, "bare": 0.0}
+    first = composer(material, **plain)._view(np.random.default_rng(3), 96, 96)
+    without = composer(material, **(plain | {"unmask": 0.0}))._view(np.random.default_rng(3), 96, 96)
+    assert np.array_equal(first.pixels, without.pixels) == (chance == 0.0)

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from lightning.fabric import Fabric
+
+from service.detectors.base import Face
+from service.detectors.own import OUTPUT_NAMES, DetectorMetadata, open_own
+from service.inference.session import Session
+from tests.fakes import FakeDetector
+from tests.training.detector.conftest import run_training
+from tests.training.detector.made import face_tile, make_recipe
+from training.detector.commands import run_recipe
+from training.detector.export import calibrated, export_detector, frame_scale
+from training.detector.material import Material
+from training.detector.scoring import Judged, judge
+from training.errors import ExportError, RunError
+from training.run import RunFolder
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, detector_run: RunFolder, material: Material
+) -> tuple[Path, DetectorMetadata]:
+    out = tmp_path_factory.mktemp("exported") / "detector.onnx"
+    return out, export_detector(detector_run, run_recipe(detector_run), material, out)
+
+
+def test_the_file_finds_the_held_out_faces(exported: tuple[Path, DetectorMetadata], material: Material) -> None:
+    path, metadata = exported
+    judged = judge(open_own(path, 640), material.held_out)
+    assert judged.average_precision(*judged.kinds()["all"]) == pytest.approx(metadata.found["all"].ap50, abs=1e-3)
+    assert metadata.found["all"].ap50 > 0.5
+    assert metadata.found["all"].count == 6
+
+
+def test_no_node_of_the_graph_asks_for_a_shape(exported: tuple[Path, DetectorMetadata]) -> None:
+    kinds = {node.op_type for node in onnx.load(exported[0]).graph.node}
+    assert not kinds & {"Shape", "Size", "Gather", "ConstantOfShape", "Range", "BatchNormalization"}
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (64, 160), (640, 480)])
+def test_any_size_and_any_number_of_pictures(
+    exported: tuple[Path, DetectorMetadata], shape: tuple[int, int]
+) -> None:
+    session = Session.open(exported[0], device="cpu", threads=1)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, *shape, 3)).astype(np.uint8)
+    together = session.run(OUTPUT_NAMES, {"pictures": pictures})
+    alone = [session.run(OUTPUT_NAMES, {"pictures": picture[None]}) for picture in pictures]
+    assert together[1] == pytest.approx(np.concatenate([scores for _, scores in alone]), abs=1e-5)
+
+
+def test_the_file_says_where_it_comes_from(exported: tuple[Path, DetectorMetadata], material: Material) -> None:
+    path, metadata = exported
+    assert metadata.data.pictures == (len(material.fit), len(material.held_out))
+    assert metadata.data.sha256 == material.sha256
+    assert metadata.parity < 1e-3
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"| all from 12 px | 6 | {metadata.found['all'].ap50:.3f} |" in card
+    assert metadata.licence in card
+
+
+def test_the_crops_frame_is_measured_on_faces_of_known_size() -> None:
+    # Each face is 144 pixels high in its picture.
+    faces = np.stack([face_tile()] * 3)
+    assert frame_scale(FakeDetector(Face(90, 90, 100, 120, 0.9)), faces) == pytest.approx(1.2)
+
+
+def test_a_run_without_weights_is_an_error(tmp_path: Path, material: Material) -> None:
+    run, recipe = RunFolder(tmp_path), make_recipe()
+    run.begin(recipe, {"sha256": ["1", "2"], "limit": None}, resume=False)
+    with pytest.raises(RunError, match="no weights yet"):
+        export_detector(run, recipe, material, tmp_path / "out.onnx")
+
+
+def test_a_detector_that_finds_nothing_is_not_exported(tmp_path: Path, material: Material, fabric: Fabric) -> None:
+    recipe = make_recipe(epoch_pictures=8).changed(epochs=1)
+    run = run_training(recipe, material, RunFolder(tmp_path), fabric)
+    with pytest.raises(ExportError, match="train it for longer"):
+        export_detector(run, recipe, material, tmp_path / "out.onnx")
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_calibrated_scores_are_the_chance_of_a_face() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, 4000)
+    # What is really a face follows a steeper curve than the scores say.
+    truth = rng.random(4000) < 1 / (1 + np.exp(-(2.5 * logits - 1)))
+    none, one = np.zeros(4000, np.int64), np.ones(1)
+    scores, faces = 1 / (1 + np.exp(-logits)), np.where(truth, 0, -1)
+    judged = Judged(1, scores, np.full(4000, 30.0), none, faces, one * 30, one.astype(bool), none[:1])
+    assert calibrated(judged) == pytest.approx((2.5, -1.0), abs=0.25)

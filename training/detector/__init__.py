@@ -1,0 +1,1 @@
+"""Our own face detector: its data, network, loss, training, evaluation and export."""

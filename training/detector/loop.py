@@ -1,0 +1,151 @@
+"""The detector's training loop: epochs of composed pictures, judged on the held-out photographs.
+
+Every epoch draws its random numbers from the recipe's seed and its own number alone, so a run that was interrupted
+and resumed goes on exactly as an uninterrupted one.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from training.checkpoint import load_checkpoint, restore, save_checkpoint
+from training.detector.batches import Batch, batches, steps_of
+from training.detector.loss import detection_loss
+from training.detector.material import Material
+from training.detector.network import DetectorNetwork, cells_of
+from training.detector.recipe import DetectorRecipe
+from training.detector.scoring import judge
+from training.detector.served import TorchDetector
+from training.errors import RunError
+from training.phases import Rate, build_optimizer
+from training.progress import epoch_line, tracked
+from training.run import RunFolder
+
+JUDGED_SIDE = 640
+
+
+@dataclass
+class Standing:
+    """Where a run stands: epochs that have ended, and the best average precision of them."""
+
+    epoch: int = 0
+    best: float = -1.0
+
+
+class DetectorTraining:
+    """One run in progress."""
+
+    def __init__(self, recipe: DetectorRecipe, material: Material, run: RunFolder, fabric: Fabric) -> None:
+        """Build the network.
+
+        Args:
+            recipe: What to do.
+            material: What the training pictures are made from, and the photographs to judge by.
+            run: Where checkpoints and metrics go.
+            fabric: Device and precision; launched already.
+
+        Raises:
+            RunError: there are several processes.
+        """
+        if fabric.world_size > 1:
+            raise RunError("a detector is trained by one process: its network is too small to share")
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.run, self.fabric = recipe, run, fabric
+        network = DetectorNetwork(recipe.network)
+        self.network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = ModelEmaV3(self.network, decay=recipe.ema_decay, use_warmup=True)
+        self.composer = material.composer(recipe)
+        self.held_out = [photo.shrunk(JUDGED_SIDE) for photo in material.held_out]
+        self.steps = steps_of(recipe)
+        self.model: Any = fabric.setup_module(self.network)
+        plain = build_optimizer(self.network, recipe.phase)
+        self.rate = Rate(plain, recipe.phase, self.steps)
+        self.optimizer: Any = fabric.setup_optimizers(plain)
+        self.standing = Standing()
+
+    def go(self) -> None:
+        """Train to the end, from where the run folder's last checkpoint stands.
+
+        Raises:
+            RunError: a checkpoint is damaged or cannot be written.
+        """
+        self._resume()
+        # What an interrupted epoch has drawn already is drawn again.
+        with SummaryWriter(self.run.path / "tensorboard", purge_step=self.standing.epoch + 1) as board:
+            while self.standing.epoch < self.recipe.epochs:
+                entry = self._epoch()
+                for name in ("loss", "select_ap50", "lr", "images_per_second"):
+                    if entry[name] is not None:
+                        board.add_scalar(name, entry[name], entry["epoch"])
+                board.flush()
+
+    def _epoch(self) -> dict[str, Any]:
+        number = self.standing.epoch
+        torch.manual_seed(self.recipe.seed * 100_003 + number)
+        started, losses, count = time.perf_counter(), [], 0
+        self.network.train()
+        title = f"epoch {number + 1}/{self.recipe.epochs}"
+        made = tracked(batches(self.composer, self.recipe, number), self.steps, title, show=True)
+        for step, batch in enumerate(made, number * self.steps):
+            losses.append(self._step(batch))
+            self.rate.step()
+            self.ema.update(self.network, step=step)
+            count += len(batch.pixels)
+        seconds = time.perf_counter() - started
+        found = self._judged()
+        entry = {
+            "epoch": number + 1,
+            "phase": self.recipe.phase.name,
+            "loss": round(float(torch.stack(losses).mean()), 5),
+            "select_ap50": round(found, 5),
+            "lr": self.rate.current,
+            "seconds": round(seconds, 2),
+            "images_per_second": round(count / seconds, 1),
+        }
+        better = found > self.standing.best
+        self.standing = Standing(number + 1, max(found, self.standing.best))
+        # The checkpoint to resume from comes last: whatever fails before it is done again.
+        if better:
+            save_checkpoint(self.run.best, {"network": self.ema.module, "epoch": number + 1, "ap50": found})
+        self.run.log(entry)
+        save_checkpoint(self.run.last, self._parts() | {"standing": asdict(self.standing)})
+        self.fabric.print(epoch_line(entry, self.recipe.epochs, self.standing.best, "ap50"))
+        return entry
+
+    def _step(self, batch: Batch) -> Tensor:
+        batch = batch.to(self.fabric.device)
+        levels = batch.pixels.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+        cells = cells_of(levels.shape[2], levels.shape[3], levels.device)
+        loss = detection_loss(self.model(levels), cells, batch.faces, batch.ignored, self.recipe)
+        self.fabric.backward(loss)
+        if self.recipe.clip_norm:
+            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.recipe.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    def _judged(self) -> float:
+        """The average precision of the averaged weights on the held-out photographs."""
+        judged = judge(TorchDetector(self.ema.module, JUDGED_SIDE), self.held_out)
+        return judged.average_precision(*judged.kinds()["all"])
+
+    def _parts(self) -> dict[str, Any]:
+        return {"network": self.network, "ema": self.ema, "optimizer": self.optimizer, "rate": self.rate}
+
+    def _resume(self) -> None:
+        """Take up the last checkpoint, if there is one."""
+        if not self.run.last.exists():
+            return
+        saved = load_checkpoint(self.run.last, self.fabric.device)
+        restore(self.run.last, saved, self._parts())
+        try:
+            self.standing = Standing(**saved["standing"])
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{self.run.last} does not fit the run: {error}") from error
+        self.fabric.print(f"resumed after epoch {self.standing.epoch}")

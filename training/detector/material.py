@@ -1,0 +1,61 @@
+"""What a detector is made from: photographs with boxed faces, and faces to paste."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data import load_dataset
+from training.detector.compose import Composer
+from training.detector.negatives import FITTED, pictures
+from training.detector.paste import TILE
+from training.detector.photographs import Photograph, read_photographs
+from training.detector.recipe import DetectorRecipe
+from training.errors import DataError
+
+NAME = "boxed photographs, and faces pasted into them"
+
+
+@dataclass(frozen=True)
+class Material:
+    """The data of a training.
+
+    Attributes:
+        fit: Photographs that training pictures are made from.
+        held_out: Photographs to choose and judge by.
+        faces: uint8 [n, 48, 48], grey faces to paste.
+        sha256: Of the photographs, then of the faces' file.
+    """
+
+    fit: tuple[Photograph, ...]
+    held_out: tuple[Photograph, ...]
+    faces: NDArray[np.uint8]
+    sha256: tuple[str, str]
+
+    def composer(self, recipe: DetectorRecipe) -> Composer:
+        """What makes the training pictures."""
+        return Composer(recipe.compose, self.fit, self.faces, list(pictures(FITTED).values()))
+
+
+def read_material(photographs: Path, faces: Path, recipe: DetectorRecipe, limit: int | None = None) -> Material:
+    """Read both.
+
+    Args:
+        photographs: What `read_photographs` takes.
+        faces: What `load_dataset` takes; of splits the first that is for fitting.
+        recipe: Says which share of the photographs is held out.
+        limit: Take so many photographs and faces.
+
+    Raises:
+        DataError: one of them cannot be read, or has no split to fit to.
+    """
+    boxed = read_photographs(photographs)
+    data = load_dataset(faces, TILE)
+    split = data.first_split_of(("Training", "train", "all"))
+    if split is None:
+        raise DataError(f"{faces}: none of its splits {', '.join(data.split_sizes)} is Training, train or all")
+    chosen = data.split(split)
+    tiles = np.stack([image.mean(axis=2).astype(np.uint8) for image in chosen.images][:limit])
+    fit, held_out = boxed.limited(limit).halves(recipe.hold_out, recipe.seed)
+    return Material(fit, held_out, tiles, (boxed.sha256, data.sha256))

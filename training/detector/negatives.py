@@ -1,0 +1,32 @@
+"""Pictures without people, from scikit-image: what the detector must not see faces in."""
+
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+
+# Half of them is kept from the training, so that the count of false boxes means something.
+FITTED = ("brick", "grass", "gravel", "text", "coins", "horse", "moon", "immunohistochemistry", "checkerboard")
+UNSEEN = (
+    "chelsea",
+    "coffee",
+    "page",
+    "rocket",
+    "retina",
+    "clock",
+    "colorwheel",
+    "logo",
+    "hubble_deep_field",
+    "cell",
+)
+
+
+def pictures(names: tuple[str, ...]) -> dict[str, NDArray[np.uint8]]:
+    """The pictures of these names, uint8 [H, W, 3], RGB."""
+    return {name: _rgb(getattr(skimage.data, name)()) for name in names}
+
+
+def _rgb(picture: NDArray[np.generic]) -> NDArray[np.uint8]:
+    levels = picture if picture.dtype == np.uint8 else np.asarray(picture, np.float64) * 255
+    if levels.ndim == 2:
+        levels = np.repeat(levels[..., None], 3, axis=2)
+    return np.ascontiguousarray(levels[..., :3]).astype(np.uint8)

@@ -1,0 +1,134 @@
+"""Photographs whose faces are boxed: what the detector is fitted to and judged by.
+
+A folder with `faces.json` beside its pictures, an object that says of each picture (by its name without the
+suffix) `faces`: a list of [left, top, right, bottom, kind] in pixels; kind is `bare`, or says what hides the face.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from service.errors import RequestError
+from service.imaging.decode import decode, read_header
+from training.data.images import MAX_PIXELS
+from training.detector.boxes import Boxes
+from training.errors import DataError
+
+INDEX = "faces.json"
+BARE = "bare"
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_Edge = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Entry(BaseModel):
+    faces: list[tuple[_Edge, _Edge, _Edge, _Edge, str]]
+
+
+_INDEX = TypeAdapter(dict[str, _Entry])
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph and its faces.
+
+    Attributes:
+        name: Of its file, without the suffix.
+        pixels: uint8 [H, W, 3], RGB, upright.
+        boxes: float32 [n, 4]: left, top, right, bottom.
+        bare: bool [n]: nothing hides the face.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    boxes: Boxes
+    bare: NDArray[np.bool_]
+
+    def shrunk(self, side: int) -> "Photograph":
+        """The photograph, its long side at most `side` pixels."""
+        height, width = self.pixels.shape[:2]
+        scale = side / max(height, width)
+        if scale >= 1:
+            return self
+        size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        pixels = cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        factors = np.array([size[0] / width, size[1] / height] * 2, np.float32)
+        return Photograph(self.name, pixels, self.boxes * factors, self.bare)
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """A folder of them.
+
+    Attributes:
+        pictures: In the order of their names.
+        sha256: Of the index and of every picture, in hexadecimal.
+    """
+
+    pictures: tuple[Photograph, ...]
+    sha256: str
+
+    def halves(self, hold_out: float, seed: int) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
+        """Those to fit to, and those to judge by; drawn by picture, so that no picture is in both.
+
+        Args:
+            hold_out: Share of the second.
+            seed: Of the draw.
+        """
+        order = np.random.default_rng(seed).permutation(len(self.pictures))
+        held = set(order[: max(round(hold_out * len(order)), 1)].tolist())
+        fit = tuple(picture for row, picture in enumerate(self.pictures) if row not in held)
+        return fit, tuple(picture for row, picture in enumerate(self.pictures) if row in held)
+
+    def limited(self, count: int | None) -> "Photographs":
+        """The first so many; all where `count` is None."""
+        return Photographs(self.pictures[:count], self.sha256)
+
+
+def read_photographs(folder: Path) -> Photographs:
+    """Read a folder whole.
+
+    Raises:
+        DataError: there is no index, it says something else, or a picture is missing or cannot be read.
+    """
+    path = folder / INDEX
+    try:
+        content = path.read_bytes()
+        index = _INDEX.validate_json(content)
+    except OSError as error:
+        raise DataError(
+            f"{path}: {error.strerror or error}; it has to say where each picture's faces are"
+        ) from error
+    except (ValidationError, json.JSONDecodeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        place = ".".join(map(str, first["loc"])) or "the whole file"
+        raise DataError(f"{path}: {place}: {first['msg']}") from error
+    if len(index) < 2:
+        raise DataError(f"{path}: holds {len(index)} pictures; one to fit to and one to judge by are the least")
+    files = {file.stem: file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES}
+    digest = hashlib.sha256(content)
+    pictures = []
+    for name, entry in sorted(index.items()):
+        if name not in files:
+            raise DataError(f"{path}: {name}: there is no such picture in {folder}")
+        data = files[name].read_bytes()
+        digest.update(data)
+        pictures.append(_photograph(name, data, entry, files[name]))
+    return Photographs(tuple(pictures), digest.hexdigest())
+
+
+def _photograph(name: str, data: bytes, entry: _Entry, path: Path) -> Photograph:
+    try:
+        pixels = decode(data, read_header(data, MAX_PIXELS))
+    except RequestError as error:
+        raise DataError(f"{path}: {error}") from error
+    boxes = np.array([face[:4] for face in entry.faces], np.float32).reshape(-1, 4)
+    if not (boxes[:, 2:] > boxes[:, :2]).all():
+        raise DataError(f"{path}: a box has no area; its four numbers are left, top, right and bottom")
+    return Photograph(name, pixels, boxes, np.array([face[4] == BARE for face in entry.faces], bool))

@@ -1,0 +1,76 @@
+"""The detector's recipe: everything that decides how it is made, as one validated YAML file."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.config import Fraction, Phase
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Widths(_Section):
+    """Channels of the network, and how many separable blocks each stage has."""
+
+    stem: int = Field(16, ge=4)
+    quarter: int = Field(32, ge=4, description="at stride 4")
+    stages: tuple[int, int, int] = Field((64, 96, 128), description="at strides 8, 16 and 32")
+    blocks: tuple[int, int, int] = Field((3, 3, 3), description="likewise")
+    neck: int = Field(64, ge=4, description="of the pyramid and the heads")
+
+
+class Compose(_Section):
+    """How pictures are made from photographs and pasted faces."""
+
+    sides: tuple[int, ...] = Field((256,), min_length=1, description="of the pictures; each batch draws one")
+    pixels: int = Field(32 * 256 * 256, ge=1, description="of a batch: larger pictures come in fewer")
+    mosaic: Fraction = Field(0.35, description="chance of four photographs in one picture")
+    smallest: float = Field(10.0, gt=0, description="height of the smallest faces, pixels")
+    bare: Fraction = Field(0.5, description="chance that a photograph is one with a bare face, and shows that")
+    unmask: Fraction = Field(0.45, description="chance that a bare face is pasted over a masked one")
+    pastes: float = Field(1.5, ge=0, description="mean number of faces pasted elsewhere")
+    decoys: float = Field(1.0, ge=0, description="mean number of pasted things that are no faces")
+    rotate: float = Field(45.0, ge=0, le=180, description="degrees, either way")
+    empty: Fraction = Field(0.08, description="chance of a picture that shows no person")
+    cover: Fraction = Field(0.2, description="chance that a face is partly covered")
+
+
+class Assignment(_Section):
+    """Task-aligned assignment (Feng et al. 2021, TOOD, arXiv:2108.07755)."""
+
+    top: int = Field(9, ge=1, description="cells a face at most")
+    alpha: float = Field(0.5, ge=0, description="exponent of the score")
+    beta: float = Field(4.0, ge=0, description="exponent of the overlap")
+
+
+class DetectorRecipe(_Section):
+    """One way to make a detector."""
+
+    kind: Literal["detector"] = "detector"
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    description: str
+    network: Widths = Widths()
+    compose: Compose = Compose()
+    assignment: Assignment = Assignment()
+    box_weight: float = Field(2.0, gt=0, description="of the boxes' loss beside the scores'")
+    hold_out: float = Field(0.2, gt=0, lt=1, description="of the photographs, for choosing and judging")
+    epoch_pictures: int = Field(4096, ge=1, description="composed pictures an epoch")
+    phase: Phase
+    ema_decay: float = Field(0.998, ge=0, lt=1)
+    clip_norm: float = Field(10.0, ge=0)
+    workers: int = Field(0, ge=0, description="processes that compose; 0 composes on a thread")
+    seed: int = Field(0, ge=0)
+
+    @property
+    def epochs(self) -> int:
+        """How many in all."""
+        return self.phase.epochs
+
+    def changed(self, *, seed: int | None = None, epochs: int | None = None) -> "DetectorRecipe":
+        """The recipe with another seed, or with at most so many epochs."""
+        phase = self.phase
+        if epochs is not None:
+            phase = phase.model_copy(update={"epochs": min(phase.epochs, epochs)})
+        return self.model_copy(update={"seed": self.seed if seed is None else seed, "phase": phase})
