@@ -45,7 +45,7 @@ async function ask(path, options) {
   }
   if (answer.ok) return { answer, began };
   if (answer.status === 401) {
-    if (await unlock(key)) return ask(path, options);
+    if (await unlock(key, began)) return ask(path, options);
     throw new ApiError("The service asks for an API key.", "unauthorized");
   }
   const problem = await answer.json().catch(() => null);

@@ -6,6 +6,7 @@ import { canBeKey, currentKey, keyHeaders, useKey } from "./key.js";
 const UNKNOWN = "The service does not know this key, or not any more. Check it, then try again.";
 const ACCEPTED = "accepted";
 let asking = null;
+let declined = -Infinity;
 
 /** Wire the dialog and the button in the header, which appears once a key was needed. */
 export function setUpUnlock() {
@@ -24,9 +25,13 @@ export function setUpUnlock() {
   });
 }
 
-/** Ask for another key than the one that was refused; whether there is one now. Several may ask at once. */
-export function unlock(refused) {
+/**
+ * Ask for another key than the one that was refused; whether there is one now. Several may ask at once, and a request
+ * that had begun before the dialog was closed without a key does not open it again.
+ */
+export function unlock(refused, began) {
   if (currentKey() !== refused) return Promise.resolve(true);
+  if (began < declined) return Promise.resolve(false);
   return ask(refused && UNKNOWN);
 }
 
@@ -39,6 +44,7 @@ function ask(problem) {
     tell(problem);
     dialog.addEventListener("close", () => {
       asking = null;
+      if (dialog.returnValue !== ACCEPTED) declined = performance.now();
       resolve(dialog.returnValue === ACCEPTED);
     }, { once: true });
     dialog.returnValue = "";
