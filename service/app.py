@@ -14,9 +14,10 @@ from starlette.middleware.cors import CORSMiddleware
 from service import __version__
 from service.admission import Admission
 from service.analyzer import Analyzer
-from service.api.access import API_KEY, Guard, Keys
+from service.api.access import API_KEY, Guard
 from service.api.errors import install_error_handlers
 from service.api.health import health_router
+from service.api.keys import Keys
 from service.api.middleware import REQUEST_ID, Door, Farewell, Observed
 from service.api.model import model_router
 from service.api.page import add_page

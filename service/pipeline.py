@@ -31,7 +31,8 @@ class Timed:
 
     Attributes:
         prediction: The answer.
-        seconds: By stage: decode, detect, crop, queue, infer.
+        seconds: By stage, in the order in which they ran: decode, detect, crop, infer, and queue: before all where
+            it was for a thread, before infer where it was for the network.
     """
 
     prediction: Prediction
@@ -109,7 +110,7 @@ class Pipeline:
         """One picture from its bytes to its prediction, on this thread."""
         queued = time.monotonic() - asked
         prepared = self.analyzer.prepare(data, options)
-        seconds = {**prepared.seconds, "queue": queued}
+        seconds = {"queue": queued, **prepared.seconds}
         rows: list[NDArray[np.float32]] = []
         if prepared.crops:
             began = time.perf_counter()

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.errors import SettingsError
 from service.inference.session import Device
 from service.inference.threads import available_cores
+from service.validation import first_mistake
 
 PREFIX = "FER_"
 # The same network twice: its weights stored in half precision for any device, and in INT8, which suits CPUs alone.
@@ -113,6 +114,6 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        first = error.errors()[0]
-        variable = PREFIX + str(first["loc"][0]).upper()
-        raise SettingsError(f"{variable}={first['input']}: {first['msg']}") from error
+        mistake = first_mistake(error.errors())
+        variable = PREFIX + mistake.place.partition(".")[0].upper()
+        raise SettingsError(f"{variable}={mistake.given}: {mistake.message}") from error

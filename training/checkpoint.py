@@ -2,11 +2,13 @@
 
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from training.errors import RunError
+
+_Standing = TypeVar("_Standing")
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -51,3 +53,28 @@ def restore(path: Path, content: dict[str, Any], parts: dict[str, Any]) -> None:
             part.load_state_dict(content[name])
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise RunError(f"{path} does not fit the run: {' '.join(str(error).split())[:200]}") from error
+
+
+def take_up(
+    path: Path, device: torch.device, parts: dict[str, Any], standing: type[_Standing]
+) -> tuple[_Standing, dict[str, Any]]:
+    """Take up a run where its last checkpoint stands.
+
+    Args:
+        path: The checkpoint.
+        device: Where its tensors go.
+        parts: Filled from it, by name.
+        standing: The dataclass whose fields the checkpoint keeps as `standing`.
+
+    Returns:
+        Where the run stands, and the checkpoint's whole content.
+
+    Raises:
+        RunError: the checkpoint is damaged or another run's.
+    """
+    content = load_checkpoint(path, device)
+    restore(path, content, parts)
+    try:
+        return standing(**content["standing"]), content
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{path} does not fit the run: {error}") from error

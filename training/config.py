@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.inference.bundle import CropGeometry
+from service.validation import first_mistake
 from training.errors import RecipeError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -239,6 +240,5 @@ def validated(kind: type[_Kind], content: object, where: str) -> _Kind:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        line = ".".join(map(str, first["loc"])) or "the whole file"
-        raise RecipeError(f"recipe {where}: {line}: {first['msg']}") from error
+        mistake = first_mistake(error.errors())
+        raise RecipeError(f"recipe {where}: {mistake.sentence('the whole file')}") from error

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 
@@ -31,12 +30,12 @@ from training.data import FaceDataset
 from training.data.dataset import HELD_OUT
 from training.errors import ExportError
 from training.evaluate import deduplicated, score, served_crops
+from training.graph import trace, write_model
 from training.model import ServedNetwork
 from training.predictions import best_network
 from training.run import RunFolder, commit
 from training.splits import fit_and_select
 
-_OPSET = 20
 _TOLERANCE = 1e-4
 _PARITY_BATCHES = (1, 2, 17)
 _BATCH = 256
@@ -102,20 +101,9 @@ def _run_session(session: Session, crops: NDArray[np.uint8]) -> NDArray[np.float
 
 
 def _write_graph(served: ServedNetwork, size: int, path: Path) -> None:
-    # Two rows, because the exporter takes a dimension of one for a constant.
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    torch.onnx.export(
-        served,
-        (example,),
-        path,
-        dynamo=True,
-        opset_version=_OPSET,
-        input_names=[INPUT_NAME],
-        output_names=[OUTPUT_NAME],
-        dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
-        external_data=False,
-        verbose=False,
-    )
+    symbolic = {0: torch.export.Dim("N", min=1)}
+    trace(served, example, symbolic, path, input_name=INPUT_NAME, output_names=[OUTPUT_NAME])
 
 
 def _parity(served: ServedNetwork, session: Session, crops: NDArray[np.uint8]) -> Parity:
@@ -214,28 +202,3 @@ def write_bundle(graph: Path, metadata: Metadata, out: Path) -> None:
         ExportError: the file cannot be written.
     """
     write_model(graph, {METADATA_KEY: metadata.model_dump_json(by_alias=True)}, out)
-
-
-def write_model(graph: Path, properties: dict[str, str], out: Path) -> None:
-    """Write a graph with these metadata properties and no others, and without the exporter's notes.
-
-    Raises:
-        ExportError: the file cannot be written.
-    """
-    model = onnx.load(graph)
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, properties)
-    for node in model.graph.node:
-        # The exporter notes the Python source of every node; that is as large as a small network.
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
-        del value.metadata_props[:]
-    onnx.checker.check_model(model)
-    partial = out.with_suffix(".partial")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        onnx.save(model, partial)
-        partial.replace(out)
-    except OSError as error:
-        raise ExportError(f"{out} cannot be written: {error.strerror or error}") from error

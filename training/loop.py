@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from training.augment import augment, mix
-from training.checkpoint import load_checkpoint, restore, save_checkpoint
+from training.checkpoint import restore, save_checkpoint, take_up
 from training.config import Phase, Recipe
 from training.data import FaceDataset
 from training.device import Split, accuracy_of
-from training.errors import RecipeError, RunError
+from training.errors import RecipeError
 from training.losses import balanced_weights, loss_of, soft_targets, votes_loss
 from training.model import EmotionNetwork, as_levels
 from training.phases import Rate, build_optimizer, set_trainable, train_mode
@@ -251,11 +251,6 @@ class Training:
         """Take up the last checkpoint, if there is one; return what is needed later."""
         if not self.run.last.exists():
             return {}
-        saved = load_checkpoint(self.run.last, self.fabric.device)
-        restore(self.run.last, saved, self._parts())
-        try:
-            self.standing = Standing(**saved["standing"])
-        except (KeyError, TypeError) as error:
-            raise RunError(f"{self.run.last} does not fit the run: {error}") from error
+        self.standing, saved = take_up(self.run.last, self.fabric.device, self._parts(), Standing)
         self.fabric.print(f"resumed after epoch {self.standing.epoch}")
         return saved

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from service.errors import InvalidParameter, Overloaded, RequestError, Unauthorized
 from service.schemas import Problem
+from service.validation import first_mistake
 
 MEDIA_TYPE = "application/problem+json"
 _CLIENT_CLOSED_REQUEST = 499  # nginx's number; nobody is there to read it, the metrics are
@@ -44,9 +45,9 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"] if part not in {"query", "body", "path"})
-        return error_response(InvalidParameter(f"{name or 'the request'}: {first['msg']}"))
+        mistake = first_mistake(error.errors())
+        _, _, name = mistake.place.partition(".")  # of the query or the body
+        return error_response(InvalidParameter(mistake._replace(place=name).sentence("the request")))
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:

@@ -151,35 +151,26 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        try:
-            with contextlib.ExitStack() as inside:
+        with contextlib.ExitStack() as inside:
+            try:
                 self._admit(scope, inside)
-                await self._app(scope, receive, send)
-        except _Refused as refused:
-            scope[REFUSED_ROUTE] = scope["path"]
-            await error_response(refused.error)(scope, receive, send)
+            except Overloaded as error:
+                scope[REFUSED_ROUTE] = scope["path"]
+                await error_response(error)(scope, receive, send)
+                return
+            await self._app(scope, receive, send)
 
     def _admit(self, scope: Scope, inside: contextlib.ExitStack) -> None:
         predicts = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._paths
         streams = scope["type"] == "websocket" and scope["path"] in self._streams
-        try:
-            if predicts:
-                declared = Headers(scope=scope).get("content-length", "")
-                size = int(declared) if declared.isdecimal() else self._undeclared_bytes
-                self._admission.enter(size)
-                inside.callback(self._admission.leave, size)
-            # Frames of a stream are admitted one by one; the stream itself only counts for its client.
-            if predicts or streams:
-                inside.enter_context(self._admission.client(scope.get(CLIENT, "")))
-        except Overloaded as error:
-            raise _Refused(error) from error
-
-
-class _Refused(Exception):
-    """At the door, and not by what is behind it."""
-
-    def __init__(self, error: Overloaded) -> None:
-        self.error = error
+        if predicts:
+            declared = Headers(scope=scope).get("content-length", "")
+            size = int(declared) if declared.isdecimal() else self._undeclared_bytes
+            self._admission.enter(size)
+            inside.callback(self._admission.leave, size)
+        # Frames of a stream are admitted one by one; the stream itself only counts for its client.
+        if predicts or streams:
+            inside.enter_context(self._admission.client(scope.get(CLIENT, "")))
 
 
 def _request_id(headers: Headers) -> str:

@@ -11,11 +11,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service.analyzer import Options
-from service.annotated import PictureFormat, draw_prediction
 from service.api.errors import problem_of
 from service.api.negotiation import negotiate
 from service.api.uploads import FIELD, Upload, read_many, read_one, too_large
 from service.api.work import note_work
+from service.drawing import PictureFormat, draw_prediction
 from service.errors import DeadlineExceeded, MissingImage, NotReady, RequestError
 from service.pipeline import Pipeline, Timed
 from service.schemas import BatchError, BatchPrediction, BatchResult, Prediction, Problem

@@ -20,6 +20,7 @@ from service.schemas import FrameError, FramePrediction, Prediction
 from service.settings import Settings
 from service.streaming.follower import HALF_LIFE, Follower
 from service.streaming.session import Outcome, Session
+from service.validation import first_mistake
 
 PATH: Final = "/stream"
 PROTOCOL: Final = "fer.v1"
@@ -136,5 +137,4 @@ def _checked(socket: WebSocket, pipeline: Pipeline) -> StreamQuery:
     try:
         return StreamQuery.model_validate(dict(socket.query_params))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidParameter(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise InvalidParameter(first_mistake(error.errors()).sentence("the stream")) from error

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.analyzer import Analyzer, Options
-from service.detectors.yunet import YuNet
+from service.detectors.base import NetworkDetector
 from service.imaging.decode import Header, decode, read_header
 
 
@@ -70,7 +70,7 @@ def cpu_milliseconds(parts: dict[str, Callable[[], object]], seconds: float) -> 
 
 def _detector_kernel(analyzer: Analyzer, data: bytes, header: Header, reduction: int) -> Callable[[], object]:
     detector, pixels = analyzer.detector, decode(data, header, reduction)
-    if isinstance(detector, YuNet):
+    if isinstance(detector, NetworkDetector):
         blob = detector.blob(detector.shrunk(pixels))
         return lambda: detector.run(blob)
     return lambda: detector.detect(pixels, analyzer.limits.min_score)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,3 +81,17 @@ class Detector(Protocol):
         Returns:
             Faces in the picture's pixels, in no particular order.
         """
+
+
+@runtime_checkable
+class NetworkDetector(Detector, Protocol):
+    """A detector with a network, whose steps can be taken one by one."""
+
+    def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture uint8 [H, W, 3], its long side at most `side`."""
+
+    def blob(self, small: NDArray[np.uint8]) -> NDArray[Any]:
+        """The network's input for a picture uint8 [H, W, 3], RGB, that is no larger than `side`."""
+
+    def run(self, blob: NDArray[Any]) -> object:
+        """The network alone: a blob's outputs."""

@@ -17,6 +17,7 @@ from service.detectors.base import Face, face_of
 from service.detectors.scaling import padded, shrunk
 from service.errors import DetectorError
 from service.inference.session import Session
+from service.validation import first_mistake
 
 ANSWERS: Final = 1000
 METADATA_KEY: Final = "fer-detector"
@@ -111,10 +112,22 @@ class Own:
 
     def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
         """Find the faces of a picture (see `Detector.detect`)."""
-        small = shrunk(pixels, self.side)
-        boxes, scores = self._session.run(OUTPUT_NAMES, {INPUT_NAME: padded(small)[None]})
+        small = self.shrunk(pixels)
+        boxes, scores = self.run(self.blob(small))
         back_x, back_y = pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]
         return [face.scaled(back_x, back_y) for face in faces_of(boxes[0], scores[0], min_score)]
+
+    def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture uint8 [H, W, 3], its long side at most `side`."""
+        return shrunk(pixels, self.side)
+
+    def blob(self, small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The network's input uint8 [1, H', W', 3] for a picture that is no larger than `side`."""
+        return padded(small)[None]
+
+    def run(self, blob: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """The network alone: a blob's boxes and scores."""
+        return self._session.run(OUTPUT_NAMES, {INPUT_NAME: blob})
 
 
 def faces_of(boxes: NDArray[np.float32], scores: NDArray[np.float32], min_score: float) -> list[Face]:
@@ -168,6 +181,5 @@ def read_detector_metadata(session: Session, where: str) -> DetectorMetadata:
     try:
         return DetectorMetadata.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the whole property"
-        raise DetectorError(f"{where}: metadata property {METADATA_KEY!r}: {field}: {first['msg']}") from error
+        mistake = first_mistake(error.errors()).sentence("the whole property")
+        raise DetectorError(f"{where}: metadata property {METADATA_KEY!r}: {mistake}") from error

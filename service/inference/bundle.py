@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.errors import BundleError
+from service.validation import first_mistake
 
 METADATA_KEY = "fer"
 INPUT_NAME = "faces"
@@ -218,9 +219,8 @@ def read_metadata(graph: Graph, where: str) -> Metadata:
     try:
         metadata = Metadata.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the whole property"
-        raise BundleError(f"{where}: metadata property {METADATA_KEY!r}: {field}: {first['msg']}") from error
+        mistake = first_mistake(error.errors()).sentence("the whole property")
+        raise BundleError(f"{where}: metadata property {METADATA_KEY!r}: {mistake}") from error
 
     size, classes = metadata.input_size, len(metadata.labels)
     faces = _only(graph.inputs, "input", where)

@@ -1,7 +1,8 @@
 """OpenTelemetry traces: a span a request and beneath it one a stage, where an endpoint is set; else nothing.
 
-The stages' times are known when a picture is answered, so their spans are made then, end to end up to that moment:
-their lengths are as measured, their beginnings leave out what a picture waited for a thread.
+The stages' times are known when a picture is answered, so their spans are made then, in the order in which the
+stages ran and end to end up to that moment: their lengths are as measured; what is no stage, such as reading the
+request, comes before them.
 """
 
 import os
@@ -14,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.middleware import REQUEST_ID, route_of
 from service.api.work import Work, noted_work
 from service.errors import SettingsError
-from service.observability.metrics import STAGES
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -99,7 +99,7 @@ class Traced:
             span.end()
 
     def _stages(self, picture: Work, beneath: "Context") -> None:
-        stages = [(stage, int(picture.seconds[stage] * 1e9)) for stage in STAGES if stage in picture.seconds]
+        stages = [(stage, int(seconds * 1e9)) for stage, seconds in picture.seconds.items()]
         at = picture.ended - sum(length for _, length in stages)
         for stage, length in stages:
             self._tracer.start_span(stage, context=beneath, start_time=at).end(at + length)

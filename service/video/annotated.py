@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from service.annotated import mark_of
+from service.drawing import mark_of
 from service.errors import ClipError
 from service.imaging.annotate import annotate
 from service.schemas import TrackedFace

@@ -233,7 +233,7 @@ def direct() -> Iterator[Line]:
 def test_where_nothing_is_shared_the_answer_and_its_stages_are_the_same(direct: Line) -> None:
     timed = asyncio.run(direct.predict(plain("lime")))
     assert timed.prediction == direct.pipeline.analyzer.analyze(plain("lime"))
-    assert list(timed.seconds) == ["decode", "detect", "crop", "queue", "infer"]
+    assert list(timed.seconds) == ["queue", "decode", "detect", "crop", "infer"]
     assert direct.value("fer_batch_size_count") == 1
     assert direct.value("fer_stage_duration_seconds_count", stage="infer") == 1
     assert direct.pipeline.alive

@@ -8,11 +8,12 @@ import torch
 from lightning.fabric import Fabric
 
 from service.inference.bundle import Metadata
-from tests.training.synthetic import make_faces, make_recipe, train, write_csv, write_folders, write_parquet
+from tests.training.synthetic import make_faces, make_recipe, write_csv, write_folders, write_parquet
 from training.config import Recipe
 from training.data import FaceDataset, load_dataset
 from training.device import build_fabric
 from training.export import export
+from training.loop import Training
 from training.run import RunFolder
 from training.splits import fit_and_select
 
@@ -79,7 +80,7 @@ def trained_run(
     run = RunFolder(tmp_path_factory.mktemp("run"))
     data = load_dataset(parquet_file, recipe.network.input_size)
     run.start(recipe, data, parquet_file, resume=False)
-    train(recipe, *fit_and_select(data, recipe), run, fabric)
+    Training(recipe, *fit_and_select(data, recipe), run, fabric).go()
     return run
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
-from tests.training.synthetic import PHASE, make_recipe, train
+from tests.training.synthetic import PHASE, make_recipe
 from training.config import Recipe
 from training.data import FaceDataset
+from training.loop import Training
 from training.run import RunFolder
 from training.splits import fit_and_select
 
@@ -43,7 +44,7 @@ class InterruptedRun(RunFolder):
 
 def run_training(recipe: Recipe, faces: FaceDataset, run: RunFolder, fabric: Fabric) -> RunFolder:
     run.start(recipe, faces, Path("faces.csv"), resume=True)
-    train(recipe, *fit_and_select(faces, recipe), run, fabric)
+    Training(recipe, *fit_and_select(faces, recipe), run, fabric).go()
     return run
 
 

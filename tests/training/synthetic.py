@@ -8,13 +8,10 @@ import cv2
 import numpy as np
 import pyarrow
 import pyarrow.parquet
-from lightning.fabric import Fabric
 from numpy.typing import NDArray
 
 from training.config import FER2013_LABELS, Recipe, parse_recipe
 from training.data import FaceDataset
-from training.loop import Training
-from training.run import RunFolder
 
 SPLIT_SIZES = {"Training": 84, "PublicTest": 35}
 ARGUMENTS = {"channels": [8, 8, 16, 16], "layers": [1, 1, 1, 1]}
@@ -111,15 +108,3 @@ def _patterns() -> list[NDArray[np.float64]]:
     y, x = np.mgrid[:48, :48]
     stripes = [x * 5, 235 - x * 5, y * 5, 235 - y * 5, x // 6 % 2 * 235, y // 6 % 2 * 235]
     return [pattern * 0.7 + 20 for pattern in [*stripes, (x // 8 + y // 8) % 2 * 235]]
-
-
-def train(
-    recipe: Recipe,
-    fit: FaceDataset,
-    select: FaceDataset,
-    run: RunFolder,
-    fabric: Fabric,
-    weights: Path | None = None,
-) -> None:
-    """A whole training, or what is left of it."""
-    Training(recipe, fit, select, run, fabric, weights=weights).go()

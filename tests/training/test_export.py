@@ -12,12 +12,13 @@ from service import __version__
 from service.inference.bundle import Metadata, file_sha256
 from service.inference.classifier import open_classifier
 from service.inference.session import Session
-from tests.training.synthetic import NETWORK, PHASE, make_recipe, train, write_folders
+from tests.training.synthetic import NETWORK, PHASE, make_recipe, write_folders
 from training.calibrate import fit_temperature
 from training.data import FaceDataset, load_dataset
 from training.errors import ExportError, RunError
 from training.evaluate import evaluate_file, served_crops
 from training.export import _parity, export
+from training.loop import Training
 from training.model import ServedNetwork
 from training.predictions import best_network
 from training.run import RunFolder
@@ -46,7 +47,7 @@ def exported_six(
     run = RunFolder(tmp_path_factory.mktemp("six") / "run")
     data = load_dataset(before, 40).with_classes(SIX)
     run.start(recipe, data, before, resume=False)
-    train(recipe, *fit_and_select(data, recipe), run, fabric)
+    Training(recipe, *fit_and_select(data, recipe), run, fabric).go()
     before.rename(moved_folders)
     out = run.path.parent / "deep" / "six.onnx"
     return out, export(run, out, moved_folders)

@@ -7,10 +7,11 @@ from lightning.fabric import Fabric
 from safetensors.torch import save_file
 
 from service.inference.bundle import file_sha256
-from tests.training.synthetic import ARGUMENTS, NETWORK, PHASE, make_recipe, train
+from tests.training.synthetic import ARGUMENTS, NETWORK, PHASE, make_recipe
 from training.config import Network, available_recipes, load_recipe
 from training.data import FaceDataset
 from training.errors import RecipeError
+from training.loop import Training
 from training.model import EmotionNetwork
 from training.run import RunFolder
 from training.splits import fit_and_select
@@ -113,7 +114,7 @@ def test_environment_json_records_the_checkpoint(
     run = RunFolder(tmp_path / "run")
     run.start(recipe, faces, Path("faces.csv"), resume=False, weights=weights)
     assert run.environment()["pretrained"] == {"path": str(weights), "sha256": file_sha256(weights)}
-    train(recipe, *fit_and_select(faces, recipe), run, fabric, weights=weights)
+    Training(recipe, *fit_and_select(faces, recipe), run, fabric, weights=weights).go()
     learnt = torch.load(run.last, weights_only=True)["network"]
     assert torch.equal(learnt["backbone.layer4.0.conv2.weight"], imagenet["layer4.0.conv2.weight"])
 

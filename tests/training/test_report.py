@@ -11,10 +11,11 @@ import pytest
 from lightning.fabric import Fabric
 from rich.console import Console
 
-from tests.training.synthetic import PHASE, make_recipe, train, write_folders, write_parquet
+from tests.training.synthetic import PHASE, make_recipe, write_folders, write_parquet
 from training import plots
 from training.data import FaceDataset, folders, load_dataset
 from training.errors import RunError
+from training.loop import Training
 from training.predictions import predict_run
 from training.report import print_comparison, write_comparison, write_report
 from training.run import RunFolder
@@ -31,7 +32,7 @@ def trained(path: Path, data_path: Path, fabric: Fabric, **changes: object) -> R
     recipe = make_recipe(**({"phases": [PHASE | {"epochs": 1}]} | changes))
     run, data = RunFolder(path), recipe_classes(load_dataset(data_path, recipe.network.input_size), recipe)
     run.start(recipe, data, data_path, resume=False)
-    train(recipe, *fit_and_select(data, recipe), run, fabric)
+    Training(recipe, *fit_and_select(data, recipe), run, fabric).go()
     return run
 
 

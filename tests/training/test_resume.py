@@ -6,10 +6,11 @@ import torch
 from lightning.fabric import Fabric
 
 from tests.training.runs import PLATEAU, InterruptedRun, assert_same, checkpoint, run_training, without_times
-from tests.training.synthetic import NETWORK, PHASE, make_recipe, train
+from tests.training.synthetic import NETWORK, PHASE, make_recipe
 from training.config import Recipe
 from training.data import FaceDataset
 from training.errors import RunError
+from training.loop import Training
 from training.run import RunFolder
 from training.splits import fit_and_select
 
@@ -111,7 +112,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(
             {"empty": b"", "text": b"no checkpoint", "truncated": whole[: len(whole) // 2]}[damage]
         )
     with pytest.raises(RunError, match=r"last\.ckpt (cannot be read|does not fit the run): "):
-        train(recipe, *fit_and_select(faces, recipe), run, fabric)
+        Training(recipe, *fit_and_select(faces, recipe), run, fabric).go()
 
 
 @pytest.mark.parametrize("after_epoch", [2, 4])

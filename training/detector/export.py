@@ -35,11 +35,10 @@ from training.detector.recipe import DetectorRecipe
 from training.detector.scoring import Judged, judge
 from training.detector.served import ServedDetector, TorchDetector
 from training.errors import ExportError, RunError
-from training.export import write_model
+from training.graph import trace, write_model
 from training.robustness import FACE, PICTURE, in_a_picture
 from training.run import RunFolder, commit
 
-_OPSET = 20
 _TOLERANCE = 1e-3  # of a score; of a box so many pixels times a hundred
 _FRAMED = 500  # faces that set the crop's frame
 _LEAST = 0.05
@@ -163,21 +162,10 @@ def calibrated(judged: Judged) -> tuple[float, float]:
 
 def write_graph(served: ServedDetector, path: Path) -> None:
     """Write the graph, with symbolic batch, height and width."""
-    # Two rows, because the exporter takes a dimension of one for a constant.
     example = torch.zeros(2, 96, 128, 3, dtype=torch.uint8)
     height, width = (MULTIPLE * torch.export.Dim(name, min=1) for name in ("rows", "columns"))
-    torch.onnx.export(
-        served,
-        (example,),
-        path,
-        dynamo=True,
-        opset_version=_OPSET,
-        input_names=[INPUT_NAME],
-        output_names=list(OUTPUT_NAMES),
-        dynamic_shapes=({0: torch.export.Dim("N", min=1), 1: height, 2: width},),
-        external_data=False,
-        verbose=False,
-    )
+    symbolic = {0: torch.export.Dim("N", min=1), 1: height, 2: width}
+    trace(served, example, symbolic, path, input_name=INPUT_NAME, output_names=OUTPUT_NAMES)
     model = onnx.load(path)
     _flatten_plainly(model.graph)
     onnx.save(onnxscript.optimizer.optimize(model), path)

@@ -14,7 +14,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from training.checkpoint import load_checkpoint, restore, save_checkpoint
+from training.checkpoint import save_checkpoint, take_up
 from training.detector.batches import Batch, batches, steps_of
 from training.detector.loss import detection_loss
 from training.detector.material import Material
@@ -142,10 +142,5 @@ class DetectorTraining:
         """Take up the last checkpoint, if there is one."""
         if not self.run.last.exists():
             return
-        saved = load_checkpoint(self.run.last, self.fabric.device)
-        restore(self.run.last, saved, self._parts())
-        try:
-            self.standing = Standing(**saved["standing"])
-        except (KeyError, TypeError) as error:
-            raise RunError(f"{self.run.last} does not fit the run: {error}") from error
+        self.standing, _ = take_up(self.run.last, self.fabric.device, self._parts(), Standing)
         self.fabric.print(f"resumed after epoch {self.standing.epoch}")

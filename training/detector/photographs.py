@@ -5,7 +5,6 @@ suffix) `faces`: a list of [left, top, right, bottom, kind] in pixels; kind is `
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from service.errors import RequestError
 from service.imaging.decode import decode, read_header
+from service.validation import first_mistake
 from training.data.images import MAX_PIXELS
 from training.detector.boxes import Boxes
 from training.errors import DataError
@@ -105,10 +105,8 @@ def read_photographs(folder: Path) -> Photographs:
         raise DataError(
             f"{path}: {error.strerror or error}; it has to say where each picture's faces are"
         ) from error
-    except (ValidationError, json.JSONDecodeError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        place = ".".join(map(str, first["loc"])) or "the whole file"
-        raise DataError(f"{path}: {place}: {first['msg']}") from error
+    except ValidationError as error:
+        raise DataError(f"{path}: {first_mistake(error.errors()).sentence('the whole file')}") from error
     if len(index) < 2:
         raise DataError(f"{path}: holds {len(index)} pictures; one to fit to and one to judge by are the least")
     files = {file.stem: file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES}

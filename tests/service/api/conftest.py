@@ -3,6 +3,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from service.settings import load_settings
 from tests.fakes import FakeClassifier, FakeDetector
 
 FACE = Face(10, 10, 40, 40, 0.9, ((20, 25), (40, 25), (30, 35), (22, 42), (38, 42)))
+FIRST, SECOND = "first-key-0123456789", "second-key-0123456789"
 Serve = Callable[..., TestClient]
 
 
@@ -114,3 +116,11 @@ def serve() -> Iterator[Serve]:
 def client(serve: Serve) -> TestClient:
     """A service that sees one face in every picture."""
     return serve(FACE)
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    """A file of the keys `FIRST` and `SECOND`."""
+    path = tmp_path / "keys.txt"
+    path.write_text(f"# of the two teams\n{FIRST}\n\n  {SECOND}  # until March\n")
+    return path

@@ -8,42 +8,17 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Scope
 from starlette.websockets import WebSocket
 
-from service.api.access import CLIENT, Guard, Keys
-from service.errors import SettingsError
-from tests.service.api.conftest import FACE, Serve, build, call, running
+from service.api.access import CLIENT, Guard
+from service.api.keys import Keys
+from tests.service.api.conftest import FACE, FIRST, SECOND, Serve, build, call, running
 from tests.service.conftest import HeldClassifier, plain
 
-FIRST, SECOND = "first-key-0123456789", "second-key-0123456789"
 PICTURE = plain("lime")
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def key_file(tmp_path: Path) -> Path:
-    path = tmp_path / "keys.txt"
-    path.write_text(f"# of the two teams\n{FIRST}\n\n  {SECOND}  # until March\n")
-    return path
 
 
 @pytest.fixture
 def keyed(serve: Serve, key_file: Path) -> TestClient:
     return serve(FACE, api_keys_file=key_file)
-
-
-def rewrite(path: Path, content: str) -> None:
-    """Exchange the file as secrets are exchanged: another file takes its name."""
-    new = path.with_suffix(".new")
-    new.write_text(content)
-    new.replace(path)
 
 
 @pytest.mark.parametrize(
@@ -107,74 +82,6 @@ def test_a_refusal_is_counted_and_its_body_is_not_read(key_file: Path) -> None:
 def test_the_documentation_knows_of_the_key_only_where_there_is_one(keyed: TestClient, client: TestClient) -> None:
     assert keyed.get("/openapi.json").json()["paths"]["/predict"]["post"]["security"] == [{"APIKeyHeader": []}]
     assert "security" not in client.get("/openapi.json").json()["paths"]["/predict"]["post"]
-
-
-def test_keys_rotate_without_a_restart(key_file: Path) -> None:
-    clock = Clock()
-    keys = Keys(key_file, clock)
-    rewrite(key_file, "third-key-0123456789")
-    assert keys.holder(FIRST), "the file is not looked at within the same second"
-    clock.now = 1.0
-    assert keys.holder(FIRST) is None
-    assert keys.holder("third-key-0123456789")
-
-
-@pytest.mark.parametrize("content", ["", "# none", "short"])
-def test_a_file_that_became_bad_leaves_the_keys_as_they_were(
-    key_file: Path, content: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = Clock()
-    keys = Keys(key_file, clock)
-    rewrite(key_file, content)
-    clock.now = 1.0
-    assert keys.holder(FIRST)
-    assert "the keys stay as they were" in caplog.text
-
-
-def test_a_file_that_is_gone_leaves_the_keys_as_they_were(key_file: Path) -> None:
-    clock = Clock()
-    keys = Keys(key_file, clock)
-    key_file.unlink()
-    clock.now = 1.0
-    assert keys.holder(FIRST)
-
-
-def test_a_holders_name_is_its_own_and_tells_nothing_of_the_key(key_file: Path) -> None:
-    keys = Keys(key_file)
-    first, second = keys.holder(FIRST), keys.holder(SECOND)
-    assert first
-    assert second
-    assert first != second
-    assert first not in FIRST
-    assert first == Keys(key_file).holder(FIRST)
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        (b"", "holds no key"),
-        (b"# nothing\n\n", "holds no key"),
-        (b"good-key-0123456789\nshort\n", "line 2 is no key"),
-        (b"two words are no single key\n", "line 1 is no key"),
-        ("schlüssel-0123456789\n".encode(), "line 1 is no key"),
-        (b"\xff\xfe\xff\xfe", "cannot be read"),
-    ],
-)
-def test_a_bad_file_stops_the_start_and_names_the_line(tmp_path: Path, content: bytes, text: str) -> None:
-    path = tmp_path / "keys.txt"
-    path.write_bytes(content)
-    with pytest.raises(SettingsError, match=rf"^FER_API_KEYS_FILE={path}: .*{text}"):
-        build(FACE, api_keys_file=path)
-
-
-def test_a_missing_file_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"FER_API_KEYS_FILE=.*No such file"):
-        build(FACE, api_keys_file=tmp_path / "none")
-
-
-def test_a_folder_is_no_file_of_keys(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"FER_API_KEYS_FILE=.*Is a directory"):
-        build(FACE, api_keys_file=tmp_path)
 
 
 def test_other_pages_are_shut_out_by_default(client: TestClient) -> None:
@@ -264,7 +171,7 @@ def test_a_stream_needs_a_key_too(key_file: Path) -> None:
 # Among them every length modulo 3, and signs that base64 and its form for addresses write differently.
 @pytest.mark.parametrize("key", [FIRST, SECOND, "signs->>>???~~~!", "length-17-171717", "length-17-1717171"])
 def test_a_page_offers_its_key_as_a_subprotocol(key_file: Path, key: str) -> None:
-    rewrite(key_file, f"{SECOND}\n{key}\n")
+    key_file.write_text(f"{SECOND}\n{key}\n")
     keys = Keys(key_file)
     for protocols in (["fer.v1", protocol(key)], [protocol(key), "fer.v1"]):
         sent, scope = opened(guard(keys), *protocols)

@@ -1,6 +1,8 @@
 import time
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from service.analyzer import Analyzer, Options
 from service.benchmark.kernels import cpu_milliseconds, kernels
@@ -45,6 +47,25 @@ def test_without_detection_the_detector_costs_nothing(astronaut_jpeg: bytes) -> 
     parts = kernels(analyzer(), astronaut_jpeg, Options(detect=False), 0.05)
     assert parts.detect == 0
     assert parts.classify == pytest.approx(2, abs=1)
+
+
+def test_of_a_network_only_its_run_counts(astronaut_jpeg: bytes) -> None:
+    class Networked(Slow):
+        def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return pixels[::2, ::2]
+
+        def blob(self, small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            busy(0.004)
+            return small[None]
+
+        def run(self, blob: NDArray[np.uint8]) -> object:
+            assert blob.shape[0] == 1
+            busy(0.001)
+            return blob
+
+    parts = kernels(Analyzer(Networked(), FakeClassifier()), astronaut_jpeg, Options(), 0.1)
+    assert parts.detect == pytest.approx(1, abs=0.5)
+    assert parts.line > 4
 
 
 def test_waiting_is_no_cpu_time() -> None:

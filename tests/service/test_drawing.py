@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.annotated import draw_prediction, mark_of
+from service.drawing import draw_prediction, mark_of
 from service.errors import InvalidParameter, TooManyPixels
 from service.imaging.annotate import PALETTE
 from service.schemas import Box, FaceEmotion, ImageSize, ModelName, Prediction
