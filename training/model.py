@@ -111,10 +111,12 @@ class ServedNetwork(nn.Module):
         levels = faces.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         if self.channels == 1:
             levels = (levels * self.luma).sum(dim=1, keepdim=True)
-        logits: Tensor = self.network(levels)
-        if self.mirror:
-            logits = (logits + self.network(levels.flip(3))) / 2
-        return logits
+        if not self.mirror:
+            logits: Tensor = self.network(levels)
+            return logits
+        # One run of both: the graph and its weights are there once, and small batches use a device better.
+        both: Tensor = self.network(torch.cat([levels, levels.flip(3)]))
+        return both.reshape(2, -1, both.shape[1]).mean(dim=0)
 
 
 def standardised(levels: Tensor) -> Tensor:
