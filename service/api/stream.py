@@ -7,13 +7,13 @@ from typing import Final
 
 import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from service.admission import Admission
 from service.api.errors import error_response, problem_of
-from service.api.predict import PredictQuery
+from service.api.query import PredictQuery, checked
 from service.api.work import add_work
-from service.errors import InvalidParameter, NotReady, Overloaded, RequestError
+from service.errors import NotReady, Overloaded, RequestError
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
 from service.schemas import FrameError, FramePrediction, Prediction
@@ -133,8 +133,4 @@ def _checked(socket: WebSocket, pipeline: Pipeline) -> StreamQuery:
     """The stream's options, if it may begin at all."""
     if not pipeline.alive:
         raise NotReady("the network's thread is not running")
-    try:
-        return StreamQuery.model_validate(dict(socket.query_params))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidParameter(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return checked(StreamQuery, socket.query_params)
