@@ -21,7 +21,7 @@ from service.api.keys import Keys
 from service.api.middleware import REQUEST_ID, Door, Farewell, Observed
 from service.api.model import model_router
 from service.api.page import add_page
-from service.api.predict import PATHS, predict_router
+from service.api.predict import PATHS, add_predict
 from service.api.stream import PATH as STREAM
 from service.api.stream import stream_router
 from service.inference.session import cuda_is_built_in
@@ -110,10 +110,12 @@ def create_app(
         description=_DESCRIPTION,
         redoc_url=None,
         lifespan=lifespan,
+        # Spans and metrics are the service's own; FastAPI's would look for somebody to tell at each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     # The guard asks for the key; this only tells /docs of it.
     keyed = [Security(APIKeyHeader(name=API_KEY, auto_error=False))] if keys else []
-    app.include_router(predict_router(pipeline, settings), dependencies=keyed)
+    add_predict(app, pipeline, settings, keyed)
     app.include_router(stream_router(pipeline, settings, admission, metrics))
     app.include_router(model_router(analyzer), dependencies=keyed)
     app.include_router(health_router(pipeline, lifecycle, registry, settings.workers))

@@ -5,6 +5,7 @@ picture's thread runs the network itself, and nothing waits for another thread (
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,7 @@ class Pipeline:
         self.analyzer = analyzer
         self._metrics = metrics
         self._max_batch = max_batch
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
         # Requests are bounded at the door; this only stops what no bound at the door can foresee.
         queue = max(4 * max_batch, 16 * analyzer.limits.max_faces)
@@ -69,8 +71,14 @@ class Pipeline:
             )
 
     def start(self) -> None:
-        """Warm the line and start the batcher."""
-        self.analyzer.warm(self._max_batch)
+        """Warm the line in each thread of the pool, and start the batcher."""
+        together = threading.Barrier(self._threads)
+
+        def warm(_: int) -> None:
+            together.wait()  # so that no thread takes the turn of another
+            self.analyzer.warm(self._max_batch)
+
+        list(self._pool.map(warm, range(self._threads)))
         if self._batcher:
             self._batcher.start()
 

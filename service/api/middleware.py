@@ -3,8 +3,8 @@
 import contextlib
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Collection
 from typing import Final
 
@@ -175,7 +175,7 @@ class Door:
 
 def _request_id(headers: Headers) -> str:
     given = headers.get(REQUEST_ID, "")
-    return given if _ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _ACCEPTABLE_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def route_of(scope: Scope) -> str:

@@ -2,17 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
 
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import FastAPI, Request
+from fastapi.params import Depends
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Message
 
 from service.analyzer import Options
 from service.api.errors import problem_of
 from service.api.negotiation import negotiate
+from service.api.query import PredictQuery, checked, described
 from service.api.uploads import FIELD, Upload, read_many, read_one, too_large
 from service.api.work import note_work
 from service.drawing import PictureFormat, draw_prediction
@@ -28,48 +30,37 @@ _PICTURES: Final[dict[str, PictureFormat]] = {"image/jpeg": "jpeg", "image/png":
 _BINARY = {"type": "string", "format": "binary"}
 
 
-class PredictQuery(BaseModel):
-    """What a request may choose."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    detect: bool = Field(True, description="false takes the whole picture as one face")
-    max_faces: int | None = Field(None, ge=1, description="at most so many faces, the largest")
-    min_score: float | None = Field(
-        None, ge=0, le=1, allow_inf_nan=False, description="leave out faces below this detector score"
-    )
-
-    def options(self) -> Options:
-        """For the analyzer."""
-        return Options(self.detect, self.max_faces, self.min_score)
-
-
-def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
-    """The prediction routes.
+def add_predict(app: FastAPI, pipeline: Pipeline, settings: Settings, dependencies: Sequence[Depends]) -> None:
+    """Add the prediction routes, to the app itself: each router in between is a search and a call more.
 
     Args:
+        app: Gets the routes.
         pipeline: What answers a picture.
         settings: The limits.
+        dependencies: Of both routes.
     """
-    router = APIRouter(tags=["predict"], responses=_problems(400, 413, 415, 422, 429, 503, 504))
+    shared: dict[str, Any] = {"tags": ["predict"], "dependencies": dependencies}
+    problems = _problems(400, 413, 415, 422, 429, 503, 504)
 
-    @router.post(
+    @app.post(
         PATHS[0],
         response_model=Prediction,
-        openapi_extra=_body(several=False, raw=True),
-        responses=_problems(406) | _drawn(),
+        openapi_extra=_request(several=False, raw=True),
+        responses=problems | _problems(406) | _drawn(),
+        **shared,
     )
-    async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+    async def predict(request: Request) -> Response:
         """Find every face in a picture and say which emotion each one shows.
 
         With `Accept: image/jpeg` or `image/png` the answer is the upright picture with boxes and labels drawn.
         """
         began = time.monotonic()
+        options = checked(PredictQuery, request.query_params).options()
         media_type = negotiate(request.headers.get("accept", ""), (_JSON, *_PICTURES))
 
         async def work() -> tuple[bytes, Timed]:
             data = await read_one(request, settings.max_image_bytes)
-            return await _attended(request, _answer(pipeline, data, query.options(), deadline, media_type))
+            return await _attended(request, _answer(pipeline, data, options, deadline, media_type))
 
         deadline = began + settings.request_timeout
         _check_alive(pipeline)
@@ -78,10 +69,17 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
         timing = _server_timing(timed.seconds, time.monotonic() - began)
         return Response(body, media_type=media_type, headers={"Server-Timing": timing, "Vary": "Accept"})
 
-    @router.post(PATHS[1], response_model=BatchResult, openapi_extra=_body(several=True, raw=False))
-    async def predict_batch(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+    @app.post(
+        PATHS[1],
+        response_model=BatchResult,
+        openapi_extra=_request(several=True, raw=False),
+        responses=problems,
+        **shared,
+    )
+    async def predict_batch(request: Request) -> Response:
         """Answer several pictures; one that cannot be read gets an error of its own."""
         began = time.monotonic()
+        options = checked(PredictQuery, request.query_params).options()
 
         async def one(upload: Upload) -> tuple[BatchPrediction | BatchError, dict[str, float]]:
             try:
@@ -89,7 +87,7 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
                     raise MissingImage("the picture is empty")
                 if len(upload.data) > settings.max_image_bytes:
                     raise too_large(len(upload.data), settings.max_image_bytes)
-                timed = await pipeline.predict(upload.data, query.options(), deadline)
+                timed = await pipeline.predict(upload.data, options, deadline)
             except RequestError as error:
                 return BatchError(name=upload.name, error=problem_of(error)), {}
             note_work(request.scope, timed)
@@ -112,8 +110,6 @@ def predict_router(pipeline: Pipeline, settings: Settings) -> APIRouter:
             media_type="application/json",
             headers={"Server-Timing": _server_timing(seconds, time.monotonic() - began)},
         )
-
-    return router
 
 
 async def _answer(
@@ -141,20 +137,24 @@ async def _within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result
         raise DeadlineExceeded(f"the answer was not there within {seconds:g} s") from error
 
 
-async def _attended(request: Request, work: "Coroutine[Any, Any, _Result] | asyncio.Future[_Result]") -> _Result:
+async def _attended(request: Request, work: Awaitable[_Result]) -> _Result:
     """Do the work unless the client goes away, whose body has been read whole."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(request.receive())
+    this, gone = asyncio.current_task(), asyncio.ensure_future(request.receive())
+
+    def leave(told: asyncio.Future[Message]) -> None:
+        if this and not told.cancelled():
+            this.cancel()
+
+    gone.add_done_callback(leave)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
+        return await work
+    except asyncio.CancelledError as error:
+        # Somebody else may have cancelled it too, and then wants to see that it was.
+        if this and gone.done() and not this.uncancel():
+            raise ClientDisconnect from error
+        raise
     finally:
         gone.cancel()
-        task.cancel()
-        # Until it has ended its crops may still be taken up.
-        await asyncio.wait({task})
 
 
 def _server_timing(seconds: dict[str, float], total: float) -> str:
@@ -162,15 +162,15 @@ def _server_timing(seconds: dict[str, float], total: float) -> str:
     return ", ".join(f"{stage};dur={value * 1e3:.2f}" for stage, value in {**seconds, "total": total}.items())
 
 
-def _body(*, several: bool, raw: bool) -> dict[str, Any]:
-    """OpenAPI's description of the request body, which the routes read themselves."""
+def _request(*, several: bool, raw: bool) -> dict[str, Any]:
+    """OpenAPI's description of the query and the body, which the routes read themselves."""
     field = {"type": "array", "items": _BINARY} if several else _BINARY
     content: dict[str, Any] = {
         "multipart/form-data": {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: field}}}
     }
     if raw:
         content |= {"image/*": {"schema": _BINARY}, "application/octet-stream": {"schema": _BINARY}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"parameters": described(PredictQuery), "requestBody": {"required": True, "content": content}}
 
 
 def _drawn() -> dict[int | str, dict[str, Any]]:

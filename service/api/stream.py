@@ -7,20 +7,19 @@ from typing import Final
 
 import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from service.admission import Admission
 from service.api.errors import error_response, problem_of
-from service.api.predict import PredictQuery
+from service.api.query import PredictQuery, checked
 from service.api.work import add_work
-from service.errors import InvalidParameter, NotReady, Overloaded, RequestError
+from service.errors import NotReady, Overloaded, RequestError
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
 from service.schemas import FrameError, FramePrediction, Prediction
 from service.settings import Settings
 from service.streaming.follower import HALF_LIFE, Follower
 from service.streaming.session import Outcome, Session
-from service.validation import first_mistake
 
 PATH: Final = "/stream"
 PROTOCOL: Final = "fer.v1"
@@ -134,7 +133,4 @@ def _checked(socket: WebSocket, pipeline: Pipeline) -> StreamQuery:
     """The stream's options, if it may begin at all."""
     if not pipeline.alive:
         raise NotReady("the network's thread is not running")
-    try:
-        return StreamQuery.model_validate(dict(socket.query_params))
-    except ValidationError as error:
-        raise InvalidParameter(first_mistake(error.errors()).sentence("the stream")) from error
+    return checked(StreamQuery, socket.query_params)

@@ -1,7 +1,7 @@
 """What a detector is, and what it finds."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -36,13 +36,15 @@ class Face:
 
     def scaled(self, factor_x: float, factor_y: float) -> "Face":
         """The same face in a picture resized by these factors."""
-        return replace(
-            self,
-            x=self.x * factor_x,
-            y=self.y * factor_y,
-            width=self.width * factor_x,
-            height=self.height * factor_y,
-            landmarks=self.landmarks and tuple((x * factor_x, y * factor_y) for x, y in self.landmarks),
+        if factor_x == factor_y == 1:
+            return self
+        return Face(
+            self.x * factor_x,
+            self.y * factor_y,
+            self.width * factor_x,
+            self.height * factor_y,
+            self.score,
+            self.landmarks and tuple((x * factor_x, y * factor_y) for x, y in self.landmarks),
         )
 
 

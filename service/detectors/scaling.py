@@ -20,6 +20,12 @@ def shrunk(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def padded(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The picture uint8 [H, W, 3] with black below and on the right, up to the next multiples of 32."""
-    rows, columns = (-(-length // MULTIPLE) * MULTIPLE for length in small.shape[:2])
+    rows, columns = padded_size(small)
     wider = cv2.copyMakeBorder(small, 0, rows - small.shape[0], 0, columns - small.shape[1], cv2.BORDER_CONSTANT)
     return wider.astype(np.uint8, copy=False)
+
+
+def padded_size(small: NDArray[np.uint8]) -> tuple[int, int]:
+    """The height and width of a picture [H, W, 3], each raised to the next multiple of 32."""
+    height, width = (-(-length // MULTIPLE) * MULTIPLE for length in small.shape[:2])
+    return height, width

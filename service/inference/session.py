@@ -1,7 +1,8 @@
 """The one place that opens an onnxruntime session."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -47,15 +48,26 @@ class Gpu:
 class Session:
     """An ONNX file on a device; several threads may run it at once.
 
+    On the CPU each thread has an onnxruntime session of its own, opened when it first runs: what is computed on
+    the way then stays in the caches of its core (docs/decisions/session-a-thread.md).
+
     Attributes:
         provider: onnxruntime's name of what the graph really runs on.
         threads: Cores one run uses on the CPU.
     """
 
     def __init__(
-        self, inner: onnxruntime.InferenceSession, provider: str, threads: int, gpu: Gpu | None = None
+        self,
+        inner: onnxruntime.InferenceSession,
+        provider: str,
+        threads: int,
+        gpu: Gpu | None = None,
+        another: Callable[[], onnxruntime.InferenceSession] | None = None,
     ) -> None:
         self._inner = inner
+        self._another = another
+        self._free = [inner]
+        self._local = threading.local()
         self.provider = provider
         self.threads = threads
         self._gpu = gpu or Gpu()
@@ -111,10 +123,14 @@ class Session:
             )
         if device != "cpu":
             onnxruntime.preload_dlls()
-        try:
-            inner = onnxruntime.InferenceSession(
+
+        def opened() -> onnxruntime.InferenceSession:
+            return onnxruntime.InferenceSession(
                 path, _options(device, threads), providers=providers_for(device, gpu)
             )
+
+        try:
+            inner = opened()
         except Exception as error:  # onnxruntime's own exceptions share no base class
             if device == "cpu":
                 raise failure(f"{path} cannot be opened: {_first_line(error)}") from error
@@ -125,7 +141,7 @@ class Session:
                 f"FER_DEVICE={device}: {wanted} did not bind, onnxruntime fell back to {bound[0]}; "
                 "check the NVIDIA driver (R580 or newer), cuDNN 9 and the wheel"
             )
-        return cls(inner, bound[0], threads, gpu)
+        return cls(inner, bound[0], threads, gpu, another=opened if device == "cpu" else None)
 
     @property
     def inputs(self) -> list[Tensor]:
@@ -163,8 +179,20 @@ class Session:
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Run the graph once; arrays in, arrays out, in the order of `outputs`."""
-        result: list[NDArray[np.float32]] = self._inner.run(list(outputs), dict(feeds))
+        result: list[NDArray[np.float32]] = self._own().run(list(outputs), dict(feeds))
         return result
+
+    def _own(self) -> onnxruntime.InferenceSession:
+        """This thread's session; the first thread takes the one that is there."""
+        if self._another is None:
+            return self._inner
+        if not hasattr(self._local, "inner"):
+            try:
+                self._local.inner = self._free.pop()
+            except IndexError:
+                self._local.inner = self._another()
+        own: onnxruntime.InferenceSession = self._local.inner
+        return own
 
 
 def cuda_is_built_in() -> bool:

@@ -91,8 +91,7 @@ class Metrics:
             multiprocess_mode="max",
         )
         # Known label values start at 0, so that a rate exists from the first scrape on.
-        for stage in STAGES:
-            self.stages.labels(stage)
+        self._stage = {stage: self.stages.labels(stage) for stage in STAGES}
         for outcome in OUTCOMES:
             self.frames.labels(outcome)
         for reason in REASONS:
@@ -115,7 +114,7 @@ class Metrics:
     def observe(self, prediction: Prediction, seconds: dict[str, float]) -> None:
         """Count a picture: its stages' times and what was found in it."""
         for stage, duration in seconds.items():
-            self.stages.labels(stage).observe(duration)
+            self._stage[stage].observe(duration)
         self.faces.observe(len(prediction.faces))
         for face in prediction.faces:
             self.predictions.labels(face.emotion).inc()

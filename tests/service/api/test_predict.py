@@ -187,6 +187,22 @@ def test_a_request_whose_time_is_over_is_told_so(serve: Serve, path: str) -> Non
     assert "0.2 s" in response.json()["detail"]
 
 
+def test_a_request_that_the_server_gives_up_ends_as_given_up_and_not_as_a_client_that_left() -> None:
+    async def scenario() -> None:
+        classifier = HeldClassifier()
+        app = build(FACE, classifier=classifier)
+        async with running(app):
+            classifier.hold()
+            request = asyncio.create_task(call(app, "/predict", GREEN))
+            await classifier.busy()
+            request.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await request
+            classifier.free.set()
+
+    asyncio.run(scenario())
+
+
 def test_a_client_that_goes_away_does_not_keep_the_network_busy() -> None:
     async def scenario() -> None:
         classifier = HeldClassifier()

@@ -130,12 +130,32 @@ def test_pictures_are_padded_to_multiples_of_32(shape: tuple[int, int], padded: 
 
 def test_the_network_gets_plain_levels_in_the_order_blue_green_red() -> None:
     detector, session = yunet()
-    pixels = picture(40, 32)
+    pixels = picture(40, 20)
     pixels[:] = (10, 100, 200)
     detector.detect(pixels, 0.5)
     blob = session.blobs[0][0]
-    np.testing.assert_array_equal(blob[:, :40], np.broadcast_to([[[200]], [[100]], [[10]]], (3, 40, 32)))
-    assert not blob[:, 40:].any()
+    np.testing.assert_array_equal(blob[:, :40, :20], np.broadcast_to([[[200]], [[100]], [[10]]], (3, 40, 20)))
+
+
+@pytest.mark.parametrize("shape", [(40, 20), (64, 20), (40, 64)])
+def test_what_is_added_to_a_picture_is_black_whatever_the_memory_held_before(shape: tuple[int, int]) -> None:
+    height, width = shape
+    detector, _ = yunet()
+    white = np.full((64, 64, 3), 255, np.uint8)
+    for _ in range(20):
+        assert detector.blob(white).min() == 255  # its memory is the next blob's
+        blob = detector.blob(white[:height, :width])[0]
+        assert blob[:, :height, :width].min() == 255
+        assert not blob[:, height:].any()
+        assert not blob[:, :, width:].any()
+
+
+def test_of_more_cells_than_any_answer_holds_the_best_go_on() -> None:
+    cells = [Plant(8, row, column, classes=0.5 + row / 1000) for row in range(60) for column in range(60)]
+    detector, _ = yunet(*cells, side=480)
+    faces = detector.detect(picture(480, 480), 0.1)
+    assert len(faces) == 2000
+    assert min(face.score or 0 for face in faces) == pytest.approx((0.5 + 26 / 1000) ** 0.5, abs=1e-4)
 
 
 @pytest.mark.parametrize(("side", "network"), [(160, (96, 160)), (64, (64, 64)), (1000, (480, 800))])

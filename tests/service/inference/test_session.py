@@ -1,9 +1,13 @@
+import itertools
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from service.errors import BundleError, ProviderError, StartError
 from service.inference.session import Gpu, Session, providers_for
@@ -100,3 +104,32 @@ def test_a_bound_run_answers_as_a_plain_one_again_and_again(tiny_bundle: Path) -
     bound = [run(faces=batch)["probabilities"] for batch in batches]
     plain = [session.run(["probabilities"], {"faces": batch})[0] for batch in batches]
     np.testing.assert_allclose(bound, plain, atol=1e-6)
+
+
+class CountedSession:
+    """Answers with its number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def run(self, outputs: list[str], feeds: dict[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        return [np.array([self.number], np.float32)]
+
+
+def test_on_the_cpu_each_thread_keeps_a_session_of_its_own_and_the_first_takes_the_one_that_is_there() -> None:
+    numbers = itertools.count(1)
+    session = Session(
+        cast(Any, CountedSession(0)),
+        "CPUExecutionProvider",
+        1,
+        another=lambda: cast(Any, CountedSession(next(numbers))),
+    )
+    together = threading.Barrier(3)
+
+    def used(_: int) -> list[float]:
+        together.wait(10)
+        return [float(session.run(["y"], {})[0][0]) for _ in range(3)]
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(used, range(3)))
+    assert sorted(found) == [[0, 0, 0], [1, 1, 1], [2, 2, 2]]
