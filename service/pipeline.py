@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.analyzer import Analyzer, Options, Prepared
+from service.detectors.base import BatchDetector
+from service.detectors.shared import SharedDetector
 from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.inference.batcher import Batched, Batcher, QueueFull, Stopped
 from service.observability.metrics import Metrics
@@ -55,6 +57,14 @@ class Pipeline:
         """
         # One picture a thread is all the parallelism there is; OpenCV's own would only compete with it.
         cv2.setNumThreads(1)
+        self._detector: SharedDetector | None = None
+        if isinstance(analyzer.detector, BatchDetector) and analyzer.detector.on_gpu:
+            # While one half of the threads waits for the GPU, the other half decodes.
+            threads *= 2
+            self._detector = SharedDetector(
+                analyzer.detector, threads=threads, on_batch=metrics.detector_batch_size.observe
+            )
+            analyzer = Analyzer(self._detector, analyzer.classifier, analyzer.limits)
         self.analyzer = analyzer
         self._metrics = metrics
         self._max_batch = max_batch
@@ -64,25 +74,39 @@ class Pipeline:
         self._batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]] | None = None
         if batched:
             self._batcher = Batcher(
-                self._classify, max_batch=max_batch, max_queue=queue, on_depth=metrics.queue_depth.set
+                self._classify,
+                first=self._warm_network,
+                max_batch=max_batch,
+                max_queue=queue,
+                on_depth=metrics.queue_depth.set,
             )
 
     def start(self) -> None:
-        """Warm the line and start the batcher."""
-        self.analyzer.warm(self._max_batch)
+        """Start the threads and warm everything, one after the other: a GPU records graphs for one at a time.
+
+        Raises:
+            ProviderError: the device cannot run a network.
+        """
+        if self._detector:
+            self._detector.start()
         if self._batcher:
             self._batcher.start()
+        else:
+            self._warm_network()
+        self.analyzer.warm()
 
     def stop(self) -> None:
         """Finish what waits and end all threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._detector:
+            self._detector.stop()
         if self._batcher:
             self._batcher.drain()
 
     @property
     def alive(self) -> bool:
-        """Whether the network's thread runs, where it has one; it never ends by itself."""
-        return self._batcher is None or self._batcher.alive
+        """Whether the networks' threads run, where they have any; they never end by themselves."""
+        return all(part.alive for part in (self._detector, self._batcher) if part is not None)
 
     async def predict(self, data: bytes, options: Options, deadline: float) -> Timed:
         """Answer one picture.
@@ -168,6 +192,9 @@ class Pipeline:
             return await asyncio.gather(*map(asyncio.wrap_future, futures))
         except TimeoutError as error:
             raise DeadlineExceeded("the request's time was over before the network was free") from error
+
+    def _warm_network(self) -> None:
+        self.analyzer.classifier.warm(self._max_batch)
 
     def _classify(self, crops: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         self._metrics.batch_size.observe(len(crops))

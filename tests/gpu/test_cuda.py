@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from service.inference.batcher import Batcher
-from service.inference.classifier import OnnxClassifier, buckets, open_classifier
+from service.inference.buckets import buckets
+from service.inference.classifier import OnnxClassifier, open_classifier
 from service.inference.session import Gpu
 from service.settings import BUNDLED_MODEL
 
