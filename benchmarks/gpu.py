@@ -50,30 +50,25 @@ def main() -> None:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--quick", action="store_true", help="only see that it works: small networks, moments")
-    parser.add_argument(
-        "--detector", type=Path, default=OWN, help="a file of our own detector, where there is one"
-    )
+    parser.add_argument("--detector", type=Path, default=OWN, help="a file of our own detector, if there is one")
     parser.add_argument("--out", type=Path, help="the figures, as JSON")
     arguments = parser.parse_args()
     seconds = 0.05 if arguments.quick else arguments.seconds
     counts = buckets(4 if arguments.quick else 64)
-    other = (
-        Network(name="resnet18", input_size=32) if arguments.quick else Network(name="resnet50", input_size=224)
-    )
-    console, figures = Console(width=120), {}
+    name, size = ("resnet18", 32) if arguments.quick else ("resnet50", 224)
     with tempfile.TemporaryDirectory() as folder:
-        files = made_files(other, Path(folder))
-        figures["sessions"] = dict(sessions(files, arguments.device, counts, seconds))
+        files = made_files(Network(name=name, input_size=size), Path(folder))
+        alone = dict(sessions(files, arguments.device, counts, seconds))
         if arguments.detector.is_file():
-            figures["sessions"]["detector at 640"] = detector_rates(
-                arguments.detector, arguments.device, counts, seconds
-            )
-        most = counts[-1]
-        direct = figures["sessions"][f"{_COMPACT}, fp32"][most]
-        through = batcher_rate(files[_COMPACT, "fp32"], arguments.device, most, seconds)
-    figures["batcher"] = {"pictures/s": through, "batcher ÷ direct": through / direct}
-    figures["http"] = http_rates(arguments.device, _WORKERS[: 1 if arguments.quick else None], seconds)
-    print_figures(figures, console)
+            alone[f"detector at {_SIDE}"] = detector_rates(arguments.detector, arguments.device, counts, seconds)
+        through = batcher_rate(files[_COMPACT, "fp32"], arguments.device, counts[-1], seconds)
+    ratio = through / alone[f"{_COMPACT}, fp32"][counts[-1]]
+    figures = {
+        "sessions": alone,
+        "batcher": {"pictures/s": through, "batcher ÷ direct": ratio},
+        "http": http_rates(arguments.device, _WORKERS[: 1 if arguments.quick else None], seconds),
+    }
+    print_figures(figures, Console(width=120))
     if arguments.out:
         arguments.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
@@ -184,10 +179,8 @@ def print_figures(figures: dict[str, Any], console: Console) -> None:
     for name, rates in figures["sessions"].items():
         table.add_row(name, *(f"{rates[count]:.0f}" for count in counts))
     console.print(table)
-    batcher = figures["batcher"]
-    console.print(
-        f"batcher: {batcher['pictures/s']:.0f} pictures/s, {batcher['batcher ÷ direct']:.2f} of the session"
-    )
+    rate, ratio = figures["batcher"].values()
+    console.print(f"batcher: {rate:.0f} pictures/s, {ratio:.2f} of the session alone")
     for workers, rate in figures["http"].items():
         console.print(f"HTTP, {workers} workers: {rate:.0f} pictures/s")
 
