@@ -85,13 +85,8 @@ class Analyzer:
         self._metadata = classifier.bundle.metadata
         self._model = ModelName(name=self._metadata.name, version=self._metadata.version)
 
-    def warm(self, max_batch: int) -> None:
-        """Do once, with small pictures, what the first requests would otherwise be the first to do.
-
-        Args:
-            max_batch: Most crops a run of the network.
-        """
-        self.classifier.warm(max_batch)
+    def warm(self) -> None:
+        """Do once, with small pictures, what the first requests would do first; the network warms itself."""
         picture = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
         self.analyze(picture)
         # Pillow loads its rarer formats when it meets bytes that none of the common ones knows.

@@ -20,7 +20,27 @@ def load(settings: Settings | None = None) -> Analyzer:
     """
     settings = settings or load_settings()
     limits = Limits(settings.max_image_pixels, settings.max_faces, settings.min_score)
-    return Analyzer(choose_detector(settings.detector, settings.detect_side), choose_classifier(settings), limits)
+    classifier = choose_classifier(settings)
+    detector = choose_detector(
+        settings.detector,
+        settings.detect_side,
+        device=detector_device(settings.device, classifier.on_gpu),
+        gpu=Gpu(settings.cuda_graphs),
+    )
+    return Analyzer(detector, classifier, limits)
+
+
+def detector_device(device: Device, on_gpu: bool) -> Device:
+    """Where the detector is to run: beside the network, so that one setting decides about both.
+
+    Args:
+        device: What was asked for.
+        on_gpu: Whether the network got a GPU.
+    """
+    if not on_gpu:
+        return "cpu"
+    # TensorRT would take minutes for each size of batch; a network this small gains little by it.
+    return "auto" if device == "auto" else "cuda"
 
 
 def choose_classifier(settings: Settings) -> Classifier:

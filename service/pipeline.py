@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.analyzer import Analyzer, Options, Prepared
+from service.detectors.base import BatchDetector
+from service.detectors.shared import SharedDetector
 from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.inference.batcher import Batched, Batcher, QueueFull, Stopped
 from service.observability.metrics import Metrics
@@ -57,6 +59,14 @@ class Pipeline:
         """
         # One picture a thread is all the parallelism there is; OpenCV's own would only compete with it.
         cv2.setNumThreads(1)
+        self._detector: SharedDetector | None = None
+        if isinstance(analyzer.detector, BatchDetector) and analyzer.detector.on_gpu:
+            # While one half of the threads waits for the GPU, the other half decodes.
+            threads *= 2
+            self._detector = SharedDetector(
+                analyzer.detector, threads=threads, on_batch=metrics.detector_batch_size.observe
+            )
+            analyzer = Analyzer(self._detector, analyzer.classifier, analyzer.limits)
         self.analyzer = analyzer
         self._metrics = metrics
         self._max_batch = max_batch
@@ -67,31 +77,46 @@ class Pipeline:
         self._batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]] | None = None
         if batched:
             self._batcher = Batcher(
-                self._classify, max_batch=max_batch, max_queue=queue, on_depth=metrics.queue_depth.set
+                self._classify,
+                first=self._warm_network,
+                max_batch=max_batch,
+                max_queue=queue,
+                on_depth=metrics.queue_depth.set,
             )
 
     def start(self) -> None:
-        """Warm the line in each thread of the pool, and start the batcher."""
+        """Start the networks' threads and warm the line in each thread of the pool.
+
+        Raises:
+            ProviderError: the device cannot run a network.
+        """
+        # One after the other: a GPU records graphs for one at a time.
+        if self._detector:
+            self._detector.start()
+        if self._batcher:
+            self._batcher.start()
         together = threading.Barrier(self._threads)
 
         def warm(_: int) -> None:
             together.wait()  # so that no thread takes the turn of another
-            self.analyzer.warm(self._max_batch)
+            if not self._batcher:
+                self._warm_network()
+            self.analyzer.warm()
 
         list(self._pool.map(warm, range(self._threads)))
-        if self._batcher:
-            self._batcher.start()
 
     def stop(self) -> None:
         """Finish what waits and end all threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._detector:
+            self._detector.stop()
         if self._batcher:
             self._batcher.drain()
 
     @property
     def alive(self) -> bool:
-        """Whether the network's thread runs, where it has one; it never ends by itself."""
-        return self._batcher is None or self._batcher.alive
+        """Whether the networks' threads run, where they have any; they never end by themselves."""
+        return all(part.alive for part in (self._detector, self._batcher) if part is not None)
 
     async def predict(self, data: bytes, options: Options, deadline: float) -> Timed:
         """Answer one picture.
@@ -177,6 +202,9 @@ class Pipeline:
             return await asyncio.gather(*map(asyncio.wrap_future, futures))
         except TimeoutError as error:
             raise DeadlineExceeded("the request's time was over before the network was free") from error
+
+    def _warm_network(self) -> None:
+        self.analyzer.classifier.warm(self._max_batch)
 
     def _classify(self, crops: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         self._metrics.batch_size.observe(len(crops))

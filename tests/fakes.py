@@ -1,13 +1,17 @@
 """Second implementations of the service's Protocols, simple enough to be believed."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.detectors.base import Face
+from service.detectors.base import Answer, Face, face_of
+from service.inference.binding import BoundRun
 from service.inference.bundle import Bundle, Metadata
+from service.inference.session import Session
 
 LABELS = ("angry", "happy", "neutral")
 
@@ -59,6 +63,64 @@ class FakeDetector:
     def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
         self.seen.append(pixels.shape)
         return [face for face in self.faces if face.score is None or face.score >= min_score]
+
+
+class FakeBatchDetector:
+    """Sees one face a picture, as wide as its pixels are bright; `run` can be held and made to fail."""
+
+    name = "fake"
+    side = 640
+    frame_scale = 1.0
+    on_gpu = True
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.warmed: list[int] = []
+        self.threads: set[int] = set()
+        self.began = threading.Semaphore(0)
+        self.free = threading.Event()
+        self.free.set()
+
+    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+        raise AssertionError("a shared detector goes step by step")
+
+    def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return pixels[:1, :1]
+
+    def run(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+        self.threads.add(threading.get_ident())
+        self.batches.append(len(pictures))
+        self.began.release()
+        assert self.free.wait(10)
+        levels = [float(picture.max()) for picture in pictures]
+        if 0 < min(levels) < 5:
+            raise ArithmeticError("too dark")
+        return [(np.array([[0, 0, level, level]], np.float32), np.ones(1, np.float32)) for level in levels]
+
+    def faces(self, answer: Answer, size: tuple[int, ...], min_score: float) -> list[Face]:
+        boxes, scores = answer
+        return [face_of(boxes[0], float(scores[0]))] if scores[0] >= min_score else []
+
+    def warm(self, most: int) -> None:
+        self.threads.add(threading.get_ident())
+        self.warmed.append(most)
+
+
+class PretendedGpu:
+    """A session on the CPU that says it is on a GPU, so that its runs are bound and of few sizes."""
+
+    on_gpu = True
+    provider = "CUDAExecutionProvider"
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.graphs: list[int] = []
+
+    def bound(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[Any]], graph_id: int
+    ) -> BoundRun:
+        self.graphs.append(graph_id)
+        return self._session.bound(inputs, outputs, graph_id)
 
 
 class FakeClassifier:

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -269,14 +269,18 @@ def quantize(
     model: Annotated[Path, typer.Argument(help="A bundle.")],
     data: _Data,
     out: Annotated[Path, typer.Option(help="The file to write.")],
-    fp16: Annotated[bool, typer.Option("--fp16", help="Store weights in half precision instead of INT8.")] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Only store weights in half precision.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Compute in half precision, for GPUs.")] = False,
     calibration: Annotated[int, typer.Option(min=8, help="Pictures that set INT8's ranges.")] = 512,
     force: Annotated[bool, typer.Option("--force", help="Write it whatever accuracy it loses.")] = False,
 ) -> None:
-    """Make a smaller file of a bundle, measure it, and refuse it if it loses more than half a point."""
+    """Make a smaller file of a bundle (INT8), measure it, and refuse it if it loses more than half a point."""
     from training.quantize import variant
 
-    before, after = variant(model, out, data, fp16=fp16, calibration_size=calibration, force=force)
+    if fp16 and half:
+        raise typer.BadParameter("--fp16 and --half are two different files: give one of them")
+    kind: Literal["int8", "fp16-weights", "fp16"] = "fp16" if half else "fp16-weights" if fp16 else "int8"
+    before, after = variant(model, out, data, kind=kind, calibration_size=calibration, force=force)
     print(
         f"{out}: {out.stat().st_size / 1e6:.1f} MB instead of {model.stat().st_size / 1e6:.1f}; "
         f"{after.split} accuracy {after.accuracy:.2%} instead of {before.accuracy:.2%}, "

@@ -71,7 +71,7 @@ def export(run: RunFolder, out: Path, data_path: Path | None = None, *, mirror: 
 
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "graph.onnx"
-        _write_graph(served, recipe.network.input_size, graph)
+        write_graph(served, recipe.network.input_size, graph)
         session = Session.open(graph, device="cpu", threads=available_cores())
         parity = _parity(served, session, crops)
         # The figures are those of this very graph; only then does the file learn them.
@@ -100,7 +100,8 @@ def _run_session(session: Session, crops: NDArray[np.uint8]) -> NDArray[np.float
     return np.concatenate(parts)
 
 
-def _write_graph(served: ServedNetwork, size: int, path: Path) -> None:
+def write_graph(served: ServedNetwork, size: int, path: Path) -> None:
+    """Write the graph for crops of so many pixels a side, with a symbolic batch."""
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     symbolic = {0: torch.export.Dim("N", min=1)}
     trace(served, example, symbolic, path, input_name=INPUT_NAME, output_names=[OUTPUT_NAME])

@@ -20,6 +20,7 @@ def trace(
     *,
     input_name: str,
     output_names: Sequence[str],
+    opset: int = _OPSET,
 ) -> None:
     """Write a network's graph.
 
@@ -30,13 +31,14 @@ def trace(
         path: The file to write.
         input_name: Of the graph.
         output_names: Of the graph, in the network's order.
+        opset: Of ONNX.
     """
     torch.onnx.export(
         network,
         (example,),
         path,
         dynamo=True,
-        opset_version=_OPSET,
+        opset_version=opset,
         input_names=[input_name],
         output_names=list(output_names),
         dynamic_shapes=(symbolic,),

@@ -1,10 +1,11 @@
-"""Smaller and faster files of the same contract: INT8 for CPUs, or weights stored in half precision."""
+"""Smaller and faster files of the same contract: INT8 for CPUs, half precision for GPUs, or only stored in it."""
 
 import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -27,7 +28,14 @@ from training.data import FaceDataset
 from training.errors import ExportError
 from training.evaluate import bundle_data, probabilities_of, score, served_crops
 from training.export import figures, write_bundle
+from training.half_precision import to_fp16
 
+Kind = Literal["int8", "fp16-weights", "fp16"]
+_DESCRIBED: dict[Kind, str] = {
+    "int8": "INT8, static QDQ, U8S8, a scale a channel",
+    "fp16-weights": "weights stored as fp16, computed in fp32",
+    "fp16": "computed in fp16 from the first convolution to before the last layer; scored so rounded",
+}
 _CALIBRATION_BATCH = 64
 # Only these are worth it, and nothing of the preprocessing is among them.
 _QUANTIZED = ["Conv", "Gemm", "MatMul", "Add"]
@@ -84,7 +92,7 @@ def variant(
     out: Path,
     data_path: Path,
     *,
-    fp16: bool,
+    kind: Kind,
     calibration_size: int,
     force: bool,
     limit: float = 0.005,
@@ -95,7 +103,7 @@ def variant(
         source: The bundle.
         out: The file to write; its card goes beside it with the suffix .md.
         data_path: The data the bundle was made from.
-        fp16: Store weights in half precision instead of quantising to INT8.
+        kind: What to make: INT8, weights stored in half precision, or a graph that computes in it.
         calibration_size: Pictures, stratified by class, that set INT8's ranges.
         force: Write it whatever it loses.
         limit: Most accuracy it may lose.
@@ -111,12 +119,17 @@ def variant(
     select = data.split(metadata.metrics.split)
     fit = data.split(next(name for name in metadata.data.splits if name != metadata.metrics.split))
     with tempfile.TemporaryDirectory() as folder:
-        graph = Path(folder) / "variant.onnx"
-        if fp16:
-            to_fp16_weights(source, graph)
-        else:
-            to_int8(source, graph, fit.stratified(calibration_size, seed=0))
-        before, after = (_probabilities(file, metadata, select) for file in (source, graph))
+        graph = judged = Path(folder) / "variant.onnx"
+        match kind:
+            case "int8":
+                to_int8(source, graph, fit.stratified(calibration_size, seed=0))
+            case "fp16-weights":
+                to_fp16_weights(source, graph)
+            case "fp16":
+                judged = Path(folder) / "rounded.onnx"
+                with _quiet():
+                    to_fp16(source, graph, judged)
+        before, after = (_probabilities(file, metadata, select) for file in (source, judged))
         scores = [score(each, select.labels, metadata.labels, metadata.metrics.split) for each in (before, after)]
         lost = scores[0].accuracy - scores[1].accuracy
         if lost > limit and not force:
@@ -126,7 +139,7 @@ def variant(
             )
         told = figures(after, fit, select, metadata.selective_accuracy)
         # What was measured of the source's answers to worse pictures does not hold of this file.
-        told |= {"variant": _described(metadata, fp16), "robustness": {}, "whole_line": None}
+        told |= {"variant": _described(metadata, kind), "robustness": {}, "whole_line": None}
         metadata = metadata.model_copy(update=told)
         write_bundle(graph, metadata, out)
     write_card(metadata, out.with_suffix(".md"))
@@ -137,8 +150,8 @@ def _probabilities(file: Path, metadata: Metadata, faces: FaceDataset) -> NDArra
     return probabilities_of(open_classifier(file, "cpu", available_cores()), faces.images)
 
 
-def _described(source: Metadata, fp16: bool) -> str:
-    how = "weights stored as fp16, computed in fp32" if fp16 else "INT8, static QDQ, U8S8, a scale a channel"
+def _described(source: Metadata, kind: Kind) -> str:
+    how = _DESCRIBED[kind]
     return f"{source.variant}; {how}" if source.variant else how
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.analyzer import Analyzer, Options
-from service.detectors.base import NetworkDetector
+from service.detectors.base import BatchDetector
+from service.detectors.yunet import YuNet
 from service.imaging.decode import Header, decode, read_header
 
 
@@ -70,7 +71,10 @@ def cpu_milliseconds(parts: dict[str, Callable[[], object]], seconds: float) -> 
 
 def _detector_kernel(analyzer: Analyzer, data: bytes, header: Header, reduction: int) -> Callable[[], object]:
     detector, pixels = analyzer.detector, decode(data, header, reduction)
-    if isinstance(detector, NetworkDetector):
+    if isinstance(detector, YuNet):
         blob = detector.blob(detector.shrunk(pixels))
         return lambda: detector.run(blob)
+    if isinstance(detector, BatchDetector):
+        fitted = detector.fitted(pixels)
+        return lambda: detector.run([fitted])
     return lambda: detector.detect(pixels, analyzer.limits.min_score)

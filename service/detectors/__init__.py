@@ -8,31 +8,37 @@ from service.detectors.haar import Haar
 from service.detectors.own import OWN, is_own, open_own
 from service.detectors.weights import YUNET
 from service.detectors.yunet import open_yunet
+from service.inference.session import Device, Gpu
 
 __all__ = ["Detector", "Face", "choose_detector"]
 logger = logging.getLogger(__name__)
 
 
-def choose_detector(choice: str, side: int, *, own: Path = OWN) -> Detector:
+def choose_detector(
+    choice: str, side: int, *, device: Device = "cpu", gpu: Gpu | None = None, own: Path = OWN
+) -> Detector:
     """The detector that the setting names.
 
     Args:
         choice: `auto` (YuNet where its file is in the cache, else ours where it comes with the package, else
             Haar), `own`, `yunet`, `haar`, or the path of a file of ours or YuNet's.
         side: Long side in pixels that networks work on; Haar, whose time grows faster, takes 320 at most.
+        device: Where ours runs; YuNet and Haar are always on the CPU (docs/decisions/gpu.md).
+        gpu: How a GPU is used, where it is one.
         own: Our file that comes with the package.
 
     Raises:
         DetectorError: the detector's file is missing or is none.
+        ProviderError: the device that was asked for cannot be had.
     """
     if choice == "auto":
         choice = _best_there_is(own)
     if choice == "haar":
         return Haar(min(side, 320))
     if choice == "own":
-        return open_own(own, side)
+        return open_own(own, side, device, gpu)
     if choice != "yunet" and is_own(Path(choice)):
-        return open_own(Path(choice), side)
+        return open_own(Path(choice), side, device, gpu)
     return open_yunet(YUNET.path if choice == "yunet" else Path(choice), side)
 
 

@@ -1,11 +1,14 @@
 """What a detector is, and what it finds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+# What a network says of one picture: boxes float32 [n, 4] (left, top, width, height) and scores float32 [n].
+Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,21 @@ class Detector(Protocol):
 
 
 @runtime_checkable
-class NetworkDetector(Detector, Protocol):
-    """A detector with a network, whose steps can be taken one by one."""
+class BatchDetector(Detector, Protocol):
+    """A detector whose network takes several pictures at once; `detect` does the three steps for one of them."""
 
-    def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture uint8 [H, W, 3], its long side at most `side`."""
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it runs on a GPU, on which a batch costs less than its pictures one by one."""
 
-    def blob(self, small: NDArray[np.uint8]) -> NDArray[Any]:
-        """The network's input for a picture uint8 [H, W, 3], RGB, that is no larger than `side`."""
+    def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A picture uint8 [H, W, 3] as the network takes it; on a GPU all have one shape."""
 
-    def run(self, blob: NDArray[Any]) -> object:
-        """The network alone: a blob's outputs."""
+    def run(self, pictures: Sequence[NDArray[np.uint8]]) -> Sequence[Answer]:
+        """The network's answers to fitted pictures of one shape, in order."""
+
+    def faces(self, answer: Answer, size: tuple[int, ...], min_score: float) -> list[Face]:
+        """The faces of an answer, in the pixels of the picture itself, whose height and width are `size`."""
+
+    def warm(self, most: int) -> None:
+        """Run every shape that batches of up to `most` pictures will bring."""

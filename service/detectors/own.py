@@ -5,6 +5,7 @@ of each: `boxes` float32 [N, 1000, 4] (left, top, width, height in pixels) and `
 first. Its metadata property `fer-detector` is a JSON object that says where it comes from and what it does.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -13,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.detectors.base import Face, face_of
-from service.detectors.scaling import padded, shrunk
+from service.detectors.base import Answer, Face, face_of
+from service.detectors.scaling import MULTIPLE, padded, shrunk, shrunk_size
 from service.errors import DetectorError
-from service.inference.session import Session
+from service.inference.buckets import Buckets
+from service.inference.session import Device, Gpu, Session
 from service.validation import first_mistake
 
 ANSWERS: Final = 1000
@@ -94,7 +96,7 @@ class DetectorMetadata(_Record):
 
 
 class Own:
-    """Our detector behind the `Detector` protocol; without landmarks."""
+    """Our detector behind the `BatchDetector` protocol; without landmarks."""
 
     def __init__(self, session: Session, frame_scale: float, name: str, side: int) -> None:
         """Wrap an opened file.
@@ -109,25 +111,46 @@ class Own:
         self.frame_scale = frame_scale
         self.name = name
         self.side = side
+        self._square = -(-side // MULTIPLE) * MULTIPLE
+        rows = dict(zip(OUTPUT_NAMES, ((ANSWERS, 4), (ANSWERS,)), strict=True))
+        self._buckets = Buckets(session, INPUT_NAME, (self._square, self._square, 3), rows)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it runs on a GPU."""
+        return self._session.on_gpu
 
     def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
         """Find the faces of a picture (see `Detector.detect`)."""
-        small = self.shrunk(pixels)
-        boxes, scores = self.run(self.blob(small))
-        back_x, back_y = pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]
-        return [face.scaled(back_x, back_y) for face in faces_of(boxes[0], scores[0], min_score)]
+        (answer,) = self.run([self.fitted(pixels)])
+        return self.faces(answer, pixels.shape[:2], min_score)
 
-    def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture uint8 [H, W, 3], its long side at most `side`."""
-        return shrunk(pixels, self.side)
+    def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A picture as the network takes it: no larger than it has to be, on a GPU in a square of one size."""
+        return padded(shrunk(pixels, self.side), self._square if self.on_gpu else 0)
 
-    def blob(self, small: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The network's input uint8 [1, H', W', 3] for a picture that is no larger than `side`."""
-        return padded(small)[None]
+    def run(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+        """The network's answers to fitted pictures of one shape (see `BatchDetector.run`)."""
+        if self.on_gpu:
+            found = self._buckets(pictures)
+            boxes, scores = (found[name] for name in OUTPUT_NAMES)
+        else:
+            boxes, scores = self._session.run(OUTPUT_NAMES, {INPUT_NAME: np.stack(pictures)})
+        return list(zip(boxes, scores, strict=True))
 
-    def run(self, blob: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """The network alone: a blob's boxes and scores."""
-        return self._session.run(OUTPUT_NAMES, {INPUT_NAME: blob})
+    def faces(self, answer: Answer, size: tuple[int, ...], min_score: float) -> list[Face]:
+        """The faces of an answer in the pixels of the picture itself (see `BatchDetector.faces`)."""
+        height, width = size
+        rows, columns = shrunk_size(height, width, self.side)
+        return [face.scaled(width / columns, height / rows) for face in faces_of(*answer, min_score)]
+
+    def warm(self, most: int) -> None:
+        """Run every bucket that batches of up to `most` pictures need.
+
+        Raises:
+            ProviderError: the device cannot.
+        """
+        self._buckets.warm(most)
 
 
 def faces_of(boxes: NDArray[np.float32], scores: NDArray[np.float32], min_score: float) -> list[Face]:
@@ -145,17 +168,24 @@ def faces_of(boxes: NDArray[np.float32], scores: NDArray[np.float32], min_score:
     return [face_of(boxes[index], score=float(scores[index])) for index in kept]
 
 
-def open_own(path: Path, side: int) -> Own:
-    """Open a file of ours on the CPU, one thread a picture.
+def open_own(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = None) -> Own:
+    """Open a file of ours; on the CPU with one thread a picture.
+
+    Args:
+        path: The file.
+        side: Long side in pixels that pictures are shrunk to.
+        device: See `Session.open`.
+        gpu: How a GPU is used, where it is one.
 
     Raises:
         DetectorError: the file is missing or is none.
+        ProviderError: the device that was asked for cannot be had.
     """
     if not path.is_file():
         raise DetectorError(
             f"{path}: there is no such detector file; `fer-train export` makes one of a detector's run"
         )
-    session = Session.open(path, device="cpu", threads=1, failure=DetectorError)
+    session = Session.open(path, device=device, threads=1, failure=DetectorError, gpu=gpu)
     metadata = read_detector_metadata(session, str(path))
     return Own(session, metadata.frame_scale, f"{metadata.name}:{metadata.version}", side)
 

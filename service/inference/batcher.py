@@ -61,6 +61,7 @@ class Batcher(Generic[Item, Result]):
         *,
         max_batch: int,
         max_queue: int,
+        first: Callable[[], None] | None = None,
         on_depth: Callable[[int], None] | None = None,
         name: str = "batcher",
     ) -> None:
@@ -70,12 +71,15 @@ class Batcher(Generic[Item, Result]):
             run: From a batch of items to their results, in order; called by one thread.
             max_batch: Most items a batch.
             max_queue: Most items that may wait.
+            first: Done by that thread before its first batch: a CUDA graph belongs to the thread that recorded it.
             on_depth: Told how many items wait whenever that changes, in the order of the changes; must be quick.
             name: Of the thread.
         """
         self.max_batch = max_batch
         self.max_queue = max_queue
         self._run = run
+        self._first = first or (lambda: None)
+        self._begun: Future[None] = Future()
         self._on_depth = on_depth or (lambda depth: None)
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._changed = threading.Condition()
@@ -83,8 +87,13 @@ class Batcher(Generic[Item, Result]):
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread, and wait until it has done what comes first.
+
+        Raises:
+            Exception: what `first` raised; the thread has ended.
+        """
         self._thread.start()
+        self._begun.result()
 
     def submit(self, items: Sequence[Item], deadline: float | None = None) -> list["Future[Batched[Result]]"]:
         """Queue items, all or none.
@@ -132,6 +141,12 @@ class Batcher(Generic[Item, Result]):
         return len(self._queue)
 
     def _serve(self) -> None:
+        try:
+            self._first()
+        except Exception as error:  # whatever it is belongs to who starts
+            self._begun.set_exception(error)
+            return
+        self._begun.set_result(None)
         while batch := self._take():
             self._answer(batch)
 

@@ -1,6 +1,5 @@
 """Crops → probabilities, by a bundle on a device."""
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import BundleError
-from service.inference.binding import BoundRun
+from service.inference.buckets import Buckets
 from service.inference.bundle import (
     INPUT_NAME,
     OUTPUT_NAME,
@@ -55,9 +54,8 @@ class OnnxClassifier:
     def __init__(self, session: Session, bundle: Bundle) -> None:
         self._session = session
         self.bundle = bundle
-        # A GPU chooses its kernels a shape, so it sees few of them, each with arrays of its own on the device.
-        self._bound: dict[int, BoundRun] = {}
-        self._turn = threading.Lock()
+        size, classes = bundle.metadata.input_size, len(bundle.metadata.labels)
+        self._buckets = Buckets(session, INPUT_NAME, (size, size, 3), {OUTPUT_NAME: (classes,)})
 
     @property
     def provider(self) -> str:
@@ -71,31 +69,18 @@ class OnnxClassifier:
 
     def classify(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Probabilities of a batch of crops (see `Classifier.classify`)."""
-        count = len(crops)
         if not self._session.on_gpu:
             (probabilities,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.stack(crops)})
             return probabilities
-        rows = bucket(count)
-        size = self.bundle.metadata.input_size
-        faces = np.zeros((rows, size, size, 3), np.uint8)
-        np.stack(crops, out=faces[:count])
-        with self._turn:
-            return self._run_of(rows)(**{INPUT_NAME: faces})[OUTPUT_NAME][:count]
-
-    def _run_of(self, rows: int) -> BoundRun:
-        if rows not in self._bound:
-            metadata = self.bundle.metadata
-            faces = np.zeros((rows, metadata.input_size, metadata.input_size, 3), np.uint8)
-            probabilities = np.zeros((rows, len(metadata.labels)), np.float32)
-            self._bound[rows] = self._session.bound({INPUT_NAME: faces}, {OUTPUT_NAME: probabilities}, rows)
-        return self._bound[rows]
+        return self._buckets(crops)[OUTPUT_NAME]
 
     def warm(self, max_batch: int) -> None:
         """Run every bucket on a GPU, where each costs a search; the CPU needs one run."""
-        size = self.bundle.metadata.input_size
-        sizes = buckets(max_batch) if self._session.on_gpu else [1]
-        for count in sizes:
-            self.classify([np.zeros((size, size, 3), np.uint8)] * count)
+        if self._session.on_gpu:
+            self._buckets.warm(max_batch)
+        else:
+            size = self.bundle.metadata.input_size
+            self.classify([np.zeros((size, size, 3), np.uint8)])
 
 
 def open_classifier(path: Path, device: Device, threads: int, gpu: Gpu | None = None) -> OnnxClassifier:
@@ -113,13 +98,3 @@ def open_classifier(path: Path, device: Device, threads: int, gpu: Gpu | None = 
     """
     session = Session.open(path, device=device, threads=threads, failure=BundleError, gpu=gpu)
     return OnnxClassifier(session, Bundle(path, file_sha256(path), read_metadata(session, str(path))))
-
-
-def bucket(count: int) -> int:
-    """The smallest power of two that holds `count` rows."""
-    return 1 << (count - 1).bit_length()
-
-
-def buckets(max_batch: int) -> list[int]:
-    """All buckets that batches of up to `max_batch` rows need."""
-    return [1 << power for power in range(bucket(max_batch).bit_length())]

@@ -102,7 +102,7 @@ class Session:
             try:
                 return cls._bind(path, "cuda", threads, failure, gpu or Gpu())
             except ProviderError as reason:
-                logger.info("running on the CPU: %s", reason)
+                logger.info("%s: running on the CPU: %s", path.name, reason)
                 device = "cpu"
         return cls._bind(path, device, threads, failure, gpu or Gpu())
 
@@ -134,7 +134,9 @@ class Session:
         except Exception as error:  # onnxruntime's own exceptions share no base class
             if device == "cpu":
                 raise failure(f"{path} cannot be opened: {_first_line(error)}") from error
-            raise ProviderError(f"FER_DEVICE={device}: {wanted} does not bind: {_first_line(error)}") from error
+            raise ProviderError(
+                f"FER_DEVICE={device}: {wanted} does not bind for {path.name}: {_first_line(error)}"
+            ) from error
         bound = inner.get_providers()
         if bound[0] != wanted:
             raise ProviderError(

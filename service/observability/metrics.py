@@ -54,6 +54,12 @@ class Metrics:
         self.batch_size = Histogram(
             "fer_batch_size", "Crops a run of the network", buckets=_BATCH, registry=registry
         )
+        self.detector_batch_size = Histogram(
+            "fer_detector_batch_size",
+            "Pictures a run of the detector, where it is on a GPU",
+            buckets=_BATCH,
+            registry=registry,
+        )
         self.queue_depth = Gauge(
             "fer_queue_depth",
             "Pictures waiting for a core, or crops for the GPU",

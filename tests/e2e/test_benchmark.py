@@ -48,6 +48,20 @@ def test_a_file_that_is_no_picture_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("fer-service: a body of 10 bytes")
 
 
+def test_the_gpus_benchmark_works_in_its_quick_form_on_a_cpu(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    done = run_benchmark("--device", "cpu", "--quick", "--out", str(out), module=("benchmarks.gpu",))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text(encoding="utf-8"))
+    assert len(figures["sessions"]) == 4
+    for name, rates in figures["sessions"].items():
+        assert list(rates) == ["1", "2", "4"], name
+        assert min(rates.values()) > 0
+    assert figures["batcher"]["batcher ÷ direct"] > 0
+    assert figures["http"]["1"] > 0
+    assert "rows a run" in done.stdout
+
+
 def test_the_projects_own_benchmark_works_in_its_quick_form(tmp_path: Path) -> None:
     out, plot = tmp_path / "serving.json", tmp_path / "serving.png"
     done = run_benchmark("--quick", "--out", str(out), "--plot", str(plot), module=("benchmarks.serving",))

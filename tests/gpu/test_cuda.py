@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from service.inference.batcher import Batcher
-from service.inference.classifier import OnnxClassifier, buckets, open_classifier
+from service.inference.buckets import buckets
+from service.inference.classifier import OnnxClassifier, open_classifier
 from service.inference.session import Gpu
 from service.settings import BUNDLED_MODEL
 
@@ -39,6 +40,19 @@ def test_the_gpu_answers_as_the_cpu_does(on_cuda: OnnxClassifier, on_cpu: OnnxCl
         np.testing.assert_allclose(on_cuda.classify(CROPS[:count]), expected, atol=5e-3)
 
 
+def test_a_larger_bucket_costs_less_a_face(on_cuda: OnnxClassifier) -> None:
+    def rate(count: int) -> float:
+        on_cuda.classify(CROPS[:count])
+        began = time.perf_counter()
+        for _ in range(50):
+            on_cuda.classify(CROPS[:count])
+        return 50 * count / (time.perf_counter() - began)
+
+    rates = {count: max(rate(count) for _ in range(3)) for count in buckets(64)}
+    print({count: round(each) for count, each in rates.items()})  # the table is made by benchmarks/gpu.py
+    assert rates[64] > 4 * rates[1]
+
+
 def test_the_batcher_keeps_nine_tenths_of_what_the_session_does(on_cuda: OnnxClassifier) -> None:
     def seconds(work: object) -> float:
         assert callable(work)
@@ -48,6 +62,7 @@ def test_the_batcher_keeps_nine_tenths_of_what_the_session_does(on_cuda: OnnxCla
 
     batcher: Batcher[object, object] = Batcher(
         lambda crops: list(on_cuda.classify(crops)),  # type: ignore[arg-type]
+        first=lambda: on_cuda.warm(64),
         max_batch=64,
         max_queue=100_000,
     )

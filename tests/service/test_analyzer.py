@@ -202,12 +202,12 @@ def test_pictures_beyond_the_limit_and_garbage_are_refused() -> None:
         line.analyze(b"no picture")
 
 
-def test_warming_runs_the_network_and_the_line_once() -> None:
+def test_warming_runs_the_line_once() -> None:
     line = analyzer(Face(0, 0, 9, 9))
-    line.warm(16)
+    line.warm()
     assert isinstance(line.classifier, FakeClassifier)
     assert isinstance(line.detector, FakeDetector)
-    assert line.classifier.warmed == [16]
+    assert line.classifier.batches == [1]
     assert len(line.detector.seen) == 1
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from service.errors import BundleError, ProviderError
 from service.inference.bundle import file_sha256
-from service.inference.session import cuda_is_built_in
-from service.loading import choose_classifier, load
+from service.inference.session import Device, cuda_is_built_in
+from service.loading import choose_classifier, detector_device, load
 from service.settings import BUNDLED_CPU_MODEL, BUNDLED_MODEL, load_settings
 
 cpu_only = pytest.mark.skipif(cuda_is_built_in(), reason="this onnxruntime could take a GPU")
@@ -39,3 +39,17 @@ def test_the_settings_decide_about_the_parts() -> None:
     analyzer = load(load_settings(detector="haar", detect_side=300, max_faces=7, min_score=0.3, device="cpu"))
     assert (analyzer.detector.name, analyzer.detector.side) == ("haar", 300)
     assert (analyzer.limits.max_faces, analyzer.limits.min_score) == (7, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("device", "on_gpu", "expected"),
+    [
+        ("cpu", False, "cpu"),
+        ("auto", False, "cpu"),  # the network found no GPU: there is none for the detector either
+        ("auto", True, "auto"),
+        ("cuda", True, "cuda"),
+        ("tensorrt", True, "cuda"),
+    ],
+)
+def test_the_detector_runs_beside_the_network(device: Device, on_gpu: bool, expected: Device) -> None:
+    assert detector_device(device, on_gpu) == expected

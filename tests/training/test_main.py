@@ -169,7 +169,7 @@ def test_report_and_compare_write_their_pages(
     assert out.exists()
 
 
-@pytest.mark.parametrize("words", [["--fp16"], []], ids=["fp16", "int8"])
+@pytest.mark.parametrize("words", [["--fp16"], ["--half"], []], ids=["fp16", "half", "int8"])
 def test_quantize_writes_a_smaller_file_and_says_what_it_scores(
     cli: Cli,
     tmp_path: Path,
@@ -183,6 +183,19 @@ def test_quantize_writes_a_smaller_file_and_says_what_it_scores(
     assert cli(*base, *words) == 0
     assert "PublicTest accuracy" in capsys.readouterr().out
     assert out.exists()
+
+
+def test_two_kinds_of_smaller_files_are_not_made_at_once(
+    cli: Cli,
+    tmp_path: Path,
+    exported: tuple[Path, Metadata],
+    parquet_file: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "smaller.onnx"
+    assert cli("quantize", exported[0], "--data", parquet_file, "--out", out, "--fp16", "--half") == 2
+    assert "give one of them" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("command", ["report", "compare"])

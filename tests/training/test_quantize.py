@@ -11,24 +11,33 @@ from training.card import card_text
 from training.data import FaceDataset
 from training.errors import ExportError
 from training.evaluate import evaluate_file, probabilities_of
-from training.quantize import variant
+from training.quantize import Kind, variant
 
 Exported = tuple[Path, Metadata]
 
 
-def made(source: Path, out: Path, data: Path, *, fp16: bool, force: bool = True, limit: float = 0.005) -> None:
-    variant(source, out, data, fp16=fp16, calibration_size=28, force=force, limit=limit)
+Smaller = tuple[Path, Kind]
+# As they hold: most of the source's bytes, most that a probability differs, a type of weights, a word of the card.
+KINDS: dict[Kind, tuple[float, float, int, str]] = {
+    "int8": (0.5, 0.5, onnx.TensorProto.INT8, "INT8"),
+    "fp16-weights": (0.6, 0.01, onnx.TensorProto.FLOAT16, "stored as fp16"),
+    "fp16": (0.6, 0.01, onnx.TensorProto.FLOAT16, "computed in fp16"),
+}
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["fp16", "int8"])
+def made(source: Path, out: Path, data: Path, *, kind: Kind, force: bool = True, limit: float = 0.005) -> None:
+    variant(source, out, data, kind=kind, calibration_size=28, force=force, limit=limit)
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def smaller(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     exported: Exported,
     parquet_file: Path,
-) -> tuple[Path, bool]:
+) -> Smaller:
     out = tmp_path_factory.mktemp("smaller") / "deep" / "smaller.onnx"
-    made(exported[0], out, parquet_file, fp16=request.param)
+    made(exported[0], out, parquet_file, kind=request.param)
     return out, request.param
 
 
@@ -40,7 +49,7 @@ def weights(path: Path) -> dict[int, int]:
     return sizes
 
 
-def test_the_contract_is_kept(smaller: tuple[Path, bool], exported: Exported) -> None:
+def test_the_contract_is_kept(smaller: Smaller, exported: Exported) -> None:
     before, after = (open_classifier(path, "cpu", 1).bundle.metadata for path in (exported[0], smaller[0]))
     measured = {"metrics", "deduplicated", "uncertain_below", "accepted", "variant"}
     assert after.model_dump(exclude=measured) == before.model_dump(exclude=measured)
@@ -50,51 +59,55 @@ def test_the_contract_is_kept(smaller: tuple[Path, bool], exported: Exported) ->
     ]
 
 
-def test_its_weights_take_at_most_about_half(smaller: tuple[Path, bool], exported: Exported) -> None:
-    path, fp16 = smaller
+def test_its_weights_take_at_most_about_half(smaller: Smaller, exported: Exported) -> None:
+    path, kind = smaller
+    share, _, stored, _ = KINDS[kind]
     before, after = sum(weights(exported[0]).values()), weights(path)
-    assert sum(after.values()) < before * (0.6 if fp16 else 0.5)
-    assert (onnx.TensorProto.FLOAT16 if fp16 else onnx.TensorProto.INT8) in after
+    assert sum(after.values()) < before * share
+    assert stored in after
     assert set(path.parent.iterdir()) == {path, path.with_suffix(".md")}
 
 
-def test_it_answers_nearly_as_the_whole_file(
-    smaller: tuple[Path, bool], exported: Exported, faces: FaceDataset
-) -> None:
-    path, fp16 = smaller
+def test_it_answers_nearly_as_the_whole_file(smaller: Smaller, exported: Exported, faces: FaceDataset) -> None:
+    path, kind = smaller
     select = faces.split("PublicTest")
     before, after = (
         probabilities_of(open_classifier(file, "cpu", 1), select.images) for file in (exported[0], path)
     )
     assert not np.array_equal(before, after)
-    assert np.abs(before - after).max() < (0.01 if fp16 else 0.5)
+    assert np.abs(before - after).max() < KINDS[kind][1]
     np.testing.assert_allclose(after.sum(axis=1), 1, atol=1e-5)
 
 
-def test_its_metadata_tells_its_own_figures(smaller: tuple[Path, bool], parquet_file: Path) -> None:
+def test_its_metadata_tells_its_own_figures(smaller: Smaller, parquet_file: Path) -> None:
     metadata = open_classifier(smaller[0], "cpu", 1).bundle.metadata
-    assert evaluate_file(smaller[0], parquet_file, "PublicTest") == metadata.metrics
+    measured = evaluate_file(smaller[0], parquet_file, "PublicTest")
+    if smaller[1] == "fp16":  # told of the twin whose every value is rounded, as this machine's CPU does not
+        assert measured.confusion == metadata.metrics.confusion
+        assert measured.nll == pytest.approx(metadata.metrics.nll, abs=1e-3)
+    else:
+        assert measured == metadata.metrics
 
 
-def test_its_card_says_which_variant_it_is(smaller: tuple[Path, bool]) -> None:
-    path, fp16 = smaller
+def test_its_card_says_which_variant_it_is(smaller: Smaller) -> None:
+    path, kind = smaller
     metadata = open_classifier(path, "cpu", 1).bundle.metadata
-    assert ("fp16" if fp16 else "INT8") in metadata.variant
+    assert KINDS[kind][3] in metadata.variant
     assert path.with_suffix(".md").read_text(encoding="utf-8") == card_text(metadata)
 
 
-@pytest.mark.parametrize("fp16", [True, False], ids=["fp16", "int8"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_loses_too_much_is_not_written_unless_forced(
-    tmp_path: Path, exported: Exported, parquet_file: Path, fp16: bool
+    tmp_path: Path, exported: Exported, parquet_file: Path, kind: Kind
 ) -> None:
     out = tmp_path / "smaller.onnx"
     with pytest.raises(ExportError, match=r"points .* are allowed; --force writes it all the same"):
-        made(exported[0], out, parquet_file, fp16=fp16, force=False, limit=-1.0)
+        made(exported[0], out, parquet_file, kind=kind, force=False, limit=-1.0)
     assert not list(tmp_path.iterdir())
-    made(exported[0], out, parquet_file, fp16=fp16, force=True, limit=-1.0)
+    made(exported[0], out, parquet_file, kind=kind, force=True, limit=-1.0)
     assert out.exists()
 
 
-def test_logging_is_as_before(smaller: tuple[Path, bool]) -> None:
+def test_logging_is_as_before(smaller: Smaller) -> None:
     assert smaller[0].exists()
     assert logging.getLogger().isEnabledFor(logging.WARNING)

@@ -39,6 +39,7 @@ from training.graph import trace, write_model
 from training.robustness import FACE, PICTURE, in_a_picture
 from training.run import RunFolder, commit
 
+_OPSET = 18  # the last whose every operator here has a CUDA kernel in onnxruntime 1.23: Pad of 19 has none
 _TOLERANCE = 1e-3  # of a score; of a box so many pixels times a hundred
 _FRAMED = 500  # faces that set the crop's frame
 _LEAST = 0.05
@@ -165,7 +166,7 @@ def write_graph(served: ServedDetector, path: Path) -> None:
     example = torch.zeros(2, 96, 128, 3, dtype=torch.uint8)
     height, width = (MULTIPLE * torch.export.Dim(name, min=1) for name in ("rows", "columns"))
     symbolic = {0: torch.export.Dim("N", min=1), 1: height, 2: width}
-    trace(served, example, symbolic, path, input_name=INPUT_NAME, output_names=OUTPUT_NAMES)
+    trace(served, example, symbolic, path, input_name=INPUT_NAME, output_names=OUTPUT_NAMES, opset=_OPSET)
     model = onnx.load(path)
     _flatten_plainly(model.graph)
     onnx.save(onnxscript.optimizer.optimize(model), path)

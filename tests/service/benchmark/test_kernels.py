@@ -1,4 +1,5 @@
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -6,8 +7,8 @@ from numpy.typing import NDArray
 
 from service.analyzer import Analyzer, Options
 from service.benchmark.kernels import cpu_milliseconds, kernels
-from service.detectors.base import Face
-from tests.fakes import FakeClassifier, FakeDetector
+from service.detectors.base import Answer, Face
+from tests.fakes import FakeBatchDetector, FakeClassifier, FakeDetector
 
 
 def busy(seconds: float) -> None:
@@ -50,18 +51,18 @@ def test_without_detection_the_detector_costs_nothing(astronaut_jpeg: bytes) -> 
 
 
 def test_of_a_network_only_its_run_counts(astronaut_jpeg: bytes) -> None:
-    class Networked(Slow):
-        def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            return pixels[::2, ::2]
+    class Networked(FakeBatchDetector):
+        def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+            (answer,) = self.run([self.fitted(pixels)])
+            return self.faces(answer, pixels.shape[:2], min_score)
 
-        def blob(self, small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
             busy(0.004)
-            return small[None]
+            return super().fitted(pixels)
 
-        def run(self, blob: NDArray[np.uint8]) -> object:
-            assert blob.shape[0] == 1
+        def run(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Answer]:
             busy(0.001)
-            return blob
+            return super().run(pictures)
 
     parts = kernels(Analyzer(Networked(), FakeClassifier()), astronaut_jpeg, Options(), 0.1)
     assert parts.detect == pytest.approx(1, abs=0.5)

@@ -8,10 +8,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from service.detectors import choose_detector
-from service.detectors.base import Detector
+from service.detectors.base import BatchDetector, Detector
 from service.detectors.own import INPUT_NAME, METADATA_KEY, DetectorMetadata, faces_of, open_own
 from service.detectors.weights import YUNET
-from service.errors import DetectorError
+from service.errors import DetectorError, ProviderError
+from service.inference.session import cuda_is_built_in
 
 # Two boxes on one face, one elsewhere, one too unsure to count.
 BOXES = [[10, 20, 30, 40], [11, 20, 30, 40], [50, 8, 10, 12], [0, 0, 5, 5]]
@@ -106,6 +107,18 @@ def test_metadata_that_is_wrong_is_an_error_that_names_the_field(tmp_path: Path,
 def test_a_file_with_another_input_is_none_of_ours(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match="needs the metadata property 'fer-detector', the input pictures"):
         open_own(write_detector(tmp_path / "bad.onnx", input_name="image"), 320)
+
+
+@pytest.mark.skipif(cuda_is_built_in(), reason="this onnxruntime could take a GPU")
+def test_a_gpu_that_does_not_bind_is_an_error(own_file: Path) -> None:
+    with pytest.raises(ProviderError, match="FER_DEVICE=cuda"):
+        choose_detector(str(own_file), 320, device="cuda")
+
+
+def test_on_a_gpu_that_is_not_there_auto_is_the_cpu(own_file: Path) -> None:
+    detector = choose_detector(str(own_file), 320, device="cpu" if cuda_is_built_in() else "auto")
+    assert isinstance(detector, BatchDetector)
+    assert not detector.on_gpu
 
 
 def test_a_missing_file_names_the_command_that_makes_one(tmp_path: Path) -> None:

@@ -186,6 +186,33 @@ def test_a_batcher_that_was_never_started_drains_at_once() -> None:
     assert batcher.drain()
 
 
+def test_what_comes_first_is_done_by_the_thread_that_runs_the_batches() -> None:
+    threads: list[int] = []
+
+    def run(items: list[int]) -> list[int]:
+        threads.append(threading.get_ident())
+        return items
+
+    first = lambda: threads.append(threading.get_ident())  # noqa: E731
+    batcher: Batcher[int, int] = Batcher(run, first=first, max_batch=4, max_queue=4)
+    batcher.start()
+    assert len(threads) == 1
+    batcher.submit([1])[0].result(SECONDS)
+    assert batcher.drain(SECONDS)
+    assert threads[0] == threads[1] != threading.get_ident()
+
+
+def test_what_goes_wrong_at_first_is_told_to_who_starts() -> None:
+    def first() -> None:
+        raise ArithmeticError("no such device")
+
+    batcher: Batcher[int, int] = Batcher(Device(), first=first, max_batch=4, max_queue=4)
+    with pytest.raises(ArithmeticError, match="no such device"):
+        batcher.start()
+    assert batcher.drain(SECONDS)
+    assert not batcher.alive
+
+
 def test_no_items_give_no_futures() -> None:
     with batching(Device(), max_queue=1) as batcher:
         assert batcher.submit([]) == []

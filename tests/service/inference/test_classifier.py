@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from service.errors import BundleError
+from service.inference.buckets import bucket, buckets
 from service.inference.bundle import Bundle, file_sha256
-from service.inference.classifier import OnnxClassifier, bucket, buckets, open_classifier
+from service.inference.classifier import OnnxClassifier, open_classifier
 from service.inference.session import Session
 from tests.conftest import write_tiny_bundle
 from tests.fakes import metadata

@@ -44,6 +44,7 @@ def test_the_names_are_the_documented_ones(metrics: Metrics, registry: Collector
         "fer_requests_in_flight",
         "fer_stage_duration_seconds",
         "fer_batch_size",
+        "fer_detector_batch_size",
         "fer_queue_depth",
         "fer_rejected",
         "fer_faces_per_image",

@@ -3,7 +3,10 @@ from pathlib import Path
 import pytest
 from lightning.fabric import Fabric
 
+from service.detectors.own import DetectorMetadata
 from tests.training.detector.made import make_material, make_recipe
+from training.detector.commands import run_recipe
+from training.detector.export import export_detector
 from training.detector.loop import DetectorTraining
 from training.detector.material import Material
 from training.detector.recipe import DetectorRecipe
@@ -29,3 +32,11 @@ def detector_run(tmp_path_factory: pytest.TempPathFactory, material: Material, f
     phase = recipe.phase.model_copy(update={"epochs": 10})
     run = RunFolder(Path(tmp_path_factory.mktemp("detector")))
     return run_training(recipe.model_copy(update={"phase": phase}), material, run, fabric)
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, detector_run: RunFolder, material: Material
+) -> tuple[Path, DetectorMetadata]:
+    out = tmp_path_factory.mktemp("exported") / "detector.onnx"
+    return out, export_detector(detector_run, run_recipe(detector_run), material, out)

@@ -1,0 +1,76 @@
+"""Our detector as a GPU runs it, in squares and in batches, computed for real on the CPU."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from service.detectors.base import Face
+from service.detectors.own import DetectorMetadata, Own, open_own
+from service.detectors.shared import SharedDetector
+from service.inference.session import Session
+from tests.fakes import PretendedGpu
+from tests.training.detector.made import Pixels, photograph
+
+SIDE, THREADS, SCORE = 170, 8, 0.3
+Exported = tuple[Path, DetectorMetadata]
+
+
+def pictures() -> list[Pixels]:
+    """Faces in wide, high, small and larger pictures."""
+    photos = [photograph(number).pixels for number in range(12)]
+    cut = [photo[:, : 80 + 7 * number] for number, photo in enumerate(photos[:4])]
+    return [*photos, *cut, np.rot90(photos[0]).copy(), photos[1].repeat(2, axis=0).repeat(2, axis=1)]
+
+
+def on_gpu(path: Path) -> Own:
+    session = PretendedGpu(Session.open(path, device="cpu", threads=1))
+    return Own(cast(Session, session), 1.0, "tiny", SIDE)
+
+
+@pytest.fixture
+def shared(exported: Exported) -> Iterator[tuple[SharedDetector, list[int]]]:
+    sizes: list[int] = []
+    made = SharedDetector(on_gpu(exported[0]), threads=THREADS, on_batch=sizes.append)
+    made.start()
+    yield made, sizes
+    made.stop()
+
+
+def numbers(faces: list[Face]) -> list[tuple[float, ...]]:
+    """The faces from left to right, as numbers."""
+    return sorted((face.x, face.y, face.width, face.height, face.score or 0) for face in faces)
+
+
+def test_together_pictures_answer_as_they_do_one_by_one(
+    exported: Exported, shared: tuple[SharedDetector, list[int]]
+) -> None:
+    alone = on_gpu(exported[0])
+    expected = [numbers(alone.detect(picture, SCORE)) for picture in pictures()]
+    detector, sizes = shared
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(lambda picture: numbers(detector.detect(picture, SCORE)), pictures()))
+    assert max(sizes) > 1
+    assert sum(sizes) == len(pictures())
+    assert sum(map(len, expected)) > 10
+    for one, other in zip(found, expected, strict=True):
+        assert len(one) == len(other)
+        np.testing.assert_allclose(one, other, atol=1e-2)
+
+
+def test_the_square_changes_what_is_found_no_more_than_its_padding_does(exported: Exported) -> None:
+    square, plain = on_gpu(exported[0]), open_own(exported[0], SIDE)
+    for picture in pictures():
+        one, other = (numbers(detector.detect(picture, SCORE)) for detector in (square, plain))
+        assert len(one) == len(other)
+        for face, same in zip(one, other, strict=True):
+            assert np.abs(np.subtract(face[:4], same[:4])).max() < 0.1 * same[3]
+            assert face[4] == pytest.approx(same[4], abs=0.1)
+
+
+def test_every_picture_is_put_into_the_same_square(exported: Exported) -> None:
+    detector = on_gpu(exported[0])
+    assert {detector.fitted(picture).shape for picture in pictures()} == {(192, 192, 3)}
