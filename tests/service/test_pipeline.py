@@ -261,7 +261,9 @@ def test_pictures_that_wait_for_a_thread_are_told_and_so_is_their_time(direct: L
         return await asyncio.gather(*tasks)
 
     answers = asyncio.run(scenario())
-    assert sorted(timed.seconds["queue"] > 0.01 for timed in answers) == [False, False, True, True, True]
+    times = sorted(timed.seconds["queue"] for timed in answers)
+    assert times[1] < times[2], "two had a thread at once"
+    assert times[2] >= 0.02
     assert direct.value("fer_queue_depth") == 0
 
 
