@@ -5,8 +5,13 @@
 
 The service answers over HTTP, with 8 connections; the products, and this project's line, take one picture at a
 time in process, from the file to the result, each warm and free to use two cores. All take turns, so that a noisy
-machine slows them alike, and are told as ratios. The products differ from the service in detector and model too: this says
-what a picture costs whoever takes them as they come, not whose code is better.
+machine slows them alike, and are told as ratios. The products differ from the service in
+detector and model too: this says what a picture costs whoever takes them as they come, not whose code is better.
+Look at the faces before the ratios: a detector that finds none has little to do.
+
+DeepFace's emotion weights come from an outside address. Where they do not lie in the folder's deepface_home, its
+network gets random weights, which take the same time, and the table says so. `FER(mtcnn=True)` did not run with what
+installs on Python 3.11: tensorflow 2.21 and torch 2.15 end or hang in one process; `--mtcnn` tries it.
 """
 
 import argparse
