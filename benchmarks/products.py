@@ -10,8 +10,8 @@ detector and model too: this says what a picture costs whoever takes them as the
 Look at the faces before the ratios: a detector that finds none has little to do.
 
 DeepFace's emotion weights come from an outside address. Where they do not lie in the folder's deepface_home, its
-network gets random weights, which take the same time, and the table says so. `FER(mtcnn=True)` did not run with what
-installs on Python 3.11: tensorflow 2.21 and torch 2.15 end or hang in one process; `--mtcnn` tries it.
+network gets random weights, which take the same time, and the table says so. `FER(mtcnn=True)` did not run with
+what installs on Python 3.11: tensorflow 2.21 and torch 2.15 end or hang in one process; `--mtcnn` tries it.
 """
 
 import argparse
