@@ -6,16 +6,19 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from service.benchmark.load import Plan, Result
 from service.errors import StartError
 
 _PROC = Path("/proc")
+_PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,11 @@ class Server:
             found = self._ready.search(line)
             if found:
                 self.host, self.port = found[1], int(found[2])
+                # A server that goes on to write would stand still when the pipe is full.
+                threading.Thread(target=_swallow, args=(self._process.stdout,), daemon=True).start()
                 return self
         self.__exit__()
+        _swallow(self._process.stdout)
         raise StartError(f"{self._command[0]} did not serve: {''.join(lines[-5:])}")
 
     def __exit__(self, *_: object) -> None:
@@ -84,8 +90,6 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
 
     def load(
         self,
@@ -97,14 +101,22 @@ class Server:
         concurrency: int,
         rate: float = 0.0,
     ) -> Result:
-        """Send requests from another process (see `Plan`)."""
+        """Send requests from another process (see `Plan`).
+
+        Raises:
+            StartError: the server left a request without an answer.
+        """
         plan = Plan(self.host, self.port, path, content_type, seconds, concurrency, rate)
-        done = subprocess.run(
-            [sys.executable, "-m", "service.benchmark.load"],
-            input=json.dumps(asdict(plan)).encode() + b"\n" + body,
-            capture_output=True,
-            check=True,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "service.benchmark.load"],
+                input=json.dumps(asdict(plan)).encode() + b"\n" + body,
+                capture_output=True,
+                check=True,
+                timeout=seconds + _PATIENCE_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise StartError(f"{self._command[0]} has not answered for {_PATIENCE_SECONDS} seconds") from error
         fields: dict[str, Any] = json.loads(done.stdout)
         fields["statuses"] = {int(status): count for status, count in fields["statuses"].items()}
         return Result(**fields)
@@ -131,6 +143,12 @@ def multipart(picture: bytes) -> tuple[bytes, str]:
         head.encode() + picture + f"\r\n--{boundary}--\r\n".encode(),
         f"multipart/form-data; boundary={boundary}",
     )
+
+
+def _swallow(stream: IO[str] | None) -> None:
+    if stream:
+        with stream:
+            deque(stream, 0)
 
 
 def _usage(pid: int) -> Usage:

@@ -21,6 +21,16 @@ def test_a_server_is_known_by_what_it_prints() -> None:
         assert running.port > 0
 
 
+def test_a_server_that_writes_much_goes_on_serving() -> None:
+    answering = (
+        "H = h.BaseHTTPRequestHandler; H.protocol_version = 'HTTP/1.1'; "
+        "H.do_POST = lambda self: (self.rfile.read(int(self.headers['Content-Length'])), print('x' * 100_000), "
+        "self.send_response(200), self.send_header('Content-Length', '0'), self.end_headers()); "
+    )
+    with server(SERVING + ANNOUNCING + answering + "s.serve_forever()") as running:
+        assert running.load(b"body", seconds=0.2, concurrency=1).statuses.get(200, 0) > 2
+
+
 def test_a_server_that_ends_instead_of_serving_says_why() -> None:
     with pytest.raises(StartError, match="no such model"), server("print('no such model')"):
         pass
