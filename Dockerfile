@@ -2,7 +2,7 @@
 # Targets: cpu (the last, so the default), gpu and training; each is installed from its own hash-locked set.
 #
 #   docker build --target cpu -t fer-service:cpu .
-#   docker build --build-arg DETECTOR=haar .                      # without YuNet's weights, fetches no weights
+#   docker build --build-arg DETECTOR=own .                       # with our own detector alone, fetches no weights
 #   docker build --build-context weights=folder/with/the/file .   # YuNet's weights from this machine
 #
 # Nothing of CUDA is in the base: its libraries come as wheels, and the host brings the driver alone.
@@ -63,11 +63,11 @@ COPY --from=weights / /weights/
 ENV XDG_CACHE_HOME=/opt/cache
 RUN mkdir -p /opt/cache \
  && case "$DETECTOR" in \
-      haar) ;; \
+      own) ;; \
       yunet) given=/weights/yunet_n_dynamic.onnx; \
              if [ -e "$given" ]; then set -- --from "$given"; fi; \
              /opt/fer-service/bin/fer-service detector pull "$@" ;; \
-      *) echo "DETECTOR=$DETECTOR: it is yunet or haar" >&2; exit 2 ;; \
+      *) echo "DETECTOR=$DETECTOR: it is yunet or own" >&2; exit 2 ;; \
     esac \
  && chmod -R a+rX /opt/cache
 

@@ -42,7 +42,7 @@ check-deploy: setup-training ## check docker/ with kubernetes-validate, and prom
 	$(TRAIN_ENV)/bin/uv pip install --quiet --python $(TRAIN_ENV)/bin/python --group deploy
 	$(TRAIN_ENV)/bin/pytest -ra -m docker
 
-image: ## build the container image of this host (SET=cpu or gpu; BUILD_OPTIONS=--build-arg DETECTOR=haar)
+image: ## build the container image of this host (SET=cpu or gpu; BUILD_OPTIONS=--build-arg DETECTOR=own)
 	docker build --target $(SET) -t fer-service:$(SET) \
 	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py) \
 	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
@@ -60,7 +60,7 @@ $(SERVE_ENV)/.installed-$(SET): requirements/$(SET).txt requirements/build.txt p
 $(TRAIN_ENV)/.installed: requirements/test.txt requirements/build.txt pyproject.toml
 	$(call install,$(TRAIN_ENV),requirements/test.txt)
 
-# Once, and whatever comes of it: without YuNet's weights the service finds faces by OpenCV's Haar cascade.
+# Once, and whatever comes of it: without YuNet's weights our own detector finds the faces, fewer of them.
 $(SERVE_ENV)/.detector-tried: | $(SERVE_ENV)/.installed-$(SET)
 	@$(SERVE_ENV)/bin/fer-service detector pull || echo "going on without YuNet's weights"
 	@touch $@

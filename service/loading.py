@@ -6,7 +6,7 @@ from service.analyzer import Analyzer, Limits
 from service.detectors import choose_detector
 from service.inference.classifier import Classifier, open_classifier
 from service.inference.session import Device, Gpu, cuda_is_built_in
-from service.settings import BUNDLED_CPU_MODEL, BUNDLED_MODEL, Settings, load_settings
+from service.settings import BUNDLED_MODELS, Settings, in_int8, load_settings
 
 
 def load(settings: Settings | None = None) -> Analyzer:
@@ -56,9 +56,10 @@ def choose_classifier(settings: Settings) -> Classifier:
     def opened(path: Path, device: Device) -> Classifier:
         return open_classifier(path, device, threads=1, gpu=gpu)
 
-    if settings.model != "bundled":
+    bundled = BUNDLED_MODELS.get(settings.model)
+    if bundled is None:
         return opened(Path(settings.model), settings.device)
     if settings.device == "cpu" or (settings.device == "auto" and not cuda_is_built_in()):
-        return opened(BUNDLED_CPU_MODEL, "cpu")
-    classifier = opened(BUNDLED_MODEL, settings.device)
-    return classifier if classifier.on_gpu else opened(BUNDLED_CPU_MODEL, "cpu")
+        return opened(in_int8(bundled), "cpu")
+    classifier = opened(bundled, settings.device)
+    return classifier if classifier.on_gpu else opened(in_int8(bundled), "cpu")

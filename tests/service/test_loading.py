@@ -6,15 +6,16 @@ from service.errors import BundleError, ProviderError
 from service.inference.bundle import file_sha256
 from service.inference.session import Device, cuda_is_built_in
 from service.loading import choose_classifier, detector_device, load
-from service.settings import BUNDLED_CPU_MODEL, BUNDLED_MODEL, load_settings
+from service.settings import BUNDLED_MODEL, BUNDLED_MODELS, in_int8, load_settings
 
 cpu_only = pytest.mark.skipif(cuda_is_built_in(), reason="this onnxruntime could take a GPU")
 
 
+@pytest.mark.parametrize("model", BUNDLED_MODELS)
 @pytest.mark.parametrize("device", ["cpu", pytest.param("auto", marks=cpu_only)])
-def test_on_a_cpu_the_bundled_model_is_the_one_in_int8(device: str) -> None:
-    classifier = choose_classifier(load_settings(device=device))
-    assert classifier.bundle.path == BUNDLED_CPU_MODEL
+def test_on_a_cpu_a_bundled_model_is_the_one_in_int8(model: str, device: str) -> None:
+    classifier = choose_classifier(load_settings(model=model, device=device))
+    assert classifier.bundle.path == in_int8(BUNDLED_MODELS[model])
     assert not classifier.on_gpu
 
 

@@ -5,19 +5,19 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-import service
 from service.imaging.crop import Square, crop
 from service.inference.classifier import OnnxClassifier, open_classifier
+from service.settings import BUNDLED_MODELS, in_int8
 from training.card import card_text
 from training.config import FER2013_LABELS, available_recipes
 from training.robustness import CONDITIONS
 
-ASSETS = Path(service.__file__).parent / "assets"
+SHIPPED = [path for model in BUNDLED_MODELS.values() for path in (model, in_int8(model))]
 
 
-@pytest.fixture(scope="module", params=["emotion.onnx", "emotion-int8.onnx"])
+@pytest.fixture(scope="module", params=SHIPPED, ids=[path.stem for path in SHIPPED])
 def path(request: pytest.FixtureRequest) -> Path:
-    return ASSETS / str(request.param)
+    return Path(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +81,11 @@ def test_a_smile_is_happy(classifier: OnnxClassifier, astronaut: NDArray[np.uint
     about = classifier.bundle.metadata
     (row,) = classifier.classify([crop(astronaut, Square(225, 125, 120), about.input_size, about.crop)])
     assert about.labels[row.argmax()] == "happy"
+
+
+def test_the_large_model_is_worth_its_work() -> None:
+    usual, large = (
+        open_classifier(in_int8(BUNDLED_MODELS[name]), "cpu", threads=1).bundle.metadata.metrics.accuracy
+        for name in ("bundled", "large")
+    )
+    assert large >= usual + 0.01
