@@ -4,14 +4,11 @@ import tempfile
 from pathlib import Path
 
 import onnx
-import onnx_ir
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
-from onnx_ir.passes.common import DeduplicateInitializersPass
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-_ANY_SIZE = 2**40
 
 
 def to_fp16(source: Path, out: Path, rounded: Path) -> None:
@@ -37,9 +34,7 @@ def to_fp16(source: Path, out: Path, rounded: Path) -> None:
         _once(converted.model.graph)
         converted.topological_sort()
         onnx.save(_rounded(onnx.load(prepared), converted.model.graph), rounded)
-    # A mirrored network's batch norms were folded into each of its weights twice.
-    lean = DeduplicateInitializersPass(size_limit=_ANY_SIZE)(onnx_ir.from_proto(converted.model)).model
-    onnx_ir.save(lean, out)
+        onnx.save(converted.model, out)
 
 
 def _once(graph: GraphProto) -> None:

@@ -201,3 +201,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, trained_run: Ru
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ExportError, match=r"out\.onnx"):
         export(trained_run, tmp_path / "file" / "out.onnx")
+
+
+def test_a_mirrored_file_holds_the_network_once(tmp_path: Path, trained_run: RunFolder) -> None:
+    plain, mirrored = tmp_path / "plain.onnx", tmp_path / "mirrored.onnx"
+    export(trained_run, plain)
+    export(trained_run, mirrored, mirror=True)
+    convolutions = [
+        sum(node.op_type == "Conv" for node in onnx.load(path).graph.node) for path in (plain, mirrored)
+    ]
+    assert convolutions[0] == convolutions[1] > 0

@@ -11,9 +11,7 @@ from service.inference.session import Session
 from tests.conftest import write_tiny_bundle
 from tests.fakes import metadata
 from training.data import FaceDataset
-from training.export import export
 from training.half_precision import to_fp16
-from training.run import RunFolder
 
 DELICATE = {"Softmax", "Div", "Pow", "Gemm"}  # squares of levels, the last layer, the temperature
 Files = tuple[Path, Path, Path]
@@ -123,10 +121,3 @@ def test_two_layers_that_take_the_same_half_share_its_cast(tmp_path: Path) -> No
     to_fp16(source, half, rounded)
     levels = np.array([[1, 2, 250]], np.uint8)
     assert answers(half, levels).tolist() == answers(rounded, levels).tolist() == [[2, 4, 500]]
-
-
-def test_a_mirrored_networks_weights_are_stored_once(tmp_path: Path, trained_run: RunFolder) -> None:
-    source, half, rounded = (tmp_path / f"{name}.onnx" for name in ("source", "half", "rounded"))
-    export(trained_run, source, mirror=True)
-    to_fp16(source, half, rounded)
-    assert half.stat().st_size < 0.6 * source.stat().st_size
