@@ -10,7 +10,7 @@ from rich.console import Console
 
 from service.detectors.own import is_own
 from service.errors import FerError
-from training.config import available_recipes, is_detector_recipe, load_recipe, read_recipe
+from training.config import available_recipes, is_detector_recipe, read_recipe
 from training.errors import DataError, RecipeError, TrainingError
 
 app = typer.Typer(
@@ -71,36 +71,22 @@ def train(
             recipe, data, pasted, out, resume=resume, device=device, limit=limit, seed=seed, epochs=epochs
         )
         return
-    from training.data import load_dataset
-    from training.device import build_fabric
-    from training.loop import Training
-    from training.run import RunFolder
-    from training.splits import fit_and_select, recipe_classes
+    from training.commands import train as train_emotions
 
-    plan = load_recipe(recipe).changed(seed=seed, epochs=epochs)
-    faces = load_dataset(data, plan.network.input_size)
-    _report_unreadable(faces.unreadable, strict=strict)
-    faces = recipe_classes(faces, plan)
-    fit, select = fit_and_select(faces.limited(limit) if limit else faces, plan)
-    fabric = build_fabric(device)
-    fabric.launch()
-    run, teachers = RunFolder(out), [RunFolder(path) for path in teacher or []]
-    # A run that is taken up again has its weights; those it began with are not fetched once more.
-    begun = run.last.exists()
-    training = Training(
-        plan,
-        fit,
-        select,
-        run,
-        fabric,
-        weights=None if begun else pretrained,
-        from_scratch=from_scratch or begun,
-        teachers=teachers,
+    train_emotions(
+        recipe,
+        data,
+        out,
+        resume=resume,
+        device=device,
+        limit=limit,
+        weights=pretrained,
+        from_scratch=from_scratch,
+        teachers=teacher or [],
+        strict=strict,
+        seed=seed,
+        epochs=epochs,
     )
-    if fabric.is_global_zero:
-        run.start(plan, faces, data, resume, limit=limit, weights=pretrained, teachers=teachers)
-    fabric.barrier()
-    training.go()
 
 
 @app.command()
@@ -175,21 +161,10 @@ def robustness(
     write: Annotated[bool, typer.Option("--write", help="Put the figures into the file and its card.")] = False,
 ) -> None:
     """Measure a bundle on worse pictures and through the whole line, on its selection split."""
-    from service.inference.classifier import open_classifier
-    from service.inference.threads import available_cores
-    from training.card import write_card
-    from training.evaluate import bundle_data
-    from training.export import write_bundle
-    from training.robustness import measure, print_robustness
+    from training.commands import robustness as measure_robustness
+    from training.robustness import print_robustness
 
-    classifier = open_classifier(model, "auto", available_cores())
-    metadata = classifier.bundle.metadata
-    faces = bundle_data(metadata, data).split(metadata.metrics.split)
-    metadata = measure(classifier, detector, faces)
-    print_robustness(metadata, Console())
-    if write:
-        write_bundle(model, metadata, model)
-        write_card(metadata, model.with_suffix(".md"))
+    print_robustness(measure_robustness(model, data, detector, write=write), Console())
 
 
 @app.command("data")
@@ -199,21 +174,9 @@ def describe_data(
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a file cannot be read.")] = False,
 ) -> None:
     """Print and plot what is in a data set: classes, duplicates, contradicting labels, unreadable files."""
-    from training import plots
-    from training.data import load_dataset
-    from training.data.audit import audit, print_audit
+    from training.commands import describe
 
-    faces = load_dataset(path, 96)
-    found = audit(faces)
-    print_audit(faces, found, Console())
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        plots.class_distribution(found.classes).savefig(out / "classes.png")
-        some = faces.stratified(40, seed=0)
-        titles = [some.classes[label] for label in some.labels]
-        plots.picture_grid(list(some.images), titles, title=faces.name).savefig(out / "samples.png")
-        print(f"figures: {out}/classes.png, {out}/samples.png")
-    _report_unreadable(faces.unreadable, strict=strict)
+    describe(path, out, Console(), strict=strict)
 
 
 @app.command()
@@ -295,13 +258,6 @@ def _no_options(**given: object) -> None:
             raise RecipeError(
                 f"--{name.replace('_', '-')} has no meaning here: it is of the other kind of network"
             )
-
-
-def _report_unreadable(files: tuple[str, ...], *, strict: bool) -> None:
-    for line in files:
-        print(f"unreadable: {line}", file=sys.stderr)
-    if files and strict:
-        raise DataError(f"{len(files)} files cannot be read, and --strict was given")
 
 
 def main() -> None:
