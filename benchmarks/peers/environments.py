@@ -8,6 +8,7 @@ from pathlib import Path
 _LINE = ("numpy", "onnxruntime", "opencv-python-headless<5", "pillow", "platformdirs", "pydantic-settings")
 _SHARED = ("python-multipart", "typer")
 PEERS = {
+    "uvicorn alone": ("bare_asgi", ("uvicorn[standard]",)),
     "naive FastAPI": ("naive_fastapi", ("fastapi", "uvicorn")),
     "LitServe": ("litserve_app", ("litserve",)),
     "BentoML": ("bentoml_app", ("bentoml",)),

@@ -30,7 +30,10 @@ def test_the_benchmark_measures_kernels_limit_and_a_real_server(tmp_path: Path, 
     assert set(report["served"]["closed"]) == {"1", "2", "4", "8", "16"}
     for result in (*report["served"]["closed"].values(), report["served"]["form"]):
         assert set(result["statuses"]) == {"200"}
-    assert 0 < report["ratios"]["service / limit"] < 3
+    ratios = report["ratios"]
+    assert 0 < ratios["service / limit"] < 3
+    assert 0 < ratios["answered at 120% / capacity"] < 3
+    assert ratios["p99 / p50 at 80%"] >= 1
     assert "pictures/s" in done.stdout
 
 

@@ -12,6 +12,7 @@ from training.detector.degrade import degraded
 from training.detector.paste import BOX_HEIGHT, TILE, Place, paste, shuffled, soft_mask, tinted
 from training.detector.photographs import Photograph
 from training.detector.recipe import Compose
+from training.detector.spots import spot_tile, spotted
 
 Pixels = NDArray[np.uint8]
 _SEEN = 0.4  # a face of which less is in the picture counts neither as one nor as none
@@ -126,6 +127,8 @@ class Composer:
         return pixels, moved(photo.boxes, affine), photo.bare, turn
 
     def _emptiness(self, rng: np.random.Generator, width: int, height: int) -> tuple[Pixels, Boxes]:
+        if rng.random() < 0.25:
+            return spotted(rng, width, height), no_boxes()
         picture = self._negatives[int(rng.integers(len(self._negatives)))]
         rows, columns = picture.shape[:2]
         scale = max(width / columns, height / rows) * float(rng.uniform(0.8, 2.5))
@@ -153,8 +156,11 @@ class Composer:
         return self._coloured(self._faces[rng.integers(len(self._faces))], rng)
 
     def _decoy_tile(self, rng: np.random.Generator) -> Pixels:
-        """A shuffled face, or a piece of a photograph beside its faces or of a picture without people."""
-        if rng.random() < 0.35:
+        """A shuffled face, a spot, or a piece of a photograph beside its faces or of a picture without people."""
+        kind = rng.random()
+        if kind < 0.15:
+            return spot_tile(rng, TILE)
+        if kind < 0.45:
             return self._coloured(shuffled(self._faces[rng.integers(len(self._faces))], rng), rng)
         piece = self._piece(rng)
         return piece if rng.random() < 0.5 else self._coloured(cv2.cvtColor(piece, cv2.COLOR_RGB2GRAY), rng)

@@ -14,7 +14,8 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from training.checkpoint import save_checkpoint, take_up
+from training.checkpoint import restore, save_checkpoint, take_up
+from training.config import Phase
 from training.detector.batches import Batch, batches, steps_of
 from training.detector.loss import detection_loss
 from training.detector.material import Material
@@ -64,9 +65,6 @@ class DetectorTraining:
         self.held_out = [photo.shrunk(JUDGED_SIDE) for photo in material.held_out]
         self.steps = steps_of(recipe)
         self.model: Any = fabric.setup_module(self.network)
-        plain = build_optimizer(self.network, recipe.phase)
-        self.rate = Rate(plain, recipe.phase, self.steps)
-        self.optimizer: Any = fabric.setup_optimizers(plain)
         self.standing = Standing()
 
     def go(self) -> None:
@@ -75,17 +73,23 @@ class DetectorTraining:
         Raises:
             RunError: a checkpoint is damaged or cannot be written.
         """
-        self._resume()
+        taken_up = self._resume()
         # What an interrupted epoch has drawn already is drawn again.
         with SummaryWriter(self.run.path / "tensorboard", purge_step=self.standing.epoch + 1) as board:
-            while self.standing.epoch < self.recipe.epochs:
-                entry = self._epoch()
-                for name in ("loss", "select_ap50", "lr", "images_per_second"):
-                    if entry[name] is not None:
-                        board.add_scalar(name, entry[name], entry["epoch"])
-                board.flush()
+            end = 0
+            for phase in self.recipe.phases:
+                begin, end = end, end + phase.epochs
+                if self.standing.epoch >= end:
+                    continue
+                plain = build_optimizer(self.network, phase)
+                rate = Rate(plain, phase, self.steps)
+                optimizer = self.fabric.setup_optimizers(plain)
+                if self.standing.epoch > begin:
+                    restore(self.run.last, taken_up, {"optimizer": optimizer, "rate": rate})
+                while self.standing.epoch < end:
+                    self._show(board, self._epoch(phase, optimizer, rate))
 
-    def _epoch(self) -> dict[str, Any]:
+    def _epoch(self, phase: Phase, optimizer: Any, rate: Rate) -> dict[str, Any]:
         number = self.standing.epoch
         torch.manual_seed(self.recipe.seed * 100_003 + number)
         started, losses, count = time.perf_counter(), [], 0
@@ -93,18 +97,18 @@ class DetectorTraining:
         title = f"epoch {number + 1}/{self.recipe.epochs}"
         made = tracked(batches(self.composer, self.recipe, number), self.steps, title, show=True)
         for step, batch in enumerate(made, number * self.steps):
-            losses.append(self._step(batch))
-            self.rate.step()
+            losses.append(self._step(batch, optimizer))
+            rate.step()
             self.ema.update(self.network, step=step)
             count += len(batch.pixels)
         seconds = time.perf_counter() - started
         found = self._judged()
         entry = {
             "epoch": number + 1,
-            "phase": self.recipe.phase.name,
+            "phase": phase.name,
             "loss": round(float(torch.stack(losses).mean()), 5),
             "select_ap50": round(found, 5),
-            "lr": self.rate.current,
+            "lr": rate.current,
             "seconds": round(seconds, 2),
             "images_per_second": round(count / seconds, 1),
         }
@@ -114,20 +118,23 @@ class DetectorTraining:
         if better:
             save_checkpoint(self.run.best, {"network": self.ema.module, "epoch": number + 1, "ap50": found})
         self.run.log(entry)
-        save_checkpoint(self.run.last, self._parts() | {"standing": asdict(self.standing)})
+        save_checkpoint(
+            self.run.last,
+            self._weights() | {"optimizer": optimizer, "rate": rate, "standing": asdict(self.standing)},
+        )
         self.fabric.print(epoch_line(entry, self.recipe.epochs, self.standing.best, "ap50"))
         return entry
 
-    def _step(self, batch: Batch) -> Tensor:
+    def _step(self, batch: Batch, optimizer: Any) -> Tensor:
         batch = batch.to(self.fabric.device)
         levels = batch.pixels.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
         cells = cells_of(levels.shape[2], levels.shape[3], levels.device)
         loss = detection_loss(self.model(levels), cells, batch.faces, batch.ignored, self.recipe)
         self.fabric.backward(loss)
         if self.recipe.clip_norm:
-            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.recipe.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+            self.fabric.clip_gradients(self.model, optimizer, max_norm=self.recipe.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
         return loss.detach()
 
     def _judged(self) -> float:
@@ -135,12 +142,19 @@ class DetectorTraining:
         judged = judge(TorchDetector(self.ema.module, JUDGED_SIDE), self.held_out)
         return judged.average_precision(*judged.kinds()["all"])
 
-    def _parts(self) -> dict[str, Any]:
-        return {"network": self.network, "ema": self.ema, "optimizer": self.optimizer, "rate": self.rate}
+    def _show(self, board: SummaryWriter, entry: dict[str, Any]) -> None:
+        for name in ("loss", "select_ap50", "lr", "images_per_second"):
+            if entry[name] is not None:
+                board.add_scalar(name, entry[name], entry["epoch"])
+        board.flush()
 
-    def _resume(self) -> None:
-        """Take up the last checkpoint, if there is one."""
+    def _weights(self) -> dict[str, Any]:
+        return {"network": self.network, "ema": self.ema}
+
+    def _resume(self) -> dict[str, Any]:
+        """Take up the last checkpoint, if there is one; returns what it holds."""
         if not self.run.last.exists():
-            return
-        self.standing, _ = take_up(self.run.last, self.fabric.device, self._parts(), Standing)
+            return {}
+        self.standing, held = take_up(self.run.last, self.fabric.device, self._weights(), Standing)
         self.fabric.print(f"resumed after epoch {self.standing.epoch}")
+        return held

@@ -57,7 +57,7 @@ class DetectorRecipe(_Section):
     box_weight: float = Field(2.0, gt=0, description="of the boxes' loss beside the scores'")
     hold_out: float = Field(0.2, gt=0, lt=1, description="of the photographs, for choosing and judging")
     epoch_pictures: int = Field(4096, ge=1, description="composed pictures an epoch")
-    phase: Phase
+    phases: tuple[Phase, ...] = Field(min_length=1)
     ema_decay: float = Field(0.998, ge=0, lt=1)
     clip_norm: float = Field(10.0, ge=0)
     workers: int = Field(0, ge=0, description="processes that compose; 0 composes on a thread")
@@ -65,12 +65,12 @@ class DetectorRecipe(_Section):
 
     @property
     def epochs(self) -> int:
-        """How many in all."""
-        return self.phase.epochs
+        """All phases together."""
+        return sum(phase.epochs for phase in self.phases)
 
     def changed(self, *, seed: int | None = None, epochs: int | None = None) -> "DetectorRecipe":
-        """The recipe with another seed, or with at most so many epochs."""
-        phase = self.phase
+        """The recipe with another seed, or with phases of at most so many epochs."""
+        phases = self.phases
         if epochs is not None:
-            phase = phase.model_copy(update={"epochs": min(phase.epochs, epochs)})
-        return self.model_copy(update={"seed": self.seed if seed is None else seed, "phase": phase})
+            phases = tuple(phase.model_copy(update={"epochs": min(phase.epochs, epochs)}) for phase in phases)
+        return self.model_copy(update={"seed": self.seed if seed is None else seed, "phases": phases})

@@ -4,7 +4,7 @@ import pytest
 from lightning.fabric import Fabric
 
 from service.detectors.own import DetectorMetadata
-from tests.training.detector.made import make_material, make_recipe
+from tests.training.detector.made import make_material, make_recipe, phases
 from training.detector.commands import run_recipe
 from training.detector.export import export_detector
 from training.detector.loop import DetectorTraining
@@ -28,10 +28,9 @@ def material() -> Material:
 @pytest.fixture(scope="session")
 def detector_run(tmp_path_factory: pytest.TempPathFactory, material: Material, fabric: Fabric) -> RunFolder:
     """The tiny recipe for ten epochs: enough to find the discs."""
-    recipe = make_recipe(epoch_pictures=64).changed(epochs=None)
-    phase = recipe.phase.model_copy(update={"epochs": 10})
+    recipe = make_recipe(epoch_pictures=64, phases=phases(5, 5))
     run = RunFolder(Path(tmp_path_factory.mktemp("detector")))
-    return run_training(recipe.model_copy(update={"phase": phase}), material, run, fabric)
+    return run_training(recipe, material, run, fabric)
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,12 @@ from training.detector.recipe import DetectorRecipe
 Pixels = NDArray[np.uint8]
 WIDTHS = {"stem": 8, "quarter": 8, "stages": [16, 16, 16], "blocks": [1, 1, 1], "neck": 16}
 COMPOSE = {"sides": [96], "pixels": 8 * 96 * 96, "mosaic": 0.2, "smallest": 14, "rotate": 10, "cover": 0.0}
-PHASE = {
-    "name": "all",
-    "epochs": 2,
-    "optimizer": {"name": "adamw", "lr": 0.01},
-    "schedule": {"name": "constant"},
-}
+
+
+def phases(*epochs: int) -> list[dict[str, object]]:
+    """Phases of so many epochs each."""
+    rate = {"optimizer": {"name": "adamw", "lr": 0.01}, "schedule": {"name": "constant"}}
+    return [{"name": f"phase {number}", "epochs": count} | rate for number, count in enumerate(epochs)]
 
 
 def make_recipe(**changes: object) -> DetectorRecipe:
@@ -33,7 +33,7 @@ def make_recipe(**changes: object) -> DetectorRecipe:
         "compose": COMPOSE,
         "epoch_pictures": 32,
         "hold_out": 0.25,
-        "phase": PHASE,
+        "phases": phases(2, 1),
         "ema_decay": 0.9,
     }
     return validated(DetectorRecipe, content | changes, "tiny")

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tests.training.detector.made import COMPOSE, face_tile, make_material, make_recipe, write_photographs
+from tests.training.detector.made import COMPOSE, face_tile, make_material, make_recipe, phases, write_photographs
 from tests.training.synthetic import make_faces, write_parquet
 from training.__main__ import app
 from training.data import FaceDataset
@@ -29,8 +29,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     discs = make_faces()
     discs.images[:] = face_tile()[..., None]
     write_parquet(discs, folder / "faces.parquet")
-    recipe = make_recipe(epoch_pictures=64, compose=COMPOSE).model_dump(mode="json", by_alias=True)
-    recipe["phase"]["epochs"] = 8
+    recipe = make_recipe(epoch_pictures=64, compose=COMPOSE, phases=phases(8)).model_dump(
+        mode="json", by_alias=True
+    )
     (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return folder
 

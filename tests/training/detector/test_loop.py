@@ -15,6 +15,7 @@ def test_the_tiny_set_is_learnt(detector_run: RunFolder) -> None:
     entries = detector_run.metrics()
     assert [entry["epoch"] for entry in entries] == list(range(1, 11))
     assert entries[-1]["loss"] < entries[0]["loss"] / 1.5
+    assert [entry["phase"] for entry in entries] == ["phase 0"] * 5 + ["phase 1"] * 5
     assert max(entry["select_ap50"] for entry in entries) > 0.5
 
 
@@ -24,14 +25,15 @@ def test_the_best_epoch_is_kept(detector_run: RunFolder) -> None:
     assert found[best["epoch"] - 1] == max(found)
 
 
+@pytest.mark.parametrize("epochs", [2, 3], ids=["within a phase", "between two"])
 @pytest.mark.parametrize("logged", [True, False])
 def test_an_interrupted_run_ends_as_one_that_was_not(
-    tmp_path: Path, material: Material, fabric: Fabric, logged: bool
+    tmp_path: Path, material: Material, fabric: Fabric, logged: bool, epochs: int
 ) -> None:
     recipe = make_recipe()
     whole = run_training(recipe, material, RunFolder(tmp_path / "whole"), fabric)
     with pytest.raises(KeyboardInterrupt):
-        run_training(recipe, material, InterruptedRun(tmp_path / "cut", 1, logged), fabric)
+        run_training(recipe, material, InterruptedRun(tmp_path / "cut", epochs, logged), fabric)
     cut = run_training(recipe, material, RunFolder(tmp_path / "cut"), fabric)
     assert_same(checkpoint(whole.last), checkpoint(cut.last))
     assert_same(checkpoint(whole.best), checkpoint(cut.best))
