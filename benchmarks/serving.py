@@ -9,10 +9,11 @@ Everything is measured turn by turn in one run, and told as ratios: absolute tim
 import argparse
 import json
 import socket
+import statistics
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,22 @@ from benchmarks.pictures import pictures
 from benchmarks.plot import write_plot
 from service.analyzer import Options
 from service.benchmark.load import Result
-from service.benchmark.run import as_json, benchmark, environment_of, fer_server, print_report
-from service.benchmark.server import Server, Usage, multipart
+from service.benchmark.run import as_json, benchmark, environment_of, fer_server
+from service.benchmark.server import Server, multipart
+from service.benchmark.tables import print_report
 from service.settings import Settings, load_settings
 
 _ROOT = Path(__file__).parents[1]
 _CONCURRENCY = 8
-_ROUNDS = 3
+_TURNS = 7
+_IDLE_SECONDS = 2.0
 _START_SECONDS = 240
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement; a picture has 13")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
     parser.add_argument("--quick", action="store_true", help="only see that it works: one picture, moments")
     parser.add_argument("--peers", type=Path, help="measure the peers too; their environments are made here")
     parser.add_argument("--out", type=Path, help="the figures, as JSON")
@@ -62,17 +65,32 @@ def main() -> None:
 
 
 def compared(data: bytes, settings: Settings, folder: Path, seconds: float) -> dict[str, dict[str, Any]]:
-    """The service and each peer under the same load of multipart requests, in turns; the median round of each."""
+    """The service and each peer under the same load of multipart requests, in turns; medians over the turns.
+
+    All of them run all the time, so that a turn is over within moments and finds the machine in one state; what
+    they take while others are measured is theirs to answer for.
+    """
     body, content_type = multipart(data)
-    results: dict[str, list[tuple[Result, Usage | None]]] = {}
-    for _ in range(_ROUNDS):
+    with ExitStack() as running:
+        servers: dict[str, Server] = {}
         for name in ("fer-service", *PEERS):
-            with server_of(name, settings, folder) as server:
-                wait_until_it_answers(name, server, body, content_type)
-                server.load(body, content_type=content_type, seconds=1, concurrency=_CONCURRENCY)
-                result = server.load(body, content_type=content_type, seconds=seconds, concurrency=_CONCURRENCY)
-                results.setdefault(name, []).append((result, server.usage()))
-    return {name: _middle(rounds) for name, rounds in results.items()}
+            servers[name] = running.enter_context(server_of(name, settings, folder))
+            wait_until_it_answers(name, servers[name], body, content_type)
+            servers[name].load(body, content_type=content_type, seconds=1, concurrency=_CONCURRENCY)
+        turns = [
+            {
+                name: server.load(body, content_type=content_type, seconds=seconds, concurrency=_CONCURRENCY)
+                for name, server in servers.items()
+            }
+            for _ in range(_TURNS)
+        ]
+        return {name: _medians(name, turns) | usage_of(server) for name, server in servers.items()}
+
+
+def usage_of(server: Server) -> dict[str, float]:
+    """Resident MiB, and CPU seconds a second while nobody asks."""
+    usage, idle = server.usage(), server.idle_cpu(_IDLE_SECONDS)
+    return {"memory": usage.memory if usage else 0.0, "idle_cpu": idle or 0.0}
 
 
 def server_of(name: str, settings: Settings, folder: Path) -> Server:
@@ -107,20 +125,26 @@ def wait_until_it_answers(name: str, server: Server, body: bytes, content_type: 
 
 def print_peers(peers: dict[str, dict[str, Any]], console: Console) -> None:
     """The comparison as a table."""
+    title = f"the same line, multipart, {_CONCURRENCY} connections"
     table = Table(
-        "server", "pictures/s", "service ÷ it", "p50 ms", "p99 ms", "resident MiB", title="the same line"
+        "server", "pictures/s", "service ÷ it", "p50 ms", "p99 ms", "resident MiB", "idle CPU %", title=title
     )
-    own = peers["fer-service"]["rate"]
     for name, figures in peers.items():
-        median, _, slowest = figures["milliseconds"]
-        cells = (f"{figures['rate']:.1f}", f"{own / figures['rate']:.2f}", f"{median:.1f}", f"{slowest:.1f}")
-        table.add_row(name, *cells, f"{figures['memory']:.0f}")
+        cells = [f"{figures[key]:.1f}" for key in ("rate", "p50", "p99", "memory")]
+        ratio = f"{figures['service / it']:.2f}"
+        table.add_row(name, cells[0], ratio, *cells[1:], f"{figures['idle_cpu'] * 100:.1f}")
     console.print(table)
 
 
-def _middle(rounds: list[tuple[Result, Usage | None]]) -> dict[str, Any]:
-    result, usage = sorted(rounds, key=lambda entry: entry[0].rate)[len(rounds) // 2]
-    return asdict(result) | {"rate": round(result.rate, 2), "memory": usage.memory if usage else 0.0}
+def _medians(name: str, turns: list[dict[str, Result]]) -> dict[str, float]:
+    results = [turn[name] for turn in turns]
+    times = [result.milliseconds or [float("inf")] * 3 for result in results]
+    return {
+        "rate": statistics.median(result.rate for result in results),
+        "service / it": statistics.median(turn["fer-service"].rate / max(turn[name].rate, 1e-9) for turn in turns),
+        "p50": statistics.median(quantiles[0] for quantiles in times),
+        "p99": statistics.median(quantiles[2] for quantiles in times),
+    }
 
 
 def _free_port() -> int:

@@ -93,8 +93,9 @@ def benchmark(
 ) -> None:
     """Measure this machine: the kernels, the line without HTTP, and a real server under load."""
     from service.analyzer import Options
-    from service.benchmark.run import as_json, print_report
+    from service.benchmark.run import as_json
     from service.benchmark.run import benchmark as measure
+    from service.benchmark.tables import print_report
 
     settings, reports = load_settings(), []
     configure_logging("error", settings.log_format)

@@ -1,6 +1,8 @@
 """The server process: one, or a parent that keeps several replicas running."""
 
 import asyncio
+import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -27,6 +29,7 @@ from service.settings import Settings
 _MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # How long a connection that is new when the listener closes has to send the request that it was made for.
 _GRACE_SECONDS = 2.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 logger = logging.getLogger(__name__)
 
 
@@ -95,6 +98,7 @@ def run(settings: Settings) -> int:
 
 def replica() -> FastAPI:
     """A replica's application, built in its own process from the environment."""
+    _end_with_parent()
     keep_picture_memory()
     try:
         return create_app()
@@ -102,6 +106,12 @@ def replica() -> FastAPI:
         logger.error("%s", error)
         # The parent takes this status as a reason to give up instead of trying for ever.
         sys.exit(STARTUP_FAILURE)
+
+
+def _end_with_parent() -> None:
+    """Have Linux tell this process to end when its parent is killed, so that no replica holds the port alone."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _run_one(settings: Settings) -> int:
@@ -119,6 +129,8 @@ def _run_replicas(settings: Settings) -> int:
     with _metrics_folder() as folder:
         os.environ.setdefault(_MULTIPROCESS_VARIABLE, folder)
         listener = _listen(settings)
+        # Who connects before a replica is ready waits for it instead of being refused.
+        listener.listen()
         _announce([listener])
         config = _config(settings, "service.server:replica", factory=True, workers=settings.workers)
         supervisor = _Supervisor(config, sockets=[listener])

@@ -5,7 +5,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from multiprocessing.synchronize import Barrier
 
 import cv2
 
@@ -16,70 +15,110 @@ from service.loading import load
 from service.settings import Settings
 
 
-def by_threads(settings: Settings, data: bytes, options: Options, count: int, seconds: float) -> float:
-    """Pictures a second by so many threads of one process, which share an analyzer with one thread a session."""
-    cv2.setNumThreads(1)
-    keep_picture_memory()
-    analyzer = load(settings)
-    _answered(analyzer, data, options, min(seconds, 0.2))
-    began = time.perf_counter()
-    with ThreadPoolExecutor(count) as pool:
-        done = sum(pool.map(lambda _: _answered(analyzer, data, options, seconds), range(count)))
-    return done / (time.perf_counter() - began)
+class Threads:
+    """Threads of this process, which share an analyzer with one thread a session."""
 
+    def __init__(self, settings: Settings, data: bytes, options: Options, count: int) -> None:
+        """Load the line and answer the picture once, so that a measurement finds it warm.
 
-def by_processes(settings: Settings, data: bytes, options: Options, count: int, seconds: float) -> float:
-    """Pictures a second by so many processes with one thread each.
+        Raises:
+            StartError: a setting, the model or the detector is not right.
+            RequestError: the picture cannot be answered.
+        """
+        self._analyzer = _warm(settings, data, options)
+        self._data, self._options, self._count = data, options, count
+        # Kept: a thread opens sessions of its own when it first runs.
+        self._pool = ThreadPoolExecutor(count)
+        self.rate(0.1)
 
-    Raises:
-        StartError: a process ended before it had measured.
-    """
-    context = multiprocessing.get_context("spawn")
-    ready = context.Barrier(count)
-    replicas: dict[Connection, SpawnProcess] = {}
-    for _ in range(count):
-        answers, sender = context.Pipe(duplex=False)
-        replica = context.Process(
-            target=_replica, args=(settings, data, options, seconds, ready, sender), daemon=True
+    def rate(self, seconds: float) -> float:
+        """Pictures a second over so many seconds."""
+        began = time.perf_counter()
+        done = self._pool.map(
+            lambda _: _answered(self._analyzer, self._data, self._options, seconds), range(self._count)
         )
-        replica.start()
-        sender.close()  # the replica's is the only one then, so that its end is the pipe's
-        replicas[answers] = replica
-    try:
-        return _sum_of_rates(replicas)
-    finally:
-        for replica in replicas.values():
+        return sum(done) / (time.perf_counter() - began)
+
+
+class Processes:
+    """Processes with one thread each, started once and asked again and again; use it in a `with` block."""
+
+    def __init__(self, settings: Settings, data: bytes, options: Options, count: int) -> None:
+        """Start them.
+
+        Raises:
+            StartError: one of them ended instead of waiting to be asked.
+        """
+        context = multiprocessing.get_context("spawn")
+        self._replicas: dict[Connection, SpawnProcess] = {}
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            replica = context.Process(target=_replica, args=(settings, data, options, theirs), daemon=True)
+            replica.start()
+            theirs.close()  # the replica's is the only one then, so that its end is the pipe's
+            self._replicas[ours] = replica
+        try:
+            self._answers()  # that each is warm
+        except StartError:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> "Processes":
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End them."""
+        for replica in self._replicas.values():
             replica.terminate()
             replica.join()
 
+    def rate(self, seconds: float) -> float:
+        """Pictures a second over so many seconds, all processes together.
 
-def _sum_of_rates(replicas: dict[Connection, SpawnProcess]) -> float:
-    total, waiting = 0.0, list(replicas)
-    while waiting:
-        done = wait(waiting)
-        for answers in [one for one in waiting if one in done]:
-            waiting.remove(answers)
-            try:
-                total += answers.recv()
-            except EOFError:
-                replicas[answers].join()
-                raise StartError(
-                    f"a process that measures the limit ended with exit code {replicas[answers].exitcode}; "
-                    "what it wrote before this says why, and nothing where its memory ran out"
-                ) from None
-    return total
+        Raises:
+            StartError: one of them ended before it had measured.
+        """
+        for pipe in self._replicas:
+            pipe.send(seconds)
+        return self._answers()
+
+    def _answers(self) -> float:
+        total, waiting = 0.0, list(self._replicas)
+        while waiting:
+            done = wait(waiting)
+            for pipe in [one for one in waiting if one in done]:
+                waiting.remove(pipe)
+                try:
+                    total += pipe.recv()
+                except EOFError:
+                    replica = self._replicas[pipe]
+                    replica.join()
+                    raise StartError(
+                        f"a process that measures the limit ended with exit code {replica.exitcode}; "
+                        "what it wrote before this says why, and nothing where its memory ran out"
+                    ) from None
+        return total
 
 
-def _replica(
-    settings: Settings, data: bytes, options: Options, seconds: float, ready: Barrier, rate: Connection
-) -> None:
+def _replica(settings: Settings, data: bytes, options: Options, asked: Connection) -> None:
+    analyzer = _warm(settings, data, options)
+    asked.send(0.0)
+    while True:
+        try:
+            seconds: float = asked.recv()
+        except EOFError:
+            return
+        began = time.perf_counter()
+        asked.send(_answered(analyzer, data, options, seconds) / (time.perf_counter() - began))
+
+
+def _warm(settings: Settings, data: bytes, options: Options) -> Analyzer:
     cv2.setNumThreads(1)
     keep_picture_memory()
     analyzer = load(settings)
-    _answered(analyzer, data, options, min(seconds, 0.2))
-    ready.wait(60)
-    began = time.perf_counter()
-    rate.send(_answered(analyzer, data, options, seconds) / (time.perf_counter() - began))
+    _answered(analyzer, data, options, 0.1)
+    return analyzer
 
 
 def _answered(analyzer: Analyzer, data: bytes, options: Options, seconds: float) -> int:

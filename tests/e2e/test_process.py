@@ -1,4 +1,5 @@
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -109,6 +110,20 @@ def test_two_replicas_share_the_port_and_the_metrics(start_server: StartServer, 
     assert server.terminate() == 0
 
 
+def test_who_comes_before_a_replica_is_ready_is_not_refused(start_server: StartServer) -> None:
+    server = start_server(FER_WORKERS="2")
+    assert server.client.get("/livez").status_code == 200
+    assert server.terminate() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_no_replica_outlives_a_parent_that_is_killed(start_server: StartServer) -> None:
+    server = start_server(FER_WORKERS="2")
+    assert wait_for(lambda: is_ready(server))
+    server.process.kill()
+    assert wait_for(lambda: is_refused(server))
+
+
 def test_replicas_that_cannot_start_end_the_parent(start_server: StartServer) -> None:
     server = start_server(FER_WORKERS="2", FER_MODEL="/nowhere/model.onnx")
     assert server.wait() == 1
@@ -121,6 +136,16 @@ def is_ready(server: Server) -> bool:
         return server.client.get("/readyz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def is_refused(server: Server) -> bool:
+    try:
+        httpx.get(f"{server.url}/livez", timeout=5)
+    except httpx.ConnectError:
+        return True
+    except httpx.TransportError:
+        return False
+    return False
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:

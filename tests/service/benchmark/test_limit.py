@@ -5,20 +5,24 @@ from pathlib import Path
 import pytest
 
 from service.analyzer import Options
-from service.benchmark.limit import by_processes, by_threads
+from service.benchmark.limit import Processes, Threads
 from service.errors import StartError
 from service.settings import Settings, load_settings
 
 HAAR = {"detector": "haar", "device": "cpu"}
 
 
-@pytest.mark.parametrize("limit", [by_threads, by_processes])
-def test_pictures_a_second_are_counted(limit: object, astronaut_jpeg: bytes) -> None:
-    assert callable(limit)
-    assert limit(load_settings(**HAAR), astronaut_jpeg, Options(detect=False), 2, 0.2) > 1
+def test_threads_are_counted_together(astronaut_jpeg: bytes) -> None:
+    threads = Threads(load_settings(**HAAR), astronaut_jpeg, Options(detect=False), 2)
+    assert threads.rate(0.2) > 1
+
+
+def test_processes_are_asked_again_and_again(astronaut_jpeg: bytes) -> None:
+    with Processes(load_settings(**HAAR), astronaut_jpeg, Options(detect=False), 2) as processes:
+        assert min(processes.rate(0.1) for _ in range(3)) > 1
 
 
 def test_a_process_that_ends_too_soon_is_an_error_at_once(tmp_path: Path, astronaut_jpeg: bytes) -> None:
     settings: Settings = load_settings(model=str(tmp_path / "none.onnx"), **HAAR)
     with pytest.raises(StartError, match="ended with exit code 1"):
-        by_processes(settings, astronaut_jpeg, Options(), 2, 0.1)
+        Processes(settings, astronaut_jpeg, Options(), 2)
