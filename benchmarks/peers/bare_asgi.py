@@ -8,10 +8,12 @@ from typing import Any
 import cv2
 import uvicorn
 
+from service.allocator import keep_picture_memory
 from service.loading import load
 from service.settings import Settings
 
 cv2.setNumThreads(1)
+keep_picture_memory()
 cores = os.cpu_count() or 1
 analyzer = load(Settings(threads=1))
 pool = ThreadPoolExecutor(cores)

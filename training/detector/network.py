@@ -59,7 +59,11 @@ class DetectorNetwork(nn.Module):
 
     def forward(self, levels: Tensor) -> list[Tensor]:
         """A stride's map each, float [N, 5, H/s, W/s]: the score's logit, and a box as `boxes_of` reads it."""
-        maps, x = [], self.stem(levels / 255)
+        return self.answers(levels / 255)
+
+    def answers(self, shares: Tensor) -> list[Tensor]:
+        """The same for levels from 0 to 1."""
+        maps, x = [], self.stem(shares)
         for stage in self.stages:
             x = stage(x)
             maps.append(x)

@@ -25,7 +25,7 @@ class ServedDetector(nn.Module):
     """
 
     def __init__(self, network: DetectorNetwork, slope: float = 1.0, shift: float = 0.0) -> None:
-        """Wrap a network, whose batch norms become part of its convolutions.
+        """Wrap a network, whose batch norms and scaling of levels become part of its convolutions.
 
         Args:
             network: Trained.
@@ -40,7 +40,7 @@ class ServedDetector(nn.Module):
         """The best boxes and their scores."""
         levels = pictures.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         scores, decoded = [], []
-        for stride, answer in zip(STRIDES, self.network(levels), strict=True):
+        for stride, answer in zip(STRIDES, self.network.answers(levels), strict=True):
             scores.append(answer[:, :1].flatten(2))
             decoded.append(_decoded(answer, stride).flatten(2))
         logits, boxes = torch.cat(scores, dim=2), torch.cat(decoded, dim=2)
@@ -86,10 +86,12 @@ def _decoded(answer: Tensor, stride: int) -> Tensor:
 
 
 def _fused(network: DetectorNetwork) -> DetectorNetwork:
-    """A copy in evaluation mode with each batch norm folded into the convolution before it."""
+    """A copy in evaluation mode for levels from 0 to 255 with each batch norm folded into its convolution."""
     fused = copy.deepcopy(network).eval()
     for module in fused.modules():
         if isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[1], nn.BatchNorm2d):
             assert isinstance(module[0], nn.Conv2d)  # noqa: S101 (for the type checker)
             module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
+    first = next(module for module in fused.stem.modules() if isinstance(module, nn.Conv2d))
+    first.weight.data /= 255
     return fused
