@@ -12,6 +12,7 @@ from training.detector.degrade import degraded
 from training.detector.paste import BOX_HEIGHT, TILE, Place, paste, shuffled, soft_mask, tinted
 from training.detector.photographs import Photograph
 from training.detector.recipe import Compose
+from training.detector.signs import sign_tile
 from training.detector.spots import spot_tile, spotted
 
 Pixels = NDArray[np.uint8]
@@ -156,14 +157,12 @@ class Composer:
         return self._coloured(self._faces[rng.integers(len(self._faces))], rng)
 
     def _decoy_tile(self, rng: np.random.Generator) -> Pixels:
-        """A shuffled face, a spot, or a piece of a photograph beside its faces or of a picture without people."""
+        """A shuffled face, a spot, a sign, or a piece of a photograph beside its faces or of one without any."""
         kind = rng.random()
-        if kind < 0.15:
-            return spot_tile(rng, TILE)
-        if kind < 0.45:
+        if kind < 0.25:
             return self._coloured(shuffled(self._faces[rng.integers(len(self._faces))], rng), rng)
-        piece = self._piece(rng)
-        return piece if rng.random() < 0.5 else self._coloured(cv2.cvtColor(piece, cv2.COLOR_RGB2GRAY), rng)
+        tile = spot_tile(rng, TILE) if kind < 0.4 else sign_tile(rng, TILE) if kind < 0.6 else self._piece(rng)
+        return tile if rng.random() < 0.5 else self._coloured(cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY), rng)
 
     def _coloured(self, grey: NDArray[np.generic], rng: np.random.Generator) -> Pixels:
         colour = self._tints[rng.integers(len(self._tints))] * rng.uniform(0.7, 1.3)
