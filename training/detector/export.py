@@ -143,7 +143,9 @@ def best_detector(run: RunFolder, recipe: DetectorRecipe) -> tuple[DetectorNetwo
 
 
 def calibrated(judged: Judged) -> tuple[float, float]:
-    """Slope and shift of the logits that make a score the chance of being a face (Platt 1999).
+    """Slope and shift of the logits that make a score of 0.6, the service's default, an even chance of being a face.
+
+    The chance is fitted as a logistic function of the logit (Platt 1999), its odds then multiplied by 0.6 / 0.4.
 
     Args:
         judged: Boxes with the scores that the network itself gives.
@@ -158,7 +160,7 @@ def calibrated(judged: Judged) -> tuple[float, float]:
         return float(np.logaddexp(0, -margins).mean())
 
     slope, shift = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    return float(max(slope, 0.1)), float(shift)
+    return float(max(slope, 0.1)), float(shift + np.log(SERVED_SCORE / (1 - SERVED_SCORE)))
 
 
 def write_graph(served: ServedDetector, path: Path) -> None:
