@@ -143,7 +143,7 @@ def best_detector(run: RunFolder, recipe: DetectorRecipe) -> tuple[DetectorNetwo
 
 
 def calibrated(judged: Judged) -> tuple[float, float]:
-    """Slope and shift of the logits that make a score of 0.6, the service's default, an even chance of being a face.
+    """Slope and shift of the logits that make a score of 0.6, the service's default, an even chance of a face.
 
     The chance is fitted as a logistic function of the logit (Platt 1999), its odds then multiplied by 0.6 / 0.4.
 

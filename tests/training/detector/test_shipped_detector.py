@@ -9,8 +9,6 @@ from service.inference.session import Session
 from training.detector.card import detector_card_text
 from training.detector.negatives import FITTED, UNSEEN, pictures
 
-GALAXIES = {"hubble_deep_field"}
-
 
 @pytest.fixture(scope="module")
 def detector() -> Own:
@@ -25,19 +23,14 @@ def test_it_finds_a_face_where_it_is(detector: Own, astronaut: NDArray[np.uint8]
     assert 100 < face.height < 150
 
 
-@pytest.mark.parametrize("angle", [-15, 15])
+@pytest.mark.parametrize("angle", [-30, -15, 15, 30])
 def test_it_finds_a_turned_face(detector: Own, astronaut: NDArray[np.uint8], angle: int) -> None:
     turned = skimage.transform.rotate(astronaut, angle, mode="edge", preserve_range=True).astype(np.uint8)
-    assert len(detector.detect(turned, 0.5)) == 1
+    best = max(detector.detect(turned, 0.6), key=lambda face: face.score or 0)
+    assert (best.score or 0) > 0.9
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason="takes a galaxy for a face") if name in GALAXIES else [])
-        for name in (*FITTED, *UNSEEN)
-    ],
-)
+@pytest.mark.parametrize("name", [*FITTED, *UNSEEN])
 def test_it_finds_none_where_there_is_none(detector: Own, name: str) -> None:
     (picture,) = pictures((name,)).values()
     assert detector.detect(picture, 0.6) == []
@@ -51,4 +44,4 @@ def test_it_is_small_and_keeps_no_book_of_shapes() -> None:
 def test_its_card_tells_the_same_figures() -> None:
     about = read_detector_metadata(Session.open(OWN, device="cpu", threads=1), str(OWN))
     assert OWN.with_suffix(".md").read_text(encoding="utf-8") == detector_card_text(about)
-    assert about.found["bare 24+"].recall > 0.6
+    assert about.found["bare 24+"].recall >= 0.75
