@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     model: str = Field(
         "bundled",
-        description="`bundled`, `large` (more accurate, about four times the work; both in INT8 on a CPU), "
+        description="`bundled`, `large` (more accurate, three to six times the work; both in INT8 on a CPU), "
         "or the path of a bundle made by `fer-train export`",
     )
     detector: str = Field(

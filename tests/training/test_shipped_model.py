@@ -88,4 +88,4 @@ def test_the_large_model_is_worth_its_work() -> None:
         open_classifier(in_int8(BUNDLED_MODELS[name]), "cpu", threads=1).bundle.metadata.metrics.accuracy
         for name in ("bundled", "large")
     )
-    assert large >= usual + 0.01
+    assert large >= usual + 0.005
