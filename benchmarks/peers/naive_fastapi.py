@@ -1,4 +1,4 @@
-"""FastAPI as tutorials write it: an async route that does everything, sessions with onnxruntime's defaults."""
+"""FastAPI as tutorials write it: an async route that does everything, sessions with a thread a core."""
 
 import os
 
