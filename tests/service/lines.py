@@ -28,6 +28,16 @@ class Line:
         analyzer = Analyzer(FakeDetector(*faces), self.classifier, limits)
         self.pipeline = Pipeline(analyzer, Metrics(self.registry), threads=2, max_batch=max_batch, batched=batched)
 
+    def __enter__(self) -> "Line":
+        """Started, and with none of the batches that warmed it."""
+        self.pipeline.start()
+        self.classifier.batches.clear()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.classifier.free.set()
+        self.pipeline.stop()
+
     def predict(
         self, data: bytes, options: Options | None = None, seconds: float = LATER
     ) -> Coroutine[Any, Any, Timed]:

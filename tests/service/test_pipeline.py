@@ -18,12 +18,8 @@ from tests.service.lines import LATER, Line
 
 @pytest.fixture
 def line() -> Iterator[Line]:
-    made = Line(Face(0, 0, 60, 60))
-    made.pipeline.start()
-    made.classifier.batches.clear()
-    yield made
-    made.classifier.free.set()
-    made.pipeline.stop()
+    with Line(Face(0, 0, 60, 60)) as made:
+        yield made
 
 
 def test_a_picture_is_answered_with_the_time_of_every_stage(line: Line) -> None:

@@ -15,12 +15,8 @@ from tests.service.lines import Line
 @pytest.fixture
 def direct() -> Iterator[Line]:
     """A line whose pictures run the network in their own threads."""
-    made = Line(Face(0, 0, 60, 60), batched=False)
-    made.pipeline.start()
-    made.classifier.batches.clear()
-    yield made
-    made.classifier.free.set()
-    made.pipeline.stop()
+    with Line(Face(0, 0, 60, 60), batched=False) as made:
+        yield made
 
 
 def test_where_nothing_is_shared_the_answer_and_its_stages_are_the_same(direct: Line) -> None:
