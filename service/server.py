@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -101,11 +102,21 @@ def replica() -> FastAPI:
     _end_with_parent()
     keep_picture_memory()
     try:
-        return create_app()
+        return _lasting(create_app())
     except StartError as error:
         logger.error("%s", error)
         # The parent takes this status as a reason to give up instead of trying for ever.
         sys.exit(STARTUP_FAILURE)
+
+
+def _lasting(app: FastAPI) -> FastAPI:
+    """Take what there is out of the garbage collector's sight: it lives as long as the process.
+
+    A full collection stopped every thread for 50 to 70 ms to go through it, once in some 2,400 pictures.
+    """
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 def _end_with_parent() -> None:
@@ -115,7 +126,7 @@ def _end_with_parent() -> None:
 
 
 def _run_one(settings: Settings) -> int:
-    config = _config(settings, create_app(settings))
+    config = _config(settings, _lasting(create_app(settings)))
     server = _Server(config)
     # uvicorn raises the signal again when it has shut down in good order; that is no reason to die of it.
     signal.signal(signal.SIGTERM, _ignore)

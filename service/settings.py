@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     max_faces: int = Field(100, ge=1, le=10_000, description="most faces reported a picture")
     min_score: float = Field(0.6, ge=0, le=1, description="faces below this detector score are left out")
     detect_side: int = Field(640, ge=64, le=4096, description="long side in pixels at which faces are looked for")
+    coarse_side: int = Field(
+        256,
+        ge=0,
+        le=4096,
+        description="long side in pixels of a first look on a CPU, which does alone where it leaves no doubt; "
+        "0 looks once",
+    )
     max_batch: int = Field(64, ge=1, le=1024, description="most crops a run of the network")
     max_in_flight: int = Field(
         64, ge=1, description="most prediction requests and frames of streams at a time; more are answered 429"

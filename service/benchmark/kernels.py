@@ -5,10 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from service.analyzer import Analyzer, Options
-from service.detectors.base import BatchDetector
+from service.detectors.base import BatchDetector, Detector
+from service.detectors.coarse import CoarseFirst
 from service.detectors.yunet import YuNet
-from service.imaging.decode import Header, decode, read_header
+from service.imaging.decode import decode, read_header
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def kernels(analyzer: Analyzer, data: bytes, options: Options, seconds: float) -
         "decode": lambda: decode(data, header, reduction),
     }
     if options.detect:
-        parts["detect"] = _detector_kernel(analyzer, data, header, reduction)
+        networks = _networks(analyzer.detector, decode(data, header, reduction), analyzer.limits.min_score)
+        parts["detect"] = lambda: [run() for run in networks]
     if crops:
         parts["classify"] = lambda: analyzer.classifier.classify(crops)
     milliseconds = {"detect": 0.0, "classify": 0.0} | cpu_milliseconds(parts, seconds)
@@ -69,12 +74,17 @@ def cpu_milliseconds(parts: dict[str, Callable[[], object]], seconds: float) -> 
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def _detector_kernel(analyzer: Analyzer, data: bytes, header: Header, reduction: int) -> Callable[[], object]:
-    detector, pixels = analyzer.detector, decode(data, header, reduction)
+def _networks(detector: Detector, pixels: NDArray[np.uint8], min_score: float) -> list[Callable[[], object]]:
+    """The runs of networks that looking at a picture takes."""
+    if isinstance(detector, CoarseFirst):
+        first = detector.pays(pixels)
+        settled = first and detector.first_look(pixels, min_score) is not None
+        looks = [detector.coarse] * first + [detector.fine] * (not settled)
+        return [run for look in looks for run in _networks(look, pixels, min_score)]
     if isinstance(detector, YuNet):
         blob = detector.blob(detector.shrunk(pixels))
-        return lambda: detector.run(blob)
+        return [lambda: detector.run(blob)]
     if isinstance(detector, BatchDetector):
         fitted = detector.fitted(pixels)
-        return lambda: detector.run([fitted])
-    return lambda: detector.detect(pixels, analyzer.limits.min_score)
+        return [lambda: detector.run([fitted])]
+    return [lambda: detector.detect(pixels, min_score)]

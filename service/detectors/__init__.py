@@ -4,10 +4,11 @@ import logging
 from pathlib import Path
 
 from service.detectors.base import Detector, Face
+from service.detectors.coarse import WORTH, CoarseFirst
 from service.detectors.haar import Haar
-from service.detectors.own import OWN, is_own, open_own
+from service.detectors.own import OWN, Own, is_own, open_own
 from service.detectors.weights import YUNET
-from service.detectors.yunet import open_yunet
+from service.detectors.yunet import YuNet, open_yunet
 from service.inference.session import Device, Gpu
 
 __all__ = ["Detector", "Face", "choose_detector"]
@@ -15,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def choose_detector(
-    choice: str, side: int, *, device: Device = "cpu", gpu: Gpu | None = None, own: Path = OWN
+    choice: str, side: int, *, coarse: int = 0, device: Device = "cpu", gpu: Gpu | None = None, own: Path = OWN
 ) -> Detector:
     """The detector that the setting names.
 
@@ -23,6 +24,8 @@ def choose_detector(
         choice: `auto` (YuNet where its file is in the cache, else ours where it comes with the package, else
             Haar), `own`, `yunet`, `haar`, or the path of a file of ours or YuNet's.
         side: Long side in pixels that networks work on; Haar, whose time grows faster, takes 320 at most.
+        coarse: Long side in pixels of a network's first look (see `CoarseFirst`); 0, a side that is hardly
+            smaller, and a GPU leave it out.
         device: Where ours runs; YuNet and Haar are always on the CPU (docs/decisions/gpu.md).
         gpu: How a GPU is used, where it is one.
         own: Our file that comes with the package.
@@ -35,6 +38,15 @@ def choose_detector(
         choice = _best_there_is(own)
     if choice == "haar":
         return Haar(min(side, 320))
+    network = _network(choice, side, device, gpu, own)
+    # On a GPU a look costs hardly more than its transfer, and two of them two.
+    on_gpu = isinstance(network, Own) and network.on_gpu
+    if on_gpu or not 0 < coarse * WORTH <= side:
+        return network
+    return CoarseFirst(network.at(coarse), network)
+
+
+def _network(choice: str, side: int, device: Device, gpu: Gpu | None, own: Path) -> Own | YuNet:
     if choice == "own":
         return open_own(own, side, device, gpu)
     if choice != "yunet" and is_own(Path(choice)):

@@ -115,6 +115,10 @@ class Own:
         rows = dict(zip(OUTPUT_NAMES, ((ANSWERS, 4), (ANSWERS,)), strict=True))
         self._buckets = Buckets(session, INPUT_NAME, (self._square, self._square, 3), rows)
 
+    def at(self, side: int) -> "Own":
+        """The same network for pictures shrunk to another long side, in pixels."""
+        return Own(self._session, self.frame_scale, self.name, side)
+
     @property
     def on_gpu(self) -> bool:
         """Whether it runs on a GPU."""

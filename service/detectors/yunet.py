@@ -53,6 +53,10 @@ class YuNet:
         self.name = name
         self.side = side
 
+    def at(self, side: int) -> "YuNet":
+        """The same network for pictures shrunk to another long side, in pixels."""
+        return YuNet(self._session, self.name, side)
+
     def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
         """Find the faces of a picture (see `Detector.detect`)."""
         small = self.shrunk(pixels)

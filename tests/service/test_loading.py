@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from service.detectors.coarse import CoarseFirst
+from service.detectors.own import Own
 from service.errors import BundleError, ProviderError
 from service.inference.bundle import file_sha256
 from service.inference.session import Device, cuda_is_built_in
@@ -40,6 +42,13 @@ def test_the_settings_decide_about_the_parts() -> None:
     analyzer = load(load_settings(detector="haar", detect_side=300, max_faces=7, min_score=0.3, device="cpu"))
     assert (analyzer.detector.name, analyzer.detector.side) == ("haar", 300)
     assert (analyzer.limits.max_faces, analyzer.limits.min_score) == (7, 0.3)
+
+
+@pytest.mark.parametrize(("coarse", "kind"), [(0, Own), (256, CoarseFirst)])
+def test_the_settings_decide_about_a_first_look(coarse: int, kind: type) -> None:
+    analyzer = load(load_settings(detector="own", coarse_side=coarse, device="cpu"))
+    assert isinstance(analyzer.detector, kind)
+    assert analyzer.detector.side == 640
 
 
 @pytest.mark.parametrize(

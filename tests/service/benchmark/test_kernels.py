@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from service.analyzer import Analyzer, Options
 from service.benchmark.kernels import cpu_milliseconds, kernels
 from service.detectors.base import Answer, Face
+from service.detectors.coarse import CoarseFirst
 from tests.fakes import FakeBatchDetector, FakeClassifier, FakeDetector
 
 
@@ -77,3 +78,18 @@ def test_waiting_is_no_cpu_time() -> None:
 
 def test_every_part_is_timed_once_at_least() -> None:
     assert cpu_milliseconds({"line": lambda: busy(0.01)}, 0)["line"] >= 10
+
+
+@pytest.mark.parametrize(
+    ("first", "looks"),
+    [
+        pytest.param(Face(170, 60, 100, 130, 0.9), 1, id="the first look settles it"),
+        pytest.param(Face(170, 60, 100, 130, 0.5), 2, id="a doubt takes the second"),
+    ],
+)
+def test_the_networks_of_the_looks_that_a_picture_takes_are_counted(
+    astronaut_jpeg: bytes, first: Face, looks: int
+) -> None:
+    detector = CoarseFirst(Slow(first, side=256), Slow(Face(170, 60, 100, 130, 0.9), side=640))
+    parts = kernels(Analyzer(detector, FakeClassifier()), astronaut_jpeg, Options(), 0.1)
+    assert parts.detect == pytest.approx(4 * looks, abs=1)
