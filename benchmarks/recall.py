@@ -23,7 +23,7 @@ from service.detectors import Detector, Face, choose_detector
 from service.imaging.decode import decode, read_header
 
 # Long side, and that of a first look before it.
-LOOKS = ((320, 0), (480, 0), (640, 0), (640, 256))
+LOOKS = ((320, 0), (480, 0), (640, 0), (640, 320))
 # Where the astronaut's face lies in the picture, as YuNet and people see it: left, top, width, height.
 FACE = (174, 66, 98, 132)
 _BACKGROUND = 96

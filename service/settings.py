@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     min_score: float = Field(0.6, ge=0, le=1, description="faces below this detector score are left out")
     detect_side: int = Field(640, ge=64, le=4096, description="long side in pixels at which faces are looked for")
     coarse_side: int = Field(
-        256,
+        320,
         ge=0,
         le=4096,
         description="long side in pixels of a first look on a CPU, which does alone where it leaves no doubt; "

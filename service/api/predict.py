@@ -7,8 +7,10 @@ from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.params import Depends
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import request_response
 from starlette.types import Message
 
 from service.analyzer import Options
@@ -39,16 +41,7 @@ def add_predict(app: FastAPI, pipeline: Pipeline, settings: Settings, dependenci
         settings: The limits.
         dependencies: Of both routes.
     """
-    shared: dict[str, Any] = {"tags": ["predict"], "dependencies": dependencies}
-    problems = _problems(400, 413, 415, 422, 429, 503, 504)
 
-    @app.post(
-        PATHS[0],
-        response_model=Prediction,
-        openapi_extra=_request(several=False, raw=True),
-        responses=problems | _problems(406) | _drawn(),
-        **shared,
-    )
     async def predict(request: Request) -> Response:
         """Find every face in a picture and say which emotion each one shows.
 
@@ -69,13 +62,6 @@ def add_predict(app: FastAPI, pipeline: Pipeline, settings: Settings, dependenci
         timing = _server_timing(timed.seconds, time.monotonic() - began)
         return Response(body, media_type=media_type, headers={"Server-Timing": timing, "Vary": "Accept"})
 
-    @app.post(
-        PATHS[1],
-        response_model=BatchResult,
-        openapi_extra=_request(several=True, raw=False),
-        responses=problems,
-        **shared,
-    )
     async def predict_batch(request: Request) -> Response:
         """Answer several pictures; one that cannot be read gets an error of its own."""
         began = time.monotonic()
@@ -110,6 +96,39 @@ def add_predict(app: FastAPI, pipeline: Pipeline, settings: Settings, dependenci
             media_type="application/json",
             headers={"Server-Timing": _server_timing(seconds, time.monotonic() - began)},
         )
+
+    shared: dict[str, Any] = {
+        "methods": ["POST"],
+        "tags": ["predict"],
+        "dependencies": dependencies,
+        "route_class_override": _Direct,
+    }
+    problems = _problems(400, 413, 415, 422, 429, 503, 504)
+    app.router.add_api_route(
+        PATHS[0],
+        predict,
+        response_model=Prediction,
+        openapi_extra=_request(several=False, raw=True),
+        responses=problems | _problems(406) | _drawn(),
+        **shared,
+    )
+    app.router.add_api_route(
+        PATHS[1],
+        predict_batch,
+        response_model=BatchResult,
+        openapi_extra=_request(several=True, raw=False),
+        responses=problems,
+        **shared,
+    )
+
+
+class _Direct(APIRoute):
+    """A route whose function takes the request and makes the response; FastAPI only describes it."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        # Without dependencies there is nothing to solve and to clean up after.
+        self.app = request_response(self.endpoint)
 
 
 async def _answer(

@@ -44,7 +44,7 @@ def test_the_settings_decide_about_the_parts() -> None:
     assert (analyzer.limits.max_faces, analyzer.limits.min_score) == (7, 0.3)
 
 
-@pytest.mark.parametrize(("coarse", "kind"), [(0, Own), (256, CoarseFirst)])
+@pytest.mark.parametrize(("coarse", "kind"), [(0, Own), (320, CoarseFirst)])
 def test_the_settings_decide_about_a_first_look(coarse: int, kind: type) -> None:
     analyzer = load(load_settings(detector="own", coarse_side=coarse, device="cpu"))
     assert isinstance(analyzer.detector, kind)

@@ -25,7 +25,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "max_faces": 100,
         "min_score": 0.6,
         "detect_side": 640,
-        "coarse_side": 256,
+        "coarse_side": 320,
         "max_batch": 64,
         "max_in_flight": 64,
         "max_streams": 64,
