@@ -4,7 +4,7 @@ recipe.yaml        the recipe as it was resolved
 environment.json   versions, device, commit, data path and SHA-256
 metrics.jsonl      one line an epoch
 last.ckpt          everything that --resume needs
-best.ckpt          the weights that scored best on the selection split
+best.ckpt          of an emotion model: the weights that scored best on the selection split
 tensorboard/       the figures of metrics.jsonl once more, for TensorBoard
 """
 

@@ -11,7 +11,7 @@ def run_benchmark(*arguments: str, module: tuple[str, ...] = ("service", "benchm
     plain = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
     return subprocess.run(
         [sys.executable, "-m", *module, *arguments],
-        env=plain | {"FER_DETECTOR": "haar", "FER_DEVICE": "cpu"},
+        env=plain | {"FER_DETECTOR": "own", "FER_DEVICE": "cpu"},
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],

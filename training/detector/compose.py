@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.detector.boxes import Boxes, areas, clipped, intersections, moved, no_boxes
+from training.detector.crowds import add_crowd
 from training.detector.degrade import degraded
 from training.detector.paste import BOX_HEIGHT, TILE, Place, paste, shuffled, soft_mask, tinted
 from training.detector.photographs import Photograph
@@ -89,6 +90,9 @@ class Composer:
         for number in np.flatnonzero(~bare):
             if rng.random() < self._config.unmask:
                 faces[number] = self._unmask(pixels, faces[number], turn, rng)
+        if rng.random() < self._config.crowd:
+            crowd = add_crowd(pixels, faces, self._config.smallest, lambda: self._face_tile(rng), rng)
+            return _judged(pixels, crowd.boxes, crowd.seen)
         taken = clipped(faces, width, height)
         for is_face in [True] * rng.poisson(self._config.pastes) + [False] * rng.poisson(self._config.decoys):
             place = self._free_place(rng, width, height, taken)
@@ -154,7 +158,10 @@ class Composer:
         return np.asarray(pasted, np.float32)
 
     def _face_tile(self, rng: np.random.Generator) -> Pixels:
-        return self._coloured(self._faces[rng.integers(len(self._faces))], rng)
+        tile = self._coloured(self._faces[rng.integers(len(self._faces))], rng)
+        if rng.random() >= self._config.unsharp:
+            return tile
+        return cv2.GaussianBlur(tile, (0, 0), rng.uniform(1, 4)).astype(np.uint8, copy=False)
 
     def _decoy_tile(self, rng: np.random.Generator) -> Pixels:
         """A shuffled face, a spot, a sign, or a piece of a photograph beside its faces or of one without any."""
@@ -195,6 +202,8 @@ class Composer:
             side = float(np.exp(rng.uniform(np.log(self._config.smallest), np.log(tallest)))) / BOX_HEIGHT
             turn = rng.uniform(-1, 1) * self._config.rotate if rng.random() < 0.35 else rng.normal(0, 8)
             x, y = rng.uniform(0.02, 0.98) * width, rng.uniform(0.02, 0.98) * height
+            if rng.random() < self._config.cut:
+                x = rng.integers(2) * width + rng.uniform(-0.2, 0.2) * side
             place = Place(float(x), float(y), side, float(turn), bool(rng.random() < 0.5))
             smaller = np.minimum(areas(place.box())[:, None], areas(taken)[None])
             if not (intersections(place.box(), taken) > 0.1 * smaller).any():
@@ -218,10 +227,12 @@ class Composer:
         pixels[int(y0) : int(y1), int(x0) : int(x1)] = piece
 
 
-def _judged(pixels: Pixels, faces: Boxes) -> Composed:
-    """Part the faces into those that count and those that are too small or too far outside."""
+def _judged(pixels: Pixels, faces: Boxes, unhidden: NDArray[np.float32] | None = None) -> Composed:
+    """Part the faces into those that count and those that are too small, too far outside or hidden."""
     seen = clipped(faces, *_size(pixels))
     share = areas(seen) / np.maximum(areas(faces), 1e-6)
+    if unhidden is not None:
+        share = np.minimum(share, unhidden)
     counts = (share >= _SEEN) & (seen[:, 3] - seen[:, 1] >= _LEAST) & (seen[:, 2] - seen[:, 0] >= _LEAST * 0.6)
     partly = (share > 0.02) & ~counts
     return Composed(pixels, seen[counts], seen[partly])

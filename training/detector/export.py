@@ -1,4 +1,4 @@
-"""A detector's best weights → one ONNX file that the service takes, proven equal to the network."""
+"""A detector's averaged weights → one ONNX file that the service takes, proven equal to the network."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ import onnxscript.optimizer
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from timm.utils.model_ema import ModelEmaV3
 
 from service import __version__
 from service.detectors.base import Detector
@@ -50,7 +51,7 @@ _LICENCE = (
 
 
 def export_detector(run: RunFolder, recipe: DetectorRecipe, material: Material, out: Path) -> DetectorMetadata:
-    """Export a run's best weights with calibrated scores, figures and card.
+    """Export a run's averaged weights with calibrated scores, figures and card.
 
     Args:
         run: A finished or interrupted run.
@@ -65,7 +66,7 @@ def export_detector(run: RunFolder, recipe: DetectorRecipe, material: Material, 
         RunError: the run has no weights yet.
         ExportError: the file does not answer as the network does, or cannot be written.
     """
-    network, epochs = best_detector(run, recipe)
+    network, epochs = averaged_detector(run, recipe)
     held_out = [photo.shrunk(JUDGED_SIDE) for photo in material.held_out]
     served = ServedDetector(network, *calibrated(judge(TorchDetector(network, JUDGED_SIDE), held_out))).eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -128,18 +129,22 @@ def _trained(recipe: DetectorRecipe, material: Material) -> Trained:
     )
 
 
-def best_detector(run: RunFolder, recipe: DetectorRecipe) -> tuple[DetectorNetwork, int]:
-    """A run's best network, in evaluation mode, and after how many epochs it was.
+def averaged_detector(run: RunFolder, recipe: DetectorRecipe) -> tuple[DetectorNetwork, int]:
+    """A run's averaged weights in evaluation mode, and after how many epochs they are.
+
+    They are the last epoch's, whose rate has come down to nothing: to choose one by the photographs that the
+    detector is judged by would flatter it.
 
     Raises:
         RunError: the run has no weights yet, or they are damaged.
     """
-    if not run.best.exists():
+    if not run.last.exists():
         raise RunError(f"{run.path} has no weights yet: the first epoch has not ended")
-    saved = load_checkpoint(run.best)
-    network = DetectorNetwork(recipe.network)
-    restore(run.best, saved, {"network": network})
-    return network.eval(), int(saved["epoch"])
+    saved = load_checkpoint(run.last)
+    average = ModelEmaV3(DetectorNetwork(recipe.network))
+    restore(run.last, saved, {"ema": average})
+    network: DetectorNetwork = average.module.eval()
+    return network, int(saved["standing"]["epoch"])
 
 
 def calibrated(judged: Judged) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from training.checkpoint import restore, save_checkpoint, take_up
 from training.config import Phase
 from training.detector.batches import Batch, batches, steps_of
+from training.detector.compose import Composer
 from training.detector.loss import detection_loss
 from training.detector.material import Material
 from training.detector.network import DetectorNetwork, cells_of
@@ -33,7 +34,7 @@ JUDGED_SIDE = 640
 
 @dataclass
 class Standing:
-    """Where a run stands: epochs that have ended, and the best average precision of them."""
+    """Where a run stands: epochs that have ended, and the best average precision of them, for who watches."""
 
     epoch: int = 0
     best: float = -1.0
@@ -61,7 +62,7 @@ class DetectorTraining:
         network = DetectorNetwork(recipe.network)
         self.network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = ModelEmaV3(self.network, decay=recipe.ema_decay, use_warmup=True)
-        self.composer = material.composer(recipe)
+        self.material = material
         self.held_out = [photo.shrunk(JUDGED_SIDE) for photo in material.held_out]
         self.steps = steps_of(recipe)
         self.model: Any = fabric.setup_module(self.network)
@@ -81,21 +82,22 @@ class DetectorTraining:
                 begin, end = end, end + phase.epochs
                 if self.standing.epoch >= end:
                     continue
+                composer = self.material.composer(self.recipe.compose_in(phase))
                 plain = build_optimizer(self.network, phase)
                 rate = Rate(plain, phase, self.steps)
                 optimizer = self.fabric.setup_optimizers(plain)
                 if self.standing.epoch > begin:
                     restore(self.run.last, taken_up, {"optimizer": optimizer, "rate": rate})
                 while self.standing.epoch < end:
-                    self._show(board, self._epoch(phase, optimizer, rate))
+                    self._show(board, self._epoch(phase, composer, optimizer, rate))
 
-    def _epoch(self, phase: Phase, optimizer: Any, rate: Rate) -> dict[str, Any]:
+    def _epoch(self, phase: Phase, composer: Composer, optimizer: Any, rate: Rate) -> dict[str, Any]:
         number = self.standing.epoch
         torch.manual_seed(self.recipe.seed * 100_003 + number)
         started, losses, count = time.perf_counter(), [], 0
         self.network.train()
         title = f"epoch {number + 1}/{self.recipe.epochs}"
-        made = tracked(batches(self.composer, self.recipe, number), self.steps, title, show=True)
+        made = tracked(batches(composer, self.recipe, number), self.steps, title, show=True)
         for step, batch in enumerate(made, number * self.steps):
             losses.append(self._step(batch, optimizer))
             rate.step()
@@ -112,11 +114,8 @@ class DetectorTraining:
             "seconds": round(seconds, 2),
             "images_per_second": round(count / seconds, 1),
         }
-        better = found > self.standing.best
         self.standing = Standing(number + 1, max(found, self.standing.best))
-        # The checkpoint to resume from comes last: whatever fails before it is done again.
-        if better:
-            save_checkpoint(self.run.best, {"network": self.ema.module, "epoch": number + 1, "ap50": found})
+        # The checkpoint comes last: whatever fails before it is done again.
         self.run.log(entry)
         save_checkpoint(
             self.run.last,

@@ -11,7 +11,7 @@ from training.detector.compose import Composer
 from training.detector.negatives import FITTED, pictures
 from training.detector.paste import TILE
 from training.detector.photographs import Photograph, read_photographs
-from training.detector.recipe import DetectorRecipe
+from training.detector.recipe import Compose, DetectorRecipe
 from training.errors import DataError
 
 NAME = "boxed photographs, and faces pasted into them"
@@ -33,9 +33,9 @@ class Material:
     faces: NDArray[np.uint8]
     sha256: tuple[str, str]
 
-    def composer(self, recipe: DetectorRecipe) -> Composer:
+    def composer(self, config: Compose) -> Composer:
         """What makes the training pictures."""
-        return Composer(recipe.compose, self.fit, self.faces, list(pictures(FITTED).values()))
+        return Composer(config, self.fit, self.faces, list(pictures(FITTED).values()))
 
 
 def read_material(photographs: Path, faces: Path, recipe: DetectorRecipe, limit: int | None = None) -> Material:

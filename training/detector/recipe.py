@@ -1,8 +1,8 @@
 """The detector's recipe: everything that decides how it is made, as one validated YAML file."""
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.config import Fraction, Phase
 
@@ -35,6 +35,9 @@ class Compose(_Section):
     rotate: float = Field(45.0, ge=0, le=180, description="degrees, either way")
     empty: Fraction = Field(0.08, description="chance of a picture that shows no person")
     cover: Fraction = Field(0.2, description="chance that a face is partly covered")
+    crowd: Fraction = Field(0.0, description="chance of people row behind row instead of single pasted faces")
+    cut: Fraction = Field(0.0, description="chance that a pasted face is cut by the picture's left or right edge")
+    unsharp: Fraction = Field(0.0, description="chance that a pasted face is out of focus")
 
 
 class Assignment(_Section):
@@ -43,6 +46,12 @@ class Assignment(_Section):
     top: int = Field(9, ge=1, description="cells a face at most")
     alpha: float = Field(0.5, ge=0, description="exponent of the score")
     beta: float = Field(4.0, ge=0, description="exponent of the overlap")
+
+
+class DetectorPhase(Phase):
+    """A stretch of epochs with one optimiser, and with changes to how pictures are made."""
+
+    compose: dict[str, Any] = Field({}, description="what is other than the recipe's `compose`, but for its sizes")
 
 
 class DetectorRecipe(_Section):
@@ -57,11 +66,25 @@ class DetectorRecipe(_Section):
     box_weight: float = Field(2.0, gt=0, description="of the boxes' loss beside the scores'")
     hold_out: float = Field(0.2, gt=0, lt=1, description="of the photographs, for choosing and judging")
     epoch_pictures: int = Field(4096, ge=1, description="composed pictures an epoch")
-    phases: tuple[Phase, ...] = Field(min_length=1)
+    phases: tuple[DetectorPhase, ...] = Field(min_length=1)
     ema_decay: float = Field(0.998, ge=0, lt=1)
     clip_norm: float = Field(10.0, ge=0)
     workers: int = Field(0, ge=0, description="processes that compose; 0 composes on a thread")
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_changes(self) -> Self:
+        for phase in self.phases:
+            if sizes := {"sides", "pixels"} & phase.compose.keys():
+                raise ValueError(
+                    f"phase {phase.name} changes {', '.join(sorted(sizes))}, which hold for the whole run"
+                )
+            self.compose_in(phase)
+        return self
+
+    def compose_in(self, phase: DetectorPhase) -> Compose:
+        """How pictures are made in a phase."""
+        return Compose.model_validate(self.compose.model_dump() | phase.compose)
 
     @property
     def epochs(self) -> int:

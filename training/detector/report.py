@@ -12,7 +12,7 @@ from service.detectors.base import Face
 from training import plots
 from training.detector.boxes import Boxes
 from training.detector.comparison import FALSE_BOXES, found_of
-from training.detector.export import best_detector
+from training.detector.export import averaged_detector
 from training.detector.loop import JUDGED_SIDE
 from training.detector.material import Material
 from training.detector.photographs import Photograph
@@ -42,7 +42,7 @@ def write_detector_report(run: RunFolder, recipe: DetectorRecipe, material: Mate
     Raises:
         RunError: the run has no weights yet.
     """
-    detector = TorchDetector(best_detector(run, recipe)[0], JUDGED_SIDE)
+    detector = TorchDetector(averaged_detector(run, recipe)[0], JUDGED_SIDE)
     photos = [photo.shrunk(JUDGED_SIDE) for photo in material.held_out]
     found = [sorted(detector.detect(photo.pixels, 0.01), key=lambda face: -(face.score or 0)) for photo in photos]
     judged = matched(found, photos, 0.5)
@@ -126,7 +126,7 @@ def _around(
 
 def _composed(material: Material, recipe: DetectorRecipe) -> Figure:
     """Training pictures, with the boxes of their faces."""
-    composer = material.composer(recipe)
+    composer = material.composer(recipe.compose_in(recipe.phases[-1]))
     pictures = []
     for number in range(_SHOWN):
         made = composer.compose(np.random.default_rng((recipe.seed, 0, 0, number)), recipe.compose.sides[0])

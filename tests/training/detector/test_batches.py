@@ -8,7 +8,7 @@ from training.detector.recipe import DetectorRecipe
 
 
 def epoch_of(material: Material, recipe: DetectorRecipe, number: int) -> list[Batch]:
-    return list(batches(material.composer(recipe), recipe, number))
+    return list(batches(material.composer(recipe.compose), recipe, number))
 
 
 def same(one: list[Batch], other: list[Batch]) -> bool:
@@ -29,7 +29,7 @@ def test_an_epochs_batches_follow_from_its_number(material: Material) -> None:
 
 def test_any_batch_can_be_made_alone(material: Material) -> None:
     recipe = make_recipe()
-    assert same(epoch_of(material, recipe, 2)[3:], [Epoch(material.composer(recipe), recipe, 2)[3]])
+    assert same(epoch_of(material, recipe, 2)[3:], [Epoch(material.composer(recipe.compose), recipe, 2)[3]])
 
 
 def test_larger_pictures_come_in_smaller_batches(material: Material) -> None:

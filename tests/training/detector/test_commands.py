@@ -10,7 +10,7 @@ from training.__main__ import app
 from training.data import FaceDataset
 from training.errors import DataError, RecipeError
 
-PARTS = {"report.html", "figures", "metrics.jsonl", "best.ckpt", "last.ckpt", "recipe.yaml", "environment.json"}
+PARTS = {"report.html", "figures", "metrics.jsonl", "last.ckpt", "recipe.yaml", "environment.json"}
 
 
 def run(*arguments: object) -> str:

@@ -80,3 +80,30 @@ def test_covered_masks_become_bare_faces_where_the_recipe_says_so(material: Mate
     first = composer(material, **plain)._view(np.random.default_rng(3), 96, 96)
     without = composer(material, **(plain | {"unmask": 0.0}))._view(np.random.default_rng(3), 96, 96)
     assert np.array_equal(first.pixels, without.pixels) == (chance == 0.0)
+
+
+def test_a_crowd_takes_the_place_of_single_faces_and_its_hidden_ones_do_not_count(material: Material) -> None:
+    plain = {"mosaic": 0.0, "empty": 1.0, "pastes": 0.0, "decoys": 0.0, "cover": 0.0, "smallest": 10.0}
+    made = pictures(composer(material, **plain, crowd=1.0))
+    assert np.mean([len(picture.boxes) for picture in made]) > 4
+    assert sum(len(picture.ignored) for picture in made) > 5
+    assert all(len(picture.boxes) == 0 for picture in pictures(composer(material, **plain, crowd=0.0)))
+
+
+def test_faces_can_be_cut_by_the_edge(material: Material) -> None:
+    plain = {"mosaic": 0.0, "empty": 1.0, "pastes": 3.0, "decoys": 0.0, "cover": 0.0}
+
+    def at_the_edge(chance: float) -> float:
+        boxes = np.concatenate([picture.boxes for picture in pictures(composer(material, **plain, cut=chance))])
+        return float(((boxes[:, 0] == 0) | (boxes[:, 2] == 96)).mean())
+
+    assert at_the_edge(1.0) > 0.9 > 0.5 > at_the_edge(0.0)
+
+
+def test_pasted_faces_can_be_out_of_focus(material: Material) -> None:
+    def detail(chance: float) -> float:
+        maker = composer(material, unsharp=chance)
+        tiles = [maker._face_tile(np.random.default_rng(seed)).astype(float) for seed in range(10)]
+        return float(np.mean([np.abs(np.diff(tile, axis=1)).mean() for tile in tiles]))
+
+    assert detail(1.0) < 0.8 * detail(0.0)
