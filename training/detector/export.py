@@ -148,9 +148,7 @@ def averaged_detector(run: RunFolder, recipe: DetectorRecipe) -> tuple[DetectorN
 
 
 def calibrated(judged: Judged) -> tuple[float, float]:
-    """Slope and shift of the logits that make a score of 0.6, the service's default, an even chance of a face.
-
-    The chance is fitted as a logistic function of the logit (Platt 1999), its odds then multiplied by 0.6 / 0.4.
+    """Slope and shift of the logits that make a score the chance that there is a face (Platt 1999).
 
     Args:
         judged: Boxes with the scores that the network itself gives.
@@ -165,7 +163,7 @@ def calibrated(judged: Judged) -> tuple[float, float]:
         return float(np.logaddexp(0, -margins).mean())
 
     slope, shift = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    return float(max(slope, 0.1)), float(shift + np.log(SERVED_SCORE / (1 - SERVED_SCORE)))
+    return float(max(slope, 0.1)), float(shift)
 
 
 def write_graph(served: ServedDetector, path: Path) -> None:
