@@ -45,7 +45,6 @@ from training.run import RunFolder, commit
 _OPSET = 18  # the last whose every operator here has a CUDA kernel in onnxruntime 1.23: Pad of 19 has none
 _TOLERANCE = 1e-3  # of a score; of a box so many pixels times a hundred
 _FRAMED = 500  # faces that set the crop's frame
-_LEAST = 0.05
 _LICENCE = (
     "MIT for the file's making; its weights were fitted to CC0 photographs and to faces of FER-2013, whose own "
     "terms may restrict commercial use"
@@ -114,7 +113,7 @@ def frame_scale(detector: Detector, faces: NDArray[np.uint8]) -> float:
     """
     some = faces[:: max(len(faces) // _FRAMED, 1), ..., None]
     # The surest box, however sure it is: a score that only some faces reach would choose among their sizes.
-    found = [detector.detect(in_a_picture(face), _LEAST) for face in some]
+    found = [detector.detect(in_a_picture(face), 0.0) for face in some]
     ratios = [FACE / max(faces, key=lambda face: face.score or 0).height for faces in found if faces]
     if not ratios:
         raise ExportError(
