@@ -26,12 +26,10 @@ from service.detectors.own import (
 from service.detectors.scaling import MULTIPLE, padded
 from service.inference.session import Session
 from training.checkpoint import load_checkpoint, restore
-from training.detector.boxes import no_boxes
 from training.detector.card import write_detector_card
 from training.detector.comparison import SERVED_SCORE, found_of
 from training.detector.loop import JUDGED_SIDE
 from training.detector.material import NAME, Material
-from training.detector.negatives import UNSEEN, pictures
 from training.detector.network import DetectorNetwork
 from training.detector.photographs import Photograph
 from training.detector.recipe import DetectorRecipe
@@ -57,8 +55,7 @@ def export_detector(run: RunFolder, recipe: DetectorRecipe, material: Material, 
     Args:
         run: A finished or interrupted run.
         recipe: Of the run.
-        material: Of the run; the held-out photographs calibrate the scores, together with pictures without people
-            that were not fitted to, and judge the file.
+        material: Of the run; what is held out of it calibrates the scores, and its photographs judge the file.
         out: The ONNX file to write; the card goes beside it with the suffix .md.
 
     Returns:
@@ -71,8 +68,9 @@ def export_detector(run: RunFolder, recipe: DetectorRecipe, material: Material, 
     network, epochs = averaged_detector(run, recipe)
     held_out = [photo.shrunk(JUDGED_SIDE) for photo in material.held_out]
     # A score holds for pictures without people too.
-    seen = judge(TorchDetector(network, JUDGED_SIDE), [*held_out, *_without_people()])
-    served = ServedDetector(network, *calibrated(seen)).eval()
+    empty = [photo.shrunk(JUDGED_SIDE) for photo in material.empty]
+    scored = judge(TorchDetector(network, JUDGED_SIDE), [*held_out, *empty])
+    served = ServedDetector(network, *calibrated(scored)).eval()
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "graph.onnx"
         write_graph(served, graph)
@@ -149,11 +147,6 @@ def averaged_detector(run: RunFolder, recipe: DetectorRecipe) -> tuple[DetectorN
     restore(run.last, saved, {"ema": average})
     network: DetectorNetwork = average.module.eval()
     return network, int(saved["standing"]["epoch"])
-
-
-def _without_people() -> list[Photograph]:
-    unseen = pictures(UNSEEN).items()
-    return [Photograph(name, pixels, no_boxes(), np.empty(0, bool)).shrunk(JUDGED_SIDE) for name, pixels in unseen]
 
 
 def calibrated(judged: Judged) -> tuple[float, float]:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import load_dataset
+from training.detector.boxes import no_boxes
 from training.detector.compose import Composer
-from training.detector.negatives import FITTED, pictures
+from training.detector.negatives import FITTED, UNSEEN, pictures
 from training.detector.paste import TILE
 from training.detector.photographs import Photograph, read_photographs
 from training.detector.recipe import Compose, DetectorRecipe
@@ -26,12 +27,14 @@ class Material:
         held_out: Photographs to choose and judge by.
         faces: uint8 [n, 48, 48], grey faces to paste.
         sha256: Of the photographs, then of the faces' file.
+        empty: Pictures without people, to calibrate the scores by.
     """
 
     fit: tuple[Photograph, ...]
     held_out: tuple[Photograph, ...]
     faces: NDArray[np.uint8]
     sha256: tuple[str, str]
+    empty: tuple[Photograph, ...] = ()
 
     def composer(self, config: Compose) -> Composer:
         """What makes the training pictures."""
@@ -58,4 +61,7 @@ def read_material(photographs: Path, faces: Path, recipe: DetectorRecipe, limit:
     chosen = data.split(split)
     tiles = np.stack([image.mean(axis=2).astype(np.uint8) for image in chosen.images][:limit])
     fit, held_out = boxed.limited(limit).halves(recipe.hold_out, recipe.seed)
-    return Material(fit, held_out, tiles, (boxed.sha256, data.sha256))
+    empty = tuple(
+        Photograph(name, pixels, no_boxes(), np.empty(0, bool)) for name, pixels in pictures(UNSEEN).items()
+    )
+    return Material(fit, held_out, tiles, (boxed.sha256, data.sha256), empty)
