@@ -43,7 +43,7 @@ def choose_detector(
     on_gpu = isinstance(network, Own) and network.on_gpu
     if on_gpu or not 0 < coarse * WORTH <= side:
         return network
-    return CoarseFirst(network.at(coarse), network, network.doubt)
+    return CoarseFirst(network.at(coarse), network)
 
 
 def _network(choice: str, side: int, device: Device, gpu: Gpu | None, own: Path) -> Own | YuNet:

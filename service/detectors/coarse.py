@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.detectors.base import Detector, Face
 
+DOUBT: Final = 1 / 6  # of the wanted score: small faces beside a near one score no more at half the size
 NEAR: Final = 32.0  # pixels of the coarse picture; lower faces' boxes are less exact, and others may be lower yet
 WORTH: Final = 2.0  # times the coarse side; a smaller picture is looked at once
 
@@ -18,15 +19,14 @@ WORTH: Final = 2.0  # times the coarse side; a smaller picture is looked at once
 class CoarseFirst:
     """Two looks behind the `Detector` protocol."""
 
-    def __init__(self, coarse: Detector, fine: Detector, doubt: float) -> None:
+    def __init__(self, coarse: Detector, fine: Detector) -> None:
         """Join two detectors of the same network.
 
         Args:
             coarse: With the smaller side.
             fine: With the larger side; the two are known by its name, side and frame.
-            doubt: Share of the wanted score from which what the first look sees has to be looked at again.
         """
-        self.coarse, self.fine, self._doubt = coarse, fine, doubt
+        self.coarse, self.fine = coarse, fine
         self.name, self.side, self.frame_scale = fine.name, fine.side, fine.frame_scale
 
     def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
@@ -43,7 +43,7 @@ class CoarseFirst:
 
         It does where it finds a face, all its faces are near, and nothing else resembles one.
         """
-        found = self.coarse.detect(pixels, min_score * self._doubt)
+        found = self.coarse.detect(pixels, min_score * DOUBT)
         lowest = NEAR * max(pixels.shape[:2]) / self.coarse.side
         settled = found and all((face.score or 0) >= min_score and face.height >= lowest for face in found)
         return found if settled else None

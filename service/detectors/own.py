@@ -98,9 +98,6 @@ class DetectorMetadata(_Record):
 class Own:
     """Our detector behind the `BatchDetector` protocol; without landmarks."""
 
-    # A small face beside a near one scores no more at half the size: docs/decisions/coarse-first.md.
-    doubt = 1 / 3
-
     def __init__(self, session: Session, frame_scale: float, name: str, side: int) -> None:
         """Wrap an opened file.
 

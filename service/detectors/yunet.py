@@ -28,8 +28,6 @@ class YuNet:
 
     # Median over the faces of FER-2013's PublicTest that it finds: docs/decisions/crop-frame.md.
     frame_scale = 1.0
-    # A small face beside a near one scores no more at half the size: docs/decisions/coarse-first.md.
-    doubt = 1 / 6
 
     def __init__(self, session: Session, name: str, side: int) -> None:
         """Wrap an opened file.

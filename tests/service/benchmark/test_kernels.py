@@ -90,6 +90,6 @@ def test_every_part_is_timed_once_at_least() -> None:
 def test_the_networks_of_the_looks_that_a_picture_takes_are_counted(
     astronaut_jpeg: bytes, first: Face, looks: int
 ) -> None:
-    detector = CoarseFirst(Slow(first, side=160), Slow(Face(170, 60, 100, 130, 0.9), side=640), 0.5)
+    detector = CoarseFirst(Slow(first, side=160), Slow(Face(170, 60, 100, 130, 0.9), side=640))
     parts = kernels(Analyzer(detector, FakeClassifier()), astronaut_jpeg, Options(), 0.1)
     assert parts.detect == pytest.approx(4 * looks, abs=1)

@@ -20,7 +20,7 @@ NEAR = Face(100, 100, 80, 100, 0.8)
 
 def looking(*first: Face) -> tuple[CoarseFirst, FakeDetector, FakeDetector]:
     coarse, fine = FakeDetector(*first, side=320), FakeDetector(FINE, side=640)
-    return CoarseFirst(coarse, fine, doubt=1 / 3), coarse, fine
+    return CoarseFirst(coarse, fine), coarse, fine
 
 
 def test_near_faces_without_a_doubt_are_settled_by_the_first_look() -> None:
@@ -34,7 +34,7 @@ def test_near_faces_without_a_doubt_are_settled_by_the_first_look() -> None:
     "first",
     [
         pytest.param((), id="nothing found"),
-        pytest.param((NEAR, Face(300, 100, 60, 80, 0.21)), id="some doubt about a second face"),
+        pytest.param((NEAR, Face(300, 100, 60, 80, 0.11)), id="some doubt about a second face"),
         pytest.param((Face(100, 100, 80, 100, 0.55),), id="some doubt about the only one"),
         pytest.param((NEAR, Face(300, 100, 60, 63, 0.9)), id="a face so small that smaller ones may be near"),
         pytest.param((Face(100, 100, 80, 100),), id="a face without a score"),
@@ -47,10 +47,10 @@ def test_a_doubt_takes_a_second_look(first: tuple[Face, ...]) -> None:
 
 
 def test_what_is_a_doubt_goes_with_the_score_that_is_wanted() -> None:
-    faint = Face(300, 100, 60, 80, 0.22)
+    faint = Face(300, 100, 60, 80, 0.11)
     assert looking(NEAR, faint)[0].detect(PICTURE, 0.6) == [FINE]
-    assert looking(NEAR, faint)[0].detect(PICTURE, 0.2) == [NEAR, faint]
-    # 0.22 is less than a third of 0.7: the first look does not report it.
+    assert looking(NEAR, faint)[0].detect(PICTURE, 0.1) == [NEAR, faint]
+    # 0.11 is less than a sixth of 0.7: the first look does not report it.
     assert looking(NEAR, faint)[0].detect(PICTURE, 0.7) == [NEAR]
 
 
