@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         ge=0,
         le=4096,
         description="long side in pixels of a first look on a CPU, which does alone where it leaves no doubt; "
-        "0 looks once",
+        "0, or more than half of FER_DETECT_SIDE, looks once",
     )
     max_batch: int = Field(64, ge=1, le=1024, description="most crops a run of the network")
     max_in_flight: int = Field(

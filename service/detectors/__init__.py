@@ -24,8 +24,8 @@ def choose_detector(
         choice: `auto` (YuNet where its file is in the cache, else ours where it comes with the package, else
             Haar), `own`, `yunet`, `haar`, or the path of a file of ours or YuNet's.
         side: Long side in pixels that networks work on; Haar, whose time grows faster, takes 320 at most.
-        coarse: Long side in pixels of a network's first look (see `CoarseFirst`); 0, a side that is hardly
-            smaller, and a GPU leave it out.
+        coarse: Long side in pixels of a network's first look (see `CoarseFirst`); 0, more than half of `side`, and
+            a GPU leave it out.
         device: Where ours runs; YuNet and Haar are always on the CPU (docs/decisions/gpu.md).
         gpu: How a GPU is used, where it is one.
         own: Our file that comes with the package.
