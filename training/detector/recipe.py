@@ -36,7 +36,7 @@ class Compose(_Section):
     empty: Fraction = Field(0.08, description="chance of a picture that shows no person")
     cover: Fraction = Field(0.2, description="chance that a face is partly covered")
     crowd: Fraction = Field(0.0, description="chance of people row behind row instead of single pasted faces")
-    cut: Fraction = Field(0.0, description="chance that a pasted face is cut by the picture's left or right edge")
+    cut: Fraction = Field(0.0, description="chance that what is pasted is cut by the picture's left or right edge")
     unsharp: Fraction = Field(0.0, description="chance that a pasted face is out of focus")
 
 

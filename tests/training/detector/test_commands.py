@@ -93,3 +93,4 @@ def test_the_faces_used_are_those_of_the_fit_split(data: Path, faces: FaceDatase
     material = read_material(data / "photos", data / "faces.parquet", make_recipe())
     assert len(material.faces) == faces.split_sizes["Training"]
     assert len(read_material(data / "photos", data / "faces.parquet", make_recipe(), limit=5).faces) == 5
+    assert [len(photo.boxes) for photo in material.empty] == [0] * 10

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from service.inference.session import Session
 from tests.fakes import FakeDetector
 from tests.training.detector.conftest import run_training
 from tests.training.detector.made import face_tile, make_recipe
+from training.detector.boxes import no_boxes
+from training.detector.commands import run_recipe
 from training.detector.export import calibrated, export_detector, frame_scale
 from training.detector.material import Material
 from training.detector.scoring import Judged, judge
@@ -24,6 +27,17 @@ def test_the_file_finds_the_held_out_faces(exported: tuple[Path, DetectorMetadat
     assert judged.average_precision(*judged.kinds()["all"]) == pytest.approx(metadata.found["all"].ap50, abs=1e-3)
     assert metadata.found["all"].ap50 > 0.5
     assert metadata.found["all"].count == 6
+
+
+def test_boxes_in_pictures_without_people_lower_the_scores(
+    exported: tuple[Path, DetectorMetadata], detector_run: RunFolder, material: Material, tmp_path: Path
+) -> None:
+    faceless = tuple(replace(photo, boxes=no_boxes(), bare=np.empty(0, bool)) for photo in material.fit)
+    export_detector(detector_run, run_recipe(detector_run), replace(material, empty=faceless), tmp_path / "d.onnx")
+    before, after = (
+        judge(open_own(path, 640), material.held_out).scores.max() for path in (exported[0], tmp_path / "d.onnx")
+    )
+    assert after < 0.8 * before
 
 
 def test_it_keeps_to_operators_that_every_gpu_build_has(exported: tuple[Path, DetectorMetadata]) -> None:
