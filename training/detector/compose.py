@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.detector.boxes import Boxes, areas, clipped, intersections, moved, no_boxes
-from training.detector.crowds import add_crowd
+from training.detector.crowds import Stuff, add_crowd
 from training.detector.degrade import degraded
-from training.detector.paste import BOX_HEIGHT, TILE, Place, paste, shuffled, soft_mask, tinted
+from training.detector.paste import BOX_HEIGHT, TILE, Place, paste, shuffled, skin_colour, soft_mask, tinted
 from training.detector.photographs import Photograph
 from training.detector.recipe import Compose
 from training.detector.signs import sign_tile
@@ -91,7 +91,8 @@ class Composer:
             if rng.random() < self._config.unmask:
                 faces[number] = self._unmask(pixels, faces[number], turn, rng)
         if rng.random() < self._config.crowd:
-            crowd = add_crowd(pixels, faces, self._config.smallest, lambda: self._face_tile(rng), rng)
+            stuff = Stuff(face=lambda: self._face_tile(rng), cloth=lambda: self._piece(rng))
+            crowd = add_crowd(pixels, faces, self._config.smallest, stuff, rng)
             return _judged(pixels, crowd.boxes, crowd.seen)
         taken = clipped(faces, width, height)
         for is_face in [True] * rng.poisson(self._config.pastes) + [False] * rng.poisson(self._config.decoys):
@@ -172,7 +173,10 @@ class Composer:
         return tile if rng.random() < 0.5 else self._coloured(cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY), rng)
 
     def _coloured(self, grey: NDArray[np.generic], rng: np.random.Generator) -> Pixels:
-        colour = self._tints[rng.integers(len(self._tints))] * rng.uniform(0.7, 1.3)
+        if rng.random() < self._config.skins:
+            colour = skin_colour(rng)
+        else:
+            colour = self._tints[rng.integers(len(self._tints))] * rng.uniform(0.7, 1.3)
         if rng.random() < 0.15:
             colour = np.full(3, colour.mean(), np.float32)
         return tinted(grey.astype(np.uint8, copy=False), colour, float(rng.uniform(0.6, 1.2)))

@@ -3,15 +3,31 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from training.detector.boxes import Boxes
 from training.detector.paste import Place, paste, soft_mask
+from training.detector.scene import Ellipse, Scene
 
 Pixels = NDArray[np.uint8]
 _MOST = 40  # people: more would mostly hide each other
+_WITH_ARM = 0.12  # of them hold one up
+_AWAY = 0.08  # of them show the back of the head
+_PLAIN = 0.4  # of them wear one colour
+
+
+@dataclass(frozen=True)
+class Stuff:
+    """What people are made of.
+
+    Attributes:
+        face: Makes a face to paste, uint8 [S, S, 3].
+        cloth: Makes a piece of something to wear, uint8 [S, S, 3].
+    """
+
+    face: Callable[[], Pixels]
+    cloth: Callable[[], Pixels]
 
 
 @dataclass(frozen=True)
@@ -27,33 +43,33 @@ class Crowd:
     seen: NDArray[np.float32]
 
 
-def add_crowd(
-    pixels: Pixels, before: Boxes, smallest: float, tile: Callable[[], Pixels], rng: np.random.Generator
-) -> Crowd:
+def add_crowd(pixels: Pixels, before: Boxes, smallest: float, stuff: Stuff, rng: np.random.Generator) -> Crowd:
     """Draw people over a picture, in place.
 
     Args:
         pixels: uint8 [H, W, 3], RGB.
         before: float32 [m, 4], the faces in it.
         smallest: Height of the smallest person's face, pixels.
-        tile: Makes a face to paste, uint8 [S, S, 3].
+        stuff: What they are made of.
         rng: Decides where they stand and what they wear.
     """
-    height, width = pixels.shape[:2]
-    # Whose face a pixel shows: 0 is nobody's.
-    owners = np.zeros((height, width), np.float32)
+    scene = Scene(pixels, np.zeros(pixels.shape[:2], np.float32))
     boxes = [box[None] for box in before]
     for number, box in enumerate(before, 1):
-        _fill(owners, box, number)
-    for place in _places(rng, width, height, smallest):
-        _draw_body(pixels, owners, place, rng)
-        paste(pixels, tile(), place, soft_mask(rng))
+        scene.show(box, number)
+    for place in _places(rng, pixels.shape[1], pixels.shape[0], smallest):
+        face = stuff.face()
+        skin = face.reshape(-1, 3).mean(axis=0)
+        _draw_body(scene, place, skin, stuff, rng)
+        if rng.random() < _AWAY:
+            continue
+        paste(pixels, face, place, soft_mask(rng))
         boxes.append(place.box())
-        _fill(owners, boxes[-1][0], len(boxes))
+        scene.show(boxes[-1][0], len(boxes))
+        if rng.random() < _WITH_ARM:
+            _draw_arm(scene, place, skin, rng)
     found = np.concatenate([np.empty((0, 4), np.float32), *boxes])
-    counts = np.bincount(owners.astype(np.int64).ravel(), minlength=len(found) + 1)[1:]
-    whole = np.pi / 4 * (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
-    return Crowd(found, (counts / np.maximum(whole, 1e-6)).clip(0, 1).astype(np.float32))
+    return Crowd(found, scene.seen(found))
 
 
 def _places(rng: np.random.Generator, width: int, height: int, smallest: float) -> list[Place]:
@@ -77,20 +93,29 @@ def _places(rng: np.random.Generator, width: int, height: int, smallest: float) 
     return places[:_MOST]
 
 
-def _draw_body(pixels: Pixels, owners: NDArray[np.float32], place: Place, rng: np.random.Generator) -> None:
-    """Shoulders, a neck's width below the face, and hair about it; they hide what is behind them."""
-    shirt = tuple(int(level) for level in (rng.uniform(15, 230) + rng.normal(0, 30, 3)).clip(0, 255))
-    hair = tuple(int(level) for level in rng.uniform(5, 110) * rng.uniform(0.7, 1.0, 3))
-    middle, reach = (round(place.x), round(place.y + place.side * 1.15)), place.side * rng.uniform(0.7, 1.0)
-    head = (round(place.x), round(place.y - place.side * 0.08))
-    axes = (round(place.side * rng.uniform(0.38, 0.48)), round(place.side * rng.uniform(0.48, 0.56)))
-    for canvas, one, two in ((pixels, shirt, hair), (owners, 0, 0)):
-        cv2.ellipse(canvas, middle, (round(reach), round(place.side * 0.65)), 0, 0, 360, one, -1)
-        cv2.ellipse(canvas, head, axes, place.turn, 0, 360, two, -1)
+def _draw_body(
+    scene: Scene, place: Place, skin: NDArray[np.floating], stuff: Stuff, rng: np.random.Generator
+) -> None:
+    """Shoulders, a neck, and hair about where the face will be."""
+    x, y, side = place.x, place.y, place.side
+    shoulders = Ellipse(x, y + 1.15 * side, rng.uniform(0.7, 1.0) * side, 0.65 * side)
+    if rng.random() < _PLAIN:
+        scene.draw(shoulders, (rng.uniform(15, 230) + rng.normal(0, 30, 3)).clip(0, 255))
+    else:
+        scene.dress(shoulders, stuff.cloth())
+    neck = Ellipse(x, y + 0.45 * side, rng.uniform(0.2, 0.3) * side, rng.uniform(0.25, 0.4) * side)
+    scene.draw(neck, skin * rng.uniform(0.6, 1.0))
+    across, down = rng.uniform(0.38, 0.48) * side, rng.uniform(0.48, 0.56) * side
+    hair = Ellipse(x, y - rng.uniform(0.08, 0.2) * side, across, down, place.turn)
+    scene.draw(hair, rng.uniform(5, 110) * rng.uniform(0.7, 1.0, 3))
 
 
-def _fill(owners: NDArray[np.float32], box: NDArray[np.floating], number: int) -> None:
-    left, top, right, bottom = box
-    middle = round(float(left + right) / 2), round(float(top + bottom) / 2)
-    axes = round(float(right - left) / 2), round(float(bottom - top) / 2)
-    cv2.ellipse(owners, middle, axes, 0, 0, 360, number, -1)
+def _draw_arm(scene: Scene, place: Place, skin: NDArray[np.floating], rng: np.random.Generator) -> None:
+    """A bare arm held up beside the face."""
+    x, y, side = place.x, place.y, place.side
+    elbow = x + float(rng.choice([-1, 1])) * rng.uniform(0.45, 0.9) * side, y + rng.uniform(0.6, 1.2) * side
+    hand = elbow[0] + rng.normal(0, 0.4) * side, elbow[1] - rng.uniform(0.8, 1.8) * side
+    width = rng.uniform(0.18, 0.3) * side
+    colour = skin * rng.uniform(0.7, 1.1)
+    scene.stroke(elbow, hand, width, colour)
+    scene.draw(Ellipse(*hand, 0.75 * width, 0.9 * width), colour)

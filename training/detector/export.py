@@ -143,10 +143,11 @@ def averaged_detector(run: RunFolder, recipe: DetectorRecipe) -> tuple[DetectorN
     if not run.last.exists():
         raise RunError(f"{run.path} has no weights yet: the first epoch has not ended")
     saved = load_checkpoint(run.last)
-    average = ModelEmaV3(DetectorNetwork(recipe.network))
+    epochs = int(saved["standing"]["epoch"])
+    average = ModelEmaV3(DetectorNetwork(recipe.network_in(epochs)))
     restore(run.last, saved, {"ema": average})
     network: DetectorNetwork = average.module.eval()
-    return network, int(saved["standing"]["epoch"])
+    return network, epochs
 
 
 def calibrated(judged: Judged) -> tuple[float, float]:

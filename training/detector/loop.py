@@ -14,10 +14,11 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from training.checkpoint import restore, save_checkpoint, take_up
+from training.checkpoint import load_checkpoint, restore, save_checkpoint, take_up
 from training.config import Phase
 from training.detector.batches import Batch, batches, steps_of
 from training.detector.compose import Composer
+from training.detector.growth import take_over
 from training.detector.loss import detection_loss
 from training.detector.material import Material
 from training.detector.network import DetectorNetwork, cells_of
@@ -57,16 +58,27 @@ class DetectorTraining:
         """
         if fabric.world_size > 1:
             raise RunError("a detector is trained by one process: its network is too small to share")
-        torch.manual_seed(recipe.seed)
         self.recipe, self.run, self.fabric = recipe, run, fabric
-        network = DetectorNetwork(recipe.network)
-        self.network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.ema = ModelEmaV3(self.network, decay=recipe.ema_decay, use_warmup=True)
+        self._build(1)
         self.material = material
         self.held_out = [photo.shrunk(JUDGED_SIDE) for photo in material.held_out]
         self.steps = steps_of(recipe)
-        self.model: Any = fabric.setup_module(self.network)
         self.standing = Standing()
+
+    def _build(self, epoch: int) -> None:
+        """Build the network of an epoch, the first of which is 1, with random weights."""
+        torch.manual_seed(self.recipe.seed * 100_003 + epoch - 1)
+        network = DetectorNetwork(self.recipe.network_in(epoch))
+        self.network: DetectorNetwork = network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = ModelEmaV3(self.network, decay=self.recipe.ema_decay, use_warmup=True)
+        self.model: Any = self.fabric.setup_module(self.network)
+
+    def _widen(self, epoch: int) -> None:
+        """Widen the network to that of an epoch; what it answers stays the same."""
+        network, average = self.network, self.ema.module
+        self._build(epoch)
+        take_over(self.network, network)
+        take_over(self.ema.module, average)
 
     def go(self) -> None:
         """Train to the end, from where the run folder's last checkpoint stands.
@@ -82,6 +94,8 @@ class DetectorTraining:
                 begin, end = end, end + phase.epochs
                 if self.standing.epoch >= end:
                     continue
+                if self.standing.epoch == begin and phase.network is not None:
+                    self._widen(begin + 1)
                 composer = self.material.composer(self.recipe.compose_in(phase))
                 plain = build_optimizer(self.network, phase)
                 rate = Rate(plain, phase, self.steps)
@@ -154,6 +168,8 @@ class DetectorTraining:
         """Take up the last checkpoint, if there is one; returns what it holds."""
         if not self.run.last.exists():
             return {}
+        ended = int(load_checkpoint(self.run.last)["standing"]["epoch"])
+        self._build(ended)
         self.standing, held = take_up(self.run.last, self.fabric.device, self._weights(), Standing)
         self.fabric.print(f"resumed after epoch {self.standing.epoch}")
         return held

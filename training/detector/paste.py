@@ -17,6 +17,7 @@ TILE = 48
 _BOX = np.array([[0.10, 0.06, 0.90, 0.94]], np.float32)
 BOX_HEIGHT = float(_BOX[0, 3] - _BOX[0, 1])
 _MASK = 64
+_SKINS = np.array([[235, 198, 175], [62, 40, 30]], np.float32)  # the lightest and the darkest, RGB
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,14 @@ def tinted(grey: Pixels, colour: NDArray[np.float32], contrast: float) -> Pixels
     mean = max(float(levels.mean()), 1.0)
     relative = 1 + (levels / mean - 1) * contrast
     return (relative[..., None] * colour).clip(0, 255).astype(np.uint8)
+
+
+def skin_colour(rng: np.random.Generator) -> NDArray[np.float32]:
+    """A skin's mean level a channel, float32 [3]: from very light to very dark, in light and in shade."""
+    share = rng.uniform(0, 1)
+    colour = _SKINS[0] ** share * _SKINS[1] ** (1 - share) * np.exp(rng.normal(0, 0.2))
+    levels: NDArray[np.float32] = (colour * (1 + rng.normal(0, 0.05, 3))).clip(0, 255).astype(np.float32)
+    return levels
 
 
 def shuffled(grey: Pixels, rng: np.random.Generator) -> Pixels:

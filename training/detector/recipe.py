@@ -20,6 +20,11 @@ class Widths(_Section):
     blocks: tuple[int, int, int] = Field((3, 3, 3), description="likewise")
     neck: int = Field(64, ge=4, description="of the pyramid and the heads")
 
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """All of them, from the input to the heads."""
+        return self.stem, self.quarter, *self.stages, self.neck
+
 
 class Compose(_Section):
     """How pictures are made from photographs and pasted faces."""
@@ -38,6 +43,9 @@ class Compose(_Section):
     crowd: Fraction = Field(0.0, description="chance of people row behind row instead of single pasted faces")
     cut: Fraction = Field(0.0, description="chance that what is pasted is cut by the picture's left or right edge")
     unsharp: Fraction = Field(0.0, description="chance that a pasted face is out of focus")
+    skins: Fraction = Field(
+        0.0, description="chance of any human skin's colour instead of one of the photographs'"
+    )
 
 
 class Assignment(_Section):
@@ -52,6 +60,7 @@ class DetectorPhase(Phase):
     """A stretch of epochs with one optimiser, and with changes to how pictures are made."""
 
     compose: dict[str, Any] = Field({}, description="what is other than the recipe's `compose`, but for its sizes")
+    network: Widths | None = Field(None, description="what the network is widened to when the phase begins")
 
 
 class DetectorRecipe(_Section):
@@ -81,6 +90,29 @@ class DetectorRecipe(_Section):
                 )
             self.compose_in(phase)
         return self
+
+    @model_validator(mode="after")
+    def _check_growth(self) -> Self:
+        before = self.network
+        for phase in self.phases:
+            after = phase.network or before
+            if after.blocks != before.blocks or not all(
+                new >= old for new, old in zip(after.channels, before.channels, strict=True)
+            ):
+                raise ValueError(
+                    f"phase {phase.name} has a network that is not the one before it, or that widened"
+                )
+            before = after
+        return self
+
+    def network_in(self, epoch: int) -> Widths:
+        """How wide the network is in an epoch, the first of which is 1."""
+        widths, begin = self.network, 0
+        for phase in self.phases:
+            if begin < epoch and phase.network is not None:
+                widths = phase.network
+            begin += phase.epochs
+        return widths
 
     def compose_in(self, phase: DetectorPhase) -> Compose:
         """How pictures are made in a phase."""

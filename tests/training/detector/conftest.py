@@ -28,7 +28,8 @@ def material() -> Material:
 @pytest.fixture(scope="session")
 def detector_run(tmp_path_factory: pytest.TempPathFactory, material: Material, fabric: Fabric) -> RunFolder:
     """The tiny recipe for ten epochs: enough to find the discs."""
-    recipe = make_recipe(epoch_pictures=64, phases=phases(5, 5))
+    first, last = phases(5, 5)
+    recipe = make_recipe(epoch_pictures=128, phases=[first, last | {"schedule": {"name": "cosine"}}])
     run = RunFolder(Path(tmp_path_factory.mktemp("detector")))
     return run_training(recipe, material, run, fabric)
 

@@ -1,16 +1,19 @@
 import numpy as np
 import pytest
 
+from training.detector import crowds
 from training.detector.boxes import no_boxes
-from training.detector.crowds import add_crowd
+from training.detector.crowds import Stuff, add_crowd
 from training.detector.paste import TILE
 
-BRIGHT = np.full((TILE, TILE, 3), 255, np.uint8)
+BRIGHT = Stuff(
+    face=lambda: np.full((TILE, TILE, 3), 255, np.uint8), cloth=lambda: np.full((TILE, TILE, 3), 90, np.uint8)
+)
 
 
 def crowd(seed: int, smallest: float = 12.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     pixels = np.zeros((240, 320, 3), np.uint8)
-    made = add_crowd(pixels, no_boxes(), smallest, lambda: BRIGHT, np.random.default_rng(seed))
+    made = add_crowd(pixels, no_boxes(), smallest, BRIGHT, np.random.default_rng(seed))
     return pixels, made.boxes, made.seen
 
 
@@ -39,11 +42,26 @@ def test_a_face_that_was_there_before_is_hidden_too() -> None:
     seen = []
     for seed in range(20):
         pixels = np.zeros((240, 320, 3), np.uint8)
-        made = add_crowd(pixels, before, 24.0, lambda: BRIGHT, np.random.default_rng(seed))
+        made = add_crowd(pixels, before, 24.0, BRIGHT, np.random.default_rng(seed))
         assert made.boxes[0] == pytest.approx(before[0])
         seen.append(float(made.seen[0]))
     assert min(seen) < 0.2
     assert max(seen) > 0.9
+
+
+def test_arms_hide_parts_of_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = []
+    for with_arm in (0.0, 1.0):
+        monkeypatch.setattr(crowds, "_WITH_ARM", with_arm)
+        shares.append(np.concatenate([crowd(seed)[2] for seed in range(8)]).mean())
+    assert shares[1] < 0.9 * shares[0]
+
+
+def test_who_looks_away_has_no_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowds, "_AWAY", 1.0)
+    pixels, boxes, _ = crowd(0)
+    assert len(boxes) == 0
+    assert 0 < pixels.max() < 255
 
 
 def test_the_nearer_rows_are_lower_and_no_smaller() -> None:

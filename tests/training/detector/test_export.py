@@ -4,13 +4,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from lightning.fabric import Fabric
 
 from service.detectors.base import Face
 from service.detectors.own import OUTPUT_NAMES, DetectorMetadata, open_own
 from service.inference.session import Session
 from tests.fakes import FakeDetector
-from tests.training.detector.conftest import run_training
 from tests.training.detector.made import face_tile, make_recipe
 from training.detector.boxes import no_boxes
 from training.detector.commands import run_recipe
@@ -25,7 +23,7 @@ def test_the_file_finds_the_held_out_faces(exported: tuple[Path, DetectorMetadat
     path, metadata = exported
     judged = judge(open_own(path, 640), material.held_out)
     assert judged.average_precision(*judged.kinds()["all"]) == pytest.approx(metadata.found["all"].ap50, abs=1e-3)
-    assert metadata.found["all"].ap50 > 0.5
+    assert metadata.found["all"].ap50 > 0.8
     assert metadata.found["all"].count == 6
 
 
@@ -84,12 +82,9 @@ def test_a_run_without_weights_is_an_error(tmp_path: Path, material: Material) -
         export_detector(run, recipe, material, tmp_path / "out.onnx")
 
 
-def test_a_detector_that_finds_nothing_is_not_exported(tmp_path: Path, material: Material, fabric: Fabric) -> None:
-    recipe = make_recipe(epoch_pictures=8).changed(epochs=1)
-    run = run_training(recipe, material, RunFolder(tmp_path), fabric)
-    with pytest.raises(ExportError, match="train it for longer"):
-        export_detector(run, recipe, material, tmp_path / "out.onnx")
-    assert not (tmp_path / "out.onnx").exists()
+def test_a_detector_that_finds_nothing_has_no_frame() -> None:
+    with pytest.raises(ExportError, match="finds none of 3 faces"):
+        frame_scale(FakeDetector(), np.stack([face_tile()] * 3))
 
 
 def test_a_calibrated_score_is_the_chance_of_a_face() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.training.detector.made import face_tile
-from training.detector.paste import BOX_HEIGHT, Place, paste, shuffled, soft_mask, tinted
+from training.detector.paste import BOX_HEIGHT, Place, paste, shuffled, skin_colour, soft_mask, tinted
 
 
 def rng() -> np.random.Generator:
@@ -70,3 +70,13 @@ def test_a_shuffled_tile_has_every_block_elsewhere() -> None:
         mixed = shuffled(tile, generator)  # type: ignore[arg-type]
         assert sorted(mixed.ravel()) == sorted(tile.ravel())
         assert not (mixed == tile).any()
+
+
+def test_skins_go_from_dark_to_light_and_are_redder_than_blue() -> None:
+    generator = rng()
+    colours = np.stack([skin_colour(generator) for _ in range(300)])
+    assert colours.min() >= 0
+    assert colours.max() <= 255
+    assert (colours[:, 0] < 90).mean() > 0.1
+    assert (colours[:, 0] > 180).mean() > 0.1
+    assert (colours[:, 0] > colours[:, 2]).mean() > 0.95
