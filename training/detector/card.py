@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from service.detectors.own import DetectorMetadata
+from training.detector.negatives import UNSEEN
 
 
 def write_detector_card(metadata: DetectorMetadata, path: Path) -> None:
@@ -38,7 +39,7 @@ It says where faces are and how likely each box is one; it tells nothing about w
 
 At a score of 0.6, the service's default, {metadata.false_boxes:.2f} boxes a photograph meet no face. `bare`
 faces are fully seen; `covered` ones wear a mask or hide behind something. The scores were calibrated on these same
-photographs and on ten pictures without people, so the figures are a little optimistic.
+photographs and on {len(UNSEEN)} pictures without people, so the figures are a little optimistic.
 
 ## Making
 
