@@ -8,6 +8,8 @@ from tests.training.detector.made import COMPOSE, face_tile, make_material, make
 from tests.training.synthetic import make_faces, write_parquet
 from training.__main__ import app
 from training.data import FaceDataset
+from training.detector.material import read_material
+from training.detector.negatives import UNSEEN
 from training.errors import DataError, RecipeError
 
 PARTS = {"report.html", "figures", "metrics.jsonl", "last.ckpt", "recipe.yaml", "environment.json"}
@@ -88,9 +90,7 @@ def test_the_recipes_are_listed_with_the_detector_among_them() -> None:
 
 
 def test_the_faces_used_are_those_of_the_fit_split(data: Path, faces: FaceDataset) -> None:
-    from training.detector.material import read_material
-
     material = read_material(data / "photos", data / "faces.parquet", make_recipe())
     assert len(material.faces) == faces.split_sizes["Training"]
     assert len(read_material(data / "photos", data / "faces.parquet", make_recipe(), limit=5).faces) == 5
-    assert [len(photo.boxes) for photo in material.empty] == [0] * 10
+    assert [len(photo.boxes) for photo in material.empty] == [0] * len(UNSEEN)

@@ -1,15 +1,19 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lightning.fabric import Fabric
 
 from tests.training.detector.conftest import run_training
 from tests.training.detector.made import WIDTHS, make_recipe, phases
 from tests.training.runs import InterruptedRun, assert_same, checkpoint, without_times
+from training.detector import material as material_module
 from training.detector.commands import run_recipe
+from training.detector.compose import Composed, Composer
 from training.detector.export import averaged_detector
 from training.detector.loop import JUDGED_SIDE
 from training.detector.material import Material
+from training.detector.recipe import Compose
 from training.detector.scoring import judge
 from training.detector.served import TorchDetector
 from training.errors import RecipeError, RunError
@@ -32,13 +36,21 @@ def test_the_last_epochs_average_is_what_is_exported(detector_run: RunFolder, ma
     assert found == pytest.approx(detector_run.metrics()[-1]["select_ap50"], abs=1e-5)
 
 
-def test_pictures_are_made_as_the_phase_says(tmp_path: Path, material: Material, fabric: Fabric) -> None:
-    without = {"empty": 1.0, "pastes": 0.0, "mosaic": 0.0}
-    changed = make_recipe(phases=[phases(1)[0] | {"compose": without}, *phases(1)])
-    run = run_training(changed, material, RunFolder(tmp_path / "changed"), fabric)
-    plain = run_training(make_recipe(phases=phases(1)), material, RunFolder(tmp_path / "plain"), fabric)
-    # Without a face there is no box to place, and every score is wanted to be 0.
-    assert run.metrics()[0]["loss"] != pytest.approx(plain.metrics()[0]["loss"], rel=0.1)
+def test_pictures_are_made_as_the_phase_says(
+    tmp_path: Path, material: Material, fabric: Fabric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Compose] = []
+
+    class Noted(Composer):
+        def compose(self, rng: np.random.Generator, side: int) -> Composed:
+            used.append(self._config)
+            return super().compose(rng, side)
+
+    monkeypatch.setattr(material_module, "Composer", Noted)
+    recipe = make_recipe(phases=[phases(1)[0] | {"compose": {"empty": 1.0, "pastes": 0.0}}, *phases(1)])
+    run_training(recipe, material, RunFolder(tmp_path), fabric)
+    made = recipe.epoch_pictures
+    assert [(config.empty, config.pastes) for config in used] == [(1.0, 0.0)] * made + [(0.08, 1.5)] * made
 
 
 @pytest.mark.parametrize(
