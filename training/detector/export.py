@@ -28,7 +28,7 @@ from service.inference.session import Session
 from training.checkpoint import load_checkpoint, restore
 from training.detector.card import write_detector_card
 from training.detector.comparison import SERVED_SCORE, found_of
-from training.detector.loop import JUDGED_SIDE
+from training.detector.loop import JUDGED_SIDE, epochs_of
 from training.detector.material import NAME, Material
 from training.detector.network import DetectorNetwork
 from training.detector.photographs import Photograph
@@ -143,7 +143,7 @@ def averaged_detector(run: RunFolder, recipe: DetectorRecipe) -> tuple[DetectorN
     if not run.last.exists():
         raise RunError(f"{run.path} has no weights yet: the first epoch has not ended")
     saved = load_checkpoint(run.last)
-    epochs = int(saved["standing"]["epoch"])
+    epochs = epochs_of(saved)
     average = ModelEmaV3(DetectorNetwork(recipe.network_in(epochs)))
     restore(run.last, saved, {"ema": average})
     network: DetectorNetwork = average.module.eval()

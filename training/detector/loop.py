@@ -168,8 +168,13 @@ class DetectorTraining:
         """Take up the last checkpoint, if there is one; returns what it holds."""
         if not self.run.last.exists():
             return {}
-        ended = int(load_checkpoint(self.run.last)["standing"]["epoch"])
-        self._build(ended)
+        self._build(epochs_of(load_checkpoint(self.run.last)))
         self.standing, held = take_up(self.run.last, self.fabric.device, self._weights(), Standing)
         self.fabric.print(f"resumed after epoch {self.standing.epoch}")
         return held
+
+
+def epochs_of(saved: dict[str, Any]) -> int:
+    """After how many epochs a checkpoint was saved; 0 where it does not say, as another run's."""
+    standing = saved.get("standing")
+    return int(standing.get("epoch", 0)) if isinstance(standing, dict) else 0

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from service.detectors.base import Face
 from service.detectors.own import OUTPUT_NAMES, DetectorMetadata, open_own
@@ -12,7 +13,7 @@ from tests.fakes import FakeDetector
 from tests.training.detector.made import face_tile, make_recipe
 from training.detector.boxes import no_boxes
 from training.detector.commands import run_recipe
-from training.detector.export import calibrated, export_detector, frame_scale
+from training.detector.export import averaged_detector, calibrated, export_detector, frame_scale
 from training.detector.material import Material
 from training.detector.scoring import Judged, judge
 from training.errors import ExportError, RunError
@@ -80,6 +81,13 @@ def test_a_run_without_weights_is_an_error(tmp_path: Path, material: Material) -
     run.begin(recipe, {"sha256": ["1", "2"], "limit": None}, resume=False)
     with pytest.raises(RunError, match="no weights yet"):
         export_detector(run, recipe, material, tmp_path / "out.onnx")
+
+
+@pytest.mark.parametrize("content", [{}, {"standing": {"epoch": 1}}, {"standing": 3}])
+def test_a_checkpoint_of_something_else_is_an_error(tmp_path: Path, content: dict[str, object]) -> None:
+    torch.save(content, RunFolder(tmp_path).last)
+    with pytest.raises(RunError, match="does not fit the run"):
+        averaged_detector(RunFolder(tmp_path), make_recipe())
 
 
 def test_a_detector_that_finds_nothing_has_no_frame() -> None:
