@@ -1,8 +1,6 @@
 """The server process: one, or a parent that keeps several replicas running."""
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import logging
 import os
@@ -10,8 +8,11 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import uvicorn
@@ -30,7 +31,6 @@ from service.settings import Settings
 _MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # How long a connection that is new when the listener closes has to send the request that it was made for.
 _GRACE_SECONDS = 2.0
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 logger = logging.getLogger(__name__)
 
 
@@ -120,9 +120,16 @@ def _lasting(app: FastAPI) -> FastAPI:
 
 
 def _end_with_parent() -> None:
-    """Have Linux tell this process to end when its parent is killed, so that no replica holds the port alone."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """Have this process end when its parent is gone, killed or not, so that no replica holds the port alone."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), name="parent", daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    # Waits for a pipe that the parent has held since before this process was: nothing can come in between.
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _run_one(settings: Settings) -> int:

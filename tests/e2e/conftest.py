@@ -1,3 +1,4 @@
+import contextlib
 import os
 import re
 import signal
@@ -31,6 +32,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],
+            start_new_session=True,
         )
         self._lines: list[str] = []
         self._listening = threading.Event()
@@ -47,10 +49,15 @@ class Server:
         return "".join(self._lines)
 
     @property
+    def replicas(self) -> list[int]:
+        """The process identifiers of its children."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(child) for child in listed]
+
+    @property
     def rss(self) -> float:
         """Resident memory in MB, replicas included."""
-        pids = [self.process.pid, *_children(self.process.pid)]
-        return sum(_resident(pid) for pid in pids)
+        return sum(_resident(pid) for pid in [self.process.pid, *self.replicas])
 
     def terminate(self) -> int:
         """Tell it to end; its exit status."""
@@ -64,11 +71,11 @@ class Server:
         return status
 
     def close(self) -> None:
-        """End it, however it stands."""
+        """End it and every process it has started, however they stand."""
         self.client.close()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        with contextlib.suppress(ProcessLookupError):  # none is left
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
         self._reader.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
@@ -80,11 +87,6 @@ class Server:
             if "serving on" in line:
                 self._listening.set()
         self._listening.set()
-
-
-def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in listed]
 
 
 def _resident(pid: int) -> float:

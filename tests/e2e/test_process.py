@@ -116,10 +116,17 @@ def test_who_comes_before_a_replica_is_ready_is_not_refused(start_server: StartS
     assert server.terminate() == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
 def test_no_replica_outlives_a_parent_that_is_killed(start_server: StartServer) -> None:
     server = start_server(FER_WORKERS="2")
     assert wait_for(lambda: is_ready(server))
+    server.process.kill()
+    assert wait_for(lambda: is_refused(server))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="replicas are found in /proc")
+def test_no_replica_outlives_a_parent_that_is_killed_while_they_start(start_server: StartServer) -> None:
+    server = start_server(FER_WORKERS="2")
+    assert wait_for(lambda: len(server.replicas) >= 2)
     server.process.kill()
     assert wait_for(lambda: is_refused(server))
 
