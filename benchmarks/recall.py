@@ -6,6 +6,7 @@ Photographs are counted; made pictures (scikit-image's astronaut turned, small, 
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.table import Table
 
 from service.benchmark.kernels import cpu_milliseconds
 from service.detectors import Detector, Face, choose_detector
+from service.errors import RequestError
 from service.imaging.decode import decode, read_header
 
 # Long side, and that of a first look before it.
@@ -56,7 +58,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     scenes = list(made_scenes())
-    photos = [read(path) for path in sorted(arguments.photos.iterdir())] if arguments.photos else []
+    photos = list(photographs(arguments.photos)) if arguments.photos else []
     groups = list(dict.fromkeys(scene.group for scene in scenes))
     table = Table("detector", "side", "CPU ms at 640×480", *groups, "in photographs")
     for name in arguments.detector:
@@ -124,10 +126,14 @@ def cost(detector: Detector) -> float:
     return cpu_milliseconds({"line": lambda: detector.detect(pixels, 0.6)}, 0.5)["line"]
 
 
-def read(path: Path) -> Picture:
-    """A photograph, uint8 [H, W, 3], RGB, upright."""
-    data = path.read_bytes()
-    return decode(data, read_header(data, 100_000_000))
+def photographs(folder: Path) -> Iterator[Picture]:
+    """The pictures of a folder, uint8 [H, W, 3], RGB, upright; says which files are left out."""
+    for path in sorted(folder.iterdir()):
+        try:
+            data = path.read_bytes()
+            yield decode(data, read_header(data, 100_000_000))
+        except (RequestError, OSError) as error:
+            print(f"{path}: left out: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_a_connection_that_was_made_in_time_is_answered(
     start_server: StartServer, astronaut_jpeg: bytes, workers: str
 ) -> None:
     server = start_server(FER_WORKERS=workers)
-    assert wait_for(lambda: is_ready(server))
+    assert wait_for(lambda: server.log.count("startup complete") == int(workers))
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as connection:
         # Its replica has seen it, as it has seen a later one.

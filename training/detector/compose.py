@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from training.detector.boxes import Boxes, areas, clipped, intersections, moved, no_boxes
 from training.detector.crowds import Stuff, add_crowd
 from training.detector.degrade import degraded
-from training.detector.paste import BOX_HEIGHT, TILE, Place, paste, shuffled, skin_colour, soft_mask, tinted
+from training.detector.paste import (
+    BOX_HEIGHT,
+    TILE,
+    Place,
+    paste,
+    shuffled,
+    skin_colour,
+    soft_mask,
+    tinted,
+    turned_aside,
+)
 from training.detector.photographs import Photograph
 from training.detector.recipe import Compose
 from training.detector.signs import sign_tile
@@ -66,7 +76,8 @@ class Composer:
         for box in made.boxes:
             if rng.random() < self._config.cover:
                 self._cover(made.pixels, box, rng)
-        return Composed(degraded(made.pixels, rng), made.boxes, made.ignored)
+        worse = rng.random() < self._config.degrade
+        return Composed(degraded(made.pixels, rng) if worse else made.pixels, made.boxes, made.ignored)
 
     def _mosaic(self, rng: np.random.Generator, side: int) -> Composed:
         """Four views about a point (Bochkovskiy et al. 2020, YOLOv4, arXiv:2004.10934, section 3.3)."""
@@ -151,18 +162,24 @@ class Composer:
             np.array([[*box[:2], box[2], box[1] + (box[3] - box[1]) * 0.35]], np.float32), *_size(pixels)
         )
         colour = _mean_colour(pixels, forehead[0])
-        grey = self._faces[rng.integers(len(self._faces))]
-        tile = self._face_tile(rng) if colour is None else tinted(grey, colour, float(rng.uniform(0.7, 1.1)))
+        if colour is None:
+            tile = self._face_tile(rng)
+        else:
+            tile = tinted(self._grey_face(rng), colour, float(rng.uniform(0.7, 1.1)))
         place = Place(float(x), float(y), side, turn + float(rng.normal(0, 5)), bool(rng.random() < 0.5))
         paste(pixels, tile, place, soft_mask(rng))
         (pasted,) = place.box()
         return np.asarray(pasted, np.float32)
 
     def _face_tile(self, rng: np.random.Generator) -> Pixels:
-        tile = self._coloured(self._faces[rng.integers(len(self._faces))], rng)
+        tile = self._coloured(self._grey_face(rng), rng)
         if rng.random() >= self._config.unsharp:
             return tile
         return cv2.GaussianBlur(tile, (0, 0), rng.uniform(1, 4)).astype(np.uint8, copy=False)
+
+    def _grey_face(self, rng: np.random.Generator) -> Pixels:
+        grey: Pixels = self._faces[rng.integers(len(self._faces))]
+        return turned_aside(grey, _aside(rng)) if rng.random() < self._config.aside else grey
 
     def _decoy_tile(self, rng: np.random.Generator) -> Pixels:
         """A shuffled face, a spot, a sign, or a piece of a photograph beside its faces or of one without any."""
@@ -229,6 +246,11 @@ class Composer:
             return
         piece = cv2.resize(self._piece(rng), (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
         pixels[int(y0) : int(y1), int(x0) : int(x1)] = piece
+
+
+def _aside(rng: np.random.Generator) -> float:
+    """An angle at which a face's box is still about where it was, degrees."""
+    return float(rng.choice([-1, 1]) * rng.uniform(15, 40))
 
 
 def _judged(pixels: Pixels, faces: Boxes, unhidden: NDArray[np.float32] | None = None) -> Composed:

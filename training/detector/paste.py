@@ -112,6 +112,22 @@ def skin_colour(rng: np.random.Generator) -> NDArray[np.float32]:
     return levels
 
 
+def turned_aside(grey: Pixels, degrees: float) -> Pixels:
+    """A tile as if it were painted on the front of an upright cylinder as broad as it, and that were turned.
+
+    Args:
+        grey: uint8 [S, S].
+        degrees: Positive turns it to the picture's right; what was hidden is filled with the edge's levels.
+    """
+    side = grey.shape[0]
+    across = (np.arange(side) + 0.5) / side * 2 - 1
+    before = (np.arcsin(across) - np.deg2rad(degrees)).clip(-np.pi / 2, np.pi / 2)
+    columns = ((np.sin(before) + 1) / 2 * side - 0.5).astype(np.float32)
+    x, y = np.meshgrid(columns, np.arange(side, dtype=np.float32))
+    turned = cv2.remap(grey, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return turned.astype(np.uint8, copy=False)
+
+
 def shuffled(grey: Pixels, rng: np.random.Generator) -> Pixels:
     """A tile cut into nine or sixteen blocks in another order: a face's texture, and no face."""
     count = int(rng.integers(3, 5))

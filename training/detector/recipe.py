@@ -40,9 +40,11 @@ class Compose(_Section):
     rotate: float = Field(45.0, ge=0, le=180, description="degrees, either way")
     empty: Fraction = Field(0.08, description="chance of a picture that shows no person")
     cover: Fraction = Field(0.2, description="chance that a face is partly covered")
+    degrade: Fraction = Field(1.0, description="chance of other light and of a worse camera")
     crowd: Fraction = Field(0.0, description="chance of people row behind row instead of single pasted faces")
     cut: Fraction = Field(0.0, description="chance that what is pasted is cut by the picture's left or right edge")
     unsharp: Fraction = Field(0.0, description="chance that a pasted face is out of focus")
+    aside: Fraction = Field(0.0, description="chance that a pasted face is turned to the left or right")
     skins: Fraction = Field(
         0.0, description="chance of any human skin's colour instead of one of the photographs'"
     )

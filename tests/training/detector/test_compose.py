@@ -103,7 +103,30 @@ def test_faces_can_be_cut_by_the_edge(material: Material) -> None:
 def test_pasted_faces_can_be_out_of_focus(material: Material) -> None:
     def detail(chance: float) -> float:
         maker = composer(material, unsharp=chance)
-        tiles = [maker._face_tile(np.random.default_rng(seed)).astype(float) for seed in range(10)]
+        tiles = [maker._face_tile(np.random.default_rng(seed)).astype(float) for seed in range(40)]
         return float(np.mean([np.abs(np.diff(tile, axis=1)).mean() for tile in tiles]))
 
     assert detail(1.0) < 0.8 * detail(0.0)
+
+
+def test_pictures_can_be_left_as_they_are_taken(material: Material) -> None:
+    for number in range(20):
+        made = composer(material, degrade=0.0, mosaic=0.0)
+        left = made.compose(np.random.default_rng(number), 96).pixels
+        generator = np.random.default_rng(number)
+        generator.random()  # of the mosaic
+        assert np.array_equal(left, made._view(generator, 96, 96).pixels)
+        assert not np.array_equal(left, composer(material, mosaic=0.0).compose(np.random.default_rng(number), 96))
+
+
+def test_pasted_faces_can_be_turned_aside(material: Material) -> None:
+    def balance(chance: float) -> list[float]:
+        maker = composer(material, aside=chance)
+        faces = [maker._grey_face(np.random.default_rng(seed)).astype(float) for seed in range(20)]
+        return [float(face[:, :24].mean() - face[:, 24:].mean()) for face in faces]
+
+    # The tiles are bright discs in the middle.
+    assert np.abs(balance(0.0)).max() < 6
+    assert np.abs(balance(1.0)).min() > 30
+    assert min(balance(1.0)) < -20
+    assert max(balance(1.0)) > 20

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from tests.training.detector.made import face_tile
-from training.detector.paste import BOX_HEIGHT, Place, paste, shuffled, skin_colour, soft_mask, tinted
+from training.detector.paste import (
+    BOX_HEIGHT,
+    Place,
+    paste,
+    shuffled,
+    skin_colour,
+    soft_mask,
+    tinted,
+    turned_aside,
+)
 
 
 def rng() -> np.random.Generator:
@@ -61,6 +70,16 @@ def test_no_mask_shows_the_tiles_own_edge() -> None:
 def test_a_tint_gives_the_tile_the_colours_mean() -> None:
     tile = tinted(face_tile(), np.array([120, 90, 60], np.float32), 0.8)
     assert tile.reshape(-1, 3).mean(axis=0) == pytest.approx([120, 90, 60], abs=3)
+
+
+def test_a_face_that_is_turned_aside_is_where_a_cylinders_front_would_be() -> None:
+    tile = np.zeros((48, 48), np.uint8)
+    tile[:, 22:26] = 255
+    assert np.array_equal(turned_aside(tile, 0.0), tile)
+    for degrees in (-40, -15, 15, 40):
+        turned = turned_aside(tile, degrees).astype(float)
+        place = (turned.sum(axis=0) * np.arange(48)).sum() / turned.sum()
+        assert place == pytest.approx(23.5 + 24 * np.sin(np.deg2rad(degrees)), abs=1)
 
 
 def test_a_shuffled_tile_has_every_block_elsewhere() -> None:
