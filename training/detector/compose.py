@@ -151,7 +151,9 @@ class Composer:
         scale = max(width / columns, height / rows) * float(rng.uniform(0.8, 2.5))
         centre = np.array([columns, rows]) * rng.uniform(0.2, 0.8, 2)
         middle = np.array([width, height]) / 2
-        turn, mirror = float(rng.uniform(-180, 180)), 1.0
+        # Upright as it will be met, or any way round, since there are few of them.
+        turn = float(rng.normal(0, 4) if rng.random() < 0.5 else rng.uniform(-180, 180))
+        mirror = -1.0 if rng.random() < 0.5 else 1.0
         return _warped(picture, centre, middle, scale, turn, mirror, (width, height), rng)[0], no_boxes()
 
     def _unmask(self, pixels: Pixels, box: Boxes, turn: float, rng: np.random.Generator) -> Boxes:

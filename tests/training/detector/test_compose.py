@@ -65,6 +65,20 @@ def test_a_picture_without_people_and_pastes_has_no_faces(material: Material) ->
     assert all(len(picture.boxes) + len(picture.ignored) == 0 for picture in made)
 
 
+def test_half_of_the_pictures_without_people_are_upright(material: Material) -> None:
+    ramp = np.repeat(np.linspace(0, 255, 100, dtype=np.uint8)[:, None, None], 100, axis=1).repeat(3, axis=2)
+    maker = Composer(Compose.model_validate(COMPOSE), material.fit, material.faces, [ramp])
+    slopes = []
+    for seed in range(300):
+        pixels = maker._emptiness(np.random.default_rng(seed), 96, 96)[0][36:60, 36:60].astype(float)
+        down, across = np.diff(pixels, axis=0).mean(), np.diff(pixels, axis=1).mean()
+        slopes.append(np.degrees(np.arctan2(across, down)))
+    # A quarter of them are spots, which have no such direction.
+    assert 0.3 < np.mean(np.abs(slopes) < 12) < 0.5
+    assert min(slopes) < -150
+    assert max(slopes) > 150
+
+
 def test_photographs_with_bare_faces_can_be_preferred() -> None:
     material = make_material()
     masked = [replace(photo, bare=np.zeros(2, bool)) for photo in material.fit[:-1]]
