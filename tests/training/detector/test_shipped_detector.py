@@ -40,7 +40,8 @@ def turned(picture: NDArray[np.uint8], angle: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("name", [*FITTED, *UNSEEN])
 def test_it_finds_none_where_there_is_none(detector: Own, name: str) -> None:
     (picture,) = pictures((name,)).values()
-    assert detector.detect(picture, 0.6) == []
+    # The blurred edge of the cat's picture has 0.53, which is below the service's default.
+    assert detector.detect(picture, 0.6 if name == "chelsea" else 0.5) == []
 
 
 def test_it_is_small_and_keeps_no_book_of_shapes() -> None:
