@@ -57,6 +57,9 @@ def train(
     teacher: Annotated[
         list[Path] | None, typer.Option(help="A finished run to learn from; may be given several times.")
     ] = None,
+    teacher_cache: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the teachers' answers (loss.teacher_views).")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a file cannot be read.")] = False,
     pasted: _Faces = None,
 ) -> None:
@@ -64,7 +67,13 @@ def train(
     if is_detector_recipe(read_recipe(recipe)[0]):
         from training.detector.commands import train as train_detector
 
-        _no_options(pretrained=pretrained, from_scratch=from_scratch, teacher=teacher, strict=strict)
+        _no_options(
+            pretrained=pretrained,
+            from_scratch=from_scratch,
+            teacher=teacher,
+            strict=strict,
+            teacher_cache=teacher_cache,
+        )
         if pasted is None:
             raise DataError("a detector also needs faces to paste: name them with --faces")
         train_detector(
@@ -83,6 +92,7 @@ def train(
         weights=pretrained,
         from_scratch=from_scratch,
         teachers=teacher or [],
+        teacher_cache=teacher_cache,
         strict=strict,
         seed=seed,
         epochs=epochs,

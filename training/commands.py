@@ -36,6 +36,7 @@ def train(
     weights: Path | None,
     from_scratch: bool,
     teachers: list[Path],
+    teacher_cache: Path | None,
     strict: bool,
     **changes: int | None,
 ) -> None:
@@ -51,6 +52,7 @@ def train(
         weights: A checkpoint of the recipe's timm network to begin with.
         from_scratch: Begin with random weights, whatever the recipe says.
         teachers: Folders of finished runs to learn from.
+        teacher_cache: Where their answers about fixed views are kept.
         strict: Fail where a file cannot be read.
         changes: `seed` and `epochs`, instead of the recipe's.
 
@@ -76,6 +78,7 @@ def train(
         weights=None if begun else weights,
         from_scratch=from_scratch or begun,
         teachers=taught_by,
+        teacher_cache=teacher_cache,
     )
     if fabric.is_global_zero:
         run.start(plan, faces, data, resume, limit=limit, weights=weights, teachers=taught_by)

@@ -136,6 +136,9 @@ class Loss(_Section):
     label_smoothing: Fraction = 0.0
     votes: Fraction = Field(0.0, description="share of the crowd's votes in the targets, where the data has them")
     teachers: Fraction = Field(0.0, description="share of the teachers' mean answer in the targets")
+    teacher_views: int = Field(
+        0, ge=0, description="ask the teachers about this many fixed views of each image; 0 asks at every step"
+    )
     votes_head: float = Field(0.0, ge=0, description="weight of a second head that learns the votes; 0 is off")
 
 
@@ -162,6 +165,12 @@ class Recipe(_Section):
     clip_norm: float = Field(0.0, ge=0, description="0 is off")
     selective_accuracy: float = Field(0.85, gt=0, le=1)
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _views_have_one_size(self) -> "Recipe":
+        if self.loss.teacher_views and any(phase.input_size for phase in self.phases):
+            raise ValueError("loss.teacher_views are of the network's input_size; a phase cannot have another")
+        return self
 
     def changed(self, *, seed: int | None = None, epochs: int | None = None) -> "Recipe":
         """The recipe with another seed, or with phases of at most so many epochs."""

@@ -1,5 +1,6 @@
 """The device that a training runs on: its precision, a split's pictures on it, and answers from it."""
 
+import copy
 import os
 from collections.abc import Iterator
 
@@ -48,6 +49,12 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def showing(self, pixels: Tensor) -> "Split":
+        """The same split with other images in memory: uint8 [N, C, H, W]."""
+        other = copy.copy(self)
+        other._resident = pixels.to(self._device)
+        return other
 
     def batches(self, rows: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each batch of rows: the rows, and their pictures uint8 [B, C, H, W], both on the device."""

@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from training.augment import augment, mix
 from training.checkpoint import restore, save_checkpoint, take_up
-from training.config import Phase, Recipe
+from training.config import Augment, Phase, Recipe
 from training.data import FaceDataset
 from training.device import Split, accuracy_of
 from training.errors import RecipeError
@@ -28,6 +28,7 @@ from training.phases import Rate, build_optimizer, set_trainable, train_mode
 from training.progress import epoch_line, tracked
 from training.run import RunFolder
 from training.teachers import Teachers
+from training.views import TaughtViews, View
 
 
 @dataclass
@@ -81,6 +82,7 @@ class Training:
         weights: Path | None = None,
         from_scratch: bool = True,
         teachers: Sequence[RunFolder] = (),
+        teacher_cache: Path | None = None,
     ) -> None:
         """Build the network and take the data to the device.
 
@@ -93,6 +95,8 @@ class Training:
             weights: A checkpoint of the timm network to begin with.
             from_scratch: Begin with random weights even where the recipe asks for pretrained ones.
             teachers: Finished runs to learn from, where the recipe has a share for them.
+            teacher_cache: Folder of the teachers' answers, where the recipe has `loss.teacher_views`; the run's
+                own unless given.
 
         Raises:
             RecipeError: the network cannot be built, or the recipe has no use for teachers, or lacks them.
@@ -104,6 +108,8 @@ class Training:
                 if recipe.loss.teachers
                 else "the recipe has no share for teachers: set loss.teachers"
             )
+        if teacher_cache and not recipe.loss.teacher_views:
+            raise RecipeError("--teacher-cache keeps answers about fixed views: set loss.teacher_views")
         torch.manual_seed(recipe.seed)
         network = EmotionNetwork(
             recipe.network,
@@ -119,6 +125,10 @@ class Training:
         )
         self.recipe, self.run, self.fabric = recipe, run, fabric
         self.fit, self.select = Split(fit, fabric.device), Split(select, fabric.device)
+        self.views = None
+        if self.teachers and recipe.loss.teacher_views:
+            folder = teacher_cache or run.path / "teacher-cache"
+            self.views = TaughtViews(folder, recipe, self.fit, self.teachers, teachers, fabric)
         labels = torch.from_numpy(fit.labels)
         votes = torch.zeros(len(fit), len(fit.classes)) if fit.votes is None else torch.from_numpy(fit.votes)
         self.votes = votes.to(fabric.device)
@@ -158,14 +168,15 @@ class Training:
 
     def _epoch(self, phase: Phase, model: Any, optimizer: Any, rate: Rate) -> None:
         number = self.standing.epoch
+        view = self.views.of(number) if self.views else None
         torch.manual_seed((self.recipe.seed * 100_003 + number) * 1_009 + self.fabric.global_rank)
         started = time.perf_counter()
         train_mode(self.network)
         losses = []
         title = f"epoch {number + 1}/{self.recipe.epochs}"
-        batches = tracked(self._batches(number), self.steps, title, show=self.fabric.is_global_zero)
+        batches = tracked(self._batches(number, view), self.steps, title, show=self.fabric.is_global_zero)
         for step, (rows, pixels) in enumerate(batches, number * self.steps):
-            losses.append(self._step(phase, model, optimizer, rows, pixels))
+            losses.append(self._step(phase, model, optimizer, rows, pixels, view))
             rate.step()
             if self.ema:
                 self.ema.update(self.network, step=step)
@@ -211,16 +222,21 @@ class Training:
                 self.board.add_scalar(name, entry[name], entry["epoch"])
             self.board.flush()
 
-    def _step(self, phase: Phase, model: Any, optimizer: Any, rows: Tensor, pixels: Tensor) -> Tensor:
+    def _step(
+        self, phase: Phase, model: Any, optimizer: Any, rows: Tensor, pixels: Tensor, view: View | None
+    ) -> Tensor:
         recipe = self.recipe
-        levels = augment(as_levels(pixels, recipe.network, phase.input_size), recipe.augment)
-        answers = torch.cat([self.targets[rows], self.votes[rows]], dim=1)
-        levels, answers = mix(levels, answers, recipe.augment)
-        targets, votes = answers.chunk(2, dim=1)
+        levels = as_levels(pixels, recipe.network, phase.input_size)
+        levels = augment(levels, self._live_augment if view else recipe.augment)
+        known = [self.targets[rows], self.votes[rows], *([view.answers[rows]] if view else [])]
+        levels, mixed = mix(levels, torch.cat(known, dim=1), recipe.augment)
+        targets, votes, *answers = mixed.split(self.targets.shape[1], dim=1)
         levels = levels.contiguous(memory_format=torch.channels_last)
-        if self.teachers:
+        if self.teachers and not answers:
             with self.fabric.autocast():
-                targets = torch.lerp(targets, self.teachers(levels), recipe.loss.teachers)
+                answers = [self.teachers(levels)]
+        if answers:
+            targets = torch.lerp(targets, answers[0], recipe.loss.teachers)
         output = model(levels)
         logits, votes_logits = output if isinstance(output, tuple) else (output, None)
         loss = loss_of(logits, targets, recipe.loss, self.class_weights)
@@ -233,7 +249,12 @@ class Training:
         optimizer.zero_grad(set_to_none=True)
         return loss.detach()
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    @property
+    def _live_augment(self) -> Augment:
+        """What is left to change of a view: it has no flip, so that the same view is seen in two ways."""
+        return Augment(flip=self.recipe.augment.flip)
+
+    def _batches(self, epoch: int, view: View | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """This process's share of the epoch: rows, and their pictures uint8 [B, C, H, W]."""
         generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + epoch)
         count = len(self.fit)
@@ -242,7 +263,8 @@ class Training:
         else:
             order = torch.multinomial(self.row_weights, count, replacement=True, generator=generator)
         share = order[self.fabric.global_rank :: self.fabric.world_size]
-        return self.fit.batches(torch.split(share, self.recipe.batch_size)[: self.steps])
+        fit = self.fit.showing(view.pixels) if view else self.fit
+        return fit.batches(torch.split(share, self.recipe.batch_size)[: self.steps])
 
     def _parts(self) -> dict[str, Any]:
         return {"network": self.network} | ({"ema": self.ema} if self.ema else {})

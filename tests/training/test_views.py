@@ -1,0 +1,79 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from tests.training.runs import assert_same, checkpoint, without_times
+from tests.training.synthetic import PHASE, make_recipe
+from training.config import Recipe
+from training.data import FaceDataset
+from training.errors import RecipeError, RunError
+from training.loop import Training
+from training.run import RunFolder
+from training.splits import fit_and_select
+from training.teachers import Teachers
+
+STRONG = {"rotate": 30, "shift": 0.1, "exposure": 0.5, "flip": 0.5, "mixup": 0.4}
+RECIPE = make_recipe(
+    loss={"teachers": 1.0, "teacher_views": 2}, augment=STRONG, phases=[PHASE | {"epochs": 3}], seed=2
+)
+
+Learn = Callable[..., Training]
+
+
+@pytest.fixture
+def learner(tmp_path: Path, trained_run: RunFolder, faces: FaceDataset, fabric: Fabric) -> Learn:
+    def build(out: str = "run", recipe: Recipe = RECIPE, cache: Path | None = None) -> Training:
+        run = RunFolder(tmp_path / out)
+        run.start(recipe, faces, tmp_path, resume=True, teachers=[trained_run])
+        splits = fit_and_select(faces, recipe)
+        return Training(recipe, *splits, run, fabric, teachers=[trained_run], teacher_cache=cache)
+
+    return build
+
+
+def test_the_answers_kept_are_the_teachers_own_about_the_kept_images(
+    learner: Learn, trained_run: RunFolder, faces: FaceDataset
+) -> None:
+    views = learner().views
+    assert views is not None
+    teachers = Teachers([trained_run], RECIPE.network, faces.classes).eval()
+    first, second = views.of(0), views.of(1)
+    for view in (first, second):
+        torch.testing.assert_close(view.answers, teachers(view.pixels.float()), atol=0.02, rtol=0)
+    assert not torch.equal(first.pixels, second.pixels)
+    assert torch.equal(views.of(2).pixels, first.pixels)
+
+
+def test_the_teachers_are_asked_once_for_all_runs_that_share_a_cache(learner: Learn, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    learner("first", cache=cache).go()
+    second = learner("second", cache=cache)
+    assert second.teachers is not None
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the teachers were asked again")
+
+    second.teachers.register_forward_pre_hook(refuse)
+    second.go()
+    assert without_times(second.run) == without_times(RunFolder(tmp_path / "first"))
+    assert_same(checkpoint(second.run.last), checkpoint(tmp_path / "first" / "last.ckpt"))
+
+
+def test_a_cache_of_another_seed_is_refused(learner: Learn, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    learner("first", cache=cache)
+    with pytest.raises(RunError, match="holds views of other data, teachers, augmentation or seed"):
+        learner("second", RECIPE.changed(seed=3), cache)
+
+
+def test_a_cache_without_views_in_the_recipe_is_refused(learner: Learn, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"set loss\.teacher_views"):
+        learner(recipe=make_recipe(loss={"teachers": 1.0}), cache=tmp_path / "cache")
+
+
+def test_views_and_smaller_phases_exclude_each_other() -> None:
+    with pytest.raises(RecipeError, match="teacher_views are of the network's input_size"):
+        make_recipe(loss={"teachers": 1.0, "teacher_views": 2}, phases=[PHASE | {"input_size": 24}])
