@@ -47,13 +47,14 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 FROM build AS package
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
+COPY benchmarks benchmarks
 COPY training training
 RUN uv build --quiet --wheel --no-build-isolation --python /build/bin/python --out-dir /wheel . \
  && uv pip install --quiet --no-deps --compile-bytecode --prefix /package /wheel/*.whl
 
 # What serves needs no training, whose libraries are not there.
 FROM package AS service-package
-RUN rm -r /package/bin/fer-train /package/lib/python3*/site-packages/training
+RUN rm -r /package/bin/fer-train /package/lib/python3*/site-packages/fer_training
 
 # The weights, fetched from their pinned address or taken from `weights`, and checked either way.
 FROM cpu-libraries AS detector
@@ -76,7 +77,7 @@ ARG VERSION=unknown
 ARG REVISION=unknown
 ARG CREATED=unknown
 LABEL org.opencontainers.image.title="fer-service" \
-      org.opencontainers.image.description="Finds every face in a picture and returns each face's emotion probabilities." \
+      org.opencontainers.image.description="Finds every face in an image and returns each face's emotion probabilities." \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.vendor="The fer-service developers" \
       org.opencontainers.image.base.name="python:3.13-slim" \
@@ -93,7 +94,7 @@ COPY --from=detector /opt/cache /opt/cache
 # Only in a container is every address its own; elsewhere the service listens on 127.0.0.1.
 ENV FER_HOST=0.0.0.0 FER_PORT=8000 FER_LOG_FORMAT=json FER_DETECTOR=$DETECTOR XDG_CACHE_HOME=/opt/cache
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "service.probe"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "fer_service.http.probe"]
 USER 10001:10001
 WORKDIR /tmp
 ENTRYPOINT ["fer-service"]

@@ -44,12 +44,12 @@ check-deploy: setup-training ## check docker/ with kubernetes-validate, and prom
 
 image: ## build the container image of this host (SET=cpu or gpu; BUILD_OPTIONS=--build-arg DETECTOR=own)
 	docker build --target $(SET) -t fer-service:$(SET) \
-	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py) \
+	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' service/fer_service/__init__.py) \
 	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
 	  --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) $(BUILD_OPTIONS) .
 
 docs: setup-training ## write the tables of docs/operations.md anew
-	$(TRAIN_ENV)/bin/python -m service.reference docs/operations.md
+	$(TRAIN_ENV)/bin/python -m tools.reference_tables docs/operations.md
 
 clean: ## remove the environments and caches
 	rm -rf $(SERVE_ENV) $(TRAIN_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage

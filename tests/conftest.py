@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import pytest
 import skimage.data
+from fer_service.contract.bundle import METADATA_KEY, Metadata
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from service.inference.bundle import METADATA_KEY, Metadata
 from tests.fakes import metadata
 
 Encode = Callable[..., bytes]
@@ -25,9 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def astronaut() -> NDArray[np.uint8]:
     """A smiling woman, uint8 [512, 512, 3], RGB; her face lies about x 170 to 280, y 60 to 190."""
-    picture: NDArray[np.uint8] = skimage.data.astronaut()
-    picture.setflags(write=False)
-    return picture
+    image: NDArray[np.uint8] = skimage.data.astronaut()
+    image.setflags(write=False)
+    return image
 
 
 @pytest.fixture(scope="session")

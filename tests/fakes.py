@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fer_service.contract.bundle import Bundle, Metadata
+from fer_service.detection.detector import Answer, Face, face_of
+from fer_service.onnx.binding import BoundRun
+from fer_service.onnx.session import Session
 from numpy.typing import NDArray
-
-from service.detectors.base import Answer, Face, face_of
-from service.inference.binding import BoundRun
-from service.inference.bundle import Bundle, Metadata
-from service.inference.session import Session
 
 LABELS = ("angry", "happy", "neutral")
 
@@ -50,7 +49,7 @@ def metadata(**changes: object) -> Metadata:
 
 
 class FakeDetector:
-    """Reports the faces it was given, whatever the picture."""
+    """Reports the faces it was given, whatever the image."""
 
     name = "fake"
     frame_scale = 1.0
@@ -66,7 +65,7 @@ class FakeDetector:
 
 
 class FakeBatchDetector:
-    """Sees one face a picture, as wide as its pixels are bright; `run` can be held and made to fail."""
+    """Sees one face an image, as wide as its pixels are bright; `run` can be held and made to fail."""
 
     name = "fake"
     side = 640
@@ -87,12 +86,12 @@ class FakeBatchDetector:
     def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return pixels[:1, :1]
 
-    def run(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
         self.threads.add(threading.get_ident())
-        self.batches.append(len(pictures))
+        self.batches.append(len(images))
         self.began.release()
         assert self.free.wait(10)
-        levels = [float(picture.max()) for picture in pictures]
+        levels = [float(image.max()) for image in images]
         if 0 < min(levels) < 5:
             raise ArithmeticError("too dark")
         return [(np.array([[0, 0, level, level]], np.float32), np.ones(1, np.float32)) for level in levels]

@@ -1,6 +1,6 @@
 import pytest
+from fer_benchmarks.memory import growth, slope
 
-from benchmarks.memory import growth, slope
 from tests.service.conftest import plain
 
 REQUESTS = [1_000, 2_000, 3_000, 11_000, 12_000]

@@ -3,25 +3,24 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from fer_benchmarks.peers.process import ProductProcess
+from fer_benchmarks.peers.turn import Turn
+from fer_benchmarks.products import LINE, SERVICE, Report, figures_of, print_report
+from fer_service.contract.errors import StartError
 from rich.console import Console
-
-from benchmarks.peers.process import ProductProcess
-from benchmarks.peers.turn import Turn
-from benchmarks.products import LINE, SERVICE, Report, figures_of, print_report
-from service.errors import StartError
 
 ROOT = Path(__file__).parents[2]
 COUNTS_FACES = """
-from benchmarks.peers.in_process import take_turns
-def analyze(picture):
+from fer_benchmarks.peers.in_process import take_turns
+def analyze(image):
     print("a product that is talkative")
-    return len(open(picture).read())
+    return len(open(image).read())
 take_turns(analyze, "toy 1.0")
 """
 
 
-def turn(pictures: int, cpu: float | None = 1.0, faces: int | None = 1, peak: float | None = 100.0) -> Turn:
-    return Turn(pictures, 2.0, cpu, faces, peak)
+def turn(images: int, cpu: float | None = 1.0, faces: int | None = 1, peak: float | None = 100.0) -> Turn:
+    return Turn(images, 2.0, cpu, faces, peak)
 
 
 def process(program: str, patience: float = 60) -> ProductProcess:
@@ -65,14 +64,14 @@ def test_the_table_tells_subjects_versions_and_what_did_not_run() -> None:
 
 
 def test_a_product_answers_turns_whatever_it_prints(tmp_path: Path) -> None:
-    picture = tmp_path / "three"
-    picture.write_text("abc", encoding="utf-8")
+    image = tmp_path / "three"
+    image.write_text("abc", encoding="utf-8")
     with process(COUNTS_FACES) as product:
         assert product.about == "toy 1.0"
-        first, second = product.turn(picture, 0.01), product.turn(picture, 0.0)
+        first, second = product.turn(image, 0.01), product.turn(image, 0.0)
     assert first.faces == 3
     assert first.seconds >= 0.01
-    assert second.pictures == 1
+    assert second.images == 1
 
 
 def test_a_product_that_does_not_start_is_told_with_its_last_line() -> None:

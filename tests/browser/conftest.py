@@ -114,7 +114,7 @@ def visit(browser: Browser, server: Server) -> Iterator[Visit]:
 
 
 @pytest.fixture
-def picture_file(tmp_path: Path, astronaut_jpeg: bytes) -> Path:
+def image_file(tmp_path: Path, astronaut_jpeg: bytes) -> Path:
     """The astronaut."""
     path = tmp_path / "astronaut.jpg"
     path.write_bytes(astronaut_jpeg)

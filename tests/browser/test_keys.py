@@ -58,10 +58,10 @@ def unlocked(page: Page) -> None:
     page.get_by_role("button", name="Close").click()
 
 
-def test_a_picture_that_needs_a_key_is_answered_once_it_is_typed(visit: Visit, picture_file: Path) -> None:
+def test_a_image_that_needs_a_key_is_answered_once_it_is_typed(visit: Visit, image_file: Path) -> None:
     page = visit.page
     expect(page.get_by_role("button", name="API key")).to_be_hidden()
-    page.set_input_files("#file", picture_file)
+    page.set_input_files("#file", image_file)
     expect(dialog_of(page).get_by_label("Key", exact=True)).to_be_focused()
     expect(dialog_of(page).get_by_role("alert")).to_be_hidden()
     enter(page, KEY)
@@ -70,9 +70,9 @@ def test_a_picture_that_needs_a_key_is_answered_once_it_is_typed(visit: Visit, p
     expect(page.get_by_role("button", name="API key")).to_be_visible()
 
 
-def test_a_wrong_key_is_said_and_may_be_mended(visit: Visit, picture_file: Path) -> None:
+def test_a_wrong_key_is_said_and_may_be_mended(visit: Visit, image_file: Path) -> None:
     page = visit.page
-    page.set_input_files("#file", picture_file)
+    page.set_input_files("#file", image_file)
     alert = dialog_of(page).get_by_role("alert")
     for wrong, words in ((OTHER, "does not know this key"), ("", "Type the key"), ("schlüssel", "one word")):
         enter(page, wrong)
@@ -102,9 +102,9 @@ def test_the_key_stays_in_the_tab_alone(visit: Visit, browser: Browser, server: 
         forgive(another)
 
 
-def test_who_has_no_key_is_asked_once_and_may_try_again(visit: Visit, picture_file: Path) -> None:
+def test_who_has_no_key_is_asked_once_and_may_try_again(visit: Visit, image_file: Path) -> None:
     page = visit.page
-    page.set_input_files("#file", [picture_file] * 5)
+    page.set_input_files("#file", [image_file] * 5)
     expect(dialog_of(page)).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(".result .error code")).to_have_text(["unauthorized"] * 5)
@@ -126,7 +126,7 @@ def test_a_key_can_be_forgotten(visit: Visit) -> None:
     expect(dialog_of(page)).to_be_visible()
 
 
-def test_a_key_that_was_taken_back_is_said(browser: Browser, tmp_path: Path, picture_file: Path) -> None:
+def test_a_key_that_was_taken_back_is_said(browser: Browser, tmp_path: Path, image_file: Path) -> None:
     keys = tmp_path / "keys.txt"
     keys.write_text(KEY)
     server = Server({"FER_API_KEYS_FILE": str(keys)})
@@ -136,7 +136,7 @@ def test_a_key_that_was_taken_back_is_said(browser: Browser, tmp_path: Path, pic
             keys.write_text(OTHER)
             old = {"X-API-Key": KEY}
             eventually(visit.page, lambda: server.client.get("/model", headers=old).status_code == 401)
-            visit.page.set_input_files("#file", picture_file)
+            visit.page.set_input_files("#file", image_file)
             expect(dialog_of(visit.page).get_by_role("alert")).to_contain_text("not any more")
             enter(visit.page, OTHER)
             expect(visit.page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
@@ -181,10 +181,10 @@ def test_the_cards_json_is_saved_because_a_link_would_have_no_key(visit: Visit) 
     assert len(json.loads(Path(download.value.path()).read_text())["sha256"]) == 64
 
 
-def test_the_time_that_is_shown_is_the_services_and_not_the_typists(visit: Visit, picture_file: Path) -> None:
+def test_the_time_that_is_shown_is_the_services_and_not_the_typists(visit: Visit, image_file: Path) -> None:
     page = visit.page
     page.clock.install()
-    page.set_input_files("#file", picture_file)
+    page.set_input_files("#file", image_file)
     expect(dialog_of(page)).to_be_visible()
     page.clock.fast_forward(100_000)
     enter(page, KEY)

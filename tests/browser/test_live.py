@@ -106,7 +106,7 @@ def test_stop_releases_the_camera_and_forgets(live: Visit, server: Server) -> No
 
 def test_leaving_the_view_stops_the_camera(live: Visit) -> None:
     start(live.page)
-    live.page.get_by_role("tab", name="Pictures").click()
+    live.page.get_by_role("tab", name="Images").click()
     assert not camera_is_on(live.page)
 
 

@@ -35,14 +35,14 @@ def test_the_first_paint_needs_less_than_100_kb(browser: Browser, server: Server
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_view_is_accessible(browser: Browser, server: Server, picture_file: Path, scheme: Any) -> None:
-    text = picture_file.with_name("notes.txt")
-    text.write_text("no picture")
+def test_every_view_is_accessible(browser: Browser, server: Server, image_file: Path, scheme: Any) -> None:
+    text = image_file.with_name("notes.txt")
+    text.write_text("no image")
     options: dict[str, Any] = {"color_scheme": scheme, "permissions": ["camera"], "reduced_motion": "reduce"}
     with visiting(browser, server.url, **options) as visit:
         page = visit.page
         assert serious(page) == []
-        page.set_input_files("#file", [picture_file, text])
+        page.set_input_files("#file", [image_file, text])
         expect(page.locator(".face")).to_have_count(1)
         expect(page.locator(".error code")).to_have_count(1)
         visit.errors.clear()
@@ -77,22 +77,20 @@ def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: Browse
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_is_wider_than_the_window(
-    browser: Browser, server: Server, picture_file: Path, width: int
-) -> None:
+def test_nothing_is_wider_than_the_window(browser: Browser, server: Server, image_file: Path, width: int) -> None:
     with visiting(browser, server.url, viewport={"width": width, "height": 844}) as visit:
         page = visit.page
-        page.set_input_files("#file", picture_file)
+        page.set_input_files("#file", image_file)
         expect(page.locator(".face")).to_have_count(1)
-        for tab in ("Pictures", "Live"):
+        for tab in ("Images", "Live"):
             page.get_by_role("tab", name=tab).click()
             assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_controls_are_large_enough_for_a_thumb(browser: Browser, server: Server, picture_file: Path) -> None:
+def test_controls_are_large_enough_for_a_thumb(browser: Browser, server: Server, image_file: Path) -> None:
     with visiting(browser, server.url, viewport={"width": 390, "height": 844}) as visit:
         page = visit.page
-        page.set_input_files("#file", picture_file)
+        page.set_input_files("#file", image_file)
         expect(page.locator(".face")).to_have_count(1)
         controls = [*page.get_by_role("button").all(), *page.get_by_role("tab").all()]
         checked = 0
@@ -105,7 +103,7 @@ def test_controls_are_large_enough_for_a_thumb(browser: Browser, server: Server,
         assert checked >= 10
 
 
-def test_everything_can_be_done_by_keyboard(visit: Visit, picture_file: Path) -> None:
+def test_everything_can_be_done_by_keyboard(visit: Visit, image_file: Path) -> None:
     page = visit.page
     focused = page.locator(":focus")
 
@@ -116,8 +114,8 @@ def test_everything_can_be_done_by_keyboard(visit: Visit, picture_file: Path) ->
                 return
         raise AssertionError(f"{name} cannot be reached")
 
-    page.on("filechooser", lambda chooser: chooser.set_files(picture_file))
-    tab_to("Choose pictures")
+    page.on("filechooser", lambda chooser: chooser.set_files(image_file))
+    tab_to("Choose images")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
     tab_to("Face 1: happy")
@@ -125,7 +123,7 @@ def test_everything_can_be_done_by_keyboard(visit: Visit, picture_file: Path) ->
     assert page.locator(".box").evaluate("box => getComputedStyle(box).boxShadow") != "none"
 
     page.keyboard.press("Home")
-    page.get_by_role("tab", name="Pictures").focus()
+    page.get_by_role("tab", name="Images").focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="Live")).to_be_focused()
     expect(page.get_by_role("button", name="Start camera")).to_be_visible()
@@ -138,8 +136,8 @@ def test_everything_can_be_done_by_keyboard(visit: Visit, picture_file: Path) ->
     expect(page.get_by_role("button", name="Model card")).to_be_focused()
 
 
-def test_results_are_told_to_screen_readers(visit: Visit, picture_file: Path) -> None:
-    visit.page.set_input_files("#file", picture_file)
+def test_results_are_told_to_screen_readers(visit: Visit, image_file: Path) -> None:
+    visit.page.set_input_files("#file", image_file)
     expect(visit.page.get_by_role("status")).to_contain_text("astronaut.jpg: 1 face: happy")
 
 

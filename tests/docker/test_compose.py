@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 import yaml
+from fer_service.contract.settings import PREFIX, Settings
 
-from service.settings import PREFIX, Settings
 from tests.docker.conftest import DOCKER, ROOT, RunTool
 
 COMPOSE = ROOT / "docker-compose.yml"

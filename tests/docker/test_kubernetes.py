@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 import yaml
+from fer_service.contract.settings import PREFIX, Settings
 
-from service.settings import PREFIX, Settings
 from tests.docker.conftest import DOCKER, RunTool
 
 KUBERNETES = DOCKER / "kubernetes"

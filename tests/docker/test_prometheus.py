@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
+from fer_service.http.routes.predict import PATHS
 from starlette.testclient import TestClient
 
-from service.api.predict import PATHS
-from service.reference import metrics_table
 from tests.docker.conftest import DOCKER, RunTool
-from tests.service.api.conftest import FACE, build
 from tests.service.conftest import plain
+from tests.service.http.conftest import FACE, build
+from tools.reference_tables import metrics_table
 
 PROMETHEUS = DOCKER / "prometheus"
 DASHBOARD = DOCKER / "grafana" / "dashboards" / "fer-service.json"
@@ -96,7 +96,7 @@ def test_the_dashboard_shows_what_an_operator_asks() -> None:
         "stages",
         "queue",
         "batch size",
-        "faces a picture",
+        "faces an image",
         "class mix",
         "mean confidence",
         "in use",

@@ -27,7 +27,7 @@ class Server:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
         settings = {"FER_PORT": "0", "FER_DETECTOR": "haar", "FER_DEVICE": "cpu"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service", "serve"],
+            [sys.executable, "-m", "fer_service", "serve"],
             env=plain | settings | environment,
             stderr=subprocess.PIPE,
             text=True,

@@ -31,7 +31,7 @@ def test_every_bad_input_has_its_answer_and_the_service_goes_on(server: Server, 
 
     answers = {
         "empty body": (post("/predict", content=b""), 400, "missing_image"),
-        "no file field": (post("/predict", files={"picture": astronaut_jpeg}), 400, "missing_image"),
+        "no file field": (post("/predict", files={"image": astronaut_jpeg}), 400, "missing_image"),
         "text": (post("/predict", content=b"hello"), 422, "undecodable_image"),
         "truncated": (post("/predict", content=astronaut_jpeg[:9000]), 422, "undecodable_image"),
         "bomb": (post("/predict", content=png_bomb(12_000)), 413, "too_many_pixels"),

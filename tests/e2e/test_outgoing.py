@@ -65,7 +65,7 @@ def test_an_hours_requests_open_no_connection(
         if kind == 0:
             assert server.client.post("/predict", content=astronaut_jpeg).status_code == 200
         elif kind == 1:
-            assert server.client.post("/predict", content=b"no picture").status_code == 422
+            assert server.client.post("/predict", content=b"no image").status_code == 422
         elif kind == 2:
             parts = [("file", astronaut_jpeg), ("file", b"none")]
             assert server.client.post("/predict/batch", files=parts).status_code == 200

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from fer_service.contract.schemas import Prediction
+from fer_training.config import load_recipe
 
-from service.schemas import Prediction
 from tests.e2e.conftest import StartServer
-from training.config import load_recipe
 
 LABELS = ["Happy", "Angry", "Sad", "Neutral", "Surprise", "Ahegao"]
 
@@ -22,14 +22,14 @@ def folders(tmp_path: Path) -> Path:
         for number, label in enumerate(LABELS):
             folder = tmp_path / "data" / "images" / split / label
             folder.mkdir(parents=True)
-            for picture in range(count):
+            for image in range(count):
                 pixels = np.full((60, 60, 3), 40 * number, np.uint8) + rng.integers(0, 9, (60, 60, 3), np.uint8)
-                cv2.imwrite(str(folder / f"{picture}.png"), pixels)
+                cv2.imwrite(str(folder / f"{image}.png"), pixels)
     return tmp_path / "data"
 
 
 def fer_train(*arguments: str | Path) -> None:
-    command = [sys.executable, "-m", "training", *map(str, arguments)]
+    command = [sys.executable, "-m", "fer_training", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
 

@@ -1,9 +1,9 @@
 import httpx
 import numpy as np
 import pytest
+from fer_service.contract.schemas import Prediction
 from numpy.typing import NDArray
 
-from service.schemas import Prediction
 from tests.conftest import encode_image
 from tests.e2e.conftest import Server
 
@@ -36,20 +36,20 @@ def test_a_raw_body_is_answered_like_a_form(
 
 
 def test_two_faces_side_by_side(server: Server, astronaut: NDArray[np.uint8]) -> None:
-    picture = np.concatenate([astronaut[:256], astronaut[:256]], axis=1)
-    prediction = predicted(server.client.post("/predict", content=encode_image(picture, ".png")))
+    image = np.concatenate([astronaut[:256], astronaut[:256]], axis=1)
+    prediction = predicted(server.client.post("/predict", content=encode_image(image, ".png")))
     assert len(prediction.faces) == 2
     assert {face.emotion for face in prediction.faces} == {"happy"}
 
 
-def test_a_picture_without_a_face_has_an_empty_list(server: Server) -> None:
+def test_a_image_without_a_face_has_an_empty_list(server: Server) -> None:
     grey = np.full((200, 300, 3), 128, np.uint8)
     prediction = predicted(server.client.post("/predict", content=encode_image(grey, ".png")))
     assert prediction.faces == []
     assert (prediction.image.width, prediction.image.height) == (300, 200)
 
 
-def test_without_detection_the_whole_picture_is_the_face(server: Server, astronaut: NDArray[np.uint8]) -> None:
+def test_without_detection_the_whole_image_is_the_face(server: Server, astronaut: NDArray[np.uint8]) -> None:
     crop = encode_image(astronaut[60:200, 155:295], ".png")
     prediction = predicted(server.client.post("/predict?detect=false", content=crop))
     (face,) = prediction.faces
@@ -60,7 +60,7 @@ def test_without_detection_the_whole_picture_is_the_face(server: Server, astrona
 def test_a_batch_keeps_its_order_and_its_bad_items_to_themselves(server: Server, astronaut_jpeg: bytes) -> None:
     parts = [
         ("file", ("good.jpg", astronaut_jpeg)),
-        ("file", ("bad.txt", b"no picture")),
+        ("file", ("bad.txt", b"no image")),
         ("file", ("again.jpg", astronaut_jpeg)),
     ]
     answer = server.client.post("/predict/batch", files=parts)

@@ -80,7 +80,7 @@ def test_told_to_end_it_tells_its_streams_to_come_again(start_server: StartServe
     assert "Traceback" not in server.log
 
 
-def test_a_key_opens_a_stream_and_is_in_no_log_nor_are_addresses_or_pictures(
+def test_a_key_opens_a_stream_and_is_in_no_log_nor_are_addresses_or_images(
     start_server: StartServer, astronaut_jpeg: bytes, tmp_path: Path
 ) -> None:
     key = "key-of-a-page-0123456789"
@@ -101,7 +101,7 @@ def test_a_key_opens_a_stream_and_is_in_no_log_nor_are_addresses_or_pictures(
     assert refused.value.response.status_code == 401
     assert server.terminate() == 0
     assert "GET /stream 101 " in server.log
-    assert "1 pictures, 1 faces" in server.log
+    assert "1 images, 1 faces" in server.log
     assert "GET /stream 401 " in server.log
     own_address = server.url.removeprefix("http://")
     for secret in (key, token, "ff d8", "x-api-key", "127.0.0.1"):

@@ -6,26 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from service.inference.batcher import Batcher
-from service.inference.buckets import buckets
-from service.inference.classifier import OnnxClassifier, open_classifier
-from service.inference.session import Gpu
-from service.settings import BUNDLED_MODEL
+from fer_service import assets
+from fer_service.classification.classifier import OnnxClassifier, open_classifier
+from fer_service.onnx.batcher import Batcher
+from fer_service.onnx.buckets import buckets
+from fer_service.onnx.session import Gpu
 
 CROPS = list(np.random.default_rng(0).integers(0, 256, (64, 48, 48, 3), np.uint8))
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "graphs"])
 def on_cuda(request: pytest.FixtureRequest) -> OnnxClassifier:
-    classifier = open_classifier(BUNDLED_MODEL, "cuda", 1, Gpu(cuda_graphs=request.param))
+    classifier = open_classifier(assets.MODELS["bundled"], "cuda", 1, Gpu(cuda_graphs=request.param))
     classifier.warm(64)
     return classifier
 
 
 @pytest.fixture(scope="module")
 def on_cpu() -> OnnxClassifier:
-    return open_classifier(BUNDLED_MODEL, "cpu", 1)
+    return open_classifier(assets.MODELS["bundled"], "cpu", 1)
 
 
 def test_cuda_really_binds(on_cuda: OnnxClassifier) -> None:

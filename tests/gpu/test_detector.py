@@ -6,17 +6,17 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from fer_service.detection.batched import BatchedDetector
+from fer_service.detection.detector import Face
+from fer_service.detection.tiny import METADATA_KEY, TinyDetector, open_tiny
+from fer_service.onnx.session import Gpu
+from fer_training.detector.export import write_graph
+from fer_training.detector.export_wrapper import DetectorExportWrapper
+from fer_training.detector.network import DetectorNetwork
+from fer_training.detector.recipe import Widths
 
-from service.detectors.base import Face
-from service.detectors.own import METADATA_KEY, Own, open_own
-from service.detectors.shared import SharedDetector
-from service.inference.session import Gpu
 from tests.service.detectors.test_own import METADATA
 from tests.training.detector.made import WIDTHS, Pixels, photograph
-from training.detector.export import write_graph
-from training.detector.network import DetectorNetwork
-from training.detector.recipe import Widths
-from training.detector.served import ServedDetector
 
 SIDE, THREADS, LEAST = 320, 8, 0.0
 PICTURES = [photograph(number).pixels for number in range(24)]
@@ -30,7 +30,7 @@ def detector_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for _ in range(3):
         network(torch.rand(4, 3, 64, 96) * 255)
     path = tmp_path_factory.mktemp("detector") / "detector.onnx"
-    write_graph(ServedDetector(network.eval()).eval(), path)
+    write_graph(DetectorExportWrapper(network.eval()).eval(), path)
     model = onnx.load(path)
     onnx.helper.set_model_props(model, {METADATA_KEY: METADATA.model_dump_json(by_alias=True)})
     onnx.save(model, path)
@@ -38,16 +38,16 @@ def detector_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "graphs"])
-def on_cuda(request: pytest.FixtureRequest, detector_file: Path) -> Own:
-    return open_own(detector_file, SIDE, "cuda", Gpu(cuda_graphs=request.param))
+def on_cuda(request: pytest.FixtureRequest, detector_file: Path) -> TinyDetector:
+    return open_tiny(detector_file, SIDE, "cuda", Gpu(cuda_graphs=request.param))
 
 
-def best_scores(detect: Callable[[Pixels, float], list[Face]], picture: Pixels) -> list[float]:
-    return sorted((face.score or 0 for face in detect(picture, LEAST)), reverse=True)[:20]
+def best_scores(detect: Callable[[Pixels, float], list[Face]], image: Pixels) -> list[float]:
+    return sorted((face.score or 0 for face in detect(image, LEAST)), reverse=True)[:20]
 
 
-def test_a_batch_answers_as_its_pictures_do_one_by_one(on_cuda: Own) -> None:
-    squares = [on_cuda.fitted(picture) for picture in PICTURES]
+def test_a_batch_answers_as_its_images_do_one_by_one(on_cuda: TinyDetector) -> None:
+    squares = [on_cuda.fitted(image) for image in PICTURES]
     for _ in range(2):
         together = on_cuda.run(squares)
         for square, (_, scores) in zip(squares, together, strict=True):
@@ -55,22 +55,22 @@ def test_a_batch_answers_as_its_pictures_do_one_by_one(on_cuda: Own) -> None:
             np.testing.assert_allclose(scores, alone, atol=5e-3)
 
 
-def test_threads_that_share_runs_get_their_own_answers(on_cuda: Own, detector_file: Path) -> None:
+def test_threads_that_share_runs_get_their_own_answers(on_cuda: TinyDetector, detector_file: Path) -> None:
     sizes: list[int] = []
-    shared = SharedDetector(on_cuda, threads=THREADS, on_batch=sizes.append)
+    shared = BatchedDetector(on_cuda, threads=THREADS, on_batch=sizes.append)
     shared.start()
     with ThreadPoolExecutor(THREADS) as pool:
-        together = list(pool.map(lambda picture: best_scores(shared.detect, picture), PICTURES))
+        together = list(pool.map(lambda image: best_scores(shared.detect, image), PICTURES))
     shared.stop()
-    alone = open_own(detector_file, SIDE, "cuda")
+    alone = open_tiny(detector_file, SIDE, "cuda")
     assert sum(sizes) == len(PICTURES)
-    for found, picture in zip(together, PICTURES, strict=True):
-        np.testing.assert_allclose(found, best_scores(alone.detect, picture), atol=5e-3)
+    for found, image in zip(together, PICTURES, strict=True):
+        np.testing.assert_allclose(found, best_scores(alone.detect, image), atol=5e-3)
 
 
-def test_the_gpu_answers_as_the_cpu_does(on_cuda: Own, detector_file: Path) -> None:
-    on_cpu = open_own(detector_file, SIDE)
-    for picture in PICTURES[:4]:
-        square = on_cuda.fitted(picture)
+def test_the_gpu_answers_as_the_cpu_does(on_cuda: TinyDetector, detector_file: Path) -> None:
+    on_cpu = open_tiny(detector_file, SIDE)
+    for image in PICTURES[:4]:
+        square = on_cuda.fitted(image)
         (found,), (expected,) = on_cuda.run([square]), on_cpu.run([square])
         np.testing.assert_allclose(found[1], expected[1], atol=5e-3)

@@ -36,7 +36,7 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="session")
 def yunet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with YuNet's inputs and outputs that sees one face in every picture of at most 64×64."""
+    """A file with YuNet's inputs and outputs that sees one face in every image of at most 64×64."""
     arrays = {
         f"{kind}_{stride}": np.zeros((1, (64 // stride) ** 2, channels), np.float32)
         for kind, channels in YUNET_CHANNELS.items()
@@ -58,7 +58,7 @@ def yunet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def restored_logging() -> Iterator[None]:
     """Undo what the test configures."""
-    loggers = [logging.getLogger(name) for name in (None, "service", "uvicorn")]
+    loggers = [logging.getLogger(name) for name in (None, "fer_service", "uvicorn")]
     before = [(logger.level, list(logger.handlers)) for logger in loggers]
     yield
     for logger, (level, handlers) in zip(loggers, before, strict=True):
@@ -90,9 +90,9 @@ class HeldClassifier(FakeClassifier):
         assert await asyncio.to_thread(self.began.acquire, timeout=SECONDS)
 
 
-def encoded(picture: Image.Image | Pixels, kind: str, **options: object) -> bytes:
+def encoded(image: Image.Image | Pixels, kind: str, **options: object) -> bytes:
     """Encode by Pillow."""
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

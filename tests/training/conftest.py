@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fer_service.contract.bundle import Metadata
+from fer_training.config import Recipe
+from fer_training.data import FaceDataset, load_dataset
+from fer_training.device import build_fabric
+from fer_training.export import export
+from fer_training.run import RunFolder
+from fer_training.splits import train_and_validation
+from fer_training.trainer import Trainer
 from lightning.fabric import Fabric
 
-from service.inference.bundle import Metadata
 from tests.training.synthetic import make_faces, make_recipe, write_csv, write_folders, write_parquet
-from training.config import Recipe
-from training.data import FaceDataset, load_dataset
-from training.device import build_fabric
-from training.export import export
-from training.loop import Training
-from training.run import RunFolder
-from training.splits import fit_and_select
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,7 +29,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def faces() -> FaceDataset:
-    """84 Training and 35 PublicTest pictures of seven patterns."""
+    """84 Training and 35 PublicTest images of seven patterns."""
     return make_faces()
 
 
@@ -80,7 +80,7 @@ def trained_run(
     run = RunFolder(tmp_path_factory.mktemp("run"))
     data = load_dataset(parquet_file, recipe.network.input_size)
     run.start(recipe, data, parquet_file, resume=False)
-    Training(recipe, *fit_and_select(data, recipe), run, fabric).go()
+    Trainer(recipe, *train_and_validation(data, recipe), run, fabric).fit()
     return run
 
 

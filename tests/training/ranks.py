@@ -7,13 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-
-from training.config import load_recipe
-from training.data import load_dataset
-from training.device import build_fabric
-from training.loop import Training
-from training.run import RunFolder
-from training.splits import fit_and_select
+from fer_training.config import load_recipe
+from fer_training.data import load_dataset
+from fer_training.device import build_fabric
+from fer_training.run import RunFolder
+from fer_training.splits import train_and_validation
+from fer_training.trainer import Trainer
 
 
 def main() -> None:
@@ -26,11 +25,11 @@ def main() -> None:
     if fabric.is_global_zero:
         run.start(plan, data, data_path, resume=False)
     fabric.barrier()
-    training = Training(plan, *fit_and_select(data, plan), run, fabric)
-    training.go()
+    training = Trainer(plan, *train_and_validation(data, plan), run, fabric)
+    training.fit()
     judged = training.ema.module if training.ema else training.network
     told = {
-        "standing": asdict(training.standing),
+        "state": asdict(training.state),
         "parameters": _sum(judged.parameters()),
         "buffers": _sum(judged.buffers()),
     }

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fer_training.config import Recipe
+from fer_training.data import FaceDataset
+from fer_training.run import RunFolder
+from fer_training.splits import train_and_validation
+from fer_training.trainer import Trainer
 from lightning.fabric import Fabric
 
 from tests.training.synthetic import PHASE, make_recipe
-from training.config import Recipe
-from training.data import FaceDataset
-from training.loop import Training
-from training.run import RunFolder
-from training.splits import fit_and_select
 
 TIMES = ("seconds", "images_per_second")
 
@@ -44,7 +44,7 @@ class InterruptedRun(RunFolder):
 
 def run_training(recipe: Recipe, faces: FaceDataset, run: RunFolder, fabric: Fabric) -> RunFolder:
     run.start(recipe, faces, Path("faces.csv"), resume=True)
-    Training(recipe, *fit_and_select(faces, recipe), run, fabric).go()
+    Trainer(recipe, *train_and_validation(faces, recipe), run, fabric).fit()
     return run
 
 

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 import pyarrow
 import pyarrow.parquet
+from fer_training.config import FER2013_LABELS, Recipe, parse_recipe
+from fer_training.data import FaceDataset
 from numpy.typing import NDArray
-
-from training.config import FER2013_LABELS, Recipe, parse_recipe
-from training.data import FaceDataset
 
 SPLIT_SIZES = {"Training": 84, "PublicTest": 35}
 ARGUMENTS = {"channels": [8, 8, 16, 16], "layers": [1, 1, 1, 1]}
@@ -30,7 +29,7 @@ PHASE = {
 
 
 def make_faces() -> FaceDataset:
-    """Each class a pattern of its own under noise, 48×48 grey, as many pictures of each class in each split."""
+    """Each class a pattern of its own under noise, 48×48 grey, as many images of each class in each split."""
     rng = np.random.default_rng(0)
     labels = np.concatenate([np.arange(count) % 7 for count in SPLIT_SIZES.values()])
     images = np.stack([_patterns()[label] for label in labels]) + rng.normal(0, 15, (len(labels), 48, 48))
@@ -91,11 +90,11 @@ def write_folders(faces: FaceDataset, root: Path, *, by_split: bool = True) -> P
 
 
 def contents(faces: FaceDataset) -> Counter[tuple[str, str, bytes]]:
-    """How often each (split, class, grey picture) is there: what layouts and orders must not change."""
+    """How often each (split, class, grey image) is there: what layouts and orders must not change."""
     assert (faces.images == faces.images[..., :1]).all()
     names = [faces.classes[label] for label in faces.labels]
-    pictures = [image.tobytes() for image in faces.images[..., 0]]
-    return Counter(zip(faces.splits.tolist(), names, pictures, strict=True))
+    images = [image.tobytes() for image in faces.images[..., 0]]
+    return Counter(zip(faces.splits.tolist(), names, images, strict=True))
 
 
 def png(image: NDArray[np.uint8]) -> bytes:

@@ -1,8 +1,7 @@
 import pytest
 import torch
-
-from training.augment import augment, cutmix, mix, mixup
-from training.config import Augment
+from fer_training.augment import augment, cutmix, mix, mixup
+from fer_training.config import Augment
 
 EVERYTHING = {
     "flip": 0.5, "rotate": 30, "scale": 0.3, "shift": 0.2, "brightness": 0.5, "contrast": 0.9, "exposure": 1.0,
@@ -45,11 +44,11 @@ def test_shape_dtype_and_range_are_kept(channels: int, changes: dict[str, float]
     assert changed.max() <= 255 + 1e-3
 
 
-def test_flip_1_mirrors_every_picture(levels: torch.Tensor) -> None:
+def test_flip_1_mirrors_every_image(levels: torch.Tensor) -> None:
     torch.testing.assert_close(augment(levels, Augment(flip=1)), levels.flip(3), atol=0.01, rtol=0)
 
 
-def test_flip_mirrors_about_as_many_pictures_as_it_says(levels: torch.Tensor) -> None:
+def test_flip_mirrors_about_as_many_images_as_it_says(levels: torch.Tensor) -> None:
     torch.manual_seed(0)
     many = levels[:1].expand(2000, -1, -1, -1)
     mirrored = (augment(many, Augment(flip=0.25)) - many).abs().amax(dim=(1, 2, 3)) > 1
@@ -62,20 +61,20 @@ def test_beyond_the_edge_the_border_repeats(changes: dict[str, float]) -> None:
     torch.testing.assert_close(seeded(0, flat, changes), flat, atol=0.01, rtol=0)
 
 
-def test_brightness_scales_each_picture_by_one_factor_in_its_range(levels: torch.Tensor) -> None:
+def test_brightness_scales_each_image_by_one_factor_in_its_range(levels: torch.Tensor) -> None:
     ratio = seeded(0, levels / 2 + 1, {"brightness": 0.4}) / (levels / 2 + 1)
     torch.testing.assert_close(ratio, ratio[:, :, :1, :1].expand_as(ratio))
     assert ((ratio >= 0.6) & (ratio <= 1.4)).all()
 
 
-def test_contrast_keeps_each_pictures_mean(levels: torch.Tensor) -> None:
+def test_contrast_keeps_each_images_mean(levels: torch.Tensor) -> None:
     soft = levels / 4 + 100
     changed = seeded(0, soft, {"contrast": 0.5})
     torch.testing.assert_close(changed.mean(dim=(1, 2, 3)), soft.mean(dim=(1, 2, 3)))
     assert not torch.allclose(changed.std(dim=(1, 2, 3)), soft.std(dim=(1, 2, 3)))
 
 
-def test_erase_blanks_one_rectangle_a_picture_with_the_pictures_mean() -> None:
+def test_erase_blanks_one_rectangle_a_image_with_the_images_mean() -> None:
     levels = torch.rand(16, 3, 24, 24) * 255
     changed = seeded(0, levels, {"erase": 1})
     for before, after in zip(levels, changed, strict=True):
@@ -87,14 +86,14 @@ def test_erase_blanks_one_rectangle_a_picture_with_the_pictures_mean() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.001, 0.2, 1.0, 8.0])
-def test_mixup_mixes_targets_as_it_mixes_pictures(alpha: float) -> None:
+def test_mixup_mixes_targets_as_it_mixes_images(alpha: float) -> None:
     torch.manual_seed(0)
     numbers = torch.arange(64.0)
-    pictures, rows = mixup(numbers.view(-1, 1, 1, 1).expand(-1, 1, 4, 4), torch.eye(64), alpha)
-    assert pictures.shape == (64, 1, 4, 4)
+    images, rows = mixup(numbers.view(-1, 1, 1, 1).expand(-1, 1, 4, 4), torch.eye(64), alpha)
+    assert images.shape == (64, 1, 4, 4)
     torch.testing.assert_close(rows.sum(dim=1), torch.ones(64))
     assert (rows.diagonal() >= 0.5).all()
-    torch.testing.assert_close(pictures[:, 0, 0, 0], rows @ numbers)
+    torch.testing.assert_close(images[:, 0, 0, 0], rows @ numbers)
 
 
 def test_mixup_really_mixes_and_is_decided_by_torchs_seed(levels: torch.Tensor) -> None:
@@ -108,36 +107,36 @@ def test_mixup_really_mixes_and_is_decided_by_torchs_seed(levels: torch.Tensor) 
 
 
 def numbered() -> tuple[torch.Tensor, torch.Tensor]:
-    """64 flat pictures [64, 1, 24, 20], picture i of level i, each of a class of its own."""
+    """64 flat images [64, 1, 24, 20], image i of level i, each of a class of its own."""
     return torch.arange(64.0).view(-1, 1, 1, 1).expand(-1, 1, 24, 20), torch.eye(64)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 8.0])
 def test_cutmix_mixes_targets_by_the_area_that_really_is_replaced(alpha: float) -> None:
     torch.manual_seed(0)
-    pictures, rows = cutmix(*numbered(), alpha)
-    assert pictures.shape == (64, 1, 24, 20)
+    images, rows = cutmix(*numbered(), alpha)
+    assert images.shape == (64, 1, 24, 20)
     torch.testing.assert_close(rows.sum(dim=1), torch.ones(64))
-    for own, (picture, row) in enumerate(zip(pictures, rows, strict=True)):
-        levels = set(picture.unique().int().tolist())
+    for own, (image, row) in enumerate(zip(images, rows, strict=True)):
+        levels = set(image.unique().int().tolist())
         assert levels <= set(row.nonzero().ravel().tolist()) | {own}
         for level in levels:
-            torch.testing.assert_close(row[level], (picture == level).float().mean())
+            torch.testing.assert_close(row[level], (image == level).float().mean())
 
 
-def test_cutmix_replaces_one_rectangle_a_picture_by_the_same_place_of_its_partner() -> None:
+def test_cutmix_replaces_one_rectangle_a_image_by_the_same_place_of_its_partner() -> None:
     torch.manual_seed(0)
     levels = torch.rand(32, 3, 24, 20)
     mixed, rows = cutmix(levels, torch.eye(32), 1.0)
     replaced = 0
-    for own, (picture, row) in enumerate(zip(mixed, rows, strict=True)):
-        inside = (picture != levels[own]).all(dim=0)
+    for own, (image, row) in enumerate(zip(mixed, rows, strict=True)):
+        inside = (image != levels[own]).all(dim=0)
         if not inside.any():
             continue
         partner = int(row.clone().index_fill_(0, torch.tensor([own]), 0).argmax())
         ys, xs = inside.any(dim=1).nonzero().ravel(), inside.any(dim=0).nonzero().ravel()
         assert inside.sum() == len(ys) * len(xs)
-        assert torch.equal(picture[:, inside], levels[partner][:, inside])
+        assert torch.equal(image[:, inside], levels[partner][:, inside])
         replaced += 1
     assert replaced > 16
 
@@ -157,12 +156,12 @@ def test_mix_does_what_the_recipe_says_and_one_of_both_where_it_says_both(
     def kind(seed: int) -> str:
         torch.manual_seed(seed)
         levels, targets = numbered()
-        pictures, rows = mix(levels, targets, Augment(**changes))
+        images, rows = mix(levels, targets, Augment(**changes))
         if torch.equal(rows, targets):
-            assert torch.equal(pictures, levels)
+            assert torch.equal(images, levels)
             return "nothing"
-        # Mixup blends each picture evenly; CutMix leaves whole levels.
-        return "cutmix" if torch.equal(pictures, pictures.round()) else "mixup"
+        # Mixup blends each image evenly; CutMix leaves whole levels.
+        return "cutmix" if torch.equal(images, images.round()) else "mixup"
 
     assert {kind(seed) for seed in range(12)} == kinds
 
@@ -180,7 +179,7 @@ def test_overexposed_levels_are_clipped() -> None:
     assert augment(torch.full((100, 1, 2, 2), 200.0), Augment(exposure=1)).max() == 255
 
 
-def test_blur_smooths_some_pictures_and_keeps_their_mean_and_border(levels: torch.Tensor) -> None:
+def test_blur_smooths_some_images_and_keeps_their_mean_and_border(levels: torch.Tensor) -> None:
     torch.manual_seed(0)
     many = levels[:1].expand(400, -1, -1, -1)
     changed = augment(many, Augment(blur=0.25))

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
+from fer_training.calibrate import fit_temperature, threshold_for
 from numpy.typing import NDArray
 from scipy.special import softmax
-
-from training.calibrate import fit_temperature, threshold_for
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 import yaml
+from fer_service.contract.bundle import Metadata, WholeLine
+from fer_training.card import card_text, write_card
 
-from service.inference.bundle import Metadata, WholeLine
 from tests.fakes import LABELS, metadata
-from training.card import card_text, write_card
 
 
 def card(about: Metadata) -> str:
@@ -63,7 +63,7 @@ def test_the_confusion_is_a_row_a_true_class() -> None:
     assert "| **neutral** | 4 | 5 | 6 |" in text
 
 
-def test_what_was_measured_on_worse_pictures_is_told() -> None:
+def test_what_was_measured_on_worse_images_is_told() -> None:
     line = WholeLine(detector="fake", found=0.9, direct=0.7, accuracy=0.69)
     text = card(metadata(robustness={"turned by 15°": 0.651}, whole_line=line.model_dump()))
     assert "| turned by 15° | 65.10% |" in text
@@ -74,7 +74,7 @@ def test_what_was_measured_on_worse_pictures_is_told() -> None:
 
 def test_what_was_not_measured_is_not_spoken_of() -> None:
     text = card(metadata())
-    assert "Worse pictures" not in text
+    assert "Worse images" not in text
     assert "Laid into" not in text
     assert "Variant" not in text
 

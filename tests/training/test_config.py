@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fer_training.config import FER2013_LABELS, available_recipes, load_recipe, parse_recipe
+from fer_training.errors import RecipeError
+from fer_training.model import EmotionNetwork
 
 from tests.training.synthetic import NETWORK, PHASE, make_recipe, recipe_content
-from training.config import FER2013_LABELS, available_recipes, load_recipe, parse_recipe
-from training.errors import RecipeError
-from training.model import EmotionNetwork
 
 
 def with_optimizer(**changes: object) -> list[dict[str, object]]:

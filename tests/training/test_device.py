@@ -1,11 +1,11 @@
 import pytest
 import torch
+from fer_training.data import FaceDataset
+from fer_training.device import Split, build_fabric, logits_of
+from fer_training.model import EmotionNetwork
 from lightning.fabric import Fabric
 
 from tests.training.synthetic import NETWORK, make_recipe
-from training.data import FaceDataset
-from training.device import Split, build_fabric, logits_of
-from training.model import EmotionNetwork
 
 
 def test_logits_are_those_of_evaluation_in_float32_and_in_order(faces: FaceDataset, fabric: Fabric) -> None:

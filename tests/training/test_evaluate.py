@@ -4,16 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from rich.console import Console
-
-from service.errors import BundleError
-from service.inference.bundle import CropGeometry
-from tests.conftest import encode_image
-from tests.fakes import LABELS, FakeClassifier
-from training.data import FaceDataset
-from training.errors import DataError
-from training.evaluate import (
+from fer_service.contract.bundle import CropGeometry
+from fer_service.contract.errors import BundleError
+from fer_training.data import FaceDataset
+from fer_training.errors import DataError
+from fer_training.evaluate import (
     calibration_error,
     evaluate_file,
     print_metrics,
@@ -21,6 +16,11 @@ from training.evaluate import (
     score,
     served_crops,
 )
+from numpy.typing import NDArray
+from rich.console import Console
+
+from tests.conftest import encode_image
+from tests.fakes import LABELS, FakeClassifier
 
 ANSWERS = np.array([[0.82, 0.1, 0.08], [0.81, 0.12, 0.07], [0.2, 0.7, 0.1], [0.3, 0.2, 0.5]], np.float32)
 TRUTH = np.array([0, 1, 1, 2])
@@ -40,7 +40,7 @@ def test_figures_are_those_computed_by_hand() -> None:
     assert metrics.ece15 == pytest.approx((abs(1 - 1.63) + 0.3 + 0.5) / 4, abs=1e-5)
 
 
-def test_a_class_without_pictures_scores_0_without_a_warning() -> None:
+def test_a_class_without_images_scores_0_without_a_warning() -> None:
     metrics = score(ANSWERS[:3], TRUTH[:3], LABELS, "test")
     assert (metrics.per_class["neutral"].f1, metrics.per_class["neutral"].support) == (0.0, 0)
 
@@ -68,7 +68,7 @@ def test_gaps_of_different_bins_do_not_cancel() -> None:
     assert calibration_error(np.concatenate([over, under]), correct) == pytest.approx(0.2)
 
 
-def test_pictures_are_classified_in_batches_and_answered_in_order(faces: FaceDataset) -> None:
+def test_images_are_classified_in_batches_and_answered_in_order(faces: FaceDataset) -> None:
     levels = np.random.default_rng(0).integers(0, 256, (600, 48, 48, 3), dtype=np.uint8)
     many = FaceDataset("x", levels, np.zeros(600, np.int64), np.full(600, "test"), LABELS, "")
     classifier = FakeClassifier()
@@ -78,7 +78,7 @@ def test_pictures_are_classified_in_batches_and_answered_in_order(faces: FaceDat
 
 
 @pytest.mark.parametrize("size", [48, 32])
-def test_grey_pictures_are_served_as_rgb_of_the_networks_size(faces: FaceDataset, size: int) -> None:
+def test_grey_images_are_served_as_rgb_of_the_networks_size(faces: FaceDataset, size: int) -> None:
     crops = list(served_crops(faces.images, size, CropGeometry()))
     assert {crop.shape for crop in crops} == {(size, size, 3)}
     assert all((crop == crop[..., :1]).all() for crop in crops)
@@ -93,10 +93,10 @@ def colours(tmp_path: Path) -> Path:
     content: dict[str, list[NDArray[np.uint8]]] = {
         "angry": [red, red], "happy": [green, blue], "neutral": [blue], "contempt": [red, red, red]
     }  # fmt: skip
-    for label, pictures in content.items():
+    for label, images in content.items():
         folder = tmp_path / "test" / label
         folder.mkdir(parents=True)
-        for number, colour in enumerate(pictures):
+        for number, colour in enumerate(images):
             (folder / f"{number}.png").write_bytes(encode_image(np.full((60, 50, 3), colour, np.uint8), ".png"))
     return tmp_path
 
@@ -123,7 +123,7 @@ def test_people_read_the_figures_as_tables() -> None:
     text = io.StringIO()
     print_metrics(score(ANSWERS, TRUTH, LABELS, "test"), Console(file=text, width=120))
     lines = text.getvalue().splitlines()
-    assert lines[0].startswith("test: 4 pictures  accuracy 75.00%  macro-F1 0.7778")
+    assert lines[0].startswith("test: 4 images  accuracy 75.00%  macro-F1 0.7778")
     rows = [line.strip(" │").replace("│", " ").split() for line in lines if "happy" in line]
     assert ["happy", "1.000", "0.500", "0.667", "2"] in rows
     assert ["happy", "1", "1", "0"] in rows

@@ -5,24 +5,24 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from fer_service import __version__
+from fer_service.classification.classifier import open_classifier
+from fer_service.contract.bundle import Metadata, file_sha256
+from fer_service.onnx.session import Session
+from fer_training.calibrate import fit_temperature
+from fer_training.data import FaceDataset, load_dataset
+from fer_training.errors import ExportError, RunError
+from fer_training.evaluate import evaluate_file, served_crops
+from fer_training.export import _parity, export
+from fer_training.model import ExportWrapper
+from fer_training.predictions import best_network
+from fer_training.run import RunFolder
+from fer_training.splits import train_and_validation
+from fer_training.trainer import Trainer
 from lightning.fabric import Fabric
 from onnx import numpy_helper
 
-from service import __version__
-from service.inference.bundle import Metadata, file_sha256
-from service.inference.classifier import open_classifier
-from service.inference.session import Session
 from tests.training.synthetic import NETWORK, PHASE, make_recipe, write_folders
-from training.calibrate import fit_temperature
-from training.data import FaceDataset, load_dataset
-from training.errors import ExportError, RunError
-from training.evaluate import evaluate_file, served_crops
-from training.export import _parity, export
-from training.loop import Training
-from training.model import ServedNetwork
-from training.predictions import best_network
-from training.run import RunFolder
-from training.splits import fit_and_select
 
 SIX = ("neutral", "angry", "fear", "happy", "sad", "surprise")
 Exported = tuple[Path, Metadata]
@@ -37,7 +37,7 @@ def moved_folders(tmp_path_factory: pytest.TempPathFactory, faces: FaceDataset) 
 def exported_six(
     tmp_path_factory: pytest.TempPathFactory, faces: FaceDataset, moved_folders: Path, fabric: Fabric
 ) -> Exported:
-    """An RGB network of six classes and smaller pictures; its data was moved between training and export."""
+    """An RGB network of six classes and smaller images; its data was moved between training and export."""
     recipe = make_recipe(
         network=NETWORK | {"channels": 3, "mean": [0.5, 0.4, 0.3], "std": [0.3, 0.2, 0.1], "input_size": 40},
         data={"labels": SIX},
@@ -47,7 +47,7 @@ def exported_six(
     run = RunFolder(tmp_path_factory.mktemp("six") / "run")
     data = load_dataset(before, 40).with_classes(SIX)
     run.start(recipe, data, before, resume=False)
-    Training(recipe, *fit_and_select(data, recipe), run, fabric).go()
+    Trainer(recipe, *train_and_validation(data, recipe), run, fabric).fit()
     before.rename(moved_folders)
     out = run.path.parent / "deep" / "six.onnx"
     return out, export(run, out, moved_folders)
@@ -122,11 +122,11 @@ def test_parity_is_recorded_over_the_whole_selection_split(bundle: Exported) -> 
 
 def test_the_threshold_accepts_answers_that_are_right_often_enough(exported: Exported, faces: FaceDataset) -> None:
     path, metadata = exported
-    select = faces.split("PublicTest")
-    answers = open_classifier(path, "cpu", 1).classify(list(served_crops(select.images, 48, metadata.crop)))
+    validation = faces.split("PublicTest")
+    answers = open_classifier(path, "cpu", 1).classify(list(served_crops(validation.images, 48, metadata.crop)))
     accepted = answers.max(axis=1) >= metadata.uncertain_below - 1e-6
     assert accepted.any()
-    assert (answers.argmax(axis=1) == select.labels)[accepted].mean() >= 0.85
+    assert (answers.argmax(axis=1) == validation.labels)[accepted].mean() >= 0.85
 
 
 def test_the_card_lies_beside_the_file(bundle: Exported) -> None:
@@ -145,7 +145,7 @@ def test_a_graph_that_does_not_do_what_the_network_does_is_refused(
     path, metadata = exported
     crops = np.stack(list(served_crops(faces.split("PublicTest").images, 48, metadata.crop)))
     network = best_network(trained_run, trained_run.recipe(), 7)
-    served = ServedNetwork(network, 1, metadata.temperature).eval()
+    served = ExportWrapper(network, 1, metadata.temperature).eval()
     assert _parity(served, Session.open(path, device="cpu", threads=1), crops).rows == 35
 
     # The network's head now knows no difference between classes; the graph's prefers one of them.
@@ -168,10 +168,10 @@ def test_the_exported_probabilities_need_no_further_temperature(
     exported_six: Exported, moved_folders: Path
 ) -> None:
     path, metadata = exported_six
-    select = load_dataset(moved_folders, 40).with_classes(SIX).split("PublicTest")
-    answers = open_classifier(path, "cpu", 1).classify(list(select.images))
+    validation = load_dataset(moved_folders, 40).with_classes(SIX).split("PublicTest")
+    answers = open_classifier(path, "cpu", 1).classify(list(validation.images))
     assert metadata.temperature != pytest.approx(1, abs=0.01)
-    assert fit_temperature(np.log(answers), select.labels) == pytest.approx(1, abs=0.01)
+    assert fit_temperature(np.log(answers), validation.labels) == pytest.approx(1, abs=0.01)
 
 
 def test_other_data_than_the_runs_is_refused(tmp_path: Path, trained_run: RunFolder, csv_file: Path) -> None:

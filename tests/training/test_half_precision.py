@@ -3,15 +3,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from fer_service.contract.bundle import Metadata
+from fer_service.onnx.session import Session
+from fer_training.data import FaceDataset
+from fer_training.half_precision import to_fp16
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from service.inference.bundle import Metadata
-from service.inference.session import Session
 from tests.conftest import write_tiny_bundle
 from tests.fakes import metadata
-from training.data import FaceDataset
-from training.half_precision import to_fp16
 
 DELICATE = {"Softmax", "Div", "Pow", "Gemm"}  # squares of levels, the last layer, the temperature
 Files = tuple[Path, Path, Path]

@@ -2,9 +2,8 @@ import math
 
 import pytest
 import torch
-
-from training.config import Loss
-from training.losses import balanced_weights, loss_of, soft_targets, votes_loss
+from fer_training.config import Loss
+from fer_training.losses import balanced_weights, loss_of, soft_targets, votes_loss
 
 
 def test_without_smoothing_targets_are_the_labels() -> None:
@@ -76,14 +75,14 @@ def test_focal_has_a_gradient_even_where_an_answer_is_certain() -> None:
     assert torch.isfinite(logits.grad).all()
 
 
-def test_balanced_weights_are_inverse_to_counts_and_1_on_average_over_the_pictures() -> None:
+def test_balanced_weights_are_inverse_to_counts_and_1_on_average_over_the_images() -> None:
     labels = torch.tensor([0] * 6 + [1] * 3 + [2])
     weights = balanced_weights(labels, 3)
     torch.testing.assert_close(weights * torch.tensor([6.0, 3.0, 1.0]), torch.full((3,), 10 / 3))
     torch.testing.assert_close(weights[labels].mean(), torch.tensor(1.0))
 
 
-def test_a_class_without_pictures_has_a_finite_weight() -> None:
+def test_a_class_without_images_has_a_finite_weight() -> None:
     assert torch.isfinite(balanced_weights(torch.tensor([0, 0]), 3)).all()
 
 
@@ -96,7 +95,7 @@ def test_class_weights_multiply_each_class_share_of_the_loss(batch: tuple[torch.
     torch.testing.assert_close(loss_of(logits, hard, None, weights), alone.mean())
 
 
-def test_the_votes_loss_is_the_mean_over_the_pictures_somebody_voted_on(
+def test_the_votes_loss_is_the_mean_over_the_images_somebody_voted_on(
     batch: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
     logits, votes = batch

@@ -6,17 +6,17 @@ from pathlib import Path
 import onnx
 import pytest
 import yaml
+from fer_service.contract.bundle import Metadata, Metrics
+from fer_training.__main__ import main
+from fer_training.config import available_recipes
+from fer_training.data import FaceDataset
+from fer_training.run import RunFolder
 
-from service.inference.bundle import Metadata, Metrics
 from tests.training.synthetic import PHASE, recipe_content, write_folders
-from training.__main__ import main
-from training.config import available_recipes
-from training.data import FaceDataset
-from training.run import RunFolder
 
 Cli = Callable[..., int]
 
-RECIPES = Path(str(resources.files("training") / "recipes"))
+RECIPES = Path(str(resources.files("fer_training") / "recipes"))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_evaluate_prints_tables_for_people(
 ) -> None:
     assert cli("evaluate", "--model", exported[0], "--data", parquet_file, "--split", "Training") == 0
     said = capsys.readouterr().out
-    assert said.startswith("Training: 84 pictures  accuracy ")
+    assert said.startswith("Training: 84 images  accuracy ")
     assert "confusion matrix" in said
 
 
@@ -124,8 +124,8 @@ def test_data_counts_what_is_in_a_set(
 ) -> None:
     assert cli("data", parquet_file, "--out", tmp_path / "figures") == 0
     said = capsys.readouterr().out
-    assert "FER-2013: 119 pictures" in said
-    assert "Training and PublicTest: 0 pictures stand in both" in said
+    assert "FER-2013: 119 images" in said
+    assert "Training and PublicTest: 0 images stand in both" in said
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {"classes.png", "samples.png"}
 
@@ -140,7 +140,7 @@ def test_an_unreadable_file_ends_data_and_train_only_where_they_are_strict(
     strict: bool,
 ) -> None:
     root = write_folders(faces, tmp_path / "faces")
-    (root / "Training" / "happy" / "broken.png").write_bytes(b"no picture")
+    (root / "Training" / "happy" / "broken.png").write_bytes(b"no image")
     words = ["--strict"] if strict else []
     for command in (
         ["data", root],

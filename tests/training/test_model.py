@@ -2,15 +2,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fer_service.contract.bundle import CropGeometry
+from fer_service.imaging.crop import crop, square_over
+from fer_training.config import Network
+from fer_training.errors import RecipeError
+from fer_training.model import EmotionNetwork, ExportWrapper, as_levels, standardised
 from numpy.typing import NDArray
 from torch import nn
 
-from service.imaging.crop import crop, square_over
-from service.inference.bundle import CropGeometry
 from tests.training.synthetic import NETWORK
-from training.config import Network
-from training.errors import RecipeError
-from training.model import EmotionNetwork, ServedNetwork, as_levels, standardised
 
 
 def network(**changes: object) -> EmotionNetwork:
@@ -86,7 +86,7 @@ def test_a_network_that_cannot_be_built_is_the_recipes_fault(changes: dict[str, 
 
 def test_the_served_network_makes_grey_as_itu_r_bt_601_says(crops: torch.Tensor) -> None:
     looking = Looking()
-    ServedNetwork(looking, channels=1, temperature=1.0)(crops)  # type: ignore[arg-type]
+    ExportWrapper(looking, channels=1, temperature=1.0)(crops)  # type: ignore[arg-type]
     assert looking.seen.shape == (4, 1, 48, 48)
     expected = crops.double() @ torch.tensor([0.299, 0.587, 0.114], dtype=torch.double)
     torch.testing.assert_close(looking.seen[:, 0].double(), expected, atol=1e-3, rtol=0)
@@ -96,12 +96,12 @@ def test_the_served_network_makes_grey_as_itu_r_bt_601_says(crops: torch.Tensor)
 
 def test_the_served_network_hands_rgb_on_as_it_is(crops: torch.Tensor) -> None:
     looking = Looking()
-    ServedNetwork(looking, channels=3, temperature=1.0)(crops)  # type: ignore[arg-type]
+    ExportWrapper(looking, channels=3, temperature=1.0)(crops)  # type: ignore[arg-type]
     assert torch.equal(looking.seen, crops.permute(0, 3, 1, 2).float())
 
 
 def test_served_rows_are_probabilities(crops: torch.Tensor) -> None:
-    rows = ServedNetwork(network(), channels=1, temperature=0.7).eval()(crops)
+    rows = ExportWrapper(network(), channels=1, temperature=0.7).eval()(crops)
     assert rows.shape == (4, 7)
     assert rows.dtype == torch.float32
     torch.testing.assert_close(rows.sum(dim=1), torch.ones(4))
@@ -110,7 +110,7 @@ def test_served_rows_are_probabilities(crops: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 def test_the_temperature_divides_the_logits(crops: torch.Tensor, temperature: float) -> None:
-    served = ServedNetwork(Looking(), channels=1, temperature=temperature)  # type: ignore[arg-type]
+    served = ExportWrapper(Looking(), channels=1, temperature=temperature)  # type: ignore[arg-type]
     expected = torch.softmax(torch.tensor([0.0, 1.0, 3.0]) / temperature, dim=0)
     torch.testing.assert_close(served(crops), expected.expand(4, 3))
     assert torch.equal(served.logits(crops)[0], torch.tensor([0.0, 1.0, 3.0]))
@@ -168,7 +168,7 @@ def test_a_votes_head_does_not_change_what_the_network_answers(name: str) -> Non
 def test_the_mirrored_network_answers_alike_for_a_face_and_its_mirror_image(crops: torch.Tensor) -> None:
     torch.manual_seed(0)
     network = EmotionNetwork(Network(name="resnet18"), 7).eval()
-    plain, mirrored = (ServedNetwork(network, 1, 1.0, mirror=mirror) for mirror in (False, True))
+    plain, mirrored = (ExportWrapper(network, 1, 1.0, mirror=mirror) for mirror in (False, True))
     turned = crops.flip(2)
     assert not torch.allclose(plain(crops), plain(turned))
     torch.testing.assert_close(mirrored(crops), mirrored(turned))
@@ -183,36 +183,36 @@ def levels_of(pixels: torch.Tensor, **changes: object) -> torch.Tensor:
 RGB = {"channels": 3, "mean": [0.5] * 3, "std": [0.25] * 3}
 
 
-def test_grey_pictures_become_three_equal_channels(crops: torch.Tensor) -> None:
+def test_grey_images_become_three_equal_channels(crops: torch.Tensor) -> None:
     grey = crops[..., :1].permute(0, 3, 1, 2)
     levels = levels_of(grey, **RGB)
     assert levels.dtype == torch.float32
     assert torch.equal(levels, grey.float().expand(-1, 3, -1, -1))
 
 
-def test_rgb_pictures_become_grey_as_the_served_network_makes_it(crops: torch.Tensor) -> None:
+def test_rgb_images_become_grey_as_the_served_network_makes_it(crops: torch.Tensor) -> None:
     looking = Looking()
-    ServedNetwork(looking, channels=1, temperature=1.0)(crops)  # type: ignore[arg-type]
+    ExportWrapper(looking, channels=1, temperature=1.0)(crops)  # type: ignore[arg-type]
     torch.testing.assert_close(levels_of(crops.permute(0, 3, 1, 2)), looking.seen)
 
 
 @pytest.mark.parametrize("changes", [{}, RGB], ids=["grey", "rgb"])
-def test_pictures_of_the_inputs_form_are_left_as_they_are(crops: torch.Tensor, changes: dict[str, object]) -> None:
+def test_images_of_the_inputs_form_are_left_as_they_are(crops: torch.Tensor, changes: dict[str, object]) -> None:
     pixels = crops.permute(0, 3, 1, 2)[:, : 3 if changes else 1]
     assert torch.equal(levels_of(pixels, **changes), pixels.float())
 
 
 @pytest.mark.parametrize("size", [49, 64, 96, 224])
-def test_smooth_pictures_are_enlarged_as_the_service_crops_them(astronaut: NDArray[np.uint8], size: int) -> None:
+def test_smooth_images_are_enlarged_as_the_service_crops_them(astronaut: NDArray[np.uint8], size: int) -> None:
     # OpenCV warps in steps of 1/32 pixel, which shows where neighbours differ much.
-    picture = cv2.resize(astronaut[60:190, 160:290], (48, 48), interpolation=cv2.INTER_AREA)
-    picture = cv2.GaussianBlur(picture, (0, 0), 2).astype(np.uint8)
-    levels = levels_of(torch.from_numpy(picture).permute(2, 0, 1)[None], input_size=size, **RGB)
-    served = crop(picture, square_over(48, 48), size, CropGeometry()).astype(float)
+    image = cv2.resize(astronaut[60:190, 160:290], (48, 48), interpolation=cv2.INTER_AREA)
+    image = cv2.GaussianBlur(image, (0, 0), 2).astype(np.uint8)
+    levels = levels_of(torch.from_numpy(image).permute(2, 0, 1)[None], input_size=size, **RGB)
+    served = crop(image, square_over(48, 48), size, CropGeometry()).astype(float)
     assert np.abs(levels[0].permute(1, 2, 0).numpy().round() - served).max() <= 1
 
 
-def test_pictures_may_be_brought_to_another_side_and_are_averaged_where_they_shrink() -> None:
+def test_images_may_be_brought_to_another_side_and_are_averaged_where_they_shrink() -> None:
     fine = torch.zeros(1, 1, 48, 48, dtype=torch.uint8)
     fine[..., ::2] = 200
     levels = as_levels(fine, Network(name="resnet18"), 24)
@@ -220,7 +220,7 @@ def test_pictures_may_be_brought_to_another_side_and_are_averaged_where_they_shr
     torch.testing.assert_close(levels[..., 2:-2], torch.full((1, 1, 24, 20), 100.0), atol=13, rtol=0)
 
 
-def test_standardised_pictures_lose_light_and_contrast() -> None:
+def test_standardised_images_lose_light_and_contrast() -> None:
     levels = torch.rand(3, 1, 24, 24) * 100 + 20
     torch.testing.assert_close(standardised(levels * 1.7 + 30), standardised(levels), atol=1e-4, rtol=1e-4)
     result = standardised(levels)
@@ -228,12 +228,12 @@ def test_standardised_pictures_lose_light_and_contrast() -> None:
     torch.testing.assert_close(result.square().mean(dim=(1, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
 
 
-def test_a_flat_picture_is_standardised_to_nothing() -> None:
+def test_a_flat_image_is_standardised_to_nothing() -> None:
     assert not standardised(torch.full((1, 3, 8, 8), 180.0)).any()
     assert standardised(torch.full((1, 1, 8, 8), 180.0) + torch.rand(8, 8) * 1e-3).abs().max() < 0.01
 
 
-def test_a_recipe_may_ask_for_standardised_pictures() -> None:
+def test_a_recipe_may_ask_for_standardised_images() -> None:
     torch.manual_seed(0)
     network = EmotionNetwork(Network(name="resnet18", standardise=True), 7).eval()
     levels = torch.rand(2, 1, 48, 48) * 100

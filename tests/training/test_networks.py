@@ -1,11 +1,10 @@
 import pytest
 import timm
 import torch
-
-from training.config import Network
-from training.errors import RecipeError
-from training.model import EmotionNetwork
-from training.networks import DeepFerCnn
+from fer_training.config import Network
+from fer_training.errors import RecipeError
+from fer_training.model import EmotionNetwork
+from fer_training.networks import DeepFerCnn
 
 WIDTHS = (4, 8, 8, 16)
 

@@ -2,12 +2,12 @@ import math
 
 import pytest
 import torch
+from fer_training.config import FromLayer, LastLayers, Network, Optimizer, Phase, Schedule
+from fer_training.errors import RecipeError
+from fer_training.model import EmotionNetwork
+from fer_training.phases import LRSchedule, build_optimizer, build_schedule, set_trainable, train_mode
 
 from tests.training.synthetic import ARGUMENTS, NETWORK
-from training.config import FromLayer, LastLayers, Network, Optimizer, Phase, Schedule
-from training.errors import RecipeError
-from training.model import EmotionNetwork
-from training.phases import Rate, build_optimizer, build_schedule, set_trainable, train_mode
 
 Trainable = str | FromLayer | LastLayers
 STEPS = 10
@@ -212,9 +212,9 @@ def test_a_later_phase_thaws_what_an_earlier_one_froze(network: EmotionNetwork) 
     assert all(module.training for module in network.modules())
 
 
-def plateau() -> tuple[Rate, torch.optim.SGD]:
+def plateau() -> tuple[LRSchedule, torch.optim.SGD]:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
-    return Rate(optimizer, phase(name="plateau", factor=0.1, patience=2), STEPS), optimizer
+    return LRSchedule(optimizer, phase(name="plateau", factor=0.1, patience=2), STEPS), optimizer
 
 
 def test_a_plateau_reduces_the_rate_when_patience_has_passed_without_a_better_epoch() -> None:
@@ -247,7 +247,7 @@ def test_a_plateau_goes_on_from_its_state() -> None:
 
 def test_schedules_by_steps_take_no_notice_of_accuracy() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
-    rate = Rate(optimizer, phase(epochs=2, name="cosine"), STEPS)
+    rate = LRSchedule(optimizer, phase(epochs=2, name="cosine"), STEPS)
     for _ in range(9):
         rate.epoch(0.1)
     assert rate.current == 0.5

@@ -3,18 +3,18 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from fer_service.contract.bundle import file_sha256
+from fer_training.config import Network, available_recipes, load_recipe
+from fer_training.data import FaceDataset
+from fer_training.errors import RecipeError
+from fer_training.model import EmotionNetwork
+from fer_training.run import RunFolder
+from fer_training.splits import train_and_validation
+from fer_training.trainer import Trainer
 from lightning.fabric import Fabric
 from safetensors.torch import save_file
 
-from service.inference.bundle import file_sha256
 from tests.training.synthetic import ARGUMENTS, NETWORK, PHASE, make_recipe
-from training.config import Network, available_recipes, load_recipe
-from training.data import FaceDataset
-from training.errors import RecipeError
-from training.loop import Training
-from training.model import EmotionNetwork
-from training.run import RunFolder
-from training.splits import fit_and_select
 
 RGB = {"channels": 3, "mean": [0.5] * 3, "std": [0.25] * 3}
 Weights = dict[str, torch.Tensor]
@@ -114,7 +114,7 @@ def test_environment_json_records_the_checkpoint(
     run = RunFolder(tmp_path / "run")
     run.start(recipe, faces, Path("faces.csv"), resume=False, weights=weights)
     assert run.environment()["pretrained"] == {"path": str(weights), "sha256": file_sha256(weights)}
-    Training(recipe, *fit_and_select(faces, recipe), run, fabric, weights=weights).go()
+    Trainer(recipe, *train_and_validation(faces, recipe), run, fabric, weights=weights).fit()
     learnt = torch.load(run.last, weights_only=True)["network"]
     assert torch.equal(learnt["backbone.layer4.0.conv2.weight"], imagenet["layer4.0.conv2.weight"])
 

@@ -4,14 +4,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-
-from service.inference.bundle import Metadata
-from service.inference.classifier import open_classifier
-from training.card import card_text
-from training.data import FaceDataset
-from training.errors import ExportError
-from training.evaluate import evaluate_file, probabilities_of
-from training.quantize import Kind, variant
+from fer_service.classification.classifier import open_classifier
+from fer_service.contract.bundle import Metadata
+from fer_training.card import card_text
+from fer_training.data import FaceDataset
+from fer_training.errors import ExportError
+from fer_training.evaluate import evaluate_file, probabilities_of
+from fer_training.quantize import Kind, variant
 
 Exported = tuple[Path, Metadata]
 
@@ -70,9 +69,9 @@ def test_its_weights_take_at_most_about_half(smaller: Smaller, exported: Exporte
 
 def test_it_answers_nearly_as_the_whole_file(smaller: Smaller, exported: Exported, faces: FaceDataset) -> None:
     path, kind = smaller
-    select = faces.split("PublicTest")
+    validation = faces.split("PublicTest")
     before, after = (
-        probabilities_of(open_classifier(file, "cpu", 1), select.images) for file in (exported[0], path)
+        probabilities_of(open_classifier(file, "cpu", 1), validation.images) for file in (exported[0], path)
     )
     assert not np.array_equal(before, after)
     assert np.abs(before - after).max() < KINDS[kind][1]

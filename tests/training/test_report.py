@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+from fer_training import plots
+from fer_training.data import FaceDataset, folders, load_dataset
+from fer_training.errors import RunError
+from fer_training.predictions import predict_run
+from fer_training.report import print_comparison, write_comparison, write_report
+from fer_training.run import RunFolder
+from fer_training.splits import recipe_classes, train_and_validation
+from fer_training.trainer import Trainer
 from lightning.fabric import Fabric
 from rich.console import Console
 
 from tests.training.synthetic import PHASE, make_recipe, write_folders, write_parquet
-from training import plots
-from training.data import FaceDataset, folders, load_dataset
-from training.errors import RunError
-from training.loop import Training
-from training.predictions import predict_run
-from training.report import print_comparison, write_comparison, write_report
-from training.run import RunFolder
-from training.splits import fit_and_select, recipe_classes
 
 FIGURES = {
     "curves", "classes", "samples", "augmented", "confusion", "ranking", "reliability", "risk_coverage",
@@ -32,7 +32,7 @@ def trained(path: Path, data_path: Path, fabric: Fabric, **changes: object) -> R
     recipe = make_recipe(**({"phases": [PHASE | {"epochs": 1}]} | changes))
     run, data = RunFolder(path), recipe_classes(load_dataset(data_path, recipe.network.input_size), recipe)
     run.start(recipe, data, data_path, resume=False)
-    Training(recipe, *fit_and_select(data, recipe), run, fabric).go()
+    Trainer(recipe, *train_and_validation(data, recipe), run, fabric).fit()
     return run
 
 
@@ -59,8 +59,8 @@ def test_the_page_names_no_outside_address(reported: RunFolder) -> None:
     addresses = re.findall(r"(?:src|href|action)\s*=\s*[\"']?([^\"'\s>]+)", page)
     assert addresses
     assert all(address.startswith("data:image/png;base64,") for address in addresses)
-    without_pictures = re.sub(r'"data:[^"]*"', "", page)
-    assert not re.search(r"https?://|url\(|@import|<script|<link", without_pictures)
+    without_images = re.sub(r'"data:[^"]*"', "", page)
+    assert not re.search(r"https?://|url\(|@import|<script|<link", without_images)
 
 
 def test_the_page_tells_recipe_data_and_classes(reported: RunFolder, faces: FaceDataset) -> None:
@@ -74,14 +74,14 @@ def test_predictions_are_the_selection_split_in_order_with_probabilities(
     reported: RunFolder, faces: FaceDataset
 ) -> None:
     table = pyarrow.parquet.read_table(reported.path / "predictions.parquet")
-    select = faces.split("PublicTest")
-    assert table["label"].to_pylist() == [faces.classes[label] for label in select.labels]
+    validation = faces.split("PublicTest")
+    assert table["label"].to_pylist() == [faces.classes[label] for label in validation.labels]
     assert table.column_names == ["label", *(f"p_{label}" for label in faces.classes)]
     rows = np.stack([table[f"p_{label}"].to_numpy() for label in faces.classes], axis=1)
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
-    best = max(entry["select_accuracy"] for entry in reported.metrics())
-    # Training may have judged in bf16; a picture may fall to the other side.
-    assert (rows.argmax(axis=1) == select.labels).mean() == pytest.approx(best, abs=2 / 35)
+    best = max(entry["val_accuracy"] for entry in reported.metrics())
+    # Training may have judged in bf16; an image may fall to the other side.
+    assert (rows.argmax(axis=1) == validation.labels).mean() == pytest.approx(best, abs=2 / 35)
 
 
 def test_the_temperature_calibrates_and_changes_no_answer(trained_run: RunFolder, faces: FaceDataset) -> None:
@@ -152,8 +152,8 @@ def test_runs_are_compared_with_the_first_and_their_names_are_escaped(
     assert "&lt;b&gt;one &amp; only" in page
     assert "<td>two</td>" in page
     assert "<b>one" not in page
-    (picture,) = embedded(page)
-    assert picture.startswith(PNG)
+    (image,) = embedded(page)
+    assert image.startswith(PNG)
     gain = (scored[1].official.accuracy - scored[0].official.accuracy) * 100
     assert page.index("+0.00") < page.index(f"<td>{gain:+.2f}</td>", page.index("+0.00") + 1)
     console = Console(file=io.StringIO(), width=200)
@@ -167,11 +167,11 @@ def test_runs_whose_folders_have_one_name_are_drawn_apart(
 ) -> None:
     one = RunFolder(shutil.copytree(trained_run.path, tmp_path / "one" / "run"))
     two = trained(tmp_path / "two" / "run", parquet_file, fabric, seed=1)
-    pictures = []
+    images = []
     for runs in ([one, two], [two]):
         write_comparison(runs, tmp_path / "comparison.html")
-        pictures += embedded((tmp_path / "comparison.html").read_text())
-    assert pictures[0] != pictures[1]
+        images += embedded((tmp_path / "comparison.html").read_text())
+    assert images[0] != images[1]
 
 
 @pytest.mark.parametrize("damage", ["no-best", "no-recipe", "half-best"])

@@ -3,10 +3,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from training.errors import RunError
-from training.results import record, result_of
-from training.run import RunFolder
+from fer_training.errors import RunError
+from fer_training.results import record, result_of
+from fer_training.run import RunFolder
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -17,10 +16,10 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_a_run_is_one_line(trained_run: RunFolder, tmp_path: Path) -> None:
     record(result_of(trained_run, "learns, kept"), tmp_path / "results.csv")
     (row,) = rows(tmp_path / "results.csv")
-    best = max(trained_run.metrics(), key=lambda entry: entry["select_accuracy"])
+    best = max(trained_run.metrics(), key=lambda entry: entry["val_accuracy"])
     assert row["recipe"] == "tiny"
     assert row["epochs"] == "3/3"
-    assert float(row["accuracy"]) == best["select_accuracy"]
+    assert float(row["accuracy"]) == best["val_accuracy"]
     assert int(row["best_epoch"]) == best["epoch"]
     assert float(row["seconds"]) > 0
     assert row["limit"] == ""

@@ -3,16 +3,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from fer_training.config import Recipe
+from fer_training.data import FaceDataset
+from fer_training.errors import RunError
+from fer_training.run import RunFolder
+from fer_training.splits import train_and_validation
+from fer_training.trainer import Trainer
 from lightning.fabric import Fabric
 
 from tests.training.runs import PLATEAU, InterruptedRun, assert_same, checkpoint, run_training, without_times
 from tests.training.synthetic import NETWORK, PHASE, make_recipe
-from training.config import Recipe
-from training.data import FaceDataset
-from training.errors import RunError
-from training.loop import Training
-from training.run import RunFolder
-from training.splits import fit_and_select
 
 BORDER = 2
 EVERYTHING_RANDOM = make_recipe(
@@ -48,8 +48,8 @@ def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(
 
 def test_a_last_checkpoint_holds_all_that_a_resume_needs(uninterrupted: RunFolder) -> None:
     content = checkpoint(uninterrupted.last)
-    assert content.keys() == {"network", "ema", "optimizer", "rate", "standing"}
-    assert (content["standing"]["epoch"], len(uninterrupted.metrics())) == (4, 4)
+    assert content.keys() == {"network", "ema", "optimizer", "rate", "state"}
+    assert (content["state"]["epoch"], len(uninterrupted.metrics())) == (4, 4)
 
 
 def test_a_finished_run_is_not_trained_again(
@@ -112,7 +112,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(
             {"empty": b"", "text": b"no checkpoint", "truncated": whole[: len(whole) // 2]}[damage]
         )
     with pytest.raises(RunError, match=r"last\.ckpt (cannot be read|does not fit the run): "):
-        Training(recipe, *fit_and_select(faces, recipe), run, fabric).go()
+        Trainer(recipe, *train_and_validation(faces, recipe), run, fabric).fit()
 
 
 @pytest.mark.parametrize("after_epoch", [2, 4])

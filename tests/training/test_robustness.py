@@ -2,14 +2,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from rich.console import Console
-
-from service.detectors import Face
-from service.inference.bundle import WholeLine
-from tests.fakes import FakeClassifier, FakeDetector, metadata
-from training.data import FaceDataset
-from training.robustness import (
+from fer_service.contract.bundle import WholeLine
+from fer_service.detection.choice import Face
+from fer_training.data import FaceDataset
+from fer_training.robustness import (
     CONDITIONS,
     FACE,
     PICTURE,
@@ -17,7 +13,7 @@ from training.robustness import (
     compressed,
     covered,
     framed,
-    in_a_picture,
+    in_a_image,
     largest,
     lit,
     measure,
@@ -26,38 +22,42 @@ from training.robustness import (
     rotated,
     whole_line,
 )
+from numpy.typing import NDArray
+from rich.console import Console
 
-Picture = NDArray[np.uint8]
+from tests.fakes import FakeClassifier, FakeDetector, metadata
+
+Image = NDArray[np.uint8]
 BRIGHT, DARK, EVEN = 0, 1, 2
 
 
 @pytest.fixture
-def picture() -> Picture:
+def image() -> Image:
     return np.random.default_rng(0).integers(0, 256, (48, 48, 1), dtype=np.uint8)
 
 
-def halves(crop: Picture) -> Sequence[float]:
-    """Which half of a picture is brighter: the upper (angry), the lower (happy), or neither (neutral)."""
+def halves(crop: Image) -> Sequence[float]:
+    """Which half of an image is brighter: the upper (angry), the lower (happy), or neither (neutral)."""
     middle = len(crop) // 2
     upper, lower = crop[:middle].mean(), crop[middle:].mean()
     return [1, 0, 0] if upper > lower + 20 else [0, 1, 0] if lower > upper + 20 else [0, 0, 1]
 
 
-def dataset(*pictures: Picture, labels: Sequence[int]) -> FaceDataset:
+def dataset(*images: Image, labels: Sequence[int]) -> FaceDataset:
     return FaceDataset(
         name="made up",
-        images=np.stack(pictures),
+        images=np.stack(images),
         labels=np.array(labels, np.int64),
-        splits=np.array(["test"] * len(pictures)),
+        splits=np.array(["test"] * len(images)),
         classes=("angry", "happy", "neutral"),
         sha256="0" * 64,
     )
 
 
-def half(upper: int, lower: int) -> Picture:
-    picture = np.full((48, 48, 1), upper, np.uint8)
-    picture[24:] = lower
-    return picture
+def half(upper: int, lower: int) -> Image:
+    image = np.full((48, 48, 1), upper, np.uint8)
+    image[24:] = lower
+    return image
 
 
 HALVES = dataset(half(200, 100), half(100, 200), half(150, 150), labels=[0, 1, 2])
@@ -65,36 +65,36 @@ HALVES = dataset(half(200, 100), half(100, 200), half(150, 150), labels=[0, 1, 2
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("name", "changes"), CONDITIONS.items())
-def test_every_condition_changes_a_picture_and_keeps_its_channels(
-    name: str, changes: tuple[object, ...], channels: int, picture: Picture
+def test_every_condition_changes_a_image_and_keeps_its_channels(
+    name: str, changes: tuple[object, ...], channels: int, image: Image
 ) -> None:
-    picture = np.repeat(picture, channels, axis=2)
-    before = picture.copy()
+    image = np.repeat(image, channels, axis=2)
+    before = image.copy()
     for change in changes:
         assert callable(change)
-        result = change(picture)
+        result = change(image)
         assert result.dtype == np.uint8
         assert result.shape[2] == channels
         assert result.shape[0] == result.shape[1]
-        assert result.shape != picture.shape or (result != picture).any()
-    assert (picture == before).all()
+        assert result.shape != image.shape or (result != image).any()
+    assert (image == before).all()
 
 
-def test_turning_there_and_back_shows_the_same_middle(picture: Picture) -> None:
-    smooth = blurred(2)(picture)
+def test_turning_there_and_back_shows_the_same_middle(image: Image) -> None:
+    smooth = blurred(2)(image)
     again = rotated(-30)(rotated(30)(smooth))
     assert np.abs(again[16:32, 16:32].astype(int) - smooth[16:32, 16:32]).mean() < 4
 
 
 def test_a_positive_angle_turns_clockwise() -> None:
-    picture = np.zeros((48, 48, 1), np.uint8)
-    picture[:24] = 255
-    turned = rotated(90)(picture)
+    image = np.zeros((48, 48, 1), np.uint8)
+    image[:24] = 255
+    turned = rotated(90)(image)
     assert turned[24, 40] == 255
     assert turned[24, 8] == 0
 
 
-def test_blur_is_as_strong_in_larger_pictures() -> None:
+def test_blur_is_as_strong_in_larger_images() -> None:
     edge = half(0, 200)
     large = np.repeat(np.repeat(edge, 4, axis=0), 4, axis=1)
     small_blur, large_blur = blurred(2)(edge)[:, 0, 0], blurred(2)(large)[2::4, 0, 0]
@@ -106,25 +106,25 @@ def test_light_scales_the_levels_and_clips_them(factor: float, level: int) -> No
     assert (lit(factor)(half(200, 200)) == level).all()
 
 
-def test_compression_is_stronger_at_a_lower_quality(picture: Picture) -> None:
+def test_compression_is_stronger_at_a_lower_quality(image: Image) -> None:
     def loss(quality: int) -> float:
-        return float(np.abs(compressed(quality)(picture).astype(int) - picture).mean())
+        return float(np.abs(compressed(quality)(image).astype(int) - image).mean())
 
     assert loss(20) > loss(90) > 0
 
 
-def test_covered_rows_are_black_and_the_others_as_they_were(picture: Picture) -> None:
-    lower = covered(0.5, 1)(picture)
+def test_covered_rows_are_black_and_the_others_as_they_were(image: Image) -> None:
+    lower = covered(0.5, 1)(image)
     assert not lower[24:].any()
-    assert (lower[:24] == picture[:24]).all()
+    assert (lower[:24] == image[:24]).all()
 
 
-def test_a_wider_frame_repeats_the_border_and_a_tighter_one_cuts_it(picture: Picture) -> None:
-    wide, tight = framed(0.25)(picture), framed(-0.25)(picture)
+def test_a_wider_frame_repeats_the_border_and_a_tighter_one_cuts_it(image: Image) -> None:
+    wide, tight = framed(0.25)(image), framed(-0.25)(image)
     assert wide.shape == (60, 60, 1)
-    assert (wide[6:54, 6:54] == picture).all()
-    assert (wide[0, 6:54] == picture[0]).all()
-    assert (tight == picture[6:42, 6:42]).all()
+    assert (wide[6:54, 6:54] == image).all()
+    assert (wide[0, 6:54] == image[0]).all()
+    assert (tight == image[6:42, 6:42]).all()
 
 
 def test_accuracy_is_measured_under_every_condition() -> None:
@@ -139,7 +139,7 @@ def test_a_condition_with_two_ways_is_their_mean() -> None:
     corner = half(100, 100)
     corner[:, :12] = 255
 
-    def left_corner(crop: Picture) -> Sequence[float]:
+    def left_corner(crop: Image) -> Sequence[float]:
         return [1, 0, 0] if crop[4, 4, 0] > 200 else [0, 1, 0]
 
     alone = dataset(corner, labels=[0])
@@ -148,26 +148,26 @@ def test_a_condition_with_two_ways_is_their_mean() -> None:
     assert found == np.mean(each)
 
 
-def test_a_face_lies_in_the_middle_of_its_picture() -> None:
-    picture = in_a_picture(half(200, 100))
+def test_a_face_lies_in_the_middle_of_its_image() -> None:
+    image = in_a_image(half(200, 100))
     edge = (PICTURE - FACE) // 2
-    assert picture.shape == (PICTURE, PICTURE, 3)
-    assert (picture[: edge + FACE // 2 - 4] == 200).all()
-    assert (picture[edge + FACE // 2 + 4 :] == 100).all()
+    assert image.shape == (PICTURE, PICTURE, 3)
+    assert (image[: edge + FACE // 2 - 4] == 200).all()
+    assert (image[edge + FACE // 2 + 4 :] == 100).all()
 
 
 def test_the_largest_face_counts() -> None:
     small, large = Face(0, 0, 10, 10, 0.9), Face(50, 50, 40, 40, 0.7)
-    picture = np.zeros((PICTURE, PICTURE, 3), np.uint8)
-    assert largest(FakeDetector(small, large), picture) == large
-    assert largest(FakeDetector(), picture) is None
+    image = np.zeros((PICTURE, PICTURE, 3), np.uint8)
+    assert largest(FakeDetector(small, large), image) == large
+    assert largest(FakeDetector(), image) is None
 
 
 def test_the_whole_line_is_compared_on_the_faces_that_are_found() -> None:
     class Sometimes(FakeDetector):
         """Finds bright faces alone, and frames them as they lie."""
 
-        def detect(self, pixels: Picture, min_score: float) -> list[Face]:
+        def detect(self, pixels: Image, min_score: float) -> list[Face]:
             edge = (PICTURE - FACE) // 2
             return [Face(edge, edge, FACE, FACE, 0.9)] if pixels[0, 0, 0] >= 150 else []
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_training.config import Recipe
+from fer_training.data import FaceDataset, load_dataset
+from fer_training.errors import RunError, TrainingError
+from fer_training.run import RunFolder
 
 from tests.training.synthetic import PHASE, make_recipe
-from training.config import Recipe
-from training.data import FaceDataset, load_dataset
-from training.errors import RunError, TrainingError
-from training.run import RunFolder
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path, exists: bool) -> No
 
 
 @pytest.mark.parametrize(("first", "then"), [(14, 28), (14, None), (None, 14)])
-def test_a_run_goes_on_with_the_pictures_it_began_with(
+def test_a_run_goes_on_with_the_images_it_began_with(
     tmp_path: Path, recipe: Recipe, faces: FaceDataset, first: int | None, then: int | None
 ) -> None:
     run = RunFolder(tmp_path / "limited")

@@ -3,16 +3,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from fer_service import assets
+from fer_service.classification.classifier import OnnxClassifier, open_classifier
+from fer_service.imaging.crop import Square, crop
+from fer_training.card import card_text
+from fer_training.config import FER2013_LABELS, available_recipes
+from fer_training.robustness import CONDITIONS
 from numpy.typing import NDArray
 
-from service.imaging.crop import Square, crop
-from service.inference.classifier import OnnxClassifier, open_classifier
-from service.settings import BUNDLED_MODELS, in_int8
-from training.card import card_text
-from training.config import FER2013_LABELS, available_recipes
-from training.robustness import CONDITIONS
-
-SHIPPED = [path for model in BUNDLED_MODELS.values() for path in (model, in_int8(model))]
+SHIPPED = [path for model in assets.MODELS.values() for path in (model, assets.int8_file(model))]
 
 
 @pytest.fixture(scope="module", params=SHIPPED, ids=[path.stem for path in SHIPPED])
@@ -85,7 +84,7 @@ def test_a_smile_is_happy(classifier: OnnxClassifier, astronaut: NDArray[np.uint
 
 def test_the_large_model_is_worth_its_work() -> None:
     usual, large = (
-        open_classifier(in_int8(BUNDLED_MODELS[name]), "cpu", threads=1).bundle.metadata.metrics.accuracy
+        open_classifier(assets.int8_file(assets.MODELS[name]), "cpu", threads=1).bundle.metadata.metrics.accuracy
         for name in ("bundled", "large")
     )
     assert large >= usual + 0.005

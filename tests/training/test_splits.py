@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fer_training.config import Recipe
+from fer_training.data import FaceDataset
+from fer_training.errors import DataError
+from fer_training.splits import recipe_classes, train_and_validation
 
 from tests.training.synthetic import make_recipe
-from training.config import Recipe
-from training.data import FaceDataset
-from training.errors import DataError
-from training.splits import fit_and_select, recipe_classes
 
 
 def renamed(faces: FaceDataset, training: str, public_test: str) -> FaceDataset:
@@ -15,47 +15,47 @@ def renamed(faces: FaceDataset, training: str, public_test: str) -> FaceDataset:
 
 
 @pytest.mark.parametrize(
-    ("fit_name", "select_name"), [("Training", "PublicTest"), ("train", "validation"), ("train", "test")]
+    ("train_name", "validation_name"), [("Training", "PublicTest"), ("train", "validation"), ("train", "test")]
 )
 def test_splits_of_the_usual_names_are_found(
-    faces: FaceDataset, recipe: Recipe, fit_name: str, select_name: str
+    faces: FaceDataset, recipe: Recipe, train_name: str, validation_name: str
 ) -> None:
-    fit, select = fit_and_select(renamed(faces, fit_name, select_name), recipe)
-    assert (fit.split_sizes, select.split_sizes) == ({fit_name: 84}, {select_name: 35})
+    train, validation = train_and_validation(renamed(faces, train_name, validation_name), recipe)
+    assert (train.split_sizes, validation.split_sizes) == ({train_name: 84}, {validation_name: 35})
 
 
 def test_validation_is_taken_before_test(faces: FaceDataset, recipe: Recipe) -> None:
     splits = np.array(["test", "val", "train"])[np.arange(len(faces)) % 3]
-    _, select = fit_and_select(replace(faces, splits=splits), recipe)
-    assert list(select.split_sizes) == ["val"]
+    _, validation = train_and_validation(replace(faces, splits=splits), recipe)
+    assert list(validation.split_sizes) == ["val"]
 
 
 def test_the_recipe_may_name_other_splits(faces: FaceDataset) -> None:
-    swapped = make_recipe(data={"fit": ["PublicTest"], "select": ["Training"]})
-    fit, select = fit_and_select(faces, swapped)
-    assert (fit.split_sizes, select.split_sizes) == ({"PublicTest": 35}, {"Training": 84})
+    swapped = make_recipe(data={"train": ["PublicTest"], "validation": ["Training"]})
+    train, validation = train_and_validation(faces, swapped)
+    assert (train.split_sizes, validation.split_sizes) == ({"PublicTest": 35}, {"Training": 84})
 
 
 @pytest.mark.parametrize("name", ["train", "all"])
 def test_without_a_split_to_choose_by_a_stratified_part_is_held_out(faces: FaceDataset, name: str) -> None:
-    fit, select = fit_and_select(renamed(faces, name, name), make_recipe(data={"hold_out": 0.2}))
-    assert select.split_sizes == {"held-out": 21}
-    assert fit.split_sizes == {name: 98}
-    assert np.bincount(select.labels).tolist() == [3] * 7
+    train, validation = train_and_validation(renamed(faces, name, name), make_recipe(data={"hold_out": 0.2}))
+    assert validation.split_sizes == {"held-out": 21}
+    assert train.split_sizes == {name: 98}
+    assert np.bincount(validation.labels).tolist() == [3] * 7
 
 
 def test_what_is_held_out_depends_on_the_recipes_seed_alone(faces: FaceDataset) -> None:
     whole = renamed(faces, "all", "all")
-    first, again, other = (fit_and_select(whole, make_recipe(seed=seed))[1].images for seed in (1, 1, 2))
+    first, again, other = (train_and_validation(whole, make_recipe(seed=seed))[1].images for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_several_splits_of_unknown_names_are_refused(faces: FaceDataset, recipe: Recipe) -> None:
     with pytest.raises(
-        DataError, match=r"none of the splits odd, even .* \(Training, train\); name it under data\.fit"
+        DataError, match=r"none of the splits odd, even .* \(Training, train\); name it under data\.train"
     ):
-        fit_and_select(renamed(faces, "odd", "even"), recipe)
+        train_and_validation(renamed(faces, "odd", "even"), recipe)
 
 
 def test_a_recipe_renames_merges_orders_and_leaves_out_classes(faces: FaceDataset) -> None:

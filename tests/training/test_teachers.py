@@ -3,17 +3,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fer_training.data import FaceDataset
+from fer_training.errors import RecipeError, RunError
+from fer_training.predictions import best_network
+from fer_training.run import RunFolder
+from fer_training.splits import train_and_validation
+from fer_training.teachers import Teachers
+from fer_training.trainer import Trainer
 from lightning.fabric import Fabric
 
 from tests.training.runs import run_training
 from tests.training.synthetic import ARGUMENTS, NETWORK, PHASE, make_recipe
-from training.data import FaceDataset
-from training.errors import RecipeError, RunError
-from training.loop import Training
-from training.predictions import best_network
-from training.run import RunFolder
-from training.splits import fit_and_select
-from training.teachers import Teachers
 
 LEARNER = make_recipe(loss={"teachers": 1.0})
 
@@ -48,20 +48,20 @@ def test_a_learner_comes_to_answer_as_its_teacher(
     tmp_path: Path, trained_run: RunFolder, faces: FaceDataset, fabric: Fabric
 ) -> None:
     """Its own labels are shuffled, so that the teacher alone can have taught it."""
-    fit, select = fit_and_select(faces, LEARNER)
-    wrong = np.random.default_rng(0).permutation(fit.labels)
-    shuffled = type(fit)(**{**vars(fit), "labels": wrong})
+    train, validation = train_and_validation(faces, LEARNER)
+    wrong = np.random.default_rng(0).permutation(train.labels)
+    shuffled = type(train)(**{**vars(train), "labels": wrong})
     long = LEARNER.model_copy(update={"phases": make_recipe(phases=[PHASE | {"epochs": 8}]).phases})
     run = RunFolder(tmp_path)
-    training = Training(long, shuffled, select, run, fabric, teachers=[trained_run])
+    training = Trainer(long, shuffled, validation, run, fabric, teachers=[trained_run])
     run.start(long, faces, tmp_path, resume=False, teachers=[trained_run])
-    training.go()
-    assert max(entry["select_accuracy"] for entry in run.metrics()) > 0.5
+    training.fit()
+    assert max(entry["val_accuracy"] for entry in run.metrics()) > 0.5
 
 
 def test_a_recipe_for_teachers_needs_some(tmp_path: Path, faces: FaceDataset, fabric: Fabric) -> None:
     with pytest.raises(RecipeError, match="name finished runs with --teacher"):
-        Training(LEARNER, *fit_and_select(faces, LEARNER), RunFolder(tmp_path), fabric)
+        Trainer(LEARNER, *train_and_validation(faces, LEARNER), RunFolder(tmp_path), fabric)
 
 
 def test_teachers_without_a_share_would_be_ignored_and_are_refused(
@@ -69,7 +69,7 @@ def test_teachers_without_a_share_would_be_ignored_and_are_refused(
 ) -> None:
     recipe = make_recipe()
     with pytest.raises(RecipeError, match=r"set loss\.teachers"):
-        Training(recipe, *fit_and_select(faces, recipe), RunFolder(tmp_path), fabric, teachers=[trained_run])
+        Trainer(recipe, *train_and_validation(faces, recipe), RunFolder(tmp_path), fabric, teachers=[trained_run])
 
 
 def test_a_teacher_of_other_classes_is_refused(trained_run: RunFolder) -> None:

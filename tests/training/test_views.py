@@ -3,33 +3,33 @@ from pathlib import Path
 
 import pytest
 import torch
+from fer_training.config import Recipe
+from fer_training.data import FaceDataset
+from fer_training.errors import RecipeError, RunError
+from fer_training.run import RunFolder
+from fer_training.splits import train_and_validation
+from fer_training.teachers import Teachers
+from fer_training.trainer import Trainer
 from lightning.fabric import Fabric
 
 from tests.training.runs import assert_same, checkpoint, without_times
 from tests.training.synthetic import PHASE, make_recipe
-from training.config import Recipe
-from training.data import FaceDataset
-from training.errors import RecipeError, RunError
-from training.loop import Training
-from training.run import RunFolder
-from training.splits import fit_and_select
-from training.teachers import Teachers
 
 STRONG = {"rotate": 30, "shift": 0.1, "exposure": 0.5, "flip": 0.5, "mixup": 0.4}
 RECIPE = make_recipe(
     loss={"teachers": 1.0, "teacher_views": 2}, augment=STRONG, phases=[PHASE | {"epochs": 3}], seed=2
 )
 
-Learn = Callable[..., Training]
+Learn = Callable[..., Trainer]
 
 
 @pytest.fixture
 def learner(tmp_path: Path, trained_run: RunFolder, faces: FaceDataset, fabric: Fabric) -> Learn:
-    def build(out: str = "run", recipe: Recipe = RECIPE, cache: Path | None = None) -> Training:
+    def build(out: str = "run", recipe: Recipe = RECIPE, cache: Path | None = None) -> Trainer:
         run = RunFolder(tmp_path / out)
         run.start(recipe, faces, tmp_path, resume=True, teachers=[trained_run])
-        splits = fit_and_select(faces, recipe)
-        return Training(recipe, *splits, run, fabric, teachers=[trained_run], teacher_cache=cache)
+        splits = train_and_validation(faces, recipe)
+        return Trainer(recipe, *splits, run, fabric, teachers=[trained_run], teacher_cache=cache)
 
     return build
 
@@ -49,7 +49,7 @@ def test_the_answers_kept_are_the_teachers_own_about_the_kept_images(
 
 def test_the_teachers_are_asked_once_for_all_runs_that_share_a_cache(learner: Learn, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    learner("first", cache=cache).go()
+    learner("first", cache=cache).fit()
     second = learner("second", cache=cache)
     assert second.teachers is not None
 
@@ -57,7 +57,7 @@ def test_the_teachers_are_asked_once_for_all_runs_that_share_a_cache(learner: Le
         raise AssertionError("the teachers were asked again")
 
     second.teachers.register_forward_pre_hook(refuse)
-    second.go()
+    second.fit()
     assert without_times(second.run) == without_times(RunFolder(tmp_path / "first"))
     assert_same(checkpoint(second.run.last), checkpoint(tmp_path / "first" / "last.ckpt"))
 

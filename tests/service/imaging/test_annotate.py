@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from fer_service.imaging.annotate import PALETTE, Mark, annotate, drawable
 
-from service.imaging.annotate import PALETTE, Mark, annotate, drawable
 from tests.service.conftest import Pixels
 
 RED = PALETTE[0]
@@ -54,7 +54,7 @@ def test_the_label_can_be_read_at_every_size(height: int, width: int) -> None:
     columns = np.flatnonzero(coloured(label).any(axis=0))
     label = label[:, columns[0] : columns[-1] + 1]
     ink = (label < 60).all(axis=2)
-    # Pixels of the short side: readable at the picture's own size, and when it is shrunk to a screen.
+    # Pixels of the short side: readable at the image's own size, and when it is shrunk to a screen.
     assert ink.any(axis=1).sum() >= max(6, 0.011 * min(height, width))
     assert 0.05 < ink.mean() < 0.5
     assert label.shape[1] <= width
@@ -63,7 +63,7 @@ def test_the_label_can_be_read_at_every_size(height: int, width: int) -> None:
 @pytest.mark.parametrize(
     "box", [(0, 0, 30, 30), (0, 0, 1, 1), (199, 99, 1, 1), (0, 0, 200, 100), (150, 70, 50, 30), (0, 90, 200, 10)]
 )
-def test_a_label_always_lies_inside_the_picture(box: tuple[int, int, int, int]) -> None:
+def test_a_label_always_lies_inside_the_image(box: tuple[int, int, int, int]) -> None:
     text = "surprise 100%"
     alone = drawn(grey(300, 300), mark(100, 200, 50, 50, text))
     area = coloured(alone)[:196].sum()

@@ -3,10 +3,10 @@ import math
 import cv2
 import numpy as np
 import pytest
+from fer_service.contract.bundle import CropGeometry
+from fer_service.detection.detector import Face
+from fer_service.imaging.crop import Square, crop, square_around, square_over
 
-from service.detectors.base import Face
-from service.imaging.crop import Square, crop, square_around, square_over
-from service.inference.bundle import CropGeometry
 from tests.service.conftest import Pixels
 
 PLAIN = CropGeometry()
@@ -28,7 +28,7 @@ def test_a_square_of_the_networks_size_is_cut_out_as_it_is(interpolation: str) -
     np.testing.assert_array_equal(cut, pixels[30:78, 20:68])
 
 
-def test_the_whole_of_a_square_picture_is_the_picture() -> None:
+def test_the_whole_of_a_square_image_is_the_image() -> None:
     pixels = noise(48, 48)
     np.testing.assert_array_equal(crop(pixels, square_over(48, 48), 48, PLAIN), pixels)
 
@@ -88,7 +88,7 @@ def test_beyond_the_edge_is_black_where_the_bundle_says_so() -> None:
 
 @pytest.mark.parametrize(("border", "level"), [("replicate", 200), ("black", 0)])
 @pytest.mark.parametrize(("x", "y"), [(-500, 20), (20, -500), (900, 900)])
-def test_a_square_that_misses_the_picture_shows_the_border(border: str, level: int, x: float, y: float) -> None:
+def test_a_square_that_misses_the_image_shows_the_border(border: str, level: int, x: float, y: float) -> None:
     pixels = np.full((40, 40, 3), 200, np.uint8)
     cut = crop(pixels, Square(x, y, 100), 24, CropGeometry.model_validate({"border": border}))
     assert cut.shape == (24, 24, 3)
@@ -96,12 +96,12 @@ def test_a_square_that_misses_the_picture_shows_the_border(border: str, level: i
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1)])
-def test_the_thinnest_pictures_have_crops(shape: tuple[int, int]) -> None:
+def test_the_thinnest_images_have_crops(shape: tuple[int, int]) -> None:
     pixels = np.full((*shape, 3), 90, np.uint8)
     assert (crop(pixels, square_over(shape[1], shape[0]), 48, PLAIN) == 90).all()
 
 
-def test_a_wide_picture_is_padded_to_a_square_by_its_border() -> None:
+def test_a_wide_image_is_padded_to_a_square_by_its_border() -> None:
     pixels = np.zeros((20, 60, 3), np.uint8)
     pixels[0], pixels[-1] = 50, 250
     cut = crop(pixels, square_over(60, 20), 60, PLAIN)

@@ -1,14 +1,14 @@
 import cv2
 import numpy as np
 import pytest
+from fer_service.contract.errors import UndecodableImage
+from fer_service.imaging.decode import decode, read_header
 from PIL import Image
 
-from service.errors import UndecodableImage
-from service.imaging.decode import decode, read_header
 from tests.service.conftest import Pixels, encoded
 
 LIMIT = 1_000_000
-# How a camera stores an upright picture under each orientation of the EXIF standard.
+# How a camera stores an upright image under each orientation of the EXIF standard.
 STORED = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -61,7 +61,7 @@ def test_every_exif_orientation_comes_out_upright(kind: str, orientation: int) -
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_a_reduced_picture_is_upright_too(orientation: int) -> None:
+def test_a_reduced_image_is_upright_too(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     turned = STORED[orientation]
@@ -107,7 +107,7 @@ def test_every_format_and_mode_becomes_rgb(
     assert_close(decoded(data), np.asarray(image.convert("RGB")), tolerance)
 
 
-def test_of_a_phones_several_pictures_the_first_is_taken(astronaut: Pixels) -> None:
+def test_of_a_phones_several_images_the_first_is_taken(astronaut: Pixels) -> None:
     data = encoded(astronaut, "MPO", quality=95, save_all=True, append_images=[Image.new("RGB", (512, 512))])
     assert read_header(data, LIMIT).format == "MPO"
     assert_close(decoded(data), astronaut, 2)
@@ -137,7 +137,7 @@ def test_of_several_frames_the_first_is_taken(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
-def test_a_picture_of_one_pixel_is_a_picture(kind: str) -> None:
+def test_a_image_of_one_pixel_is_a_image(kind: str) -> None:
     assert_close(decoded(encoded(Image.new("RGB", (1, 1), "white"), kind)), np.full((1, 1, 3), 255, np.uint8), 2)
 
 
@@ -157,14 +157,14 @@ def test_reduced_sides_are_rounded_up(astronaut: Pixels, reduction: int) -> None
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.98])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
-def test_a_truncated_picture_is_undecodable(astronaut: Pixels, kind: str, keep: float) -> None:
+def test_a_truncated_image_is_undecodable(astronaut: Pixels, kind: str, keep: float) -> None:
     data = encoded(astronaut[:128, :128], kind)
     with pytest.raises(UndecodableImage):
         decoded(data[: int(len(data) * keep)])
 
 
 def test_the_error_names_the_format(astronaut_jpeg: bytes) -> None:
-    with pytest.raises(UndecodableImage, match="JPEG picture is truncated"):
+    with pytest.raises(UndecodableImage, match="JPEG image is truncated"):
         decoded(astronaut_jpeg[: len(astronaut_jpeg) // 2])
 
 

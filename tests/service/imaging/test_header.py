@@ -2,10 +2,10 @@ import struct
 import zlib
 
 import pytest
+from fer_service.contract.errors import TooManyPixels, UndecodableImage
+from fer_service.imaging.decode import Header, decode, read_header
 from PIL import Image
 
-from service.errors import TooManyPixels, UndecodableImage
-from service.imaging.decode import Header, decode, read_header
 from tests.service.conftest import encoded
 
 
@@ -46,14 +46,14 @@ def test_the_limit_itself_is_allowed(max_pixels: int, allowed: bool) -> None:
     ("data", "text"),
     [
         (b"", "an empty body is none of JPEG, PNG"),
-        (b"no picture at all, but some text", "a body of 32 bytes is none of JPEG"),
+        (b"no image at all, but some text", "a body of 30 bytes is none of JPEG"),
         (b"\xff\xd8\xff", "header is damaged"),
         (b"\x89PNG\r\n\x1a\n", "header is damaged"),
         (b"%PDF-1.7\n", "is none of"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is none of"),
     ],
 )
-def test_what_is_no_picture_is_undecodable(data: bytes, text: str) -> None:
+def test_what_is_no_image_is_undecodable(data: bytes, text: str) -> None:
     with pytest.raises(UndecodableImage, match=text):
         read_header(data, 1000)
 
@@ -65,7 +65,7 @@ def test_a_format_that_is_not_offered_is_undecodable(kind: str) -> None:
 
 
 @pytest.mark.parametrize("box", [b"pitm", b"iloc", b"av1C"])
-def test_an_avif_without_its_picture_is_undecodable(box: bytes) -> None:
+def test_an_avif_without_its_image_is_undecodable(box: bytes) -> None:
     data = encoded(Image.new("RGB", (32, 32)), "AVIF")
     assert box in data
     with pytest.raises(UndecodableImage):

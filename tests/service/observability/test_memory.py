@@ -2,8 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-
-from service.observability.memory import MemoryCollector
+from fer_service.observability.memory import MemoryCollector
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -1,10 +1,9 @@
 import math
 
 import pytest
+from fer_service.contract.schemas import Box, FaceEmotion, ImageSize, ModelName, Prediction
+from fer_service.observability.metrics import REASONS, STAGES, Metrics
 from prometheus_client import CollectorRegistry
-
-from service.observability.metrics import REASONS, STAGES, Metrics
-from service.schemas import Box, FaceEmotion, ImageSize, ModelName, Prediction
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def test_the_model_in_use_is_labels_of_a_one(metrics: Metrics, registry: Collect
     assert registry.get_sample_value("fer_model_info", labels) == 1
 
 
-def test_a_pictures_faces_and_times_are_counted(metrics: Metrics, registry: CollectorRegistry) -> None:
+def test_a_images_faces_and_times_are_counted(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.observe(prediction(("happy", 0.95), ("happy", 0.55), ("sad", 0.25)), {"decode": 0.5, "infer": 0.25})
     metrics.observe(prediction(), {"decode": 0.25})
     values = {

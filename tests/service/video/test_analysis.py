@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fer_service.analysis.analyzer import Analyzer
+from fer_service.contract.errors import ClipError
+from fer_service.detection.detector import Face
+from fer_service.video.analysis import analyse_clip
+from fer_service.video.clip import Clip
 
-from service.analyzer import Analyzer
-from service.detectors.base import Face
-from service.errors import ClipError
-from service.video.analysis import analyse_clip
-from service.video.clip import Clip
 from tests.fakes import FakeClassifier, FakeDetector
 from tests.service.video.conftest import STEADY, plain_frame, write_clip
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_service.contract.errors import ClipError
+from fer_service.video.clip import Clip
 
-from service.errors import ClipError
-from service.video.clip import Clip
 from tests.service.video.conftest import STEADY, cut, noise, plain_frame, write_clip
 
 UNEVEN = [0.0, 0.1, 0.5, 0.55, 2.0, 2.04]

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-
-from service.errors import ClipError
-from service.schemas import Box, FramePrediction, ImageSize, ModelName, TrackedFace
-from service.video.timeline import open_timeline
+from fer_service.contract.errors import ClipError
+from fer_service.contract.schemas import Box, FramePrediction, ImageSize, ModelName, TrackedFace
+from fer_service.video.timeline import open_timeline
 
 LABELS = ("happy", "sad")
 

@@ -3,15 +3,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fer_training.data import FaceDataset
+from fer_training.data.audit import audit, class_counts, print_audit, unseen
 from rich.console import Console
-
-from training.data import FaceDataset
-from training.data.audit import audit, class_counts, print_audit, unseen
 
 
 @pytest.fixture
 def repeating() -> FaceDataset:
-    """Train: pictures 1, 1, 1, 2, 3; test: 1, 3, 3, 4; picture 3 is sad here and happy there."""
+    """Train: images 1, 1, 1, 2, 3; test: 1, 3, 3, 4; image 3 is sad here and happy there."""
     levels = np.array([1, 1, 1, 2, 3, 1, 3, 3, 4], np.uint8)
     return FaceDataset(
         name="repeating",
@@ -23,7 +22,7 @@ def repeating() -> FaceDataset:
     )
 
 
-def test_pictures_are_counted_by_split_and_class(repeating: FaceDataset) -> None:
+def test_images_are_counted_by_split_and_class(repeating: FaceDataset) -> None:
     assert audit(repeating).classes == {
         "train": {"happy": 3, "sad": 2, "absent": 0},
         "test": {"happy": 3, "sad": 1, "absent": 0},
@@ -38,13 +37,13 @@ def test_duplicates_and_contradictions_are_counted(repeating: FaceDataset) -> No
     assert found.conflicting == 1
 
 
-def test_one_level_makes_another_picture(faces: FaceDataset) -> None:
+def test_one_level_makes_another_image(faces: FaceDataset) -> None:
     found = audit(faces)
     assert found.duplicates_within == {"Training": 0, "PublicTest": 0}
     assert (found.duplicates_across, found.conflicting) == ({("Training", "PublicTest"): 0}, 0)
 
 
-def test_unseen_pictures_are_in_neither_the_other_split_nor_earlier_in_their_own(repeating: FaceDataset) -> None:
+def test_unseen_images_are_in_neither_the_other_split_nor_earlier_in_their_own(repeating: FaceDataset) -> None:
     train, test = repeating.split("train"), repeating.split("test")
     assert unseen(test, train).tolist() == [False, False, False, True]
     assert unseen(train, test).tolist() == [False, False, False, True, False]
@@ -55,7 +54,7 @@ def test_the_audit_is_printed_for_people(repeating: FaceDataset) -> None:
     console = Console(file=io.StringIO(), width=100)
     print_audit(replace(repeating, unreadable=("x.png: broken",)), audit(repeating), console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "repeating: 9 pictures" in said
-    assert "train and test: 2 pictures stand in both" in said
-    assert "1 pictures stand there with several labels" in said
+    assert "repeating: 9 images" in said
+    assert "train and test: 2 images stand in both" in said
+    assert "1 images stand there with several labels" in said
     assert "1 files could not be read" in said

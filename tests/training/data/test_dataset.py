@@ -2,10 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fer_training.data import FaceDataset
+from fer_training.errors import DataError
 from numpy.typing import NDArray
-
-from training.data import FaceDataset
-from training.errors import DataError
 
 
 def counts(faces: FaceDataset) -> NDArray[np.int64]:
@@ -24,7 +23,7 @@ def test_a_missing_split_is_answered_with_those_that_are_there(faces: FaceDatase
         faces.split("PrivateTest")
 
 
-def test_with_classes_renumbers_keeps_pictures_and_leaves_the_others_out(faces: FaceDataset) -> None:
+def test_with_classes_renumbers_keeps_images_and_leaves_the_others_out(faces: FaceDataset) -> None:
     few = faces.with_classes(("neutral", "angry"))
     assert few.classes == ("neutral", "angry")
     assert counts(few).tolist() == [17, 17]
@@ -44,7 +43,7 @@ def test_a_missing_class_is_answered_with_those_that_are_there(faces: FaceDatase
         faces.with_classes(("angry", "contempt"))
 
 
-def test_votes_follow_their_pictures_and_sum_to_1_over_the_classes_that_are_kept(faces: FaceDataset) -> None:
+def test_votes_follow_their_images_and_sum_to_1_over_the_classes_that_are_kept(faces: FaceDataset) -> None:
     votes = np.zeros((len(faces), 7), np.float32)
     votes[faces.labels == 0, :3] = 0.5, 0.3, 0.2
     votes[faces.labels == 2, 1] = 1

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_training.data.folders import read
+from fer_training.data.images import FileImages, resized
+from fer_training.errors import DataError
 from numpy.typing import NDArray
 
 from tests.conftest import encode_image
 from tests.training.synthetic import png
-from training.data.folders import read
-from training.data.images import FileImages, resized
-from training.errors import DataError
 
 
 def put(root: Path, name: str, pixels: NDArray[np.uint8], suffix: str = ".png") -> Path:
@@ -23,7 +23,7 @@ def red() -> NDArray[np.uint8]:
     return np.full((20, 20, 3), (200, 10, 30), np.uint8)
 
 
-def test_pictures_are_rgb_whatever_their_format(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+def test_images_are_rgb_whatever_their_format(tmp_path: Path, red: NDArray[np.uint8]) -> None:
     for suffix in (".png", ".bmp", ".webp", ".jpg", ".JPEG", ".tiff"):
         put(tmp_path, f"happy/face{suffix}", red, suffix.lower())
     data = read(tmp_path, 20)
@@ -31,7 +31,7 @@ def test_pictures_are_rgb_whatever_their_format(tmp_path: Path, red: NDArray[np.
     assert np.abs(data.images.astype(int) - red).max() <= 4
 
 
-def test_classes_are_sorted_names_and_each_picture_has_its_own(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+def test_classes_are_sorted_names_and_each_image_has_its_own(tmp_path: Path, red: NDArray[np.uint8]) -> None:
     for level, name in enumerate(["zeal", "awe", "Ünruhe"]):
         put(tmp_path, f"train/{name}/0.png", red * 0 + np.uint8(level))
     data = read(tmp_path, 20)
@@ -48,7 +48,7 @@ def test_the_set_is_called_as_its_folder(tmp_path: Path, red: NDArray[np.uint8])
     assert read(tmp_path / "RAF-DB", 20).name == "RAF-DB"
 
 
-def test_pictures_of_any_size_become_squares_without_distortion(tmp_path: Path) -> None:
+def test_images_of_any_size_become_squares_without_distortion(tmp_path: Path) -> None:
     wide = np.zeros((40, 80, 3), np.uint8)
     wide[:, 40:] = 255
     put(tmp_path, "happy/wide.png", wide)
@@ -64,13 +64,13 @@ def test_other_files_and_other_depths_are_passed_over(tmp_path: Path, red: NDArr
     put(tmp_path, "stray.png", red)
     put(tmp_path, "test/happy/0.png", red)
     put(tmp_path, "train/happy/deeper/0.png", red)
-    (tmp_path / "train" / "happy" / "notes.txt").write_text("no picture")
+    (tmp_path / "train" / "happy" / "notes.txt").write_text("no image")
     data = read(tmp_path, 20)
     assert (len(data), data.split_sizes, data.classes) == (2, {"test": 1, "train": 1}, ("happy",))
 
 
 @pytest.mark.parametrize("names", [[], ["0.png"], ["happy/0.txt"]])
-def test_a_folder_without_pictures_in_the_layout_is_refused(
+def test_a_folder_without_images_in_the_layout_is_refused(
     tmp_path: Path, red: NDArray[np.uint8], names: list[str]
 ) -> None:
     for name in names:
@@ -78,14 +78,14 @@ def test_a_folder_without_pictures_in_the_layout_is_refused(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png(red))
     with pytest.raises(
-        DataError, match=r"no readable pictures as <class>/NAME\.png or <split>/<class>/NAME\.png"
+        DataError, match=r"no readable images as <class>/NAME\.png or <split>/<class>/NAME\.png"
     ) as caught:
         read(tmp_path, 20)
     assert str(tmp_path) in str(caught.value)
 
 
 @pytest.mark.parametrize("kept", [0, 20, 60])
-def test_an_undecodable_picture_is_listed_and_left_out(tmp_path: Path, red: NDArray[np.uint8], kept: int) -> None:
+def test_an_undecodable_image_is_listed_and_left_out(tmp_path: Path, red: NDArray[np.uint8], kept: int) -> None:
     put(tmp_path, "happy/0.png", red)
     broken = put(tmp_path, "sad/1.png", red)
     broken.write_bytes(broken.read_bytes()[:kept])
@@ -95,9 +95,9 @@ def test_an_undecodable_picture_is_listed_and_left_out(tmp_path: Path, red: NDAr
     assert line.startswith(f"{broken}: ")
 
 
-def test_a_set_of_unreadable_pictures_is_refused_with_the_first_reason(tmp_path: Path) -> None:
-    put(tmp_path, "happy/0.png", np.zeros((4, 4, 3), np.uint8)).write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"no readable pictures .*happy/0\.png"):
+def test_a_set_of_unreadable_images_is_refused_with_the_first_reason(tmp_path: Path) -> None:
+    put(tmp_path, "happy/0.png", np.zeros((4, 4, 3), np.uint8)).write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"no readable images .*happy/0\.png"):
         read(tmp_path, 20)
 
 

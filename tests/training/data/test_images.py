@@ -4,15 +4,15 @@ from threading import Event, current_thread
 
 import numpy as np
 import pytest
+from fer_training.data.images import FileImages, prefetched, read_square, resized
+from fer_training.errors import DataError
 
 from tests.training.synthetic import png
-from training.data.images import FileImages, prefetched, read_square, resized
-from training.errors import DataError
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> FileImages:
-    """Five flat pictures of levels 0, 10, 20, 30 and 40."""
+    """Five flat images of levels 0, 10, 20, 30 and 40."""
     paths = [tmp_path / f"{number}.png" for number in range(5)]
     for number, path in enumerate(paths):
         path.write_bytes(png(np.full((30, 20, 3), 10 * number, np.uint8)))
@@ -31,7 +31,7 @@ def test_files_are_indexed_as_an_array_is(files: FileImages) -> None:
     assert np.array_equal(files[np.int64(3)], whole[3])
 
 
-def test_no_rows_are_no_pictures(files: FileImages) -> None:
+def test_no_rows_are_no_images(files: FileImages) -> None:
     nothing = files[np.array([], np.int64)]
     assert isinstance(nothing, FileImages)
     assert nothing.load().shape == (0, 16, 16, 3)
@@ -43,10 +43,10 @@ def test_a_file_that_has_gone_is_named(files: FileImages, tmp_path: Path) -> Non
         files.load()
 
 
-def test_a_picture_is_read_as_it_would_be_resized(files: FileImages, tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (60, 40, 3)).astype(np.uint8)
-    (tmp_path / "x.png").write_bytes(png(picture[..., ::-1]))
-    assert np.array_equal(read_square(tmp_path / "x.png", 24), resized(picture, 24))
+def test_a_image_is_read_as_it_would_be_resized(files: FileImages, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (60, 40, 3)).astype(np.uint8)
+    (tmp_path / "x.png").write_bytes(png(image[..., ::-1]))
+    assert np.array_equal(read_square(tmp_path / "x.png", 24), resized(image, 24))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 50])

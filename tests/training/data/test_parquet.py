@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from fer_training.data import FaceDataset
+from fer_training.data.parquet import read
+from fer_training.errors import DataError
 
 from tests.training.synthetic import png, write_parquet
-from training.data import FaceDataset
-from training.data.parquet import read
-from training.errors import DataError
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def test_a_file_of_something_else_is_refused(path: Path) -> None:
         read(path)
 
 
-@pytest.mark.parametrize("broken", [b"", b"no picture", None, "half"], ids=["empty", "text", "null", "half"])
-def test_an_undecodable_picture_is_named_by_its_row(
+@pytest.mark.parametrize("broken", [b"", b"no image", None, "half"], ids=["empty", "text", "null", "half"])
+def test_an_undecodable_image_is_named_by_its_row(
     path: Path, faces: FaceDataset, broken: bytes | str | None
 ) -> None:
     images: list[object] = [png(image) for image in faces.images]
     images[5] = png(faces.images[5])[:30] if broken == "half" else broken
     write_parquet(faces, path, image=images)
-    with pytest.raises(DataError, match=r"fer2013\.parquet, row 5: the picture cannot be decoded"):
+    with pytest.raises(DataError, match=r"fer2013\.parquet, row 5: the image cannot be decoded"):
         read(path)
 
 
@@ -61,7 +61,7 @@ def test_a_row_without_a_split_is_named(path: Path, faces: FaceDataset) -> None:
         read(path)
 
 
-def test_a_picture_of_another_size_is_named_by_its_row(path: Path, faces: FaceDataset) -> None:
+def test_a_image_of_another_size_is_named_by_its_row(path: Path, faces: FaceDataset) -> None:
     images: list[object] = [png(image) for image in faces.images]
     images[5] = png(np.zeros((32, 32), np.uint8))
     write_parquet(faces, path, image=images)
@@ -72,7 +72,7 @@ def test_a_picture_of_another_size_is_named_by_its_row(path: Path, faces: FaceDa
 def test_a_file_without_rows_is_no_data(path: Path, faces: FaceDataset) -> None:
     table = pyarrow.table({"usage": ["Training"], "emotion": [0], "image": [b""]})
     pyarrow.parquet.write_table(table.slice(0, 0), path)
-    with pytest.raises(DataError, match=r"fer2013\.parquet: holds no picture"):
+    with pytest.raises(DataError, match=r"fer2013\.parquet: holds no image"):
         read(path)
 
 

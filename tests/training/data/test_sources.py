@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_training.data import FaceDataset, load_dataset
+from fer_training.errors import DataError
 
 from tests.training.synthetic import SPLIT_SIZES, contents
-from training.data import FaceDataset, load_dataset
-from training.errors import DataError
 
 
 @pytest.mark.parametrize("layout", ["parquet_file", "csv_file"])
@@ -21,7 +21,7 @@ def test_both_single_files_hold_the_same_rows_in_order(
     assert loaded.classes == faces.classes
 
 
-def test_folders_by_split_hold_the_same_pictures_as_rgb(faces: FaceDataset, split_folders: Path) -> None:
+def test_folders_by_split_hold_the_same_images_as_rgb(faces: FaceDataset, split_folders: Path) -> None:
     loaded = load_dataset(split_folders, 48)
     assert loaded.images.shape == (len(faces), 48, 48, 3)
     assert loaded.classes == tuple(sorted(faces.classes))
@@ -29,9 +29,7 @@ def test_folders_by_split_hold_the_same_pictures_as_rgb(faces: FaceDataset, spli
     assert contents(loaded) == contents(faces)
 
 
-def test_folders_without_splits_hold_the_same_pictures_in_one_split(
-    faces: FaceDataset, class_folders: Path
-) -> None:
+def test_folders_without_splits_hold_the_same_images_in_one_split(faces: FaceDataset, class_folders: Path) -> None:
     loaded = load_dataset(class_folders, 48)
     assert loaded.split_sizes == {"all": sum(SPLIT_SIZES.values())}
     assert {key[1:]: count for key, count in contents(loaded).items()} == {

@@ -1,42 +1,42 @@
 from pathlib import Path
 
 import pytest
+from fer_service.detection.tiny import DetectorMetadata
+from fer_training.detector.assets import SceneAssets
+from fer_training.detector.commands import run_recipe
+from fer_training.detector.export import export_detector
+from fer_training.detector.recipe import DetectorRecipe
+from fer_training.detector.trainer import DetectorTrainer
+from fer_training.run import RunFolder
 from lightning.fabric import Fabric
 
-from service.detectors.own import DetectorMetadata
-from tests.training.detector.made import make_material, make_recipe, phases
-from training.detector.commands import run_recipe
-from training.detector.export import export_detector
-from training.detector.loop import DetectorTraining
-from training.detector.material import Material
-from training.detector.recipe import DetectorRecipe
-from training.run import RunFolder
+from tests.training.detector.made import make_assets, make_recipe, phases
 
 
-def run_training(recipe: DetectorRecipe, material: Material, run: RunFolder, fabric: Fabric) -> RunFolder:
-    training = DetectorTraining(recipe, material, run, fabric)
-    run.begin(recipe, {"sha256": list(material.sha256), "limit": None}, resume=True)
-    training.go()
+def run_training(recipe: DetectorRecipe, assets: SceneAssets, run: RunFolder, fabric: Fabric) -> RunFolder:
+    training = DetectorTrainer(recipe, assets, run, fabric)
+    run.begin(recipe, {"sha256": list(assets.sha256), "limit": None}, resume=True)
+    training.fit()
     return run
 
 
 @pytest.fixture(scope="session")
-def material() -> Material:
-    return make_material()
+def assets() -> SceneAssets:
+    return make_assets()
 
 
 @pytest.fixture(scope="session")
-def detector_run(tmp_path_factory: pytest.TempPathFactory, material: Material, fabric: Fabric) -> RunFolder:
+def detector_run(tmp_path_factory: pytest.TempPathFactory, assets: SceneAssets, fabric: Fabric) -> RunFolder:
     """The tiny recipe for ten epochs: enough to find the discs."""
     first, last = phases(5, 5)
-    recipe = make_recipe(epoch_pictures=128, phases=[first, last | {"schedule": {"name": "cosine"}}])
+    recipe = make_recipe(epoch_images=128, phases=[first, last | {"schedule": {"name": "cosine"}}])
     run = RunFolder(Path(tmp_path_factory.mktemp("detector")))
-    return run_training(recipe, material, run, fabric)
+    return run_training(recipe, assets, run, fabric)
 
 
 @pytest.fixture(scope="session")
 def exported(
-    tmp_path_factory: pytest.TempPathFactory, detector_run: RunFolder, material: Material
+    tmp_path_factory: pytest.TempPathFactory, detector_run: RunFolder, assets: SceneAssets
 ) -> tuple[Path, DetectorMetadata]:
     out = tmp_path_factory.mktemp("exported") / "detector.onnx"
-    return out, export_detector(detector_run, run_recipe(detector_run), material, out)
+    return out, export_detector(detector_run, run_recipe(detector_run), assets, out)

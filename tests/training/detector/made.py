@@ -5,13 +5,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from fer_training.config import validated
+from fer_training.detector.assets import SceneAssets
+from fer_training.detector.photographs import Photograph
+from fer_training.detector.recipe import DetectorRecipe
 from numpy.typing import NDArray
 
 from tests.conftest import encode_image
-from training.config import validated
-from training.detector.material import Material
-from training.detector.photographs import Photograph
-from training.detector.recipe import DetectorRecipe
 
 Pixels = NDArray[np.uint8]
 WIDTHS = {"stem": 8, "quarter": 8, "stages": [16, 16, 16], "blocks": [1, 1, 1], "neck": 16}
@@ -31,7 +31,7 @@ def make_recipe(**changes: object) -> DetectorRecipe:
         "description": "Finds discs with eyes.",
         "network": WIDTHS,
         "compose": COMPOSE,
-        "epoch_pictures": 32,
+        "epoch_images": 32,
         "hold_out": 0.25,
         "phases": phases(2, 1),
         "ema_decay": 0.9,
@@ -68,9 +68,11 @@ def photograph(number: int, faces: int = 2) -> Photograph:
     )
 
 
-def make_material(count: int = 12) -> Material:
+def make_assets(count: int = 12) -> SceneAssets:
     photos = tuple(photograph(number) for number in range(count))
-    return Material(photos[3:], photos[:3], np.stack([face_tile(level) for level in (150, 200, 250)]), ("1", "2"))
+    return SceneAssets(
+        photos[3:], photos[:3], np.stack([face_tile(level) for level in (150, 200, 250)]), ("1", "2")
+    )
 
 
 def write_photographs(folder: Path, photos: tuple[Photograph, ...]) -> Path:

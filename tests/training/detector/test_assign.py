@@ -1,11 +1,10 @@
 import torch
+from fer_training.detector.assign import Targets, assign
+from fer_training.detector.network import anchor_points
+from fer_training.detector.recipe import Assignment
 from torch import Tensor
 
-from training.detector.assign import Targets, assign
-from training.detector.network import cells_of
-from training.detector.recipe import Assignment
-
-CELLS = cells_of(128, 128, torch.device("cpu"))
+CELLS = anchor_points(128, 128, torch.device("cpu"))
 NONE = torch.zeros(1, 1, 4)
 
 

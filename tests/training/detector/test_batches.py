@@ -1,14 +1,14 @@
 import pytest
 import torch
+from fer_training.detector.assets import SceneAssets
+from fer_training.detector.batches import Batch, Epoch, batches, steps_of
+from fer_training.detector.recipe import DetectorRecipe
 
 from tests.training.detector.made import COMPOSE, make_recipe
-from training.detector.batches import Batch, Epoch, batches, steps_of
-from training.detector.material import Material
-from training.detector.recipe import DetectorRecipe
 
 
-def epoch_of(material: Material, recipe: DetectorRecipe, number: int) -> list[Batch]:
-    return list(batches(material.composer(recipe.compose), recipe, number))
+def epoch_of(assets: SceneAssets, recipe: DetectorRecipe, number: int) -> list[Batch]:
+    return list(batches(assets.composer(recipe.compose), recipe, number))
 
 
 def same(one: list[Batch], other: list[Batch]) -> bool:
@@ -18,29 +18,29 @@ def same(one: list[Batch], other: list[Batch]) -> bool:
     )
 
 
-def test_an_epochs_batches_follow_from_its_number(material: Material) -> None:
+def test_an_epochs_batches_follow_from_its_number(assets: SceneAssets) -> None:
     recipe = make_recipe()
-    first = epoch_of(material, recipe, 0)
+    first = epoch_of(assets, recipe, 0)
     assert len(first) == 4
-    assert same(first, epoch_of(material, recipe, 0))
-    assert not same(first, epoch_of(material, recipe, 1))
-    assert not same(first, epoch_of(material, make_recipe(seed=1), 0))
+    assert same(first, epoch_of(assets, recipe, 0))
+    assert not same(first, epoch_of(assets, recipe, 1))
+    assert not same(first, epoch_of(assets, make_recipe(seed=1), 0))
 
 
-def test_any_batch_can_be_made_alone(material: Material) -> None:
+def test_any_batch_can_be_made_alone(assets: SceneAssets) -> None:
     recipe = make_recipe()
-    assert same(epoch_of(material, recipe, 2)[3:], [Epoch(material.composer(recipe.compose), recipe, 2)[3]])
+    assert same(epoch_of(assets, recipe, 2)[3:], [Epoch(assets.composer(recipe.compose), recipe, 2)[3]])
 
 
-def test_larger_pictures_come_in_smaller_batches(material: Material) -> None:
-    recipe = make_recipe(compose=COMPOSE | {"sides": [64, 128], "pixels": 4 * 128 * 128}, epoch_pictures=100)
+def test_larger_images_come_in_smaller_batches(assets: SceneAssets) -> None:
+    recipe = make_recipe(compose=COMPOSE | {"sides": [64, 128], "pixels": 4 * 128 * 128}, epoch_images=100)
     assert steps_of(recipe) == 10
-    shapes = {tuple(batch.pixels.shape) for batch in epoch_of(material, recipe, 0)}
+    shapes = {tuple(batch.pixels.shape) for batch in epoch_of(assets, recipe, 0)}
     assert shapes == {(16, 64, 64, 3), (4, 128, 128, 3)}
 
 
-def test_faces_are_padded_with_rows_of_zeros(material: Material) -> None:
-    batch = epoch_of(material, make_recipe(), 0)[0]
+def test_faces_are_padded_with_rows_of_zeros(assets: SceneAssets) -> None:
+    batch = epoch_of(assets, make_recipe(), 0)[0]
     sizes = batch.faces[..., 2:] - batch.faces[..., :2]
     real = (sizes > 0).all(dim=2)
     assert real.any()
@@ -48,6 +48,6 @@ def test_faces_are_padded_with_rows_of_zeros(material: Material) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_processes_make_the_same_batches(material: Material) -> None:
+def test_processes_make_the_same_batches(assets: SceneAssets) -> None:
     recipe = make_recipe()
-    assert same(epoch_of(material, recipe, 0), epoch_of(material, recipe.model_copy(update={"workers": 1}), 0))
+    assert same(epoch_of(assets, recipe, 0), epoch_of(assets, recipe.model_copy(update={"workers": 1}), 0))

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from training.detector.boxes import clipped, moved, no_boxes, overlaps
+from fer_training.detector.boxes import clipped, moved, no_boxes, overlaps
 
 
 def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:

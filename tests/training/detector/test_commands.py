@@ -2,15 +2,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fer_training.__main__ import app
+from fer_training.data import FaceDataset
+from fer_training.detector.assets import read_assets
+from fer_training.detector.negatives import UNSEEN
+from fer_training.errors import DataError, RecipeError
 from typer.testing import CliRunner
 
-from tests.training.detector.made import COMPOSE, face_tile, make_material, make_recipe, phases, write_photographs
+from tests.training.detector.made import COMPOSE, face_tile, make_assets, make_recipe, phases, write_photographs
 from tests.training.synthetic import make_faces, write_parquet
-from training.__main__ import app
-from training.data import FaceDataset
-from training.detector.material import read_material
-from training.detector.negatives import UNSEEN
-from training.errors import DataError, RecipeError
 
 PARTS = {"report.html", "figures", "metrics.jsonl", "last.ckpt", "recipe.yaml", "environment.json"}
 
@@ -26,14 +26,12 @@ def run(*arguments: object) -> str:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photographs, faces to paste, and a recipe."""
     folder = tmp_path_factory.mktemp("data")
-    material = make_material()
-    write_photographs(folder / "photos", (*material.fit, *material.held_out))
+    assets = make_assets()
+    write_photographs(folder / "photos", (*assets.train, *assets.held_out))
     discs = make_faces()
     discs.images[:] = face_tile()[..., None]
     write_parquet(discs, folder / "faces.parquet")
-    recipe = make_recipe(epoch_pictures=64, compose=COMPOSE, phases=phases(8)).model_dump(
-        mode="json", by_alias=True
-    )
+    recipe = make_recipe(epoch_images=64, compose=COMPOSE, phases=phases(8)).model_dump(mode="json", by_alias=True)
     (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return folder
 
@@ -90,7 +88,7 @@ def test_the_recipes_are_listed_with_the_detector_among_them() -> None:
 
 
 def test_the_faces_used_are_those_of_the_fit_split(data: Path, faces: FaceDataset) -> None:
-    material = read_material(data / "photos", data / "faces.parquet", make_recipe())
-    assert len(material.faces) == faces.split_sizes["Training"]
-    assert len(read_material(data / "photos", data / "faces.parquet", make_recipe(), limit=5).faces) == 5
-    assert [len(photo.boxes) for photo in material.empty] == [0] * len(UNSEEN)
+    assets = read_assets(data / "photos", data / "faces.parquet", make_recipe())
+    assert len(assets.faces) == faces.split_sizes["Training"]
+    assert len(read_assets(data / "photos", data / "faces.parquet", make_recipe(), limit=5).faces) == 5
+    assert [len(photo.boxes) for photo in assets.empty] == [0] * len(UNSEEN)

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
+from fer_training.detector import crowds
+from fer_training.detector.boxes import no_boxes
+from fer_training.detector.crowds import CrowdAssets, add_crowd
+from fer_training.detector.paste import TILE
 
-from training.detector import crowds
-from training.detector.boxes import no_boxes
-from training.detector.crowds import Stuff, add_crowd
-from training.detector.paste import TILE
-
-BRIGHT = Stuff(
+BRIGHT = CrowdAssets(
     face=lambda: np.full((TILE, TILE, 3), 255, np.uint8), cloth=lambda: np.full((TILE, TILE, 3), 90, np.uint8)
 )
 

@@ -1,9 +1,8 @@
 import numpy as np
+from fer_training.detector.degrade import degraded
 
-from training.detector.degrade import degraded
 
-
-def test_a_degraded_picture_keeps_its_shape_and_follows_from_the_seed() -> None:
+def test_a_degraded_image_keeps_its_shape_and_follows_from_the_seed() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
     before, results = pixels.copy(), []
     for seed in range(40):

@@ -5,36 +5,36 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from fer_service.detection.detector import Face
+from fer_service.detection.tiny import OUTPUT_NAMES, DetectorMetadata, open_tiny
+from fer_service.onnx.session import Session
+from fer_training.detector.assets import SceneAssets
+from fer_training.detector.boxes import no_boxes
+from fer_training.detector.commands import run_recipe
+from fer_training.detector.export import averaged_detector, calibrated, export_detector, frame_scale
+from fer_training.detector.scoring import EvalResult, evaluate
+from fer_training.errors import ExportError, RunError
+from fer_training.run import RunFolder
 
-from service.detectors.base import Face
-from service.detectors.own import OUTPUT_NAMES, DetectorMetadata, open_own
-from service.inference.session import Session
 from tests.fakes import FakeDetector
 from tests.training.detector.made import face_tile, make_recipe
-from training.detector.boxes import no_boxes
-from training.detector.commands import run_recipe
-from training.detector.export import averaged_detector, calibrated, export_detector, frame_scale
-from training.detector.material import Material
-from training.detector.scoring import Judged, judge
-from training.errors import ExportError, RunError
-from training.run import RunFolder
 
 
-def test_the_file_finds_the_held_out_faces(exported: tuple[Path, DetectorMetadata], material: Material) -> None:
+def test_the_file_finds_the_held_out_faces(exported: tuple[Path, DetectorMetadata], assets: SceneAssets) -> None:
     path, metadata = exported
-    judged = judge(open_own(path, 640), material.held_out)
+    judged = evaluate(open_tiny(path, 640), assets.held_out)
     assert judged.average_precision(*judged.kinds()["all"]) == pytest.approx(metadata.found["all"].ap50, abs=1e-3)
     assert metadata.found["all"].ap50 > 0.8
     assert metadata.found["all"].count == 6
 
 
-def test_boxes_in_pictures_without_people_lower_the_scores(
-    exported: tuple[Path, DetectorMetadata], detector_run: RunFolder, material: Material, tmp_path: Path
+def test_boxes_in_images_without_people_lower_the_scores(
+    exported: tuple[Path, DetectorMetadata], detector_run: RunFolder, assets: SceneAssets, tmp_path: Path
 ) -> None:
-    faceless = tuple(replace(photo, boxes=no_boxes(), bare=np.empty(0, bool)) for photo in material.fit)
-    export_detector(detector_run, run_recipe(detector_run), replace(material, empty=faceless), tmp_path / "d.onnx")
+    faceless = tuple(replace(photo, boxes=no_boxes(), bare=np.empty(0, bool)) for photo in assets.train)
+    export_detector(detector_run, run_recipe(detector_run), replace(assets, empty=faceless), tmp_path / "d.onnx")
     before, after = (
-        judge(open_own(path, 640), material.held_out).scores.max() for path in (exported[0], tmp_path / "d.onnx")
+        evaluate(open_tiny(path, 640), assets.held_out).scores.max() for path in (exported[0], tmp_path / "d.onnx")
     )
     assert after < 0.8 * before
 
@@ -50,20 +50,20 @@ def test_no_node_of_the_graph_asks_for_a_shape(exported: tuple[Path, DetectorMet
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (64, 160), (640, 480)])
-def test_any_size_and_any_number_of_pictures(
+def test_any_size_and_any_number_of_images(
     exported: tuple[Path, DetectorMetadata], shape: tuple[int, int]
 ) -> None:
     session = Session.open(exported[0], device="cpu", threads=1)
-    pictures = np.random.default_rng(0).integers(0, 256, (3, *shape, 3)).astype(np.uint8)
-    together = session.run(OUTPUT_NAMES, {"pictures": pictures})
-    alone = [session.run(OUTPUT_NAMES, {"pictures": picture[None]}) for picture in pictures]
+    images = np.random.default_rng(0).integers(0, 256, (3, *shape, 3)).astype(np.uint8)
+    together = session.run(OUTPUT_NAMES, {"images": images})
+    alone = [session.run(OUTPUT_NAMES, {"images": image[None]}) for image in images]
     assert together[1] == pytest.approx(np.concatenate([scores for _, scores in alone]), abs=1e-5)
 
 
-def test_the_file_says_where_it_comes_from(exported: tuple[Path, DetectorMetadata], material: Material) -> None:
+def test_the_file_says_where_it_comes_from(exported: tuple[Path, DetectorMetadata], assets: SceneAssets) -> None:
     path, metadata = exported
-    assert metadata.data.pictures == (len(material.fit), len(material.held_out))
-    assert metadata.data.sha256 == material.sha256
+    assert metadata.data.images == (len(assets.train), len(assets.held_out))
+    assert metadata.data.sha256 == assets.sha256
     assert metadata.parity < 1e-3
     card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert f"| all from 12 px | 6 | {metadata.found['all'].ap50:.3f} |" in card
@@ -71,19 +71,19 @@ def test_the_file_says_where_it_comes_from(exported: tuple[Path, DetectorMetadat
 
 
 def test_the_crops_frame_is_measured_on_faces_of_known_size() -> None:
-    # Each face is 144 pixels high in its picture.
+    # Each face is 144 pixels high in its image.
     faces = np.stack([face_tile()] * 3)
     assert frame_scale(FakeDetector(Face(90, 90, 100, 120, 0.9)), faces) == pytest.approx(1.2)
 
 
-def test_a_run_without_weights_is_an_error(tmp_path: Path, material: Material) -> None:
+def test_a_run_without_weights_is_an_error(tmp_path: Path, assets: SceneAssets) -> None:
     run, recipe = RunFolder(tmp_path), make_recipe()
     run.begin(recipe, {"sha256": ["1", "2"], "limit": None}, resume=False)
     with pytest.raises(RunError, match="no weights yet"):
-        export_detector(run, recipe, material, tmp_path / "out.onnx")
+        export_detector(run, recipe, assets, tmp_path / "out.onnx")
 
 
-@pytest.mark.parametrize("content", [{}, {"standing": {"epoch": 1}}, {"standing": 3}])
+@pytest.mark.parametrize("content", [{}, {"state": {"epoch": 1}}, {"state": 3}])
 def test_a_checkpoint_of_something_else_is_an_error(tmp_path: Path, content: dict[str, object]) -> None:
     torch.save(content, RunFolder(tmp_path).last)
     with pytest.raises(RunError, match="does not fit the run"):
@@ -102,7 +102,7 @@ def test_a_calibrated_score_is_the_chance_of_a_face() -> None:
     truth = rng.random(4000) < 1 / (1 + np.exp(-(2.5 * logits - 1)))
     none, one = np.zeros(4000, np.int64), np.ones(1)
     scores, faces = 1 / (1 + np.exp(-logits)), np.where(truth, 0, -1)
-    judged = Judged(1, scores, np.full(4000, 30.0), none, faces, one * 30, one.astype(bool), none[:1])
+    judged = EvalResult(1, scores, np.full(4000, 30.0), none, faces, one * 30, one.astype(bool), none[:1])
     slope, shift = calibrated(judged)
     assert slope == pytest.approx(2.5, abs=0.25)
     assert shift == pytest.approx(-1, abs=0.15)

@@ -1,13 +1,13 @@
 import pytest
 import torch
+from fer_training.detector.loss import detection_loss, quality_focal
+from fer_training.detector.network import DetectorNetwork, anchor_points
 
 from tests.training.detector.made import make_recipe
-from training.detector.loss import detection_loss, quality_focal
-from training.detector.network import DetectorNetwork, cells_of
 
 FACES = torch.tensor([[[16.0, 16, 56, 60]], [[0.0, 0, 0, 0]]])
 NONE = torch.zeros(2, 1, 4)
-CELLS = cells_of(96, 96, torch.device("cpu"))
+CELLS = anchor_points(96, 96, torch.device("cpu"))
 
 
 def test_a_few_steps_on_one_batch_make_the_loss_smaller() -> None:

@@ -1,9 +1,8 @@
 import pytest
 import torch
-
-from training.config import read_recipe, validated
-from training.detector.network import DetectorNetwork, boxes_of, cells_of, flattened
-from training.detector.recipe import DetectorRecipe, Widths
+from fer_training.config import read_recipe, validated
+from fer_training.detector.network import DetectorNetwork, anchor_points, boxes_of, flattened
+from fer_training.detector.recipe import DetectorRecipe, Widths
 
 CPU = torch.device("cpu")
 
@@ -14,11 +13,11 @@ def test_every_stride_answers_with_a_score_and_a_box_a_cell() -> None:
     logits, numbers = flattened(maps)
     assert logits.shape == (2, 126)
     assert numbers.shape == (2, 126, 4)
-    assert len(cells_of(64, 96, CPU).centres) == 126
+    assert len(anchor_points(64, 96, CPU).centres) == 126
 
 
 def test_cells_go_row_by_row_and_stride_by_stride() -> None:
-    cells = cells_of(32, 64, CPU)
+    cells = anchor_points(32, 64, CPU)
     assert cells.centres[:2].tolist() == [[4, 4], [12, 4]]
     assert cells.centres[8].tolist() == [4, 12]
     assert cells.strides[31:33].tolist() == [8, 16]
@@ -28,7 +27,7 @@ def test_cells_go_row_by_row_and_stride_by_stride() -> None:
 def test_a_box_is_read_in_strides_from_its_cell() -> None:
     numbers = torch.zeros(1, 42, 4)
     numbers[0, -1] = torch.tensor([0.5, -0.25, 0.0, 0.6931472])
-    box = boxes_of(numbers, cells_of(32, 64, CPU))[0, -1]
+    box = boxes_of(numbers, anchor_points(32, 64, CPU))[0, -1]
     assert box.tolist() == pytest.approx([48 + 16 - 16, 16 - 8 - 32, 48 + 16 + 16, 16 - 8 + 32], abs=1e-3)
 
 

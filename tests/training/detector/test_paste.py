@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
-
-from tests.training.detector.made import face_tile
-from training.detector.paste import (
+from fer_training.detector.paste import (
     BOX_HEIGHT,
     Place,
     paste,
@@ -12,6 +10,8 @@ from training.detector.paste import (
     tinted,
     turned_aside,
 )
+
+from tests.training.detector.made import face_tile
 
 
 def rng() -> np.random.Generator:
@@ -50,7 +50,7 @@ def test_a_mirrored_place_mirrors_the_tile() -> None:
     assert means[1] > 20
 
 
-def test_what_lies_outside_of_the_picture_is_cut_off() -> None:
+def test_what_lies_outside_of_the_image_is_cut_off() -> None:
     canvas = np.zeros((40, 40, 3), np.uint8)
     paste(canvas, np.full((48, 48, 3), 255, np.uint8), Place(0, 0, 30, 0), soft_mask(rng()))
     paste(canvas, np.full((48, 48, 3), 255, np.uint8), Place(-500, 20, 30, 0), soft_mask(rng()))

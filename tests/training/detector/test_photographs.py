@@ -3,37 +3,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_training.detector.photographs import read_photographs
+from fer_training.errors import DataError
 
-from tests.training.detector.made import make_material, photograph, write_photographs
-from training.detector.photographs import read_photographs
-from training.errors import DataError
+from tests.training.detector.made import make_assets, photograph, write_photographs
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_photographs(tmp_path / "photos", make_material().fit)
+    return write_photographs(tmp_path / "photos", make_assets().train)
 
 
-def test_pictures_boxes_and_kinds_are_read(folder: Path) -> None:
-    first, expected = read_photographs(folder).pictures[0], make_material().fit[0]
+def test_images_boxes_and_kinds_are_read(folder: Path) -> None:
+    first, expected = read_photographs(folder).images[0], make_assets().train[0]
     assert first.name == expected.name
     assert np.array_equal(first.pixels, expected.pixels)
     assert first.boxes == pytest.approx(expected.boxes)
     assert first.bare.tolist() == [True, False]
 
 
-def test_each_picture_is_in_one_half_and_the_seed_decides_in_which(folder: Path) -> None:
+def test_each_image_is_in_one_half_and_the_seed_decides_in_which(folder: Path) -> None:
     photos = read_photographs(folder)
-    fit, held_out = photos.halves(0.25, seed=0)
-    names = [photo.name for photo in (*fit, *held_out)]
-    assert sorted(names) == [photo.name for photo in photos.pictures]
+    train, held_out = photos.halves(0.25, seed=0)
+    names = [photo.name for photo in (*train, *held_out)]
+    assert sorted(names) == [photo.name for photo in photos.images]
     assert len(held_out) == 2
     again, other = photos.halves(0.25, seed=0)[1], photos.halves(0.25, seed=1)[1]
     assert [photo.name for photo in held_out] == [photo.name for photo in again]
     assert [photo.name for photo in held_out] != [photo.name for photo in other]
 
 
-def test_other_pictures_have_another_sum(folder: Path) -> None:
+def test_other_images_have_another_sum(folder: Path) -> None:
     before = read_photographs(folder).sha256
     (folder / "photo03.png").write_bytes((folder / "photo04.png").read_bytes())
     assert read_photographs(folder).sha256 != before
@@ -53,8 +53,8 @@ def test_a_smaller_photograph_has_smaller_boxes() -> None:
         ("{", "faces.json"),
         ('{"a": {"faces": [[1, 2, 3]]}, "b": {"faces": []}}', "a.faces.0"),
         ('{"photo03": {"faces": [[5, 5, 5, 9, "bare"]]}, "photo04": {"faces": []}}', "has no area"),
-        ('{"nobody": {"faces": []}, "photo04": {"faces": []}}', "nobody: there is no such picture"),
-        ('{"photo04": {"faces": []}}', "one to fit to and one to judge by"),
+        ('{"nobody": {"faces": []}, "photo04": {"faces": []}}', "nobody: there is no such image"),
+        ('{"photo04": {"faces": []}}', "one to fit to and one to evaluate by"),
     ],
 )
 def test_an_index_that_is_wrong_is_an_error_that_names_the_line(folder: Path, index: str, message: str) -> None:
@@ -64,11 +64,11 @@ def test_an_index_that_is_wrong_is_an_error_that_names_the_line(folder: Path, in
 
 
 def test_a_folder_without_an_index_is_an_error_that_says_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"faces\.json: .*where each picture's faces are"):
+    with pytest.raises(DataError, match=r"faces\.json: .*where each image's faces are"):
         read_photographs(tmp_path)
 
 
-def test_a_damaged_picture_is_an_error_that_names_it(folder: Path) -> None:
+def test_a_damaged_image_is_an_error_that_names_it(folder: Path) -> None:
     (folder / "photo03.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"photo03\.png"):
         read_photographs(folder)

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from training.detector.scene import Ellipse, Scene
+from fer_training.detector.scene import Ellipse, Scene
 
 RED, BLUE = np.array([200.0, 0, 0]), np.array([0, 0, 200.0])
 FACE = np.array([[20, 10, 60, 60]], np.float32)
@@ -38,7 +37,7 @@ def test_cloth_fills_its_ellipse_and_nothing_else(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("middle", [(-200.0, 40.0), (50.0, 400.0), (-10.0, -10.0)])
-def test_what_lies_outside_of_the_picture_is_cut_off(scene: Scene, middle: tuple[float, float]) -> None:
+def test_what_lies_outside_of_the_image_is_cut_off(scene: Scene, middle: tuple[float, float]) -> None:
     ellipse = Ellipse(*middle, 15, 15)
     scene.dress(ellipse, np.full((8, 8, 3), 255, np.uint8))
     scene.draw(ellipse, RED)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from fer_service.detection.detector import Face
+from fer_training.detector.photographs import Photograph
+from fer_training.detector.scoring import EvalResult, evaluate, matched
 
-from service.detectors.base import Face
 from tests.fakes import FakeDetector
-from training.detector.photographs import Photograph
-from training.detector.scoring import Judged, judge, matched
 
 PIXELS = np.zeros((200, 200, 3), np.uint8)
 
@@ -18,7 +18,7 @@ def scored(*boxes: tuple[float, float, float, float, float]) -> list[Face]:
     return [Face(x, y, right - x, bottom - y, score) for x, y, right, bottom, score in boxes]
 
 
-def all_faces(judged: Judged) -> float:
+def all_faces(judged: EvalResult) -> float:
     return judged.average_precision(*judged.kinds()["all"])
 
 
@@ -57,7 +57,7 @@ def test_average_precision_is_the_area_under_the_precisions_envelope() -> None:
     assert all_faces(matched([found], [photo(*faces)], 0.5)) == pytest.approx(1 / 4 + 3 / 4 * 2 / 4)
 
 
-def test_recall_is_read_where_half_a_false_box_a_picture_is_left() -> None:
+def test_recall_is_read_where_half_a_false_box_a_image_is_left() -> None:
     faces = photo((10, 10, 40, 40))
     found = [
         scored((10, 10, 40, 40, 0.9), (100, 100, 130, 130, 0.7)),
@@ -97,9 +97,9 @@ def test_tiny_false_boxes_do_not_count() -> None:
 
 def test_a_detector_is_asked_about_every_photograph() -> None:
     detector = FakeDetector(*scored((10, 10, 40, 40, 0.9)))
-    judged = judge(detector, [photo((10, 10, 40, 40)), photo()])
+    judged = evaluate(detector, [photo((10, 10, 40, 40)), photo()])
     assert judged.face.tolist() == [0, -1]
-    assert judged.picture.tolist() == [0, 1]
+    assert judged.image.tolist() == [0, 1]
 
 
 def test_boxes_without_a_score_count_as_certain() -> None:

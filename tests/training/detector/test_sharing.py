@@ -7,11 +7,12 @@ from typing import cast
 
 import numpy as np
 import pytest
+from fer_service import assets
+from fer_service.detection.batched import BatchedDetector
+from fer_service.detection.detector import Face
+from fer_service.detection.tiny import DetectorMetadata, TinyDetector, open_tiny
+from fer_service.onnx.session import Session
 
-from service.detectors.base import Face
-from service.detectors.own import OWN, DetectorMetadata, Own, open_own
-from service.detectors.shared import SharedDetector
-from service.inference.session import Session
 from tests.fakes import PretendedGpu
 from tests.training.detector.made import Pixels, photograph
 
@@ -19,22 +20,22 @@ SIDE, THREADS, SCORE = 170, 8, 0.3
 Exported = tuple[Path, DetectorMetadata]
 
 
-def pictures() -> list[Pixels]:
-    """Faces in wide, high, small and larger pictures."""
+def images() -> list[Pixels]:
+    """Faces in wide, high, small and larger images."""
     photos = [photograph(number).pixels for number in range(12)]
     cut = [photo[:, : 80 + 7 * number] for number, photo in enumerate(photos[:4])]
     return [*photos, *cut, np.rot90(photos[0]).copy(), photos[1].repeat(2, axis=0).repeat(2, axis=1)]
 
 
-def on_gpu(path: Path, side: int = SIDE) -> Own:
+def on_gpu(path: Path, side: int = SIDE) -> TinyDetector:
     session = PretendedGpu(Session.open(path, device="cpu", threads=1))
-    return Own(cast(Session, session), 1.0, path.stem, side)
+    return TinyDetector(cast(Session, session), 1.0, path.stem, side)
 
 
 @pytest.fixture
-def shared(exported: Exported) -> Iterator[tuple[SharedDetector, list[int]]]:
+def shared(exported: Exported) -> Iterator[tuple[BatchedDetector, list[int]]]:
     sizes: list[int] = []
-    made = SharedDetector(on_gpu(exported[0]), threads=THREADS, on_batch=sizes.append)
+    made = BatchedDetector(on_gpu(exported[0]), threads=THREADS, on_batch=sizes.append)
     made.start()
     yield made, sizes
     made.stop()
@@ -45,16 +46,16 @@ def numbers(faces: list[Face]) -> list[tuple[float, ...]]:
     return sorted((face.x, face.y, face.width, face.height, face.score or 0) for face in faces)
 
 
-def test_together_pictures_answer_as_they_do_one_by_one(
-    exported: Exported, shared: tuple[SharedDetector, list[int]]
+def test_together_images_answer_as_they_do_one_by_one(
+    exported: Exported, shared: tuple[BatchedDetector, list[int]]
 ) -> None:
     alone = on_gpu(exported[0])
-    expected = [numbers(alone.detect(picture, SCORE)) for picture in pictures()]
+    expected = [numbers(alone.detect(image, SCORE)) for image in images()]
     detector, sizes = shared
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(lambda picture: numbers(detector.detect(picture, SCORE)), pictures()))
+        found = list(pool.map(lambda image: numbers(detector.detect(image, SCORE)), images()))
     assert max(sizes) > 1
-    assert sum(sizes) == len(pictures())
+    assert sum(sizes) == len(images())
     assert sum(map(len, expected)) > 10
     for one, other in zip(found, expected, strict=True):
         assert len(one) == len(other)
@@ -62,14 +63,14 @@ def test_together_pictures_answer_as_they_do_one_by_one(
 
 
 def test_the_square_changes_what_is_found_no_more_than_its_padding_does(astronaut: Pixels) -> None:
-    square, plain = on_gpu(OWN, 320), open_own(OWN, 320)
-    for picture in (astronaut, astronaut[:, 60:400], astronaut[:300]):
-        one, other = (numbers(detector.detect(np.ascontiguousarray(picture), 0.8)) for detector in (square, plain))
+    square, plain = on_gpu(assets.DETECTOR, 320), open_tiny(assets.DETECTOR, 320)
+    for image in (astronaut, astronaut[:, 60:400], astronaut[:300]):
+        one, other = (numbers(detector.detect(np.ascontiguousarray(image), 0.8)) for detector in (square, plain))
         assert len(one) == len(other) == 1
         assert np.abs(np.subtract(one[0][:4], other[0][:4])).max() < 0.1 * other[0][3]
         assert one[0][4] == pytest.approx(other[0][4], abs=0.1)
 
 
-def test_every_picture_is_put_into_the_same_square(exported: Exported) -> None:
+def test_every_image_is_put_into_the_same_square(exported: Exported) -> None:
     detector = on_gpu(exported[0])
-    assert {detector.fitted(picture).shape for picture in pictures()} == {(192, 192, 3)}
+    assert {detector.fitted(image).shape for image in images()} == {(192, 192, 3)}

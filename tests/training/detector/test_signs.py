@@ -1,6 +1,5 @@
 import numpy as np
-
-from training.detector.signs import sign_tile
+from fer_training.detector.signs import sign_tile
 
 
 def test_every_sign_has_its_size_and_something_on_its_ground() -> None:

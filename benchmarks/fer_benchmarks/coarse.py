@@ -1,0 +1,126 @@
+"""What a first look at a coarse image leaves out, and what it saves, by detector and coarse side.
+
+Photographs with boxed faces, whole and cut about their largest face, all scaled to 640 pixels, are looked at once
+finely and once coarsely first; those with one near face also with a small one beside it. Run it with the training
+environment:
+
+    python -m fer_benchmarks.coarse --data faces853 --detector own --detector yunet.onnx
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from fer_service.detection.choice import choose_detector
+from fer_service.detection.coarse_first import CoarseFirst
+from fer_training.detector.boxes import clipped
+from fer_training.detector.photographs import Photograph, read_photographs
+from fer_training.detector.scoring import EvalResult, matched
+from rich.console import Console
+from rich.table import Table
+
+from fer_benchmarks.kernels import cpu_milliseconds
+from fer_benchmarks.recall import scene
+
+SIDES = (256, 320)
+SIDE = 640
+SCORE = 0.6
+ROWS = 480  # of the images that the small faces are made for
+SMALL = (16, 20, 24, 28, 32, 48, 64)  # heights of the small faces, pixels
+KINDS = ("bare 12–24", "bare 24+", "covered 24+")
+_SECONDS = 0.01  # a photograph
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="what the detector's recipe takes")
+    parser.add_argument("--detector", action="append", required=True, help="as FER_DETECTOR; several times")
+    parser.add_argument("--hold-out", type=float, default=0.2, help="as in the detector's recipe")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    photographs = read_photographs(arguments.data).halves(arguments.hold_out, 0)[1]
+    rng = np.random.default_rng(0)
+    close = [near(photo, rng) for photo in photographs]
+    sets = {
+        "whole": [sized(photo) for photo in photographs],
+        "near": close,
+        **{f"{height} px beside": beside(close, height) for height in SMALL},
+    }
+    headings = ("photographs", "detector", "first look", "settled", *KINDS, "false an image", "CPU ms")
+    table = Table(*headings)
+    for choice in arguments.detector:
+        for name, images in sets.items():
+            for coarse in (0, *SIDES):
+                table.add_row(name, *row(choice, coarse, images))
+    Console(width=160).print(table)
+
+
+def sized(photo: Photograph) -> Photograph:
+    """The photograph with a long side of 640 pixels."""
+    rows, columns = photo.pixels.shape[:2]
+    scale = SIDE / max(rows, columns)
+    if scale <= 1:
+        return photo.shrunk(SIDE)
+    pixels = cv2.resize(photo.pixels, None, fx=scale, fy=scale).astype(np.uint8, copy=False)
+    return Photograph(photo.name, pixels, photo.boxes * np.float32(scale), photo.bare)
+
+
+def near(photo: Photograph, rng: np.random.Generator) -> Photograph:
+    """What a camera closer to the largest face would see: that face 80 to 320 of 640 pixels high."""
+    left, top, right, bottom = photo.boxes[(photo.boxes[:, 3] - photo.boxes[:, 1]).argmax()]
+    rows, columns = photo.pixels.shape[:2]
+    width = min((bottom - top) * SIDE / float(np.exp(rng.uniform(np.log(80), np.log(320)))), columns)
+    height = min(width * 0.75, rows)
+    x = float(np.clip((left + right - width) / 2, 0, columns - width))
+    y = float(np.clip((top + bottom - height) / 2, 0, rows - height))
+    part = photo.pixels[int(y) : int(y + height), int(x) : int(x + width)]
+    boxes = photo.boxes - np.array([int(x), int(y)] * 2, np.float32)
+    seen = clipped(boxes, part.shape[1], part.shape[0])
+    inside = ((seen[:, 2:] - seen[:, :2]) >= 0.5 * (boxes[:, 2:] - boxes[:, :2])).all(axis=1)
+    return sized(Photograph(photo.name, part, seen[inside], photo.bare[inside]))
+
+
+def beside(photographs: list[Photograph], height: int) -> list[Photograph]:
+    """Those with one near face, and a small one in a corner, the astronaut's; only that one counts."""
+    made = []
+    for photo in photographs:
+        rows, columns = photo.pixels.shape[:2]
+        if len(photo.boxes) != 1 or rows > ROWS:
+            continue
+        left, top, right, bottom = photo.boxes[0]
+        for x, y in ((60, 60), (columns - 60, 60), (60, rows - 60), (columns - 60, rows - 60)):
+            if left - height < x < right + height and top - height < y < bottom + height:
+                continue
+            pixels, head = photo.pixels.copy(), scene("", [(x, y)], height).pixels[:rows, :columns]
+            mask = cv2.circle(np.zeros((rows, columns), np.uint8), (x, y), round(height * 0.95), 1, -1) > 0
+            pixels[mask] = head[mask]
+            half = height / 2
+            box = np.array([[x - 0.74 * half, y - half, x + 0.74 * half, y + half]], np.float32)
+            made.append(Photograph(photo.name, pixels, box, np.ones(1, bool)))
+            break
+    return made
+
+
+def row(choice: str, coarse: int, photographs: list[Photograph]) -> list[str]:
+    """The figures of a detector with a first look of so many pixels; 0 for none."""
+    detector = choose_detector(choice, SIDE, coarse=coarse)
+    settled = ""
+    if isinstance(detector, CoarseFirst):
+        looked = [photo.pixels for photo in photographs if detector.pays(photo.pixels)]
+        settled = f"{sum(detector.first_look(pixels, SCORE) is not None for pixels in looked)} of {len(looked)}"
+    judged: EvalResult = matched([detector.detect(photo.pixels, SCORE) for photo in photographs], photographs, 0.5)
+    kinds = judged.kinds()
+    found = [f"{judged.recall(kinds[kind][0], SCORE):.3f} of {kinds[kind][0].sum()}" for kind in KINDS]
+    cost = [
+        cpu_milliseconds({"line": partial(detector.detect, photo.pixels, SCORE)}, _SECONDS)["line"]
+        for photo in photographs
+    ]
+    look = str(coarse) if coarse else "–"
+    return [detector.name, look, settled, *found, f"{judged.false_boxes(SCORE):.2f}", f"{np.mean(cost):.2f}"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The least that HTTP takes on this machine: the line behind uvicorn, without a framework, checks or metrics."""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cv2
+import uvicorn
+from fer_service.analysis.loading import load
+from fer_service.contract.settings import Settings
+from fer_service.system.allocator import keep_image_memory
+
+cv2.setNumThreads(1)
+keep_image_memory()
+cores = os.cpu_count() or 1
+analyzer = load(Settings(threads=1))
+pool = ThreadPoolExecutor(cores)
+
+
+def answer(body: bytes) -> bytes:
+    """The prediction of a multipart body's image, as JSON; the image is everything from its first byte on."""
+    return analyzer.analyze(body[body.index(b"\r\n\r\n") + 4 :]).model_dump_json().encode()
+
+
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Reads a body and answers it; nothing else."""
+    if scope["type"] != "http":
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    content = await asyncio.get_running_loop().run_in_executor(pool, answer, body)
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=int(os.environ["PORT"]), log_level="warning", lifespan="off", access_log=False)

@@ -1,1 +1,0 @@
-"""HTTP: routes, errors and what stands before them."""

@@ -1,0 +1,1 @@
+"""One image from bytes to prediction, and many of them at a time."""

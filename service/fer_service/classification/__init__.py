@@ -1,0 +1,1 @@
+"""Crops to emotion probabilities."""

@@ -1,0 +1,43 @@
+"""The container health check: `python -m fer_service.http.probe` asks this machine's service if it is ready.
+
+Nothing but the standard library is imported, because this runs every few seconds beside the service.
+"""
+
+import http.client
+import os
+import sys
+from collections.abc import Mapping
+from http import HTTPStatus
+
+_SECONDS = 4
+_ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised, not listened on)
+
+
+def probe(environment: Mapping[str, str]) -> str:
+    """Ask /readyz.
+
+    Args:
+        environment: `FER_HOST` and `FER_PORT` say where, as they do for the service.
+
+    Returns:
+        Empty when the service is ready, else why it is not.
+    """
+    host, port = environment.get("FER_HOST", "127.0.0.1"), environment.get("FER_PORT", "8000")
+    try:
+        connection = http.client.HTTPConnection(_ANY_ADDRESS.get(host, host), int(port), timeout=_SECONDS)
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        body = answer.read().decode(errors="replace")
+        connection.close()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return f"nobody answers on {host}:{port}: {error}"
+    return "" if answer.status == HTTPStatus.OK else f"{answer.status} {body}"
+
+
+def main() -> None:
+    """Exit with 0 when the service is ready, else with 1 and the reason."""
+    sys.exit(probe(os.environ) or None)
+
+
+if __name__ == "__main__":
+    main()

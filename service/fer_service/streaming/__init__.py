@@ -1,0 +1,1 @@
+"""Live streams: the newest frame first."""

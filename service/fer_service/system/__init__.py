@@ -1,0 +1,1 @@
+"""What the operating system provides: cores, memory and files."""

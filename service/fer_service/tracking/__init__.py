@@ -1,0 +1,1 @@
+"""Which face is which over time, and smoothed probabilities."""

@@ -1,0 +1,92 @@
+"""A clip with boxes and labels drawn → a new video file, with the frames' own times and without sound."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from fer_service.analysis.drawing import mark_of
+from fer_service.contract.errors import ClipError
+from fer_service.contract.schemas import TrackedFace
+from fer_service.imaging.annotate import annotate
+from fer_service.video.clip import ClipFrame
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+_CODECS: Final = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
+_TICKS: Final = 90_000  # a second: MPEG's clock, fine enough for every rate
+_NOMINAL_RATE: Final = 30  # only a hint for the encoder; the frames' times count
+
+
+class AnnotatedClip:
+    """Writes a video a frame at a time; used as a context, it completes the file whatever happens."""
+
+    def __init__(self, path: Path) -> None:
+        """Check the name; the file is begun with the first frame, and an older one replaced.
+
+        Args:
+            path: Its ending decides: .mp4, .mov, .mkv or .webm.
+
+        Raises:
+            ClipError: the ending is another.
+        """
+        if path.suffix not in _CODECS:
+            raise ClipError(f"{path}: an annotated clip ends in {', '.join(_CODECS)}")
+        self._path = path
+        self._output: tuple[OutputContainer, VideoStream] | None = None
+        self._last = -1
+
+    def __enter__(self) -> "AnnotatedClip":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._output is not None:
+            container, stream = self._output
+            container.mux(stream.encode(None))
+            container.close()
+
+    def add(self, frame: ClipFrame, faces: Sequence[TrackedFace]) -> None:
+        """Draw into the frame, and write it.
+
+        Args:
+            frame: Its pixels are drawn into.
+            faces: What to draw.
+
+        Raises:
+            ClipError: the file cannot be written.
+        """
+        import av
+
+        annotate(frame.pixels, [mark_of(face, f"#{face.id}") for face in faces])
+        # Half the colours' resolution needs even sides.
+        height, width = (length - length % 2 for length in frame.pixels.shape[:2])
+        if self._output is None:
+            self._output = _opened(self._path, width, height)
+        container, stream = self._output
+        image = av.VideoFrame.from_ndarray(frame.pixels[:height, :width].copy(), format="rgb24")
+        if (stream.width, stream.height) != (width, height):
+            image = image.reformat(stream.width, stream.height)
+        image.pts = self._last = max(round(frame.time * _TICKS), self._last + 1)
+        image.time_base = Fraction(1, _TICKS)
+        container.mux(stream.encode(image))
+
+
+def _opened(path: Path, width: int, height: int) -> "tuple[OutputContainer, VideoStream]":
+    import av
+    from av.video.stream import VideoStream
+
+    container = av.open(str(path), "w")
+    stream = container.add_stream(_CODECS[path.suffix], rate=_NOMINAL_RATE)
+    assert isinstance(stream, VideoStream)  # noqa: S101 (both codecs are video)
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.codec_context.time_base = Fraction(1, _TICKS)
+    try:
+        container.start_encoding()  # opens the file, which `open` does not
+    except (av.FFmpegError, OSError) as error:
+        raise ClipError(f"{path} cannot be written: {error.strerror}") from error
+    return container, stream

@@ -1,0 +1,167 @@
+import base64
+import csv
+import io
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Visit, visiting
+from tests.e2e.conftest import Server
+
+LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+
+
+def hand_over(page: Page, kind: str, *files: Path) -> None:
+    """Files by a drop or a paste, as the browser itself tells the page of them."""
+    contents = [[path.name, base64.b64encode(path.read_bytes()).decode()] for path in files]
+    page.evaluate(
+        """([kind, contents]) => {
+            const transfer = new DataTransfer();
+            for (const [name, content] of contents) {
+                const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+                transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
+            }
+            const target = document.querySelector("#drop");
+            const common = { bubbles: true, cancelable: true };
+            if (kind === "paste") {
+                target.dispatchEvent(new ClipboardEvent("paste", { ...common, clipboardData: transfer }));
+            } else {
+                for (const type of ["dragenter", "dragover", "drop"])
+                    target.dispatchEvent(new DragEvent(type, { ...common, dataTransfer: transfer }));
+            }
+        }""",
+        [kind, contents],
+    )
+
+
+def test_a_chosen_image_shows_its_face_with_bars_for_all_classes(visit: Visit, image_file: Path) -> None:
+    page = visit.page
+    page.set_input_files("#file", image_file)
+    face = page.get_by_role("list", name="Faces").get_by_role("listitem").first
+    expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+    assert face.locator(".bars span:first-child").all_inner_texts() == LABELS
+    expect(page.get_by_role("button", name="Face 1: happy")).to_be_visible()
+    expect(page.get_by_text("1 face · 512 × 512 pixels")).to_be_visible()
+    shown = page.locator(".frame img").evaluate("image => image.complete && image.naturalWidth")
+    assert shown == 512
+
+
+def test_the_box_lies_on_the_face(visit: Visit, image_file: Path, server: Server) -> None:
+    page = visit.page
+    page.set_input_files("#file", image_file)
+    box = page.locator(".box").bounding_box()
+    image = page.locator(".frame img").bounding_box()
+    assert box is not None
+    assert image is not None
+    answer = server.client.post("/predict", content=image_file.read_bytes()).json()
+    expected = answer["faces"][0]["box"]
+    scale = image["width"] / 512
+    assert box["x"] - image["x"] == pytest.approx(expected["x"] * scale, abs=1)
+    assert box["y"] - image["y"] == pytest.approx(expected["y"] * scale, abs=1)
+    assert box["width"] == pytest.approx(expected["width"] * scale, abs=1)
+
+
+def test_hovering_links_box_and_bars_both_ways(visit: Visit, image_file: Path) -> None:
+    page = visit.page
+    page.set_input_files("#file", image_file)
+    page.locator(".box").hover()
+    expect(page.locator(".face.linked")).to_have_count(1)
+    page.get_by_role("heading", level=1).hover()
+    expect(page.locator(".linked")).to_have_count(0)
+    page.locator(".face").hover()
+    expect(page.locator(".box.linked")).to_have_count(1)
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_images_may_be_dropped_and_pasted(visit: Visit, image_file: Path, kind: str) -> None:
+    hand_over(visit.page, kind, image_file)
+    expect(visit.page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+
+
+def test_two_images_are_told_apart_and_saved_as_one_table(visit: Visit, image_file: Path) -> None:
+    other = image_file.with_name("grey, plain.png")
+    other.write_bytes(cv2.imencode(".png", np.full((80, 120, 3), 128, np.uint8))[1].tobytes())
+    page = visit.page
+    hand_over(page, "drop", image_file, other)
+    expect(page.locator(".result h2")).to_have_text(["astronaut.jpg", "grey, plain.png"])
+    expect(page.get_by_text("No face was found in this image.")).to_be_visible()
+    expect(page.get_by_text("2 of 2 images analysed")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="All as CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    assert [(row["image"], row["face"], row["emotion"]) for row in rows] == [("astronaut.jpg", "1", "happy")]
+    assert sum(float(rows[0][label]) for label in LABELS) == pytest.approx(1, abs=1e-4)
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator(".result")).to_have_count(0)
+
+
+def test_an_error_is_said_in_words_with_its_code_where_it_happens(visit: Visit, image_file: Path) -> None:
+    text = image_file.with_name("notes.txt")
+    text.write_text("no image")
+    page = visit.page
+    hand_over(page, "drop", text, image_file)
+    broken, good = page.get_by_role("article", name="notes.txt"), page.get_by_role("article", name="astronaut.jpg")
+    expect(broken.get_by_role("alert")).to_contain_text("is none of JPEG, PNG")
+    expect(broken.locator("code")).to_have_text("undecodable_image")
+    expect(good.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+    broken.get_by_role("button", name="Try again").click()
+    expect(broken.locator("code")).to_have_text("undecodable_image")
+    assert all("422" in error for error in visit.errors), "the browser tells of the status"
+    visit.errors.clear()
+
+
+def test_results_are_copied_and_saved(browser: Browser, server: Server, image_file: Path) -> None:
+    answer = server.client.post("/predict", content=image_file.read_bytes()).json()
+    with visiting(browser, server.url, permissions=["clipboard-read", "clipboard-write"]) as visit:
+        page = visit.page
+        page.set_input_files("#file", image_file)
+        page.get_by_role("button", name="Copy JSON").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        assert json.loads(page.evaluate("navigator.clipboard.readText()")) == answer
+        saved = {}
+        for name in ("JSON", "CSV", "Image"):
+            with page.expect_download() as download:
+                page.get_by_role("button", name=f"Download {name}").click()
+            saved[download.value.suggested_filename] = Path(download.value.path()).read_bytes()
+    assert set(saved) == {"astronaut.json", "astronaut.csv", "astronaut-faces.png"}
+    assert json.loads(saved["astronaut.json"]) == answer
+    drawn = cv2.imdecode(np.frombuffer(saved["astronaut-faces.png"], np.uint8), cv2.IMREAD_COLOR)
+    assert drawn is not None
+    assert drawn.shape == (512, 512, 3)
+
+
+def test_a_photo_is_taken_and_the_camera_given_back(browser: Browser, server: Server) -> None:
+    with visiting(browser, server.url, permissions=["camera"]) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Take a photo").click()
+        page.get_by_role("button", name="Take photo").click()
+        expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        assert page.locator("#photo-video").evaluate("video => video.srcObject") is None
+
+
+def test_what_only_the_service_decodes_is_shown_as_it_draws_it(visit: Visit, tmp_path: Path) -> None:
+    path = tmp_path / "scan.tiff"
+    path.write_bytes(cv2.imencode(".tiff", np.full((60, 90, 3), 200, np.uint8))[1].tobytes())
+    visit.page.set_input_files("#file", path)
+    image = visit.page.locator(".frame img")
+    expect(image).to_be_visible()
+    expect(visit.page.get_by_text("90 × 60 pixels")).to_be_visible()
+    image.evaluate("image => image.decode()")
+    assert image.evaluate("image => image.naturalWidth") == 90
+
+
+def test_a_service_that_is_gone_is_said(browser: Browser, image_file: Path) -> None:
+    server = Server({})
+    with visiting(browser, server.url) as visit:
+        assert server.terminate() == 0
+        visit.page.set_input_files("#file", image_file)
+        alert = visit.page.get_by_role("alert").first
+        expect(alert).to_contain_text("The service does not answer")
+        expect(alert.locator("code")).to_have_text("unreachable")
+        assert all("ERR_CONNECTION_REFUSED" in error for error in visit.errors)
+        visit.errors.clear()

@@ -1,0 +1,222 @@
+import json
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from fer_service import __version__
+from fer_service.cli.main import main
+from fer_service.cli.video import parse_seconds
+
+from tests.service.conftest import plain
+from tests.service.video.conftest import cut, noise, plain_frame, write_clip
+
+pytestmark = pytest.mark.usefixtures("restored_logging")
+
+
+class Ended(NamedTuple):
+    """How a command ended and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(
+    tiny_bundle: Path, yunet_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs a command with the tiny bundle and a detector that sees one face everywhere."""
+    environment = {"FER_MODEL": tiny_bundle, "FER_DETECTOR": yunet_file, "FER_DEVICE": "cpu", "COLUMNS": 200}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, str(value))
+
+    def command(*arguments: object) -> Ended:
+        monkeypatch.setattr("sys.argv", ["fer-service", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        status = ended.value.code
+        assert isinstance(status, int)
+        return Ended(status, *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A red and a green one, and between them a text, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    contents = {"red.jpg": plain("red"), "text.jpg": b"no image", "green.jpg": plain("lime")}
+    for name, content in contents.items():
+        Path(name).write_bytes(content)
+    return [Path(name) for name in contents]
+
+
+def test_photos_are_answered_in_a_table(run: Run, photos: list[Path]) -> None:
+    ended = run("predict", photos[0], photos[2])
+    red, green = [line for line in ended.out.splitlines() if ".jpg" in line]
+    assert ended.status == 0
+    assert ended.err == ""
+    for text in ("red.jpg", "16×16 at 0,0", "angry", "100%"):
+        assert text in red
+    assert "happy" in green
+
+
+def test_one_photo_as_json_is_the_apis_answer(run: Run, photos: list[Path]) -> None:
+    ended = run("predict", "--json", photos[0])
+    answer = json.loads(ended.out)
+    assert ended.status == 0
+    assert set(answer) == {"image", "faces", "model"}
+    assert answer["faces"][0]["emotion"] == "angry"
+
+
+def test_several_photos_as_json_are_a_batch(run: Run, photos: list[Path]) -> None:
+    ended = run("predict", "--json", photos[0], photos[2])
+    results = json.loads(ended.out)["results"]
+    assert [result["name"] for result in results] == [str(photos[0]), str(photos[2])]
+    assert [result["faces"][0]["emotion"] for result in results] == ["angry", "happy"]
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_what_is_no_image_is_one_line_and_the_others_are_answered(
+    run: Run, photos: list[Path], options: tuple[str, ...]
+) -> None:
+    ended = run("predict", *options, *photos)
+    (line,) = ended.err.splitlines()
+    assert ended.status == 1
+    assert line.startswith(f"{photos[1]}: a body of 8 bytes is none of JPEG")
+    assert "angry" in ended.out
+    assert "happy" in ended.out
+
+
+def test_a_photo_that_is_not_there_is_one_line(run: Run, tmp_path: Path) -> None:
+    ended = run("predict", tmp_path / "missing.jpg", tmp_path)
+    assert ended.status == 1
+    assert ended.err.splitlines() == [
+        f"{tmp_path / 'missing.jpg'}: No such file or directory",
+        f"{tmp_path}: Is a directory",
+    ]
+
+
+def test_a_photo_without_faces_says_so(run: Run, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_DETECTOR", "haar")
+    ended = run("predict", photos[0])
+    assert ended.status == 0
+    assert "no face" in ended.out
+
+
+def test_an_uncertain_answer_has_a_question_mark(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "grey.jpg").write_bytes(plain("grey"))
+    assert "angry ?" in run("predict", tmp_path / "grey.jpg").out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("FER_MODLE", "x", "FER_MODLE is no setting"),
+        ("FER_THREADS", "none", "FER_THREADS=none: "),
+        ("FER_MODEL", "/nowhere.onnx", "/nowhere.onnx: there is no such file"),
+        ("FER_DETECTOR", "/nowhere.onnx", "no such detector file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["serve", "predict"])
+def test_a_wrong_setting_is_one_line(
+    run: Run, photos: list[Path], monkeypatch: pytest.MonkeyPatch, command: str, name: str, value: str, text: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    ended = run(command, *photos[:1] if command == "predict" else ["--port", 0])
+    (line,) = ended.err.splitlines()
+    assert ended.status == 1
+    assert line.startswith("fer-service: ")
+    assert text in line
+
+
+def test_a_port_that_is_none_is_one_line(run: Run) -> None:
+    ended = run("serve", "--port", 70000)
+    assert (ended.status, len(ended.err.splitlines())) == (1, 1)
+    assert "FER_PORT=70000" in ended.err
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_weights_that_cannot_be_fetched_are_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        ended = run("detector", "pull")
+    (line,) = ended.err.splitlines()
+    assert ended.status == 1
+    assert "yunet_n_dynamic.onnx cannot be fetched: " in line
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("version") == Ended(0, f"{__version__}\n", "")
+
+
+def test_help_names_the_commands(run: Run) -> None:
+    ended = run("--help")
+    assert ended.status == 0
+    for command in ("serve", "predict", "detector", "version"):
+        assert command in ended.out
+
+
+@pytest.mark.parametrize("arguments", [("predict",), ("predict", "--jsno", "a.jpg"), ("fly",)])
+def test_a_command_that_is_none_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).status == 2
+
+
+def test_a_video_becomes_a_timeline_and_a_marked_copy(run: Run, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [plain_frame(0, 220, 0)] * 10, [n / 10 for n in range(10)])
+    out, marked = tmp_path / "timeline.csv", tmp_path / "marked.mp4"
+    ended = run("predict", clip, "--out", out, "--annotate", marked, "--every", "200ms")
+    assert (ended.status, ended.err) == (0, "")
+    assert "5 frames" in ended.out
+    times = [line.split(",")[1] for line in out.read_text().splitlines()]
+    assert times == ["time", "0.0", "0.2", "0.4", "0.6", "0.8"]
+    assert marked.stat().st_size > 0
+
+
+def test_of_a_broken_video_what_was_readable_is_written(run: Run, tmp_path: Path) -> None:
+    clip = cut(write_clip(tmp_path / "clip.mkv", noise(90), [n / 30 for n in range(90)]), 0.5)
+    out = tmp_path / "timeline.csv"
+    ended = run("predict", clip, "--out", out)
+    assert ended.status == 1
+    assert "it ends after" in ended.err
+    assert len(out.read_text().splitlines()) > 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["clip.mp4", "--out", "clip.mp4"], "different files"),
+        (["clip.mp4", "--out", "timeline.xlsx"], "ends in .csv, .json, .parquet"),
+        (["clip.mp4", "--out", "a.csv", "--every", "often"], "often is no time"),
+        (["clip.mp4", "clip.mp4", "--out", "a.csv"], "one video at a time"),
+        (["clip.mp4"], "--out names the timeline"),
+        (["photos.mp4", "--out", "a.csv"], "cannot be read as a video"),
+    ],
+)
+def test_what_cannot_be_done_with_a_video_is_one_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip = write_clip(tmp_path / "clip.mp4", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2])
+    before = clip.read_bytes()
+    ended = run("predict", *arguments)
+    assert ended.status != 0
+    assert reason in re.sub(r"[\s│]+", " ", ended.err)
+    assert "Traceback" not in ended.err
+    assert clip.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0.2s", 0.2), ("200ms", 0.2), ("0.2", 0.2), ("2", 2), (".5s", 0.5)]
+)
+def test_times_are_written_as_people_do(text: str, seconds: float) -> None:
+    assert parse_seconds(text) == pytest.approx(seconds)

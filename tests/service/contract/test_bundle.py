@@ -1,0 +1,134 @@
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fer_service.contract.bundle import METADATA_KEY, CropGeometry, Tensor, file_sha256, read_metadata
+from fer_service.contract.errors import BundleError
+
+from tests.fakes import LABELS, metadata
+
+Entry = tuple[str, str, list[int | str]]
+INPUT: Entry = ("faces", "tensor(uint8)", ["N", 48, 48, 3])
+OUTPUT: Entry = ("probabilities", "tensor(float)", ["N", 3])
+
+
+def fields(**changes: object) -> dict[str, Any]:
+    about: dict[str, Any] = json.loads(metadata().model_dump_json(by_alias=True))
+    return about | changes
+
+
+def tensor(name: str, kind: str, shape: list[int | str]) -> Tensor:
+    return SimpleNamespace(name=name, type=kind, shape=shape)
+
+
+@dataclass
+class FakeGraph:
+    """An opened file that keeps the contract, unless told otherwise."""
+
+    properties: Mapping[str, str] = field(default_factory=lambda: {METADATA_KEY: json.dumps(fields())})
+    inputs: list[Tensor] = field(default_factory=lambda: [tensor(*INPUT)])
+    outputs: list[Tensor] = field(default_factory=lambda: [tensor(*OUTPUT)])
+
+
+def saying(**changes: object) -> FakeGraph:
+    return FakeGraph({METADATA_KEY: json.dumps(fields(**changes))})
+
+
+def without(name: str) -> FakeGraph:
+    return FakeGraph({METADATA_KEY: json.dumps({key: value for key, value in fields().items() if key != name})})
+
+
+def test_a_bundle_that_keeps_the_contract_says_what_it_is() -> None:
+    about = read_metadata(FakeGraph(), "tiny.onnx")
+    assert about == metadata()
+    assert about.labels == LABELS
+
+
+def test_fields_of_later_writers_are_passed_over() -> None:
+    crop = {"frame": 1.0, "align": False, "interpolation": "linear", "border": "replicate", "new": 1}
+    assert read_metadata(saying(invented_later={"a": 1}, crop=crop), "tiny.onnx") == metadata()
+
+
+def test_the_crop_has_defaults() -> None:
+    assert read_metadata(saying(crop={}), "tiny.onnx").crop == CropGeometry()
+
+
+def test_any_number_of_classes_and_any_names_will_do() -> None:
+    labels = [f"Gefühl {number}" for number in range(11)]
+    graph = saying(labels=labels, input_size=64)
+    graph.inputs, graph.outputs = (
+        [tensor("faces", "tensor(uint8)", ["batch", 64, 64, 3])],
+        [tensor("probabilities", "tensor(float)", ["batch", 11])],
+    )
+    assert read_metadata(graph, "eleven.onnx").labels == tuple(labels)
+
+
+@pytest.mark.parametrize(
+    ("graph", "text"),
+    [
+        (FakeGraph({}), r"no emotion bundle: its metadata has no property 'fer'.*fer-train export"),
+        (FakeGraph({METADATA_KEY: "{no json"}), r"property 'fer': the whole property: Invalid JSON"),
+        (FakeGraph({METADATA_KEY: "[]"}), r"property 'fer': the whole property"),
+        (without("labels"), r"labels: Field required"),
+        (without("input_size"), r"input_size: Field required"),
+        (without("licence"), r"licence: Field required"),
+        (saying(schema=2), r"schema: .*1"),
+        (saying(labels=["happy"]), r"labels: .*at least 2"),
+        (saying(labels=["happy", "sad", "happy"]), r"labels repeat themselves"),
+        (saying(input_size=4), r"input_size: .*8"),
+        (saying(input_size="large"), r"input_size: .*integer"),
+        (saying(uncertain_below=1.5), r"uncertain_below: "),
+        (saying(temperature=0), r"temperature: "),
+        (saying(crop={"frame": 0}), r"crop\.frame: "),
+        (saying(crop={"interpolation": "nearest"}), r"crop\.interpolation: .*'linear' or 'cubic'"),
+        (saying(data={"name": "a", "splits": {"train": "many"}, "sha256": ""}), r"data\.splits\.train: "),
+    ],
+)
+def test_metadata_that_breaks_the_contract_is_named(graph: FakeGraph, text: str) -> None:
+    with pytest.raises(BundleError, match=rf"tiny\.onnx.*{text}"):
+        read_metadata(graph, "tiny.onnx")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        ([("images", *INPUT[1:])], r"input must be faces: uint8 \[N, 48, 48, 3\], not images"),
+        ([("faces", "tensor(float)", ["N", 48, 48, 3])], r"input must be .*not faces: tensor\(float\)"),
+        ([("faces", "tensor(uint8)", ["N", 64, 64, 3])], r"input must be .*\['N', 64, 64, 3\]"),
+        ([("faces", "tensor(uint8)", ["N", 3, 48, 48])], r"input must be .*\['N', 3, 48, 48\]"),
+        ([("faces", "tensor(uint8)", ["N", "H", "W", 3])], r"input must be .*\['N', 'H', 'W', 3\]"),
+        ([("faces", "tensor(uint8)", [])], r"input must be .*\[\]"),
+        ([("faces", "tensor(uint8)", [8, 48, 48, 3])], r"batch size is fixed at 8; it must be symbolic"),
+        ([INPUT, INPUT], r"has one input, this file has 2"),
+        ([], r"has one input, this file has 0"),
+    ],
+)
+def test_an_input_that_breaks_the_contract_is_named(inputs: list[Entry], text: str) -> None:
+    with pytest.raises(BundleError, match=rf"tiny\.onnx: .*{text}"):
+        read_metadata(FakeGraph(inputs=[tensor(*entry) for entry in inputs]), "tiny.onnx")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "text"),
+    [
+        ([("logits", *OUTPUT[1:])], r"output must be probabilities: float32 \[N, 3\].*not logits"),
+        ([("probabilities", "tensor(float16)", ["N", 3])], r"output must be .*tensor\(float16\)"),
+        ([("probabilities", "tensor(float)", ["N", 7])], r"\[N, 3\], one column a label, .*\['N', 7\]"),
+        ([("probabilities", "tensor(float)", ["N", "C"])], r"output must be .*\['N', 'C'\]"),
+        ([OUTPUT, ("features", "tensor(float)", ["N", 512])], r"has one output, this file has 2"),
+    ],
+)
+def test_an_output_that_breaks_the_contract_is_named(outputs: list[Entry], text: str) -> None:
+    with pytest.raises(BundleError, match=rf"tiny\.onnx: .*{text}"):
+        read_metadata(FakeGraph(outputs=[tensor(*entry) for entry in outputs]), "tiny.onnx")
+
+
+def test_the_sha256_is_that_of_the_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 1_000_000)
+    assert file_sha256(path) == hashlib.sha256(b"x" * 1_000_000).hexdigest()

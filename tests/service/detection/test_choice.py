@@ -1,0 +1,53 @@
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+from fer_service.contract.errors import DetectorError
+from fer_service.detection.choice import choose_detector
+from fer_service.detection.haar import Haar
+from fer_service.detection.weights import YUNET
+from fer_service.detection.yunet import YuNet
+
+pytestmark = pytest.mark.usefixtures("empty_cache")
+
+
+@pytest.fixture
+def pulled(empty_cache: None, yunet_file: Path) -> None:
+    YUNET.path.parent.mkdir(parents=True)
+    shutil.copy(yunet_file, YUNET.path)
+
+
+def test_auto_without_weights_is_haar_and_one_warning_names_the_command(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="fer_service"):
+        detector = choose_detector("auto", 640, own=Path("/nowhere/detector.onnx"))
+    assert isinstance(detector, Haar)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "fer-service detector pull" in record.getMessage()
+
+
+@pytest.mark.usefixtures("pulled")
+@pytest.mark.parametrize("choice", ["auto", "yunet"])
+def test_pulled_weights_are_used_without_a_warning(choice: str, caplog: pytest.LogCaptureFixture) -> None:
+    detector = choose_detector(choice, 480)
+    assert isinstance(detector, YuNet)
+    assert (detector.name, detector.side) == (f"yunet:{YUNET.path.stem}", 480)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("side", "expected"), [(640, 320), (320, 320), (200, 200)])
+def test_haar_works_on_320_pixels_at_most(side: int, expected: int, caplog: pytest.LogCaptureFixture) -> None:
+    detector = choose_detector("haar", side)
+    assert (detector.name, detector.side) == ("haar", expected)
+    assert not caplog.records
+
+
+def test_a_path_is_opened(yunet_file: Path) -> None:
+    assert choose_detector(str(yunet_file), 640).name == "yunet:planted"
+
+
+@pytest.mark.parametrize("choice", ["yunet", "/nowhere/detector.onnx", "Haar"])
+def test_a_missing_file_stops_the_start_and_names_the_way_out(choice: str) -> None:
+    with pytest.raises(DetectorError, match=r"no such detector file; `fer-service detector pull`"):
+        choose_detector(choice, 640)

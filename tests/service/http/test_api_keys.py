@@ -1,0 +1,94 @@
+"""The file of API keys: read, read anew, and refused."""
+
+from pathlib import Path
+
+import pytest
+from fer_service.contract.errors import SettingsError
+from fer_service.http.api_keys import ApiKeys
+
+from tests.service.http.conftest import FACE, FIRST, SECOND, build
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rewrite(path: Path, content: str) -> None:
+    """Exchange the file as secrets are exchanged: another file takes its name."""
+    new = path.with_suffix(".new")
+    new.write_text(content)
+    new.replace(path)
+
+
+def test_keys_rotate_without_a_restart(key_file: Path) -> None:
+    clock = Clock()
+    keys = ApiKeys(key_file, clock)
+    rewrite(key_file, "third-key-0123456789")
+    assert keys.holder(FIRST), "the file is not looked at within the same second"
+    clock.now = 1.0
+    assert keys.holder(FIRST) is None
+    assert keys.holder("third-key-0123456789")
+
+
+@pytest.mark.parametrize("content", ["", "# none", "short"])
+def test_a_file_that_became_bad_leaves_the_keys_as_they_were(
+    key_file: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    keys = ApiKeys(key_file, clock)
+    rewrite(key_file, content)
+    clock.now = 1.0
+    assert keys.holder(FIRST)
+    assert "the keys stay as they were" in caplog.text
+
+
+def test_a_file_that_is_gone_leaves_the_keys_as_they_were(key_file: Path) -> None:
+    clock = Clock()
+    keys = ApiKeys(key_file, clock)
+    key_file.unlink()
+    clock.now = 1.0
+    assert keys.holder(FIRST)
+
+
+def test_a_holders_name_is_its_own_and_tells_nothing_of_the_key(key_file: Path) -> None:
+    keys = ApiKeys(key_file)
+    first, second = keys.holder(FIRST), keys.holder(SECOND)
+    assert first
+    assert second
+    assert first != second
+    assert first not in FIRST
+    assert first == ApiKeys(key_file).holder(FIRST)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"", "holds no key"),
+        (b"# nothing\n\n", "holds no key"),
+        (b"good-key-0123456789\nshort\n", "line 2 is no key"),
+        (b"two words are no single key\n", "line 1 is no key"),
+        ("schlüssel-0123456789\n".encode(), "line 1 is no key"),
+        (b"\xff\xfe\xff\xfe", "cannot be read"),
+    ],
+)
+def test_a_bad_file_stops_the_start_and_names_the_line(tmp_path: Path, content: bytes, text: str) -> None:
+    path = tmp_path / "keys.txt"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=rf"^FER_API_KEYS_FILE={path}: .*{text}"):
+        build(FACE, api_keys_file=path)
+
+
+def test_a_missing_file_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"FER_API_KEYS_FILE=.*No such file"):
+        build(FACE, api_keys_file=tmp_path / "none")
+
+
+def test_a_folder_is_no_file_of_keys(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"FER_API_KEYS_FILE=.*Is a directory"):
+        build(FACE, api_keys_file=tmp_path)

@@ -1,0 +1,87 @@
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.service.conftest import plain
+from tests.service.http.conftest import FACE, Serve
+
+RED, GREEN, BLUE = (plain(colour, 80, 60) for colour in ("red", "lime", "blue"))
+
+
+def post(client: TestClient, *images: tuple[str, bytes], query: str = "") -> Any:
+    return client.post(f"/predict/batch{query}", files=[("file", image) for image in images])
+
+
+def test_results_come_in_order_and_bad_images_fail_alone(serve: Serve) -> None:
+    client = serve(FACE, max_image_bytes=5_000)
+    response = post(
+        client,
+        ("a.jpg", RED),
+        ("b.txt", b"no image"),
+        ("c.jpg", GREEN),
+        ("d", b""),
+        ("e", bytes(5_001)),
+        ("a.jpg", BLUE),
+    )
+    assert response.status_code == 200
+    results = response.json()["results"]
+    assert [result["name"] for result in results] == ["a.jpg", "b.txt", "c.jpg", "d", "e", "a.jpg"]
+    assert [
+        result["faces"][0]["emotion"] if "faces" in result else result["error"]["code"] for result in results
+    ] == [
+        "angry",
+        "undecodable_image",
+        "happy",
+        "missing_image",
+        "image_too_large",
+        "neutral",
+    ]
+
+
+def test_a_result_is_a_prediction_with_a_name_and_an_error_is_a_problem(client: TestClient) -> None:
+    good, bad = post(client, ("a.jpg", RED), ("b.jpg", b"x")).json()["results"]
+    assert good == {"name": "a.jpg"} | client.post("/predict", content=RED).json()
+    assert set(bad) == {"name", "error"}
+    assert set(bad["error"]) == {"type", "title", "status", "detail", "code"}
+
+
+def test_parameters_count_for_every_image(client: TestClient) -> None:
+    results = post(client, ("a", RED), ("b", GREEN), query="?detect=false").json()["results"]
+    assert [result["faces"][0]["box"]["width"] for result in results] == [80, 80]
+
+
+def test_the_stages_of_all_images_are_told(client: TestClient) -> None:
+    timing = post(client, ("a", RED), ("b", GREEN)).headers["server-timing"]
+    assert [part.split(";")[0] for part in timing.split(", ")] == [
+        "decode",
+        "detect",
+        "crop",
+        "queue",
+        "infer",
+        "total",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_of", "expected"),
+    [
+        ({"files": [("file", RED)] * 4}, (422, "invalid_parameter")),
+        ({"files": [("image", RED)]}, (400, "missing_image")),
+        ({"content": RED, "headers": {"Content-Type": "image/jpeg"}}, (415, "unsupported_media_type")),
+        ({"content": RED}, (415, "unsupported_media_type")),
+        ({"files": [("file", bytes(300_000))]}, (413, "image_too_large")),
+        ({"files": [("file", RED)], "params": {"max_faces": 0}}, (422, "invalid_parameter")),
+    ],
+)
+def test_a_batch_that_cannot_be_read_is_a_problem(
+    serve: Serve, request_of: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    client = serve(FACE, max_batch_images=3, max_image_bytes=5_000)
+    response = client.post("/predict/batch", **request_of)
+    assert (response.status_code, response.json()["code"]) == expected
+
+
+def test_a_parameter_beyond_the_services_limit_fails_every_image(client: TestClient) -> None:
+    results = post(client, ("a", RED), ("b", GREEN), query="?max_faces=101").json()["results"]
+    assert [result["error"]["code"] for result in results] == ["invalid_parameter"] * 2

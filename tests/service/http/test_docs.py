@@ -1,0 +1,59 @@
+import re
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+PROBLEMS = {"400", "413", "415", "422", "429", "503", "504"}
+
+
+@pytest.fixture
+def paths(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/openapi.json").json()["paths"]
+    return found
+
+
+def test_the_page_has_no_outside_address_and_brings_its_parts_itself(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    addresses = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page.text)
+    assert len(addresses) >= 2
+    for address in addresses:
+        assert address.startswith("/")
+        assert not address.startswith("//")
+        assert client.get(address).status_code == 200
+    assert not re.search(r"https?://", page.text)
+
+
+def test_all_routes_are_described(paths: dict[str, Any]) -> None:
+    assert set(paths) == {"/predict", "/predict/batch", "/model", "/livez", "/readyz", "/metrics"}
+    operations = [operation for path in paths.values() for operation in path.values()]
+    assert all(operation["description"] for operation in operations)
+
+
+def test_the_body_is_a_form_or_the_bytes(paths: dict[str, Any]) -> None:
+    content = paths["/predict"]["post"]["requestBody"]["content"]
+    assert set(content) == {"multipart/form-data", "image/*", "application/octet-stream"}
+    form = content["multipart/form-data"]["schema"]
+    assert form["required"] == ["file"]
+    assert form["properties"]["file"] == {"type": "string", "format": "binary"}
+
+
+def test_a_batch_is_a_form_with_several_files(paths: dict[str, Any]) -> None:
+    content = paths["/predict/batch"]["post"]["requestBody"]["content"]
+    assert set(content) == {"multipart/form-data"}
+    assert content["multipart/form-data"]["schema"]["properties"]["file"]["type"] == "array"
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_parameters_and_problems_are_described(paths: dict[str, Any], path: str) -> None:
+    operation = paths[path]["post"]
+    assert {parameter["name"] for parameter in operation["parameters"]} == {"detect", "max_faces", "min_score"}
+    assert all(parameter["description"] for parameter in operation["parameters"])
+    assert set(operation["responses"]) - {"406"} == PROBLEMS | {"200"}
+
+
+def test_the_image_as_an_answer_is_described(paths: dict[str, Any]) -> None:
+    responses = paths["/predict"]["post"]["responses"]
+    assert set(responses["200"]["content"]) == {"application/json", "image/jpeg", "image/png"}
+    assert "406" in responses

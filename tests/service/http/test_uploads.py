@@ -1,0 +1,198 @@
+import asyncio
+from collections.abc import Sequence
+
+import httpx
+import pytest
+from fer_service.contract.errors import (
+    ImageTooLarge,
+    InvalidParameter,
+    MissingImage,
+    RequestError,
+    UnsupportedMediaType,
+)
+from fer_service.http.uploads import Upload, read_many, read_one
+from starlette.requests import Request
+from starlette.types import Message
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
+LIMIT = 10_000
+OVERHEAD = 64 * 2**10
+Part = tuple[str, tuple[str | None, bytes]]
+
+
+class Body:
+    """A request's body in chunks; counts how many were read."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = chunks
+        self.read = 0
+
+    async def __call__(self) -> Message:
+        self.read += 1
+        more = self.read < len(self.chunks)
+        return {"type": "http.request", "body": self.chunks[self.read - 1], "more_body": more}
+
+
+def request(body: Body, content_type: str | None, length: int | None = None) -> Request:
+    headers = [] if content_type is None else [(b"content-type", content_type.encode())]
+    if length is not None:
+        headers.append((b"content-length", str(length).encode()))
+    return Request({"type": "http", "method": "POST", "headers": headers}, body)
+
+
+def form(*parts: Part, chunk: int = 700) -> Request:
+    """A multipart request as httpx writes it, in small chunks."""
+    made = httpx.Request("POST", "http://test", files=list(parts))
+    content = made.read()
+    chunks = [content[start : start + chunk] for start in range(0, len(content), chunk)]
+    return request(Body(*chunks), made.headers["content-type"], len(content))
+
+
+def one(made: Request, limit: int = LIMIT) -> bytes:
+    return asyncio.run(read_one(made, limit))
+
+
+def many(made: Request, limit: int = LIMIT, count: int = 4) -> list[Upload]:
+    return asyncio.run(read_many(made, limit, count))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "image/jpeg",
+        "image/png; charset=binary",
+        "IMAGE/WEBP",
+        "image/anything",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+    ],
+)
+def test_a_raw_body_is_the_image(content_type: str | None) -> None:
+    assert one(request(Body(PICTURE[:100], PICTURE[100:]), content_type)) == PICTURE
+
+
+def test_the_field_called_file_is_the_image() -> None:
+    assert (
+        one(form(("comment", (None, b"hello")), ("other", ("o.png", b"no")), ("file", ("a", PICTURE)))) == PICTURE
+    )
+
+
+def test_a_field_without_a_file_name_is_the_image_too() -> None:
+    assert one(form(("file", (None, PICTURE)))) == PICTURE
+
+
+@pytest.mark.parametrize("chunk", [1, 37, 100_000])
+def test_how_the_body_is_cut_does_not_matter(chunk: int) -> None:
+    assert one(form(("file", ("a.png", PICTURE)), chunk=chunk)) == PICTURE
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/html", "application/json", "video/mp4", "multipart/mixed", "image"]
+)
+def test_other_content_types_are_not_read(content_type: str) -> None:
+    body = Body(PICTURE)
+    with pytest.raises(UnsupportedMediaType, match=content_type):
+        one(request(body, content_type))
+    assert body.read == 0
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        request(Body(b""), "image/jpeg"),
+        request(Body(b""), None),
+        form(("file", ("a.png", b""))),
+        form(("file", (None, b""))),
+        form(("image", ("a.png", PICTURE))),
+        form(("file ", ("a.png", PICTURE))),
+        request(Body(b""), "multipart/form-data; boundary=x"),
+        request(Body(PICTURE), "multipart/form-data"),
+        request(Body(PICTURE), "multipart/form-data; boundary=x"),
+        request(
+            Body(b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc'),
+            "multipart/form-data; boundary=x",
+        ),
+        request(
+            Body(b"--x\r\nContent-Disposition: form-data\r\n\r\nabc\r\n--x--\r\n"),
+            "multipart/form-data; boundary=x",
+        ),
+    ],
+)
+def test_without_a_image_there_is_a_sentence(made: Request) -> None:
+    with pytest.raises(MissingImage, match=r"\w+ \w+ \w+"):
+        one(made)
+
+
+def test_several_images_belong_elsewhere() -> None:
+    with pytest.raises(InvalidParameter, match="has 2 'file' fields; POST /predict/batch"):
+        one(form(("file", ("a", PICTURE)), ("file", ("b", PICTURE))))
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_raw_body_of_exactly_the_limit_is_read(declared: bool) -> None:
+    body = bytes(LIMIT)
+    assert one(request(Body(body), "image/png", LIMIT if declared else None)) == body
+
+
+def test_a_declared_length_beyond_the_limit_is_refused_before_it_is_read() -> None:
+    body = Body(bytes(LIMIT + 1))
+    with pytest.raises(ImageTooLarge, match="10,001 bytes; 10,000 are allowed"):
+        one(request(body, "image/png", LIMIT + 1))
+    assert body.read == 0
+
+
+def test_an_undeclared_length_is_read_no_further_than_the_limit() -> None:
+    body = Body(*[bytes(4000)] * 10)
+    with pytest.raises(ImageTooLarge):
+        one(request(body, "image/png"))
+    assert body.read == 3
+
+
+def test_a_lying_length_does_not_help() -> None:
+    with pytest.raises(ImageTooLarge):
+        one(request(Body(*[bytes(4000)] * 10), "image/png", 10))
+
+
+@pytest.mark.parametrize("name", ["a.png", None])
+@pytest.mark.parametrize("size", [LIMIT + 1, LIMIT + 2 * OVERHEAD])
+def test_a_field_beyond_the_limit_is_too_large(name: str | None, size: int) -> None:
+    with pytest.raises(ImageTooLarge):
+        one(form(("file", (name, bytes(size))), chunk=50_000))
+
+
+def test_several_images_come_in_order_with_their_names() -> None:
+    parts: Sequence[Part] = [
+        ("file", ("grüße.png", b"one")),
+        ("comment", (None, b"hello")),
+        ("file", (None, b"two")),
+        ("file", ("", b"three")),
+        ("file", ("c.png", b"")),
+    ]
+    assert many(form(*parts)) == [
+        Upload("grüße.png", b"one"),
+        Upload("1", b"two"),
+        Upload("2", b"three"),
+        Upload("c.png", b""),
+    ]
+
+
+def test_one_large_image_among_small_ones_is_for_the_caller_to_judge() -> None:
+    uploads = many(form(("file", ("a", bytes(2 * LIMIT))), ("file", ("b", b"small")), chunk=5000))
+    assert [len(upload.data) for upload in uploads] == [2 * LIMIT, 5]
+
+
+@pytest.mark.parametrize(
+    ("made", "error"),
+    [
+        (form(*[("file", ("a", b"x"))] * 5), InvalidParameter),
+        (form(("image", ("a", b"x"))), MissingImage),
+        (request(Body(PICTURE), "image/png"), UnsupportedMediaType),
+        (request(Body(PICTURE), None), UnsupportedMediaType),
+        (request(Body(b"x"), "multipart/form-data; boundary=x", 4 * (LIMIT + OVERHEAD) + 1), ImageTooLarge),
+        (form(*[("comment", (None, b"x"))] * 200), RequestError),
+    ],
+)
+def test_a_batch_that_cannot_be_read_is_refused(made: Request, error: type[RequestError]) -> None:
+    with pytest.raises(error):
+        many(made)

@@ -1,0 +1,88 @@
+import json
+import logging
+import sys
+from datetime import datetime
+
+import pytest
+from fer_service.observability.logs import JsonFormatter, configure_logging
+
+
+def record(message: str, *arguments: object, failed: bool = False) -> logging.LogRecord:
+    return logging.LogRecord(
+        "fer_service.part", logging.WARNING, "part.py", 1, message, arguments, sys.exc_info() if failed else None
+    )
+
+
+def test_a_json_line_says_when_who_and_what() -> None:
+    line = JsonFormatter().format(record("größer als %d", 3))
+    entry = json.loads(line)
+    assert "\n" not in line
+    assert datetime.fromisoformat(entry.pop("time")).tzinfo is not None
+    assert entry == {"level": "warning", "logger": "fer_service.part", "message": "größer als 3"}
+
+
+def test_a_records_fields_are_the_objects() -> None:
+    entry = record("done")
+    entry.fields = {"status": 200, "stages_ms": {"decode": 1.5}}
+    line = json.loads(JsonFormatter().format(entry))
+    assert (line["message"], line["status"], line["stages_ms"]) == ("done", 200, {"decode": 1.5})
+
+
+def test_a_traceback_stays_on_the_line() -> None:
+    try:
+        raise ArithmeticError("broken")
+    except ArithmeticError:
+        line = JsonFormatter().format(record("failed", failed=True))
+    assert "\n" not in line
+    assert "ArithmeticError: broken" in json.loads(line)["traceback"]
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_json_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    logging.getLogger("fer_service.part").info("ready")
+    logging.getLogger("uvicorn.error").info("started")
+    captured = capsys.readouterr()
+    assert [json.loads(line)["message"] for line in captured.err.splitlines()] == ["ready", "started"]
+    assert captured.out == ""
+
+
+@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize(
+    ("level", "path", "expected"),
+    [
+        (logging.DEBUG, "/site-packages/websockets/server.py", False),
+        (logging.INFO, "/site-packages/uvicorn/protocols/websockets/websockets_sansio_impl.py", False),
+        (logging.ERROR, "/site-packages/uvicorn/protocols/websockets/websockets_sansio_impl.py", True),
+        (logging.INFO, "/site-packages/uvicorn/server.py", True),
+    ],
+)
+def test_what_is_told_of_a_conversation_is_left_out_unless_something_is_wrong(
+    level: int, path: str, expected: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("debug", "json")
+    logging.getLogger("uvicorn.error").handle(logging.LogRecord("uvicorn.error", level, path, 1, "x", (), None))
+    assert bool(capsys.readouterr().err) is expected
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_the_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "console")
+    logging.getLogger("fer_service.part").info("ready")
+    assert "INFO    fer_service.part: ready" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize(
+    ("level", "expected"), [("debug", ["d", "i", "w"]), ("info", ["i", "w"]), ("warning", ["w"]), ("error", [])]
+)
+def test_the_level_is_that_of_this_package(
+    level: str, expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(level, "json")
+    logger = logging.getLogger("fer_service.part")
+    logger.debug("d")
+    logger.info("i")
+    logger.warning("w")
+    logging.getLogger("somebody.else").info("chatter")
+    assert [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()] == expected

@@ -1,0 +1,134 @@
+import itertools
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import pytest
+from fer_service.contract.errors import BundleError, ProviderError, StartError
+from fer_service.onnx.session import Gpu, Session, providers_for
+from numpy.typing import NDArray
+
+gpuless = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")
+
+
+def test_a_file_runs_on_the_cpu(tiny_bundle: Path) -> None:
+    session = Session.open(tiny_bundle, device="cpu", threads=1)
+    (answer,) = session.run(["probabilities"], {"faces": np.zeros((2, 48, 48, 3), np.uint8)})
+    np.testing.assert_allclose(answer, 1 / 3, atol=1e-6)
+    assert (session.provider, session.on_gpu, session.threads) == ("CPUExecutionProvider", False, 1)
+
+
+def test_a_session_describes_its_file(tiny_bundle: Path) -> None:
+    session = Session.open(tiny_bundle, device="cpu", threads=1)
+    assert [(entry.name, entry.shape) for entry in session.inputs] == [("faces", ["N", 48, 48, 3])]
+    assert [(entry.name, entry.shape) for entry in session.outputs] == [("probabilities", ["N", 3])]
+    assert '"name":"tiny"' in session.properties["fer"]
+
+
+@pytest.mark.parametrize("failure", [StartError, BundleError])
+def test_a_missing_file_fails_as_it_is_told_to(failure: type[StartError], tmp_path: Path) -> None:
+    with pytest.raises(failure, match=r"missing\.onnx: there is no such file"):
+        Session.open(tmp_path / "missing.onnx", device="cpu", threads=1, failure=failure)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="there is no such file"):
+        Session.open(tmp_path, device="cpu", threads=1)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 1000])
+def test_what_is_no_onnx_file_cannot_be_opened(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "garbage.onnx"
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match=r"garbage\.onnx cannot be opened: .") as caught:
+        Session.open(path, device="cpu", threads=1, failure=BundleError)
+    assert "\n" not in str(caught.value)
+
+
+@gpuless
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_device_that_is_not_there_is_named(device: Literal["cuda", "tensorrt"], tiny_bundle: Path) -> None:
+    with pytest.raises(ProviderError, match=rf"FER_DEVICE={device}: "):
+        Session.open(tiny_bundle, device=device, threads=1)
+
+
+@gpuless
+def test_auto_falls_back_to_the_cpu_and_says_why(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="fer_service"):
+        session = Session.open(tiny_bundle, device="auto", threads=1)
+    assert session.provider == "CPUExecutionProvider"
+    assert "running on the CPU: FER_DEVICE=cuda" in caplog.text
+
+
+@gpuless
+def test_auto_still_refuses_what_is_no_onnx_file(tmp_path: Path) -> None:
+    path = tmp_path / "garbage.onnx"
+    path.write_bytes(b"garbage")
+    with pytest.raises(BundleError, match="cannot be opened"):
+        Session.open(path, device="auto", threads=1, failure=BundleError)
+
+
+def test_tensorrt_falls_back_to_cuda_alone_and_keeps_its_engines(tmp_path: Path) -> None:
+    (first, options), (second, _) = providers_for("tensorrt", Gpu(tensorrt_cache=tmp_path))
+    assert (first, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+    assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(tmp_path)
+    assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "True"
+    assert options["trt_fp16_enable"] == "True"
+
+
+def test_without_a_folder_tensorrt_keeps_nothing() -> None:
+    (_, options), _ = providers_for("tensorrt", Gpu())
+    assert not any("cache" in name for name in options)
+
+
+@pytest.mark.parametrize(("graphs", "said"), [(True, "1"), (False, None)])
+def test_cuda_graphs_are_asked_for_where_they_are_wanted(graphs: bool, said: str | None) -> None:
+    ((provider, options),) = providers_for("cuda", Gpu(cuda_graphs=graphs))
+    assert provider == "CUDAExecutionProvider"
+    assert options.get("enable_cuda_graph") == said
+    assert options["cudnn_conv_algo_search"] == "HEURISTIC"
+
+
+def test_the_cpu_takes_no_options() -> None:
+    assert providers_for("cpu", Gpu(cuda_graphs=True)) == ["CPUExecutionProvider"]
+
+
+def test_a_bound_run_answers_as_a_plain_one_again_and_again(tiny_bundle: Path) -> None:
+    session = Session.open(tiny_bundle, device="cpu", threads=1)
+    batches = np.random.default_rng(0).integers(0, 256, (3, 4, 48, 48, 3), np.uint8)
+    run = session.bound({"faces": batches[0]}, {"probabilities": np.zeros((4, 3), np.float32)}, graph_id=4)
+    bound = [run(faces=batch)["probabilities"] for batch in batches]
+    plain = [session.run(["probabilities"], {"faces": batch})[0] for batch in batches]
+    np.testing.assert_allclose(bound, plain, atol=1e-6)
+
+
+class CountedSession:
+    """Answers with its number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def run(self, outputs: list[str], feeds: dict[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        return [np.array([self.number], np.float32)]
+
+
+def test_on_the_cpu_each_thread_keeps_a_session_of_its_own_and_the_first_takes_the_one_that_is_there() -> None:
+    numbers = itertools.count(1)
+    session = Session(
+        cast(Any, CountedSession(0)),
+        "CPUExecutionProvider",
+        1,
+        another=lambda: cast(Any, CountedSession(next(numbers))),
+    )
+    together = threading.Barrier(3)
+
+    def used(_: int) -> list[float]:
+        together.wait(10)
+        return [float(session.run(["y"], {})[0][0]) for _ in range(3)]
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(used, range(3)))
+    assert sorted(found) == [[0, 0, 0], [1, 1, 1], [2, 2, 2]]

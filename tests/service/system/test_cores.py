@@ -1,0 +1,52 @@
+import math
+import os
+from pathlib import Path
+
+import pytest
+from fer_service.system.cores import available_cores
+
+AFFINITY = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def version_2(folder: Path, content: str) -> Path:
+    (folder / "cpu.max").write_text(content)
+    return folder
+
+
+def version_1(folder: Path, quota: str, period: str) -> Path:
+    (folder / "cpu").mkdir()
+    (folder / "cpu" / "cpu.cfs_quota_us").write_text(quota)
+    (folder / "cpu" / "cpu.cfs_period_us").write_text(period)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("quota", "period", "cores"),
+    [(100_000, 100_000, 1.0), (50_000, 100_000, 0.5), (1_000, 100_000, 0.01), (150_000, 100_000, 1.5), (8, 2, 4)],
+)
+def test_a_quota_counts_rounded_up(tmp_path: Path, quota: int, period: int, cores: float) -> None:
+    expected = min(AFFINITY, math.ceil(cores))
+    assert available_cores(version_2(tmp_path, f"{quota} {period}\n")) == expected
+    (tmp_path / "cpu.max").unlink()
+    assert available_cores(version_1(tmp_path, f"{quota}\n", f"{period}\n")) == expected
+
+
+@pytest.mark.parametrize("content", ["max 100000\n", "0 100000\n", "100000 0\n", "1000000000 100000\n"])
+def test_without_a_quota_that_binds_the_affinity_counts(tmp_path: Path, content: str) -> None:
+    assert available_cores(version_2(tmp_path, content)) == AFFINITY
+
+
+def test_version_1_says_minus_one_for_no_quota(tmp_path: Path) -> None:
+    assert available_cores(version_1(tmp_path, "-1\n", "100000\n")) == AFFINITY
+
+
+def test_an_unreadable_version_2_leaves_version_1(tmp_path: Path) -> None:
+    assert available_cores(version_1(version_2(tmp_path, ""), "100000", "100000")) == 1
+
+
+def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:
+    assert available_cores(tmp_path / "nowhere") == AFFINITY
+
+
+def test_this_machine_has_a_core() -> None:
+    assert 1 <= available_cores() <= AFFINITY

@@ -1,0 +1,131 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fer_training.data import FaceDataset
+from fer_training.data.challenge_csv import read
+from fer_training.errors import DataError
+
+from tests.training.synthetic import write_csv
+
+FERPLUS = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+HEADER = "emotion,pixels,Usage\n"
+PIXELS = " ".join(["7"] * 2304)
+GOOD = f"3,{PIXELS},Training\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "fer2013.csv"
+
+
+def test_columns_are_found_by_name_not_by_place(path: Path) -> None:
+    path.write_text(f"Usage,emotion,pixels\nPublicTest,3,{PIXELS}\n")
+    data = read(path)
+    assert (data.splits.tolist(), data.labels.tolist(), data.images.shape) == (["PublicTest"], [3], (1, 48, 48, 1))
+    assert (data.images == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        pytest.param(f"9,{PIXELS},Training\n", "there is no emotion 9", id="emotion-9"),
+        pytest.param(f"-1,{PIXELS},Training\n", "there is no emotion -1", id="emotion-minus-1"),
+        pytest.param(f"glad,{PIXELS},Training\n", "glad", id="emotion-in-words"),
+        pytest.param("3,1 2 3,Training\n", "reshape", id="too-few-pixels"),
+        pytest.param(f"3,{PIXELS} 7,Training\n", "reshape", id="too-many-pixels"),
+        pytest.param(f"3,{PIXELS[:-1]}x,Training\n", "x", id="pixel-in-letters"),
+        pytest.param(f"3,{PIXELS[:-1]}256,Training\n", "256", id="pixel-256"),
+        pytest.param("3\n", "", id="no-pixels"),
+        pytest.param(f"3,{PIXELS}\n", "", id="no-split"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(path: Path, row: str, said: str) -> None:
+    path.write_text(HEADER + GOOD + row + GOOD)
+    with pytest.raises(DataError, match=r"fer2013\.csv, line 3: ") as caught:
+        read(path)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["emotion", "pixels", "Usage"])
+def test_a_missing_column_is_named(path: Path, missing: str) -> None:
+    path.write_text((HEADER + GOOD).replace(missing, "other", 1))
+    with pytest.raises(DataError, match=rf"fer2013\.csv: no column {missing}$"):
+        read(path)
+
+
+@pytest.mark.parametrize(("text", "said"), [(HEADER, "holds no image"), ("", "no column Usage, emotion, pixels")])
+def test_an_empty_file_is_no_data(path: Path, text: str, said: str) -> None:
+    path.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read(path)
+
+
+def test_a_file_that_is_not_text_is_refused(path: Path) -> None:
+    path.write_bytes((HEADER + GOOD).encode() + b"\xff\xfe,")
+    with pytest.raises(DataError, match=r"fer2013\.csv"):
+        read(path)
+
+
+def test_one_changed_level_changes_the_sha256(path: Path, faces: FaceDataset, csv_file: Path) -> None:
+    images = faces.images.copy()
+    images[0, 0, 0, 0] ^= 1
+    assert read(write_csv(replace(faces, images=images), path)).sha256 != read(csv_file).sha256
+    assert read(write_csv(faces, path)).sha256 == read(csv_file).sha256
+
+
+def write_votes(path: Path, rows: list[tuple[int, ...]], header: str = FERPLUS) -> Path:
+    lines = [header, *(f"Training,fer{i:07}.png,{','.join(map(str, row))}" for i, row in enumerate(rows))]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def beside(path: Path) -> Path:
+    """Two images; the file of the crowd's votes belongs beside them."""
+    path.write_text(HEADER + GOOD + GOOD.replace("3,", "0,", 1))
+    return path.with_name("fer2013new.csv")
+
+
+def test_votes_beside_the_file_become_shares_in_the_order_of_its_labels(path: Path, beside: Path) -> None:
+    write_votes(beside, [(1, 2, 0, 0, 3, 0, 2, 2, 0, 0), (0, 0, 0, 0, 0, 0, 0, 8, 1, 1)])
+    votes = read(path).votes
+    assert votes is not None
+    # angry, disgust, fear, happy, sad, surprise, neutral
+    np.testing.assert_allclose(votes[0], np.array([3, 0, 2, 2, 0, 0, 1]) / 8)
+    assert not votes[1].any()
+
+
+def test_without_a_file_of_votes_there_are_none(path: Path, beside: Path) -> None:
+    assert not beside.exists()
+    assert read(path).votes is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_votes_about_other_images_are_refused(path: Path, beside: Path, count: int) -> None:
+    write_votes(beside, [(1,) * 10] * count)
+    with pytest.raises(DataError, match=rf"fer2013new\.csv has {count} rows, the file beside it 2"):
+        read(path)
+
+
+@pytest.mark.parametrize("column", ["neutral", "anger", "disgust"])
+def test_a_missing_column_of_votes_is_named(path: Path, beside: Path, column: str) -> None:
+    write_votes(beside, [(1,) * 10] * 2, FERPLUS.replace(column, "other"))
+    with pytest.raises(DataError, match=rf"fer2013new\.csv holds no votes of FER\+: .*{column}"):
+        read(path)
+
+
+def test_votes_in_words_are_refused(path: Path, beside: Path) -> None:
+    write_votes(beside, [(1,) * 10] * 2)
+    beside.write_text(beside.read_text().replace("1,1,1", "1,one,1", 1))
+    with pytest.raises(DataError, match=r"fer2013new\.csv holds no votes of FER\+: .*one"):
+        read(path)
+
+
+def test_a_changed_vote_changes_the_sha256(path: Path, beside: Path) -> None:
+    hashes = {read(path).sha256}
+    for first in (1, 2):
+        write_votes(beside, [(first,) * 10, (1,) * 10])
+        hashes |= {read(path).sha256, read(path).sha256}
+    assert len(hashes) == 3

@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fer_training.detector import assets as material_module
+from fer_training.detector.assets import SceneAssets
+from fer_training.detector.commands import run_recipe
+from fer_training.detector.export import averaged_detector
+from fer_training.detector.export_wrapper import TorchDetector
+from fer_training.detector.recipe import Compose
+from fer_training.detector.scene_generator import Composed, SceneGenerator
+from fer_training.detector.scoring import evaluate
+from fer_training.detector.trainer import JUDGED_SIDE
+from fer_training.errors import RecipeError, RunError
+from fer_training.run import RunFolder
+from lightning.fabric import Fabric
+
+from tests.training.detector.conftest import run_training
+from tests.training.detector.made import WIDTHS, make_recipe, phases
+from tests.training.runs import InterruptedRun, assert_same, checkpoint, without_times
+
+
+def test_the_tiny_set_is_learnt(detector_run: RunFolder) -> None:
+    entries = detector_run.metrics()
+    assert [entry["epoch"] for entry in entries] == list(range(1, 11))
+    assert entries[-1]["loss"] < entries[0]["loss"] / 1.5
+    assert [entry["phase"] for entry in entries] == ["phase 0"] * 5 + ["phase 1"] * 5
+    assert max(entry["val_ap50"] for entry in entries) > 0.8
+
+
+def test_the_last_epochs_average_is_what_is_exported(detector_run: RunFolder, assets: SceneAssets) -> None:
+    network, epochs = averaged_detector(detector_run, run_recipe(detector_run))
+    assert epochs == 10
+    judged = evaluate(
+        TorchDetector(network, JUDGED_SIDE), [photo.shrunk(JUDGED_SIDE) for photo in assets.held_out]
+    )
+    found = judged.average_precision(*judged.kinds()["all"])
+    assert found == pytest.approx(detector_run.metrics()[-1]["val_ap50"], abs=1e-5)
+
+
+def test_images_are_made_as_the_phase_says(
+    tmp_path: Path, assets: SceneAssets, fabric: Fabric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Compose] = []
+
+    class Noted(SceneGenerator):
+        def compose(self, rng: np.random.Generator, side: int) -> Composed:
+            used.append(self._config)
+            return super().compose(rng, side)
+
+    monkeypatch.setattr(material_module, "SceneGenerator", Noted)
+    recipe = make_recipe(phases=[phases(1)[0] | {"compose": {"empty": 1.0, "pastes": 0.0}}, *phases(1)])
+    run_training(recipe, assets, RunFolder(tmp_path), fabric)
+    made = recipe.epoch_images
+    assert [(config.empty, config.pastes) for config in used] == [(1.0, 0.0)] * made + [(0.08, 1.5)] * made
+
+
+@pytest.mark.parametrize(
+    ("compose", "named"),
+    [({"sides": [64]}, "sides, which hold for the whole run"), ({"crowds": 0.1}, "crowds"), ({"cut": 2}, "cut")],
+)
+def test_a_phase_with_changes_that_are_none_is_refused(compose: dict[str, object], named: str) -> None:
+    with pytest.raises(RecipeError, match=named):
+        make_recipe(phases=[phases(1)[0] | {"compose": compose}])
+
+
+WIDER = WIDTHS | {"stages": [16, 24, 24], "neck": 24}
+
+
+@pytest.mark.parametrize("epochs", [2, 3], ids=["before it is widened", "afterwards"])
+def test_a_network_that_is_widened_is_taken_up_as_wide_as_it_was(
+    tmp_path: Path, assets: SceneAssets, fabric: Fabric, epochs: int
+) -> None:
+    recipe = make_recipe(phases=[phases(1)[0], phases(1)[0] | {"network": WIDER}, *phases(1)])
+    whole = run_training(recipe, assets, RunFolder(tmp_path / "whole"), fabric)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(recipe, assets, InterruptedRun(tmp_path / "cut", epochs), fabric)
+    network, ended = averaged_detector(whole, recipe)
+    assert ended == 3
+    assert network.state_dict()["laterals.2.0.weight"].shape[:2] == (24, 24)
+    cut = run_training(recipe, assets, RunFolder(tmp_path / "cut"), fabric)
+    assert_same(checkpoint(whole.last), checkpoint(cut.last))
+    assert without_times(whole) == without_times(cut)
+
+
+@pytest.mark.parametrize("change", [{"neck": 8}, {"blocks": [1, 2, 1]}])
+def test_a_phase_with_a_network_that_is_not_a_wider_one_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(RecipeError, match="phase 0 has a network that is not the one before it, or that widened"):
+        make_recipe(phases=[phases(1)[0] | {"network": WIDTHS | change}])
+
+
+@pytest.mark.parametrize("epochs", [2, 3], ids=["within a phase", "between two"])
+@pytest.mark.parametrize("logged", [True, False])
+def test_an_interrupted_run_ends_as_one_that_was_not(
+    tmp_path: Path, assets: SceneAssets, fabric: Fabric, logged: bool, epochs: int
+) -> None:
+    recipe = make_recipe()
+    whole = run_training(recipe, assets, RunFolder(tmp_path / "whole"), fabric)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(recipe, assets, InterruptedRun(tmp_path / "cut", epochs, logged), fabric)
+    cut = run_training(recipe, assets, RunFolder(tmp_path / "cut"), fabric)
+    assert_same(checkpoint(whole.last), checkpoint(cut.last))
+    assert without_times(whole) == without_times(cut)
+
+
+def test_a_run_of_another_recipe_is_not_gone_on_with(
+    assets: SceneAssets, fabric: Fabric, detector_run: RunFolder
+) -> None:
+    with pytest.raises(RunError, match="another recipe"):
+        run_training(make_recipe(seed=5), assets, detector_run, fabric)

@@ -1,0 +1,52 @@
+import pytest
+import torch
+from fer_training.detector.network import DetectorNetwork
+from fer_training.detector.recipe import Widths
+from fer_training.detector.widening import widen
+
+from tests.training.detector.made import WIDTHS
+
+NARROW = Widths.model_validate(WIDTHS | {"blocks": [2, 1, 1]})
+WIDE = NARROW.model_copy(update={"stem": 12, "quarter": 16, "stages": (16, 24, 40), "neck": 24})
+
+
+def trained(widths: Widths) -> DetectorNetwork:
+    """A network whose norms have seen images."""
+    torch.manual_seed(1)
+    network = DetectorNetwork(widths)
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.rand(2, 3, 64, 64) * 255)
+    return network
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_wider_network_answers_as_the_narrower_one(training: bool) -> None:
+    narrow, wide = trained(NARROW).train(training), DetectorNetwork(WIDE).train(training)
+    levels = torch.rand(2, 3, 96, 64) * 255
+    widen(wide, narrow)
+    for one, other in zip(narrow(levels), wide(levels), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_what_was_added_is_learnt() -> None:
+    wide = DetectorNetwork(WIDE)
+    widen(wide, trained(NARROW))
+    optimizer = torch.optim.SGD(wide.parameters(), lr=0.1)
+    before = {name: weights.clone() for name, weights in wide.named_parameters()}
+    # The first step lets the further channels be read, the second changes them.
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = torch.stack([part.square().mean() for part in wide(torch.rand(2, 3, 64, 64) * 255)]).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    moved = {name: (weights - before[name]).abs() for name, weights in wide.named_parameters()}
+    assert moved["stages.2.0.pointwise.0.weight"][:16, 16:].max() > 0
+    assert moved["stages.1.0.pointwise.0.weight"][16:].max() > 0
+
+
+def test_what_was_added_is_not_alike() -> None:
+    wide = DetectorNetwork(WIDE)
+    widen(wide, trained(NARROW))
+    further = wide.state_dict()["stages.2.0.pointwise.0.weight"][16:].flatten(1)
+    assert torch.cdist(further, further).fill_diagonal_(1).min() > 0.01

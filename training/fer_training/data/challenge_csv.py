@@ -1,0 +1,81 @@
+"""The challenge's own file, `fer2013.csv`: emotion, pixels (2,304 grey levels in words), Usage.
+
+FER+'s votes are taken from `fer2013new.csv` where that lies beside it, its rows being about the same images.
+"""
+
+import csv
+import hashlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from fer_service.contract.bundle import file_sha256
+
+from fer_training.config import FER2013_LABELS
+from fer_training.data.dataset import FaceDataset
+from fer_training.data.votes import FERPLUS_COLUMNS, normalised
+from fer_training.errors import DataError
+
+VOTES_FILE = "fer2013new.csv"
+_SIDE = 48
+
+
+def read(path: Path) -> FaceDataset:
+    """Read the file whole.
+
+    Raises:
+        DataError: a column is missing, or a line is not a label, 48×48 grey levels and a split.
+    """
+    csv.field_size_limit(sys.maxsize)
+    try:
+        faces = _read(path)
+        beside = path.with_name(VOTES_FILE)
+        return _with_votes(faces, beside) if beside.exists() else faces
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not text: {error}") from error
+
+
+def _read(path: Path) -> FaceDataset:
+    images, labels, splits = [], [], []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = {"emotion", "pixels", "Usage"} - set(reader.fieldnames or ())
+        if missing:
+            raise DataError(f"{path}: no column {', '.join(sorted(missing))}")
+        for row in reader:
+            try:
+                label = int(row["emotion"])
+                pixels = np.array(row["pixels"].split(), np.uint8).reshape(_SIDE, _SIDE, 1)
+            except (ValueError, OverflowError, AttributeError) as error:
+                raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+            if not 0 <= label < len(FER2013_LABELS):
+                raise DataError(f"{path}, line {reader.line_num}: there is no emotion {label}")
+            if not row["Usage"]:
+                raise DataError(f"{path}, line {reader.line_num}: Usage is empty")
+            images.append(pixels)
+            labels.append(label)
+            splits.append(row["Usage"])
+    if not images:
+        raise DataError(f"{path}: holds no image")
+    return FaceDataset(
+        name="FER-2013",
+        images=np.stack(images),
+        labels=np.asarray(labels, np.int64),
+        splits=np.asarray(splits, np.str_),
+        classes=FER2013_LABELS,
+        sha256=file_sha256(path),
+    )
+
+
+def _with_votes(faces: FaceDataset, path: Path) -> FaceDataset:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if len(rows) != len(faces):
+        raise DataError(f"{path} has {len(rows)} rows, the file beside it {len(faces)}: take one of them away")
+    try:
+        counts = np.array([[float(row[column]) for column in FERPLUS_COLUMNS] for row in rows])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} holds no votes of FER+: {error!r}") from error
+    both = hashlib.sha256((faces.sha256 + file_sha256(path)).encode()).hexdigest()
+    return replace(faces, votes=normalised(counts), sha256=both)

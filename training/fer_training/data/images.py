@@ -1,0 +1,108 @@
+"""Images too many for memory: decoded from their files when a batch needs them."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from typing import TypeVar
+
+import numpy as np
+from fer_service.contract.bundle import CropGeometry
+from fer_service.contract.errors import RequestError
+from fer_service.imaging.crop import crop, square_over
+from fer_service.imaging.decode import decode, read_header
+from fer_service.system.cores import available_cores
+from numpy.typing import NDArray
+
+from fer_training.errors import DataError
+
+MAX_PIXELS = 100_000_000
+_Item = TypeVar("_Item")
+
+
+class FileImages:
+    """As an array uint8 [N, S, S, 3], but an image is read whenever it is asked for.
+
+    Indexing by a number gives an image; by a mask, a slice or numbers, fewer files.
+    """
+
+    def __init__(self, paths: Sequence[Path], size: int) -> None:
+        """Hold files.
+
+        Args:
+            paths: N images whose headers are known to be good.
+            size: Side in pixels that each is brought to.
+        """
+        self._paths: NDArray[np.object_] = np.array(paths, object)
+        self._size = size
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, S, S, 3)."""
+        return len(self._paths), self._size, self._size, 3
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return (read_square(path, self._size) for path in self._paths)
+
+    def __getitem__(self, key: int | slice | NDArray[np.generic]) -> "NDArray[np.uint8] | FileImages":
+        if isinstance(key, int | np.integer):
+            return read_square(self._paths[int(key)], self._size)
+        return FileImages(list(self._paths[key]), self._size)
+
+    def load(self) -> NDArray[np.uint8]:
+        """All of them, uint8 [N, S, S, 3]; decoding releases the interpreter, so threads share the work."""
+        if not len(self):
+            return np.empty(self.shape, np.uint8)
+        with ThreadPoolExecutor(available_cores()) as pool:
+            return np.stack(list(pool.map(lambda path: read_square(path, self._size), self._paths)))
+
+
+def read_square(path: Path, size: int) -> NDArray[np.uint8]:
+    """An image as uint8 [size, size, 3], RGB, cropped whole as the service does with `detect=false`.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+        return resized(decode(content, read_header(content, MAX_PIXELS)), size)
+    except (OSError, RequestError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A whole image, uint8 [H, W, C], as a square of `size` pixels, as the service crops with `detect=false`."""
+    whole = square_over(image.shape[1], image.shape[0])
+    return crop(image, whole, size, CropGeometry()).reshape(size, size, image.shape[2])
+
+
+def prefetched(items: Iterator[_Item], depth: int = 2) -> Iterator[_Item]:
+    """The same items, made on another thread while the present one is used.
+
+    Args:
+        items: Whatever is costly to make; an exception in it is raised here.
+        depth: How many are made ahead.
+    """
+    queue: Queue[tuple[_Item | None, BaseException | None]] = Queue(depth)
+
+    def make() -> None:
+        try:
+            for item in items:
+                queue.put((item, None))
+            queue.put((None, StopIteration()))
+        except BaseException as error:
+            queue.put((None, error))
+
+    Thread(target=make, daemon=True, name="prefetch").start()
+    while True:
+        item, error = queue.get()
+        if isinstance(error, StopIteration):
+            return
+        if error is not None:
+            raise error
+        assert item is not None  # noqa: S101 (either of the pair is there)
+        yield item

@@ -1,0 +1,132 @@
+"""Photographs whose faces are boxed: what the detector is fitted to and judged by.
+
+A folder with `faces.json` beside its images, an object that says of each image (by its name without the
+suffix) `faces`: a list of [left, top, right, bottom, kind] in pixels; kind is `bare`, or says what hides the face.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+from fer_service.contract.errors import RequestError
+from fer_service.contract.validation import first_error
+from fer_service.imaging.decode import decode, read_header
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from fer_training.data.images import MAX_PIXELS
+from fer_training.detector.boxes import Boxes
+from fer_training.errors import DataError
+
+INDEX = "faces.json"
+BARE = "bare"
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_Edge = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Entry(BaseModel):
+    faces: list[tuple[_Edge, _Edge, _Edge, _Edge, str]]
+
+
+_INDEX = TypeAdapter(dict[str, _Entry])
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph and its faces.
+
+    Attributes:
+        name: Of its file, without the suffix.
+        pixels: uint8 [H, W, 3], RGB, upright.
+        boxes: float32 [n, 4]: left, top, right, bottom.
+        bare: bool [n]: nothing hides the face.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    boxes: Boxes
+    bare: NDArray[np.bool_]
+
+    def shrunk(self, side: int) -> "Photograph":
+        """The photograph, its long side at most `side` pixels."""
+        height, width = self.pixels.shape[:2]
+        scale = side / max(height, width)
+        if scale >= 1:
+            return self
+        size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        pixels = cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        factors = np.array([size[0] / width, size[1] / height] * 2, np.float32)
+        return Photograph(self.name, pixels, self.boxes * factors, self.bare)
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """A folder of them.
+
+    Attributes:
+        images: In the order of their names.
+        sha256: Of the index and of every image, in hexadecimal.
+    """
+
+    images: tuple[Photograph, ...]
+    sha256: str
+
+    def halves(self, hold_out: float, seed: int) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
+        """Those to fit to, and those to evaluate by; drawn by image, so that no image is in both.
+
+        Args:
+            hold_out: Share of the second.
+            seed: Of the draw.
+        """
+        order = np.random.default_rng(seed).permutation(len(self.images))
+        held = set(order[: max(round(hold_out * len(order)), 1)].tolist())
+        train = tuple(image for row, image in enumerate(self.images) if row not in held)
+        return train, tuple(image for row, image in enumerate(self.images) if row in held)
+
+    def limited(self, count: int | None) -> "Photographs":
+        """The first so many; all where `count` is None."""
+        return Photographs(self.images[:count], self.sha256)
+
+
+def read_photographs(folder: Path) -> Photographs:
+    """Read a folder whole.
+
+    Raises:
+        DataError: there is no index, it says something else, or an image is missing or cannot be read.
+    """
+    path = folder / INDEX
+    try:
+        content = path.read_bytes()
+        index = _INDEX.validate_json(content)
+    except OSError as error:
+        raise DataError(
+            f"{path}: {error.strerror or error}; it has to say where each image's faces are"
+        ) from error
+    except ValidationError as error:
+        raise DataError(f"{path}: {first_error(error.errors()).sentence('the whole file')}") from error
+    if len(index) < 2:
+        raise DataError(f"{path}: holds {len(index)} images; one to fit to and one to evaluate by are the least")
+    files = {file.stem: file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES}
+    digest = hashlib.sha256(content)
+    images = []
+    for name, entry in sorted(index.items()):
+        if name not in files:
+            raise DataError(f"{path}: {name}: there is no such image in {folder}")
+        data = files[name].read_bytes()
+        digest.update(data)
+        images.append(_photograph(name, data, entry, files[name]))
+    return Photographs(tuple(images), digest.hexdigest())
+
+
+def _photograph(name: str, data: bytes, entry: _Entry, path: Path) -> Photograph:
+    try:
+        pixels = decode(data, read_header(data, MAX_PIXELS))
+    except RequestError as error:
+        raise DataError(f"{path}: {error}") from error
+    boxes = np.array([face[:4] for face in entry.faces], np.float32).reshape(-1, 4)
+    if not (boxes[:, 2:] > boxes[:, :2]).all():
+        raise DataError(f"{path}: a box has no area; its four numbers are left, top, right and bottom")
+    return Photograph(name, pixels, boxes, np.array([face[4] == BARE for face in entry.faces], bool))

@@ -1,0 +1,90 @@
+"""The device that a training runs on: its precision, a split's images on it, and answers from it."""
+
+import copy
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import Tensor
+
+from fer_training.config import Recipe
+from fer_training.data import FaceDataset
+from fer_training.data.images import FileImages, prefetched
+from fer_training.errors import RunError
+from fer_training.model import EmotionNetwork, as_levels
+
+_EVALUATION_BATCH = 256
+
+
+def build_fabric(device: str = "auto") -> Fabric:
+    """Lightning Fabric with bf16 where the device computes in it; several processes under `torchrun`.
+
+    Raises:
+        RunError: there is no such device.
+    """
+    bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() and device != "cpu" else _cpu_has_bf16()
+    try:
+        return Fabric(
+            accelerator=device,
+            devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+            precision="bf16-mixed" if bf16 else "32-true",
+        )
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise RunError(f"--device {device}: {' '.join(str(error).split())}") from error
+
+
+class Split:
+    """A split's images: on the device where they fit in memory, else read while the device works."""
+
+    def __init__(self, data: FaceDataset, device: torch.device) -> None:
+        self.data = data
+        self._device = device
+        self.labels = torch.from_numpy(data.labels)
+        self._resident = None
+        if not isinstance(data.images, FileImages):
+            self._resident = torch.from_numpy(data.images).permute(0, 3, 1, 2).contiguous().to(device)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def showing(self, pixels: Tensor) -> "Split":
+        """The same split with other images in memory: uint8 [N, C, H, W]."""
+        other = copy.copy(self)
+        other._resident = pixels.to(self._device)
+        return other
+
+    def batches(self, rows: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each batch of rows: the rows, and their images uint8 [B, C, H, W], both on the device."""
+        if self._resident is None:
+            read = ((index, self.data.pixels(index.numpy().astype(np.int64))) for index in rows)
+            for index, pixels in prefetched(read):
+                yield index.to(self._device), torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
+        else:
+            for index in rows:
+                moved = index.to(self._device)
+                yield moved, self._resident[moved]
+
+
+def logits_of(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fabric) -> Tensor:
+    """Logits float32 [N, classes] of a split's images, in evaluation mode, on the CPU."""
+    network.eval()
+    rows = torch.split(torch.arange(len(split)), _EVALUATION_BATCH)
+    with torch.inference_mode(), fabric.autocast():
+        parts = [
+            network(as_levels(pixels, recipe.network).contiguous(memory_format=torch.channels_last)).float().cpu()
+            for _, pixels in split.batches(rows)
+        ]
+    return torch.cat(parts)
+
+
+def accuracy_of(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fabric) -> float:
+    """Share of right top-1 answers."""
+    return float((logits_of(network, split, recipe, fabric).argmax(dim=1) == split.labels).float().mean())
+
+
+def _cpu_has_bf16() -> bool:
+    # Emulated bf16 is slower than float32, so only real instructions count.
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

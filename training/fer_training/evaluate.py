@@ -1,0 +1,155 @@
+"""What a bundle scores on a split: through onnxruntime and the service's own classes, exactly as it is served."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from fer_service.classification.classifier import Classifier, open_classifier
+from fer_service.contract.bundle import ClassMetrics, CropGeometry, Metadata, Metrics
+from fer_service.imaging.crop import crop, square_over
+from fer_service.system.cores import available_cores
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from fer_training.data import FaceDataset, load_dataset
+from fer_training.data.audit import unseen
+
+_BATCH = 256
+_BINS = 15
+
+
+def evaluate_file(model: Path, data: Path, split: str) -> Metrics:
+    """Score a bundle.
+
+    Args:
+        model: The bundle.
+        data: What `load_dataset` reads.
+        split: One of the data's splits.
+
+    Raises:
+        BundleError: the file is no bundle.
+        DataError: the data cannot be read, or lacks the split or one of the bundle's classes.
+    """
+    classifier = open_classifier(model, "auto", available_cores())
+    metadata = classifier.bundle.metadata
+    faces = bundle_data(metadata, data).split(split)
+    return score(probabilities_of(classifier, faces.images), faces.labels, metadata.labels, split)
+
+
+def bundle_data(metadata: Metadata, path: Path) -> FaceDataset:
+    """Data with a bundle's labels, and with its validation split where that was held out.
+
+    Raises:
+        DataError: the data cannot be read, or lacks one of the labels.
+    """
+    data = load_dataset(path, metadata.input_size).renamed(metadata.data.rename).with_classes(metadata.labels)
+    held_out = metadata.data.held_out
+    if held_out is None or data.sha256 != metadata.data.sha256:
+        return data
+    data = data.limited(held_out.limit) if held_out.limit else data
+    return data.held_out(held_out.split, held_out.fraction, held_out.seed)
+
+
+def probabilities_of(classifier: Classifier, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The classifier's answers, float32 [N, C], to images uint8 [H, W, 1 or 3] taken whole as one face each."""
+    metadata = classifier.bundle.metadata
+    batches = _batches(served_crops(images, metadata.input_size, metadata.crop))
+    return np.concatenate([classifier.classify(batch) for batch in batches])
+
+
+def served_crops(
+    images: Iterable[NDArray[np.uint8]], size: int, geometry: CropGeometry
+) -> Iterator[NDArray[np.uint8]]:
+    """Images, uint8 [H, W, 1 or 3], as the service's `detect=false` crops them: uint8 [size, size, 3], RGB."""
+    for image in images:
+        pixels = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+        yield crop(pixels, square_over(pixels.shape[1], pixels.shape[0]), size, geometry)
+
+
+def score(
+    probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels: tuple[str, ...], split: str
+) -> Metrics:
+    """All figures of a classification.
+
+    Args:
+        probabilities: [N, C], rows sum to 1.
+        truth: [N].
+        labels: The C classes.
+        split: For the record.
+    """
+    answers = probabilities.argmax(axis=1)
+    indices = list(range(len(labels)))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, answers, labels=indices, zero_division=0
+    )
+    chosen = np.clip(probabilities[np.arange(len(truth)), truth].astype(np.float64), 1e-12, 1)
+    return Metrics(
+        split=split,
+        count=len(truth),
+        accuracy=round(float((answers == truth).mean()), 5),
+        macro_f1=round(float(f1.mean()), 5),
+        ece15=round(calibration_error(probabilities.max(axis=1), answers == truth), 5),
+        nll=round(float(-np.log(chosen).mean()), 5),
+        per_class={
+            label: ClassMetrics(
+                precision=round(float(precision[i]), 4),
+                recall=round(float(recall[i]), 4),
+                f1=round(float(f1[i]), 4),
+                support=int(support[i]),
+            )
+            for i, label in enumerate(labels)
+        },
+        confusion=confusion_matrix(truth, answers, labels=indices).tolist(),
+    )
+
+
+def deduplicated(
+    probabilities: NDArray[np.float32], train: FaceDataset, validation: FaceDataset
+) -> Metrics | None:
+    """Metrics on the images of `validation` that are neither in `train` nor repeated; None if there are none."""
+    fresh = unseen(validation, train)
+    if not fresh.any():
+        return None
+    return score(probabilities[fresh], validation.labels[fresh], validation.classes, str(validation.splits[0]))
+
+
+def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
+    """Expected calibration error in 15 equal bins (Guo et al. 2017, arXiv:1706.04599).
+
+    Args:
+        confidence: [N], the top probabilities.
+        correct: [N].
+    """
+    bins = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
+    gap = np.bincount(bins, weights=correct.astype(np.float64) - confidence, minlength=_BINS)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+def print_metrics(metrics: Metrics, console: Console) -> None:
+    """The figures as tables for people."""
+    console.print(
+        f"{metrics.split}: {metrics.count} images  accuracy {metrics.accuracy:.2%}  "
+        f"macro-F1 {metrics.macro_f1:.4f}  ECE-15 {metrics.ece15:.4f}  NLL {metrics.nll:.4f}"
+    )
+    report = Table("class", "precision", "recall", "F1", "support", title="per class")
+    for label, entry in metrics.per_class.items():
+        figures = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
+        report.add_row(label, *figures, str(entry.support))
+    labels = list(metrics.per_class)
+    confusion = Table("true \\ answer", *labels, title="confusion matrix")
+    for label, row in zip(labels, metrics.confusion, strict=True):
+        confusion.add_row(label, *map(str, row))
+    console.print(report, confusion)
+
+
+def _batches(crops: Iterator[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint8]]]:
+    batch: list[NDArray[np.uint8]] = []
+    for entry in crops:
+        batch.append(entry)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,161 @@
+"""A run and its predictions as figures; every function draws one and touches no global state."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+from fer_training.data import FaceDataset
+
+_BINS = 15
+
+
+def learning_curves(runs: dict[str, list[dict[str, Any]]], measure: str = "accuracy") -> Figure:
+    """Loss, what the best epoch is chosen by, and rate by epoch, of one run or several.
+
+    Args:
+        runs: By name, the entries of metrics.jsonl.
+        measure: The name that follows `val_` in them.
+    """
+    figure, axes = _figure(3, width=13)
+    for name, entries in runs.items():
+        epochs = [entry["epoch"] for entry in entries]
+        for axis, key in zip(axes, ("loss", f"val_{measure}", "lr"), strict=True):
+            axis.plot(epochs, [entry[key] for entry in entries], label=name)
+    for axis, title in zip(axes, ("training loss", f"validation {measure}", "learning rate"), strict=True):
+        axis.set(title=title, xlabel="epoch")
+    if len(runs) > 1:
+        axes[1].legend(fontsize=8)
+    return figure
+
+
+def class_distribution(counts: dict[str, dict[str, int]]) -> Figure:
+    """Images a class, a bar a split.
+
+    Args:
+        counts: By split and class.
+    """
+    figure, (axis,) = _figure(1, width=8)
+    width = 0.8 / len(counts)
+    for number, (split, classes) in enumerate(counts.items()):
+        places = np.arange(len(classes)) + number * width
+        bars = axis.bar(places, list(classes.values()), width, label=split)
+        axis.bar_label(bars, fontsize=6)
+    axis.set_xticks(np.arange(len(classes)) + 0.4 - width / 2, list(classes))
+    axis.set(title="images a class")
+    axis.legend()
+    return figure
+
+
+def image_grid(
+    images: Sequence[NDArray[np.uint8]], titles: Sequence[str], columns: int = 8, title: str = ""
+) -> Figure:
+    """Images in rows.
+
+    Args:
+        images: uint8 [H, W, C], C = 1 or 3.
+        titles: One an image.
+        columns: Images a row.
+        title: Of the whole.
+    """
+    rows = max(-(-len(images) // columns), 1)
+    figure = Figure(figsize=(columns * 1.25, rows * 1.5 + 0.4), layout="constrained")
+    for place, (image, text) in enumerate(zip(images, titles, strict=True)):
+        axis = figure.add_subplot(rows, columns, place + 1)
+        axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+        axis.set_title(text, fontsize=6)
+        axis.axis("off")
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
+    """A confusion matrix in counts and in rates a true class."""
+    counts = np.array(matrix)
+    rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure, axes = _figure(2, width=12, height=5.5)
+    for axis, values, form in ((axes[0], counts, "{:d}"), (axes[1], rates, "{:.2f}")):
+        axis.imshow(rates, cmap="Blues", vmin=0, vmax=1)
+        axis.grid(visible=False)
+        axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
+        axis.set_yticks(range(len(labels)), labels)
+        axis.set(xlabel="answer", ylabel="true class")
+        for row, column in np.ndindex(*values.shape):
+            colour = "white" if rates[row, column] > 0.5 else "black"
+            text = form.format(values[row, column])
+            axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    axes[0].set_title("counts")
+    axes[1].set_title("share of the true class")
+    return figure
+
+
+def ranking_curves(probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels: Sequence[str]) -> Figure:
+    """ROC and precision-recall, one class against the rest."""
+    figure, (left, right) = _figure(2, width=12, height=5)
+    for index, label in enumerate(labels):
+        positive, score = truth == index, probabilities[:, index]
+        if positive.all() or not positive.any():
+            continue
+        false_rate, true_rate, _ = roc_curve(positive, score)
+        left.plot(false_rate, true_rate, label=f"{label} (AUC {roc_auc_score(positive, score):.3f})")
+        precision, recall, _ = precision_recall_curve(positive, score)
+        right.plot(recall, precision, label=f"{label} (AP {average_precision_score(positive, score):.3f})")
+    left.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    left.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate")
+    right.set(title="precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+    left.legend(fontsize=8)
+    right.legend(fontsize=8)
+    return figure
+
+
+def reliability(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> Figure:
+    """How often answers of a confidence are right, and how many there are of it (Guo et al. 2017)."""
+    figure, (upper, lower) = _figure(2, width=11, height=4.5)
+    edges = np.linspace(0, 1, _BINS + 1)
+    bins = np.clip(np.digitize(confidence, edges) - 1, 0, _BINS - 1)
+    counts = np.bincount(bins, minlength=_BINS)
+    accuracy = np.bincount(bins, weights=correct, minlength=_BINS) / np.maximum(counts, 1)
+    centres = (edges[:-1] + edges[1:]) / 2
+    upper.bar(centres, accuracy, 0.9 / _BINS)
+    upper.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    upper.set(title="reliability", xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    lower.bar(centres, counts, 0.9 / _BINS)
+    lower.set(title="answers by confidence", xlabel="confidence", ylabel="images", xlim=(0, 1))
+    return figure
+
+
+def risk_coverage(confidence: NDArray[np.floating], correct: NDArray[np.bool_], threshold: float) -> Figure:
+    """Error of the accepted answers by the share accepted (Geifman & El-Yaniv 2017, arXiv:1705.08500)."""
+    figure, (axis,) = _figure(1, width=6.5)
+    order = np.argsort(-confidence, kind="stable")
+    coverage = np.arange(1, len(order) + 1) / len(order)
+    risk = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
+    axis.plot(coverage, risk)
+    accepted = float((confidence >= threshold).mean())
+    axis.axvline(accepted, color="grey", linestyle=":", label=f"threshold {threshold:.3f} accepts {accepted:.1%}")
+    axis.set(title="risk and coverage", xlabel="share accepted", ylabel="error of the accepted", ylim=(0, None))
+    axis.legend(fontsize=8)
+    return figure
+
+
+def worst_mistakes(data: FaceDataset, probabilities: NDArray[np.float32], count: int = 32) -> Figure:
+    """The most confident wrong answers as images: true class, then answer and its probability."""
+    answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(answers != data.labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+    titles = [
+        f"{data.classes[data.labels[row]]}\n→ {data.classes[answers[row]]} {confidence[row]:.2f}" for row in worst
+    ]
+    return image_grid(list(data.pixels(worst)), titles, title="the most confident mistakes")
+
+
+def _figure(columns: int, width: float, height: float = 4) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = [figure.add_subplot(1, columns, number + 1) for number in range(columns)]
+    for axis in axes:
+        axis.grid(alpha=0.2)
+    return figure, axes

@@ -1,0 +1,46 @@
+"""What a person sees while a training runs."""
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+_Item = TypeVar("_Item")
+
+
+class SpeedColumn(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        """The column's text."""
+        return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
+
+
+def tracked(items: Iterator[_Item], total: int, title: str, *, show: bool) -> Iterator[_Item]:
+    """The same items, under a bar with rate and time left on a terminal."""
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        SpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, transient=True, disable=not show) as progress:
+        yield from progress.track(items, total=total)
+
+
+def epoch_line(entry: dict[str, Any], epochs: int, best: float, measure: str = "accuracy") -> str:
+    """What stays on the screen of an epoch, whose entry has `val_` and the measure's name."""
+    return (
+        f"epoch {entry['epoch']:>3}/{epochs} {entry['phase']}  loss {entry['loss']:.4f}  "
+        f"{measure} {entry[f'val_{measure}']:.4f} (best {best:.4f})  {entry['seconds']:.0f} s"
+    )

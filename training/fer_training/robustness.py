@@ -1,0 +1,210 @@
+"""What is left of a bundle's accuracy when images get worse, and when the face has to be found first."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from fer_service.classification.classifier import Classifier
+from fer_service.contract.bundle import Metadata, WholeLine
+from fer_service.detection.choice import Detector, Face, choose_detector
+from fer_service.imaging.crop import crop, square_around
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from fer_training.data import FaceDataset
+from fer_training.evaluate import probabilities_of
+
+Image = NDArray[np.uint8]
+Change = Callable[[Image], Image]
+
+_NOMINAL_SIDE: Final = 48  # blurs are given in pixels of FER-2013's images
+# A face found by a detector: its side, and that of the image it lies in, pixels.
+FACE, PICTURE = 144, 320
+_BATCH: Final = 256
+
+
+def rotated(degrees: float) -> Change:
+    """Turn about the middle, clockwise; the border is repeated."""
+
+    def change(image: Image) -> Image:
+        height, width = image.shape[:2]
+        turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
+        return _shaped(cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE), image)
+
+    return change
+
+
+def blurred(sigma: float) -> Change:
+    """Gaussian blur; sigma in pixels of a 48×48 image."""
+
+    def change(image: Image) -> Image:
+        return _shaped(cv2.GaussianBlur(image, (0, 0), sigma * len(image) / _NOMINAL_SIDE), image)
+
+    return change
+
+
+def lit(factor: float) -> Change:
+    """Every level times a factor, clipped at 255."""
+    return lambda image: (image * float(factor)).clip(0, 255).astype(np.uint8)
+
+
+def compressed(quality: int) -> Change:
+    """Through JPEG and back."""
+
+    def change(image: Image) -> Image:
+        written = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        return _shaped(cv2.imdecode(written, cv2.IMREAD_UNCHANGED), image)
+
+    return change
+
+
+def covered(top: float, bottom: float) -> Change:
+    """The rows between two shares of the height become black, as behind a mask or dark glasses."""
+
+    def change(image: Image) -> Image:
+        rows = len(image)
+        result = image.copy()
+        result[round(top * rows) : round(bottom * rows)] = 0
+        return result
+
+    return change
+
+
+def framed(share: float) -> Change:
+    """A frame wider (above 0) or tighter by a share of its side; beyond the image its border is repeated."""
+
+    def change(image: Image) -> Image:
+        height, width = image.shape[:2]
+        edge = round(abs(share) / 2 * width)
+        if share < 0:
+            return np.ascontiguousarray(image[edge : height - edge, edge : width - edge])
+        return _shaped(cv2.copyMakeBorder(image, edge, edge, edge, edge, cv2.BORDER_REPLICATE), image)
+
+    return change
+
+
+CONDITIONS: Final[dict[str, tuple[Change, ...]]] = {
+    "turned by 15°": (rotated(-15), rotated(15)),
+    "turned by 30°": (rotated(-30), rotated(30)),
+    "blurred, σ 1 px": (blurred(1),),
+    "blurred, σ 2 px": (blurred(2),),
+    "half as bright": (lit(0.5),),
+    "twice as bright": (lit(2),),
+    "JPEG, quality 20": (compressed(20),),
+    "lower half covered": (covered(0.5, 1),),
+    "upper half covered": (covered(0, 0.5),),
+    "framed 20 % wider": (framed(0.2),),
+    "framed 20 % tighter": (framed(-0.2),),
+}
+
+
+def measure(classifier: Classifier, detector: str, faces: FaceDataset) -> Metadata:
+    """Everything here, as the bundle's metadata with these figures in it.
+
+    Args:
+        classifier: Of the bundle.
+        detector: As the setting FER_DETECTOR names it.
+        faces: The bundle's validation split.
+
+    Raises:
+        DetectorError: the detector's file is missing or is none.
+    """
+    finder = choose_detector(detector, PICTURE)
+    told = {
+        "robustness": robustness_of(classifier, faces),
+        "whole_line": whole_line(classifier, finder, faces),
+    }
+    return classifier.bundle.metadata.model_copy(update=told)
+
+
+def robustness_of(classifier: Classifier, faces: FaceDataset) -> dict[str, float]:
+    """Accuracy under each condition, the mean over both ways where it has two.
+
+    Args:
+        classifier: Of the bundle.
+        faces: With its labels.
+    """
+    return {
+        name: round(float(np.mean([_accuracy(classifier, faces, change) for change in changes])), 5)
+        for name, changes in CONDITIONS.items()
+    }
+
+
+def whole_line(classifier: Classifier, detector: Detector, faces: FaceDataset) -> WholeLine:
+    """Lay every face into a larger image, and compare its answer with the one after detecting and cropping.
+
+    Args:
+        classifier: Of the bundle.
+        detector: Made for images of 320 px.
+        faces: With the bundle's labels.
+    """
+    images = [in_a_image(image) for image in faces.images]
+    found = [largest(detector, image) for image in images]
+    rows = [row for row, face in enumerate(found) if face is not None]
+    direct = probabilities_of(classifier, faces.images).argmax(axis=1) == faces.labels
+    metadata = classifier.bundle.metadata
+    crops = [
+        crop(
+            image,
+            square_around(face, metadata.crop, detector.frame_scale),
+            metadata.input_size,
+            metadata.crop,
+        )
+        for image, face in zip(images, found, strict=True)
+        if face is not None
+    ]
+    right = classified(classifier, crops) == faces.labels[rows]
+    return WholeLine(
+        detector=detector.name,
+        found=round(len(rows) / len(found), 5),
+        direct=round(float(direct[rows].mean()), 5) if rows else 0.0,
+        accuracy=round(float(right.mean()), 5) if rows else 0.0,
+    )
+
+
+def in_a_image(image: Image) -> Image:
+    """A face, uint8 [S, S, C], 144 px large in the middle of an image [320, 320, 3] that repeats its border."""
+    face = cv2.resize(image, (FACE, FACE), interpolation=cv2.INTER_CUBIC)
+    edge = (PICTURE - FACE) // 2
+    padded = cv2.copyMakeBorder(face, edge, edge, edge, edge, cv2.BORDER_REPLICATE)
+    padded = padded.reshape(PICTURE, PICTURE, -1)
+    return np.ascontiguousarray(np.broadcast_to(padded, (PICTURE, PICTURE, 3))).astype(np.uint8, copy=False)
+
+
+def largest(detector: Detector, image: Image) -> Face | None:
+    """The largest face that the detector finds."""
+    return max(detector.detect(image, 0.6), key=lambda face: face.area, default=None)
+
+
+def classified(classifier: Classifier, crops: list[Image]) -> NDArray[np.int64]:
+    """The label index of each crop."""
+    parts = [classifier.classify(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
+    return np.concatenate(parts).argmax(axis=1) if parts else np.zeros(0, np.int64)
+
+
+def print_robustness(metadata: Metadata, console: Console) -> None:
+    """What was measured, as a table for people."""
+    table = Table("images", "accuracy", title=f"{metadata.name} on {metadata.metrics.split}")
+    table.add_row("as they are", f"{metadata.metrics.accuracy:.2%}")
+    for name, accuracy in metadata.robustness.items():
+        table.add_row(name, f"{accuracy:.2%}")
+    console.print(table)
+    line = metadata.whole_line
+    if line:
+        console.print(
+            f"{line.detector} finds {line.found:.1%} of the faces in larger images; "
+            f"of those {line.accuracy:.2%} are right after detecting and cropping, "
+            f"{line.direct:.2%} when given as they are"
+        )
+
+
+def _accuracy(classifier: Classifier, faces: FaceDataset, change: Change) -> float:
+    answers = probabilities_of(classifier, map(change, faces.images)).argmax(axis=1)
+    return float((answers == faces.labels).mean())
+
+
+def _shaped(result: Any, original: Image) -> Image:
+    """OpenCV drops a last axis of one."""
+    return np.asarray(result, np.uint8).reshape(*result.shape[:2], original.shape[2])
