@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--hold-out", type=float, default=0.2, help="as in the detector's recipe")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    photographs = read_photographs(arguments.data).halves(arguments.hold_out, 0)[1]
+    photographs = read_photographs(arguments.data).split(arguments.hold_out, 0)[1]
     rng = np.random.default_rng(0)
     close = [near(photo, rng) for photo in photographs]
     sets = {

@@ -17,7 +17,7 @@ import torch
 from fer_training.config import load_recipe
 from fer_training.data import load_dataset
 from fer_training.device import build_fabric
-from fer_training.losses import loss_of
+from fer_training.losses import compute_loss
 from fer_training.model import as_levels
 from fer_training.phases import build_optimizer, set_trainable, train_mode
 from fer_training.run import RunFolder
@@ -56,7 +56,7 @@ def main() -> None:
     def constant() -> None:
         output = model(levels)
         # In training a second head answers too.
-        fabric.backward(loss_of(output[0] if isinstance(output, tuple) else output, targets))
+        fabric.backward(compute_loss(output[0] if isinstance(output, tuple) else output, targets))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

@@ -108,7 +108,7 @@ def test_a_file_is_scored_through_onnxruntime_on_its_own_classes(tiny_bundle: Pa
 
 
 def test_a_split_that_is_not_there_is_refused(tiny_bundle: Path, colours: Path) -> None:
-    with pytest.raises(DataError, match="no split 'PublicTest'; it has test"):
+    with pytest.raises(DataError, match="no split 'PublicTest'; available: test"):
         evaluate_file(tiny_bundle, colours, "PublicTest")
 
 

@@ -13,7 +13,7 @@ from fer_training.calibrate import fit_temperature
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.errors import ExportError, RunError
 from fer_training.evaluate import evaluate_file, served_crops
-from fer_training.export import _parity, export
+from fer_training.export import _check_parity, export
 from fer_training.model import ExportWrapper
 from fer_training.predictions import best_network
 from fer_training.run import RunFolder
@@ -146,7 +146,7 @@ def test_a_graph_that_does_not_do_what_the_network_does_is_refused(
     crops = np.stack(list(served_crops(faces.split("PublicTest").images, 48, metadata.crop)))
     network = best_network(trained_run, trained_run.recipe(), 7)
     served = ExportWrapper(network, 1, metadata.temperature).eval()
-    assert _parity(served, Session.open(path, device="cpu", threads=1), crops).rows == 35
+    assert _check_parity(served, Session.open(path, device="cpu", threads=1), crops).rows == 35
 
     # The network's head now knows no difference between classes; the graph's prefers one of them.
     torch.nn.init.zeros_(network.heads[0].weight)
@@ -160,8 +160,10 @@ def test_a_graph_that_does_not_do_what_the_network_does_is_refused(
             tensor.CopyFrom(numpy_helper.from_array(preferred, tensor.name))
     onnx.save(model, tmp_path / "tampered.onnx")
     session = Session.open(tmp_path / "tampered.onnx", device="cpu", threads=1)
-    with pytest.raises(ExportError, match=rf"differ by .* \(at most 1e-04\), {answers} answers of 35 changed"):
-        _parity(served, session, crops)
+    with pytest.raises(
+        ExportError, match=rf"probabilities .* \(at most 1e-04\), top-1 class changed for {answers} of 35 images"
+    ):
+        _check_parity(served, session, crops)
 
 
 def test_the_exported_probabilities_need_no_further_temperature(
@@ -176,7 +178,8 @@ def test_the_exported_probabilities_need_no_further_temperature(
 
 def test_other_data_than_the_runs_is_refused(tmp_path: Path, trained_run: RunFolder, csv_file: Path) -> None:
     with pytest.raises(
-        RunError, match=r"fer2013\.csv is not the data that .* was trained on; give that with --data"
+        RunError,
+        match=r"fer2013\.csv differs from the data that .* was trained on: give the original data with --data",
     ):
         export(trained_run, tmp_path / "out.onnx", csv_file)
     assert not list(tmp_path.iterdir())
@@ -185,7 +188,7 @@ def test_other_data_than_the_runs_is_refused(tmp_path: Path, trained_run: RunFol
 def test_a_run_without_weights_is_refused(tmp_path: Path, trained_run: RunFolder) -> None:
     run = RunFolder(shutil.copytree(trained_run.path, tmp_path / "run"))
     run.best.unlink()
-    with pytest.raises(RunError, match=r"has no best\.ckpt: no epoch of it has ended yet"):
+    with pytest.raises(RunError, match=r"has no best\.ckpt: no epoch is complete"):
         export(run, tmp_path / "out.onnx")
 
 

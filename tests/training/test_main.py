@@ -80,7 +80,7 @@ def test_a_run_goes_on_only_when_asked_to(
     words = f"train {recipe_file} --data {csv_file} --out {tmp_path}/run --device cpu --limit 28".split()
     assert cli(*words) == 0
     assert cli(*words) == 1
-    assert "go on with --resume" in capsys.readouterr().err
+    assert "continue with --resume" in capsys.readouterr().err
     assert cli(*words, "--resume") == 0
     assert "resumed after epoch 1" in capsys.readouterr().out
     assert [entry["epoch"] for entry in RunFolder(tmp_path / "run").metrics()] == [1]
@@ -95,7 +95,7 @@ def test_a_run_goes_on_only_when_asked_to(
         (["train", "TMP/tiny.yaml", "--data", "TMP/absent", "--out", "TMP/run"], "no such file or folder"),
         (["train", "TMP/tiny.yaml", "--data", "DATA", "--out", "TMP/tiny.yaml"], "cannot be written"),
         (["train", "TMP/tiny.yaml", "--data", "DATA", "--out", "TMP/run", "--device", "abacus"], "abacus"),
-        (["export", "TMP/run", "--out", "TMP/x.onnx"], "is no run"),
+        (["export", "TMP/run", "--out", "TMP/x.onnx"], "is not a run folder"),
         (["evaluate", "--model", "TMP/odd.yaml", "--data", "DATA", "--split", "a"], "cannot be opened"),
         (["evaluate", "--model", "TMP/absent.onnx", "--data", "DATA", "--split", "a"], "there is no such file"),
     ],
@@ -204,7 +204,7 @@ def test_what_is_no_run_is_one_line_and_status_1(
 ) -> None:
     out = ["--out", tmp_path / "x.html"] if command == "compare" else []
     assert cli(command, tmp_path / "absent", *out) == 1
-    assert "is no run" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 def test_a_missing_checkpoint_is_one_line_and_status_1(
@@ -212,7 +212,7 @@ def test_a_missing_checkpoint_is_one_line_and_status_1(
 ) -> None:
     words = ["train", recipe_file, "--data", csv_file, "--out", tmp_path / "run", "--device", "cpu"]
     assert cli(*words, "--pretrained", tmp_path / "absent.pth") == 1
-    assert "absent.pth: there is no such file" in capsys.readouterr().err
+    assert "absent.pth: file not found" in capsys.readouterr().err
 
 
 def test_a_set_whose_selection_was_held_out_is_quantized_too(

@@ -60,5 +60,5 @@ def test_it_has_no_pretrained_weights() -> None:
     with pytest.raises(ValueError, match="no pretrained weights"):
         timm.create_model("deepfer_cnn", pretrained=True)
     config = Network(name="deepfer_cnn", pretrained=True)
-    with pytest.raises(RecipeError, match="the pretrained weights of deepfer_cnn cannot be had"):
+    with pytest.raises(RecipeError, match="cannot load the pretrained weights of deepfer_cnn"):
         EmotionNetwork(config, 7, from_scratch=False)

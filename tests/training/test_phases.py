@@ -156,7 +156,9 @@ def test_from_a_layer_on_everything_is_trained(network: EmotionNetwork, name: st
 
 
 def test_an_unknown_layer_is_answered_with_those_that_are_there(network: EmotionNetwork) -> None:
-    with pytest.raises(RecipeError, match=r"no layer 'layer9' to train from; there are conv1, bn1, .*layer4"):
+    with pytest.raises(
+        RecipeError, match=r"unknown layer 'layer9' in trainable.from; the network has conv1, bn1, .*layer4"
+    ):
         set_trainable(network, phase(FromLayer.model_validate({"from": "layer9"})))
 
 
@@ -224,24 +226,24 @@ def test_a_plateau_reduces_the_rate_when_patience_has_passed_without_a_better_ep
         for _ in range(STEPS):
             optimizer.step()
             rate.step()
-        rate.epoch(accuracy)
-        found.append(rate.current)
-        assert rate.current == optimizer.param_groups[0]["lr"]
+        rate.end_epoch(accuracy)
+        found.append(rate.lr)
+        assert rate.lr == optimizer.param_groups[0]["lr"]
     assert found == pytest.approx([0.5, 0.5, 0.5, 0.5, 0.05, 0.05, 0.05, 0.05])
 
 
 def test_a_plateau_goes_on_from_its_state() -> None:
     whole, _ = plateau()
     for accuracy in (0.5, 0.4, 0.4, 0.4):
-        whole.epoch(accuracy)
+        whole.end_epoch(accuracy)
     (first, optimizer), (second, other) = plateau(), plateau()
     for accuracy in (0.5, 0.4):
-        first.epoch(accuracy)
+        first.end_epoch(accuracy)
     other.load_state_dict(optimizer.state_dict())
     second.load_state_dict(first.state_dict())
     for accuracy in (0.4, 0.4):
-        second.epoch(accuracy)
-    assert second.current == whole.current == pytest.approx(0.05)
+        second.end_epoch(accuracy)
+    assert second.lr == whole.lr == pytest.approx(0.05)
     assert second.state_dict() == whole.state_dict()
 
 
@@ -249,8 +251,8 @@ def test_schedules_by_steps_take_no_notice_of_accuracy() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
     rate = LRSchedule(optimizer, phase(epochs=2, name="cosine"), STEPS)
     for _ in range(9):
-        rate.epoch(0.1)
-    assert rate.current == 0.5
+        rate.end_epoch(0.1)
+    assert rate.lr == 0.5
     optimizer.step()
     rate.step()
-    assert rate.current < 0.5
+    assert rate.lr < 0.5

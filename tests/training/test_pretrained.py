@@ -78,7 +78,7 @@ def test_a_stem_is_new_and_all_behind_it_is_the_checkpoints(checkpoint: Path, im
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"--pretrained .*absent\.pth: there is no such file"):
+    with pytest.raises(RecipeError, match=r"--pretrained .*absent\.pth: file not found"):
         built(tmp_path / "absent.pth")
 
 

@@ -190,5 +190,5 @@ def test_a_damaged_run_is_refused(tmp_path: Path, trained_run: RunFolder, damage
 
 def test_a_report_on_other_data_is_refused(tmp_path: Path, faces: FaceDataset, trained_run: RunFolder) -> None:
     other = write_folders(faces, tmp_path / "other")
-    with pytest.raises(RunError, match="is not the data"):
+    with pytest.raises(RunError, match="differs from the data"):
         write_report(trained_run, other)

@@ -53,7 +53,7 @@ def test_what_is_held_out_depends_on_the_recipes_seed_alone(faces: FaceDataset) 
 
 def test_several_splits_of_unknown_names_are_refused(faces: FaceDataset, recipe: Recipe) -> None:
     with pytest.raises(
-        DataError, match=r"none of the splits odd, even .* \(Training, train\); name it under data\.train"
+        DataError, match=r"has the splits odd, even, .* trains on Training or train: set data\.train"
     ):
         train_and_validation(renamed(faces, "odd", "even"), recipe)
 
@@ -83,5 +83,5 @@ def test_without_lines_about_classes_the_datas_own_are_learnt(faces: FaceDataset
 
 def test_a_class_that_the_renamed_data_lacks_is_answered_with_those_it_has(faces: FaceDataset) -> None:
     plan = make_recipe(data={"rename": {"happy": "joy"}, "labels": ["happy", "sad"]})
-    with pytest.raises(DataError, match=r"no class 'happy'; it has angry, disgust, fear, joy"):
+    with pytest.raises(DataError, match=r"no class 'happy'; available: angry, disgust, fear, joy"):
         recipe_classes(faces, plan)

@@ -11,7 +11,7 @@ from fer_service.onnx.session import Session
 from fer_training.detector.assets import SceneAssets
 from fer_training.detector.boxes import no_boxes
 from fer_training.detector.commands import run_recipe
-from fer_training.detector.export import averaged_detector, calibrated, export_detector, frame_scale
+from fer_training.detector.export import averaged_detector, export_detector, fit_platt_scaling, frame_scale
 from fer_training.detector.scoring import EvalResult, evaluate
 from fer_training.errors import ExportError, RunError
 from fer_training.run import RunFolder
@@ -86,12 +86,12 @@ def test_a_run_without_weights_is_an_error(tmp_path: Path, assets: SceneAssets) 
 @pytest.mark.parametrize("content", [{}, {"state": {"epoch": 1}}, {"state": 3}])
 def test_a_checkpoint_of_something_else_is_an_error(tmp_path: Path, content: dict[str, object]) -> None:
     torch.save(content, RunFolder(tmp_path).last)
-    with pytest.raises(RunError, match="does not fit the run"):
+    with pytest.raises(RunError, match="does not match the run"):
         averaged_detector(RunFolder(tmp_path), make_recipe())
 
 
 def test_a_detector_that_finds_nothing_has_no_frame() -> None:
-    with pytest.raises(ExportError, match="finds none of 3 faces"):
+    with pytest.raises(ExportError, match="finds none of 3 training faces"):
         frame_scale(FakeDetector(), np.stack([face_tile()] * 3))
 
 
@@ -103,6 +103,6 @@ def test_a_calibrated_score_is_the_chance_of_a_face() -> None:
     none, one = np.zeros(4000, np.int64), np.ones(1)
     scores, faces = 1 / (1 + np.exp(-logits)), np.where(truth, 0, -1)
     judged = EvalResult(1, scores, np.full(4000, 30.0), none, faces, one * 30, one.astype(bool), none[:1])
-    slope, shift = calibrated(judged)
+    slope, shift = fit_platt_scaling(judged)
     assert slope == pytest.approx(2.5, abs=0.25)
     assert shift == pytest.approx(-1, abs=0.15)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from fer_service.detection.tiny import ANSWERS
 from fer_training.detector.export_wrapper import DetectorExportWrapper, TorchDetector
-from fer_training.detector.network import DetectorNetwork, anchor_points, boxes_of, flattened
+from fer_training.detector.network import DetectorNetwork, anchor_points, decode_boxes, flattened
 from fer_training.detector.recipe import Widths
 
 from tests.training.detector.made import WIDTHS, make_assets
@@ -24,7 +24,7 @@ def test_the_served_graph_answers_with_the_networks_boxes_best_first(network: De
     with torch.inference_mode():
         boxes, scores = DetectorExportWrapper(network)(images)
         logits, numbers = flattened(network(images.permute(0, 3, 1, 2).float()))
-    expected = boxes_of(numbers, anchor_points(64, 96, torch.device("cpu")))
+    expected = decode_boxes(numbers, anchor_points(64, 96, torch.device("cpu")))
     count = logits.shape[1]
     assert boxes.shape == (2, ANSWERS, 4)
     for row in range(2):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fer_training.detector.perturbations import TRIALS, half_covered, halved, noisy, perturbation, turned
+from fer_training.detector.perturbations import PERTURBATIONS, half_covered, halved, noisy, perturbation, turned
 
 from tests.training.detector.made import photograph
 
@@ -37,4 +37,4 @@ def test_only_bare_faces_are_covered_and_only_by_half() -> None:
 
 def test_every_trial_has_a_name() -> None:
     photos = [photograph(0), photograph(1)]
-    assert all(len(perturbation(name, photos)) == 2 for name in TRIALS)
+    assert all(len(perturbation(name, photos)) == 2 for name in PERTURBATIONS)
