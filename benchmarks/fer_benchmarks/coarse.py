@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.coarse_first import CoarseFirst
-from fer_training.detector.boxes import clipped
+from fer_training.detector.boxes import clip_boxes
 from fer_training.detector.photographs import Photograph, read_photographs
-from fer_training.detector.scoring import EvalResult, matched
+from fer_training.detector.scoring import EvalResult, match_boxes
 from rich.console import Console
 from rich.table import Table
 
@@ -78,7 +78,7 @@ def near(photo: Photograph, rng: np.random.Generator) -> Photograph:
     y = float(np.clip((top + bottom - height) / 2, 0, rows - height))
     part = photo.pixels[int(y) : int(y + height), int(x) : int(x + width)]
     boxes = photo.boxes - np.array([int(x), int(y)] * 2, np.float32)
-    seen = clipped(boxes, part.shape[1], part.shape[0])
+    seen = clip_boxes(boxes, part.shape[1], part.shape[0])
     inside = ((seen[:, 2:] - seen[:, :2]) >= 0.5 * (boxes[:, 2:] - boxes[:, :2])).all(axis=1)
     return sized(Photograph(photo.name, part, seen[inside], photo.bare[inside]))
 
@@ -111,15 +111,17 @@ def row(choice: str, coarse: int, photographs: list[Photograph]) -> list[str]:
     if isinstance(detector, CoarseFirst):
         looked = [photo.pixels for photo in photographs if detector.pays(photo.pixels)]
         settled = f"{sum(detector.first_look(pixels, SCORE) is not None for pixels in looked)} of {len(looked)}"
-    judged: EvalResult = matched([detector.detect(photo.pixels, SCORE) for photo in photographs], photographs, 0.5)
-    kinds = judged.kinds()
-    found = [f"{judged.recall(kinds[kind][0], SCORE):.3f} of {kinds[kind][0].sum()}" for kind in KINDS]
+    result: EvalResult = match_boxes(
+        [detector.detect(photo.pixels, SCORE) for photo in photographs], photographs, 0.5
+    )
+    kinds = result.kinds()
+    found = [f"{result.recall(kinds[kind][0], SCORE):.3f} of {kinds[kind][0].sum()}" for kind in KINDS]
     cost = [
         cpu_milliseconds({"line": partial(detector.detect, photo.pixels, SCORE)}, _SECONDS)["line"]
         for photo in photographs
     ]
     look = str(coarse) if coarse else "–"
-    return [detector.name, look, settled, *found, f"{judged.false_boxes(SCORE):.2f}", f"{np.mean(cost):.2f}"]
+    return [detector.name, look, settled, *found, f"{result.false_boxes(SCORE):.2f}", f"{np.mean(cost):.2f}"]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from scipy.special import softmax
 
 @pytest.fixture(scope="module")
 def calibrated() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits whose softmax is exactly how often each class occurs."""
+    """Logits whose softmax equals the class frequencies."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (20_000, 5)).astype(np.float32)
     draws = softmax(logits, axis=1).cumsum(axis=1) < rng.random((len(logits), 1))
@@ -35,7 +35,7 @@ def threshold(confidence: list[float], correct: list[int], accuracy: float) -> f
 
 def test_the_threshold_is_the_lowest_that_reaches_the_accuracy() -> None:
     confidence, correct = [0.9, 0.5, 0.8, 0.6, 0.7], [1, 0, 1, 1, 0]
-    # From the top: right, right, wrong, right, wrong: 1, 1, 0.67, 0.75, 0.6.
+    # By confidence: correct, correct, wrong, correct, wrong; accuracy 1, 1, 0.67, 0.75, 0.6.
     assert threshold(confidence, correct, 0.75) == np.float32(0.6)
     assert threshold(confidence, correct, 0.76) == np.float32(0.8)
 

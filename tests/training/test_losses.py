@@ -47,7 +47,7 @@ def test_the_loss_of_half_precision_logits_is_computed_in_float32() -> None:
 
 @pytest.fixture
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits [16, 5], and soft rows."""
+    """Logits [16, 5] and soft targets [16, 5]."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.softmax(torch.randn(16, 5, generator=generator), dim=1)
     return torch.randn(16, 5, generator=generator) * 3, rows

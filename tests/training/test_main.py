@@ -21,7 +21,7 @@ RECIPES = Path(str(resources.files("fer_training") / "recipes"))
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Runs the command line with these words and returns its exit status."""
+    """Return a function that runs the command line and returns its exit status."""
 
     def run(*words: str | Path) -> int:
         monkeypatch.setattr("sys.argv", ["fer-train", *map(str, words)])
@@ -74,7 +74,7 @@ def test_evaluate_prints_tables_for_people(
     assert "confusion matrix" in said
 
 
-def test_a_run_goes_on_only_when_asked_to(
+def test_a_run_continues_only_with_resume(
     cli: Cli, tmp_path: Path, recipe_file: Path, csv_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = f"train {recipe_file} --data {csv_file} --out {tmp_path}/run --device cpu --limit 28".split()
@@ -199,7 +199,7 @@ def test_two_kinds_of_smaller_files_are_not_made_at_once(
 
 
 @pytest.mark.parametrize("command", ["report", "compare"])
-def test_what_is_no_run_is_one_line_and_status_1(
+def test_a_folder_that_is_not_a_run_prints_one_line_and_exits_with_1(
     cli: Cli, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ["--out", tmp_path / "x.html"] if command == "compare" else []
@@ -215,7 +215,7 @@ def test_a_missing_checkpoint_is_one_line_and_status_1(
     assert "absent.pth: file not found" in capsys.readouterr().err
 
 
-def test_a_set_whose_selection_was_held_out_is_quantized_too(
+def test_data_with_a_held_out_split_can_be_quantized(
     cli: Cli, tmp_path: Path, recipe_file: Path, class_folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, bundle = tmp_path / "run", tmp_path / "tiny.onnx"

@@ -26,9 +26,7 @@ def test_a_run_is_one_line(trained_run: RunFolder, tmp_path: Path) -> None:
     assert row["note"] == "learns, kept"
 
 
-def test_a_run_that_is_told_again_replaces_its_line_and_others_stay(
-    trained_run: RunFolder, tmp_path: Path
-) -> None:
+def test_a_repeated_record_replaces_the_row_of_its_run_only(trained_run: RunFolder, tmp_path: Path) -> None:
     path, result = tmp_path / "results.csv", run_result(trained_run, "first")
     record(result, path)
     record(replace(result, seed=1, started="2020-01-01"), path)
@@ -52,7 +50,7 @@ def test_a_run_without_an_epoch_has_no_result(trained_run: RunFolder, tmp_path: 
         run_result(RunFolder(tmp_path))
 
 
-def test_another_table_is_left_as_it_is(trained_run: RunFolder, tmp_path: Path) -> None:
+def test_another_table_is_not_changed(trained_run: RunFolder, tmp_path: Path) -> None:
     other = tmp_path / "people.csv"
     other.write_text("name,age\nAda,36\n", encoding="utf-8")
     with pytest.raises(RunError, match="is not a table of results"):
@@ -60,6 +58,6 @@ def test_another_table_is_left_as_it_is(trained_run: RunFolder, tmp_path: Path) 
     assert other.read_text(encoding="utf-8") == "name,age\nAda,36\n"
 
 
-def test_a_folder_that_is_not_there_is_named(trained_run: RunFolder, tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(trained_run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nowhere"):
         record(run_result(trained_run), tmp_path / "nowhere" / "results.csv")

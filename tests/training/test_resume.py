@@ -61,7 +61,7 @@ def test_a_finished_run_is_not_trained_again(
     assert copy.metrics() == uninterrupted.metrics()
 
 
-def test_an_epoch_interrupted_before_it_was_logged_is_in_the_log_after_all(
+def test_an_epoch_interrupted_before_its_log_entry_is_logged_on_resume(
     tmp_path: Path, faces: FaceDataset, fabric: Fabric
 ) -> None:
     recipe = make_recipe(phases=[PHASE | {"epochs": 2}])
@@ -72,9 +72,7 @@ def test_an_epoch_interrupted_before_it_was_logged_is_in_the_log_after_all(
 
 
 @pytest.mark.parametrize("name", ["last.ckpt.partial", "best.ckpt.partial"])
-def test_a_run_that_met_a_full_disk_goes_on_to_the_same_checkpoints(
-    tmp_path: Path, faces: FaceDataset, fabric: Fabric, name: str
-) -> None:
+def test_a_run_resumes_after_a_full_disk(tmp_path: Path, faces: FaceDataset, fabric: Fabric, name: str) -> None:
     recipe = make_recipe(phases=[PHASE | {"epochs": 1}])
     (tmp_path / name).symlink_to("/dev/full")
     with pytest.raises(RunError, match="cannot write"):
@@ -85,7 +83,7 @@ def test_a_run_that_met_a_full_disk_goes_on_to_the_same_checkpoints(
     assert resumed.best.exists()
 
 
-def test_a_failing_save_leaves_the_former_checkpoint(tmp_path: Path, faces: FaceDataset, fabric: Fabric) -> None:
+def test_a_failed_save_keeps_the_previous_checkpoint(tmp_path: Path, faces: FaceDataset, fabric: Fabric) -> None:
     recipe = make_recipe(phases=[PHASE | {"epochs": 3}])
     with pytest.raises(KeyboardInterrupt):
         run_training(recipe, faces, InterruptedRun(tmp_path, 2), fabric)

@@ -14,7 +14,7 @@ from tests.training.synthetic import PHASE, make_recipe
 
 @pytest.fixture
 def run(tmp_path: Path, recipe: Recipe, faces: FaceDataset) -> RunFolder:
-    """A run that was started and has a checkpoint."""
+    """A started run with a checkpoint."""
     run = RunFolder(tmp_path / "runs" / "one")
     run.start(recipe, faces, Path("data.csv"), resume=False)
     run.last.write_bytes(b"a checkpoint")
@@ -77,21 +77,21 @@ def test_epochs_are_logged_a_line_each(run: RunFolder) -> None:
     assert [json.loads(line) for line in lines] == entries
 
 
-def test_an_epoch_told_again_replaces_its_first_telling_and_what_came_after(run: RunFolder) -> None:
+def test_a_repeated_epoch_replaces_its_entry_and_all_later_ones(run: RunFolder) -> None:
     for epoch in (1, 2, 3):
         run.log({"epoch": epoch, "loss": 1.0})
     run.log({"epoch": 2, "loss": 0.5})
     assert run.metrics() == [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5}]
 
 
-def test_nothing_half_written_is_left(run: RunFolder) -> None:
+def test_no_partial_file_is_left(run: RunFolder) -> None:
     run.log({"epoch": 1})
     names = {path.name for path in run.path.iterdir()}
     assert names == {"recipe.yaml", "environment.json", "metrics.jsonl", "last.ckpt"}
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
-def test_a_folder_that_cannot_be_made_is_named(
+def test_a_folder_that_cannot_be_created_is_named(
     tmp_path: Path, recipe: Recipe, faces: FaceDataset, name: str
 ) -> None:
     (tmp_path / "file").write_text("in the way")
@@ -99,21 +99,21 @@ def test_a_folder_that_cannot_be_made_is_named(
         RunFolder(tmp_path / name).start(recipe, faces, Path("data.csv"), resume=False)
 
 
-def test_a_full_disk_while_logging_is_an_error_of_the_run(run: RunFolder) -> None:
+def test_a_full_disk_while_logging_is_a_run_error(run: RunFolder) -> None:
     (run.path / "metrics.jsonl.partial").symlink_to("/dev/full")
     with pytest.raises(RunError, match="metrics"):
         run.log({"epoch": 1})
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path, exists: bool) -> None:
+def test_a_folder_without_a_recipe_is_not_a_run(tmp_path: Path, exists: bool) -> None:
     path = tmp_path if exists else tmp_path / "absent"
     with pytest.raises(RunError, match=r"is not a run folder: recipe\.yaml is missing"):
         RunFolder(path).recipe()
 
 
 @pytest.mark.parametrize(("first", "then"), [(14, 28), (14, None), (None, 14)])
-def test_a_run_goes_on_with_the_images_it_began_with(
+def test_a_run_resumes_only_with_its_limit(
     tmp_path: Path, recipe: Recipe, faces: FaceDataset, first: int | None, then: int | None
 ) -> None:
     run = RunFolder(tmp_path / "limited")

@@ -25,7 +25,7 @@ def test_a_phase_ends_after_so_many_epochs_without_a_better_one(
     assert not state.in_phase(phase)
 
 
-def test_the_next_phase_has_patience_again_and_a_best_of_its_own() -> None:
+def test_the_next_phase_resets_patience_and_best_accuracy() -> None:
     state, phase = TrainState(), Phase.model_validate(PHASE | {"patience": 1})
     for accuracy in (0.9, 0.8):
         state.end_epoch(accuracy)

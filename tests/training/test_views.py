@@ -34,7 +34,7 @@ def learner(tmp_path: Path, trained_run: RunFolder, faces: FaceDataset, fabric: 
     return build
 
 
-def test_the_answers_kept_are_the_teachers_own_about_the_kept_images(
+def test_the_cached_probabilities_are_those_of_the_teachers_on_the_cached_images(
     learner: Learn, trained_run: RunFolder, faces: FaceDataset
 ) -> None:
     views = learner().views

@@ -265,15 +265,15 @@ def is_detector_recipe(content: object) -> bool:
 
 
 def parse_recipe(content: object, where: str) -> Recipe:
-    """Validate the content of an emotion recipe (see `validated`).
+    """Validate the content of an emotion recipe (see `validate_recipe`).
 
     Raises:
         RecipeError: The content is invalid.
     """
-    return validated(Recipe, content, where)
+    return validate_recipe(Recipe, content, where)
 
 
-def validated(kind: type[_Kind], content: object, where: str) -> _Kind:
+def validate_recipe(kind: type[_Kind], content: object, where: str) -> _Kind:
     """Validate the content of a recipe.
 
     Args:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fer_training.config import Recipe
 from fer_training.data import FaceDataset
-from fer_training.data.images import FileImages, prefetched
+from fer_training.data.images import FileImages, prefetch
 from fer_training.errors import RunError
 from fer_training.model import EmotionNetwork, as_levels
 
@@ -60,7 +60,7 @@ class Split:
         """Yield for each batch the row indices and the images uint8 [B, C, H, W], both on the device."""
         if self._resident is None:
             read = ((index, self.data.pixels(index.numpy().astype(np.int64))) for index in rows)
-            for index, pixels in prefetched(read):
+            for index, pixels in prefetch(read):
                 yield index.to(self._device), torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
         else:
             for index in rows:

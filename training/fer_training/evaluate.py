@@ -14,7 +14,7 @@ from rich.table import Table
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from fer_training.data import FaceDataset, load_dataset
-from fer_training.data.audit import unseen
+from fer_training.data.audit import unseen_mask
 
 _BATCH = 256
 _BINS = 15
@@ -113,7 +113,7 @@ def deduplicated(
     Returns:
         The metrics, or None if no image is left.
     """
-    fresh = unseen(validation, train)
+    fresh = unseen_mask(validation, train)
     if not fresh.any():
         return None
     return score(probabilities[fresh], validation.labels[fresh], validation.classes, str(validation.splits[0]))

@@ -60,7 +60,7 @@ class EmotionNetwork(nn.Module):
 
     def forward(self, levels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return the logits of a batch. In training with a votes head, return the logits of both heads."""
-        normalised = standardised(levels) if self.standardise else (levels / 255 - self.mean) / self.std
+        normalised = standardise(levels) if self.standardise else (levels / 255 - self.mean) / self.std
         if self.votes is None or not self.training:
             logits: Tensor = self.classifier(self.backbone(normalised))
             return logits
@@ -119,7 +119,7 @@ class ExportWrapper(nn.Module):
         return both.reshape(2, -1, both.shape[1]).mean(dim=0)
 
 
-def standardised(levels: Tensor) -> Tensor:
+def standardise(levels: Tensor) -> Tensor:
     """Normalise each image to mean 0 and standard deviation 1. An image of one level becomes 0.
 
     Args:

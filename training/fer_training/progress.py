@@ -25,7 +25,7 @@ class SpeedColumn(ProgressColumn):
         return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
 
 
-def tracked(items: Iterator[_Item], total: int, title: str, *, show: bool) -> Iterator[_Item]:
+def track_progress(items: Iterator[_Item], total: int, title: str, *, show: bool) -> Iterator[_Item]:
     """Yield the items. On a terminal, show a progress bar with speed and remaining time."""
     columns = (
         TextColumn(title),

@@ -25,7 +25,7 @@ from fer_training.errors import RecipeError
 from fer_training.losses import balanced_weights, compute_loss, soft_targets, votes_loss
 from fer_training.model import EmotionNetwork, as_levels
 from fer_training.phases import LRSchedule, build_optimizer, set_trainable, train_mode
-from fer_training.progress import epoch_line, tracked
+from fer_training.progress import epoch_line, track_progress
 from fer_training.run import RunFolder
 from fer_training.teachers import Teachers
 from fer_training.views import TeacherViews, View
@@ -177,7 +177,7 @@ class Trainer:
         train_mode(self.network)
         losses = []
         title = f"epoch {number + 1}/{self.recipe.epochs}"
-        batches = tracked(self._batches(number, view), self.steps, title, show=self.fabric.is_global_zero)
+        batches = track_progress(self._batches(number, view), self.steps, title, show=self.fabric.is_global_zero)
         for step, (rows, pixels) in enumerate(batches, number * self.steps):
             losses.append(self._step(phase, model, optimizer, rows, pixels, view))
             schedule.step()

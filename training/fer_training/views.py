@@ -23,7 +23,7 @@ from fer_training.data.images import FileImages
 from fer_training.device import Split
 from fer_training.errors import RecipeError, RunError
 from fer_training.model import as_levels
-from fer_training.progress import tracked
+from fer_training.progress import track_progress
 from fer_training.run import RunFolder
 from fer_training.teachers import Teachers
 
@@ -118,7 +118,7 @@ class TeacherViews:
         with torch.random.fork_rng(devices), torch.inference_mode(), self._fabric.autocast():
             torch.manual_seed(recipe.seed * 100_003 + number)
             rows = torch.split(torch.arange(len(self._split)), _BATCH)
-            batches = tracked(self._split.batches(rows), len(rows), f"view {number + 1}", show=True)
+            batches = track_progress(self._split.batches(rows), len(rows), f"view {number + 1}", show=True)
             pixels, probabilities = [], []
             for _, images in batches:
                 # Round first, so that the teachers see exactly the stored pixels.

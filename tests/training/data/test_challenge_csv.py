@@ -56,7 +56,7 @@ def test_a_missing_column_is_named(path: Path, missing: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "said"), [(HEADER, "no images"), ("", "missing column Usage, emotion, pixels")])
-def test_an_empty_file_is_no_data(path: Path, text: str, said: str) -> None:
+def test_an_empty_file_is_refused(path: Path, text: str, said: str) -> None:
     path.write_text(text)
     with pytest.raises(DataError, match=said):
         read(path)
@@ -83,12 +83,12 @@ def write_votes(path: Path, rows: list[tuple[int, ...]], header: str = FERPLUS) 
 
 @pytest.fixture
 def beside(path: Path) -> Path:
-    """Two images; the file of the crowd's votes belongs beside them."""
+    """A file with two images; the vote file belongs into the same folder."""
     path.write_text(HEADER + GOOD + GOOD.replace("3,", "0,", 1))
     return path.with_name("fer2013new.csv")
 
 
-def test_votes_beside_the_file_become_shares_in_the_order_of_its_labels(path: Path, beside: Path) -> None:
+def test_votes_in_the_same_folder_become_shares_in_label_order(path: Path, beside: Path) -> None:
     write_votes(beside, [(1, 2, 0, 0, 3, 0, 2, 2, 0, 0), (0, 0, 0, 0, 0, 0, 0, 8, 1, 1)])
     votes = read(path).votes
     assert votes is not None
@@ -97,7 +97,7 @@ def test_votes_beside_the_file_become_shares_in_the_order_of_its_labels(path: Pa
     assert not votes[1].any()
 
 
-def test_without_a_file_of_votes_there_are_none(path: Path, beside: Path) -> None:
+def test_without_a_vote_file_there_are_no_votes(path: Path, beside: Path) -> None:
     assert not beside.exists()
     assert read(path).votes is None
 

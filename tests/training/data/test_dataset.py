@@ -60,7 +60,7 @@ def test_stratified_takes_each_class_by_its_share(faces: FaceDataset, count: int
     assert np.array_equal(part.images, faces.stratified(count, seed=0).images)
 
 
-def test_held_out_takes_the_same_share_of_every_class_from_the_fit_split_alone(faces: FaceDataset) -> None:
+def test_held_out_takes_the_same_share_of_every_class_from_the_training_split_only(faces: FaceDataset) -> None:
     parted = faces.held_out("Training", 0.25, seed=0)
     assert parted.split_sizes == {"Training": 63, "held-out": 21, "PublicTest": 35}
     assert counts(parted.split("held-out")).tolist() == [3] * 7

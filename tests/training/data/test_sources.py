@@ -42,7 +42,7 @@ def test_a_missing_path_is_named(tmp_path: Path) -> None:
         load_dataset(tmp_path / "absent.csv", 48)
 
 
-def test_an_unknown_suffix_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_suffix_error_lists_the_known_formats(tmp_path: Path) -> None:
     path = tmp_path / "faces.zip"
     path.write_bytes(b"PK")
     with pytest.raises(

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fer_training.detector.boxes import clipped, transform_boxes
+from fer_training.detector.boxes import clip_boxes, transform_boxes
 
 
 def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
@@ -21,4 +21,4 @@ def test_a_turned_round_face_keeps_its_size() -> None:
 
 
 def test_what_lies_outside_is_cut_off() -> None:
-    assert clipped(boxes((-5, 2, 20, 30)), 10, 12)[0].tolist() == [0, 2, 10, 12]
+    assert clip_boxes(boxes((-5, 2, 20, 30)), 10, 12)[0].tolist() == [0, 2, 10, 12]

@@ -87,7 +87,7 @@ def test_the_recipes_are_listed_with_the_detector_among_them() -> None:
     assert "detector: A face detector" in run("recipes")
 
 
-def test_the_faces_used_are_those_of_the_fit_split(data: Path, faces: FaceDataset) -> None:
+def test_the_pasted_faces_come_from_the_training_split(data: Path, faces: FaceDataset) -> None:
     assets = read_assets(data / "photos", data / "faces.parquet", make_recipe())
     assert len(assets.faces) == faces.split_sizes["Training"]
     assert len(read_assets(data / "photos", data / "faces.parquet", make_recipe(), limit=5).faces) == 5

@@ -40,7 +40,7 @@ def test_boxes_in_images_without_people_lower_the_scores(
 
 
 def test_it_keeps_to_operators_that_every_gpu_build_has(exported: tuple[Path, DetectorMetadata]) -> None:
-    # onnxruntime's CUDA provider had no Pad of opset 19 or newer before 2026; a node on the CPU is refused.
+    # onnxruntime's CUDA provider had no Pad of opset 19 or newer before 2026, and CPU nodes are refused.
     assert max(entry.version for entry in onnx.load(exported[0]).opset_import) <= 18
 
 
@@ -71,7 +71,7 @@ def test_the_file_says_where_it_comes_from(exported: tuple[Path, DetectorMetadat
 
 
 def test_the_crops_frame_is_measured_on_faces_of_known_size() -> None:
-    # Each face is 144 pixels high in its image.
+    # Each face has a height of 144 pixels in its image.
     faces = np.stack([face_tile()] * 3)
     assert frame_scale(FakeDetector(Face(90, 90, 100, 120, 0.9)), faces) == pytest.approx(1.2)
 
@@ -98,7 +98,7 @@ def test_a_detector_that_finds_nothing_has_no_frame() -> None:
 def test_a_calibrated_score_is_the_chance_of_a_face() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, 4000)
-    # What is really a face follows a steeper curve than the scores say.
+    # The true probability of a face is steeper than the scores.
     truth = rng.random(4000) < 1 / (1 + np.exp(-(2.5 * logits - 1)))
     none, one = np.zeros(4000, np.int64), np.ones(1)
     scores, faces = 1 / (1 + np.exp(-logits)), np.where(truth, 0, -1)

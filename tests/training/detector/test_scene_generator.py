@@ -73,7 +73,7 @@ def test_half_of_the_images_without_people_are_upright(assets: SceneAssets) -> N
         pixels = maker._emptiness(np.random.default_rng(seed), 96, 96)[0][36:60, 36:60].astype(float)
         down, across = np.diff(pixels, axis=0).mean(), np.diff(pixels, axis=1).mean()
         slopes.append(np.degrees(np.arctan2(across, down)))
-    # A quarter of them are spots, which have no such direction.
+    # A quarter of the images are spots, which have no orientation.
     assert 0.3 < np.mean(np.abs(slopes) < 12) < 0.5
     assert min(slopes) < -150
     assert max(slopes) > 150
@@ -123,24 +123,24 @@ def test_pasted_faces_can_be_out_of_focus(assets: SceneAssets) -> None:
     assert detail(1.0) < 0.8 * detail(0.0)
 
 
-def test_images_can_be_left_as_they_are_taken(assets: SceneAssets) -> None:
+def test_degradation_can_be_disabled(assets: SceneAssets) -> None:
     for number in range(20):
         made = generator(assets, degrade=0.0, mosaic=0.0)
         left = made.generate(np.random.default_rng(number), 96).pixels
         rng = np.random.default_rng(number)
-        rng.random()  # of the mosaic
+        rng.random()  # the draw of the mosaic
         assert np.array_equal(left, made._view(rng, 96, 96).pixels)
         changed = generator(assets, mosaic=0.0).generate(np.random.default_rng(number), 96).pixels
         assert not np.array_equal(left, changed)
 
 
-def test_pasted_faces_can_be_turned_aside(assets: SceneAssets) -> None:
+def test_pasted_faces_can_be_rotated_sideways(assets: SceneAssets) -> None:
     def balance(chance: float) -> list[float]:
         maker = generator(assets, aside=chance)
         faces = [maker._grey_face(np.random.default_rng(seed)).astype(float) for seed in range(20)]
         return [float(face[:, :24].mean() - face[:, 24:].mean()) for face in faces]
 
-    # The tiles are bright discs in the middle.
+    # The tiles are bright centred discs.
     assert np.abs(balance(0.0)).max() < 6
     assert np.abs(balance(1.0)).min() > 30
     assert min(balance(1.0)) < -20

@@ -1,4 +1,4 @@
-"""Our detector as a GPU runs it, in squares and in batches, computed for real on the CPU."""
+"""The detector as on a GPU, with square inputs and batches, but run on the CPU."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ Exported = tuple[Path, DetectorMetadata]
 
 
 def images() -> list[Pixels]:
-    """Faces in wide, high, small and larger images."""
+    """Images with faces, in several sizes and aspect ratios."""
     photos = [photograph(number).pixels for number in range(12)]
     cut = [photo[:, : 80 + 7 * number] for number, photo in enumerate(photos[:4])]
     return [*photos, *cut, np.rot90(photos[0]).copy(), photos[1].repeat(2, axis=0).repeat(2, axis=1)]
@@ -42,7 +42,7 @@ def shared(exported: Exported) -> Iterator[tuple[BatchedDetector, list[int]]]:
 
 
 def numbers(faces: list[Face]) -> list[tuple[float, ...]]:
-    """The faces from left to right, as numbers."""
+    """Boxes and scores of the faces, from left to right."""
     return sorted((face.x, face.y, face.width, face.height, face.score or 0) for face in faces)
 
 

@@ -42,18 +42,18 @@ def turned(image: NDArray[np.uint8], angle: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("name", [*TRAIN_NEGATIVES, *HELD_OUT_NEGATIVES])
-def test_it_finds_none_where_there_is_none(detector: TinyDetector, name: str) -> None:
+def test_it_finds_no_face_in_images_without_people(detector: TinyDetector, name: str) -> None:
     (image,) = load_negatives((name,)).values()
-    # The blurred edge of the cat's image has 0.53, which is below the service's default.
+    # The blurred edge of the cat's image scores 0.53, below the service's default of 0.6.
     assert detector.detect(image, 0.6 if name == "chelsea" else 0.5) == []
 
 
-def test_it_is_small_and_keeps_no_book_of_shapes() -> None:
+def test_the_file_is_small_and_has_no_shape_nodes() -> None:
     assert assets.DETECTOR.stat().st_size <= 1_500_000
     assert {node.op_type for node in onnx.load(assets.DETECTOR).graph.node}.isdisjoint({"Shape"})
 
 
-def test_its_card_tells_the_same_figures() -> None:
+def test_the_card_has_the_figures_of_the_file() -> None:
     about = read_detector_metadata(Session.open(assets.DETECTOR, device="cpu", threads=1), str(assets.DETECTOR))
     assert assets.DETECTOR.with_suffix(".md").read_text(encoding="utf-8") == detector_card_text(about)
     assert about.found["bare 24+"].recall >= 0.75

@@ -55,7 +55,7 @@ def class_counts(data: FaceDataset) -> dict[str, int]:
     return {label: counts[index] for index, label in enumerate(data.classes)}
 
 
-def unseen(validation: FaceDataset, train: FaceDataset) -> NDArray[np.bool_]:
+def unseen_mask(validation: FaceDataset, train: FaceDataset) -> NDArray[np.bool_]:
     """Return bool [N]: True for validation images that are neither in `train` nor earlier in `validation`."""
     known = set(_keys(train))
     fresh = []

@@ -14,7 +14,7 @@ from fer_service.contract.bundle import file_sha256
 
 from fer_training.config import FER2013_LABELS
 from fer_training.data.dataset import FaceDataset
-from fer_training.data.votes import FERPLUS_COLUMNS, normalised
+from fer_training.data.votes import FERPLUS_COLUMNS, normalise_votes
 from fer_training.errors import DataError
 
 VOTES_FILE = "fer2013new.csv"
@@ -81,4 +81,4 @@ def _with_votes(faces: FaceDataset, path: Path) -> FaceDataset:
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: invalid FER+ votes: {error!r}") from error
     both = hashlib.sha256((faces.sha256 + file_sha256(path)).encode()).hexdigest()
-    return replace(faces, votes=normalised(counts), sha256=both)
+    return replace(faces, votes=normalise_votes(counts), sha256=both)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_training.data.images import FileImages
-from fer_training.data.votes import normalised
+from fer_training.data.votes import normalise_votes
 from fer_training.errors import DataError
 
 HELD_OUT = "held-out"
@@ -74,7 +74,7 @@ class FaceDataset:
         numbered = replace(self, labels=new_index[self.labels], classes=labels)
         if self.votes is not None:
             kept = self.votes[:, [self.classes.index(label) for label in labels]]
-            numbered = replace(numbered, votes=normalised(kept))
+            numbered = replace(numbered, votes=normalise_votes(kept))
         return numbered._rows(numbered.labels >= 0)
 
     def renamed(self, names: dict[str, str]) -> "FaceDataset":

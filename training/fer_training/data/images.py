@@ -69,18 +69,18 @@ def read_square(path: Path, size: int) -> NDArray[np.uint8]:
     """
     try:
         content = path.read_bytes()
-        return resized(decode(content, read_header(content, MAX_PIXELS)), size)
+        return resize_square(decode(content, read_header(content, MAX_PIXELS)), size)
     except (OSError, RequestError) as error:
         raise DataError(f"{path}: {error}") from error
 
 
-def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def resize_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Resize an image uint8 [H, W, C] to a square, as the service does with `detect=false`."""
     whole = square_over(image.shape[1], image.shape[0])
     return crop(image, whole, size, CropGeometry()).reshape(size, size, image.shape[2])
 
 
-def prefetched(items: Iterator[_Item], depth: int = 2) -> Iterator[_Item]:
+def prefetch(items: Iterator[_Item], depth: int = 2) -> Iterator[_Item]:
     """Yield the items, produced ahead on another thread.
 
     Args:

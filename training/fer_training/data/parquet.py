@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_training.config import FER2013_LABELS
 from fer_training.data.dataset import FaceDataset
-from fer_training.data.votes import FERPLUS_COLUMNS, FERPLUS_ORDER, normalised
+from fer_training.data.votes import FERPLUS_COLUMNS, FERPLUS_ORDER, normalise_votes
 from fer_training.errors import DataError
 
 _COLUMNS = ["usage", "emotion", "image"]
@@ -73,4 +73,4 @@ def _votes(rows: list[list[int] | None]) -> NDArray[np.float32]:
         raise DataError(
             f"{_VOTES} must be {len(FERPLUS_ORDER)} counts per row: {', '.join(FERPLUS_ORDER)}"
         ) from error
-    return normalised(counts[:, [FERPLUS_ORDER.index(column) for column in FERPLUS_COLUMNS]])
+    return normalise_votes(counts[:, [FERPLUS_ORDER.index(column) for column in FERPLUS_COLUMNS]])

@@ -21,7 +21,7 @@ FERPLUS_ORDER: Final = (
 )
 
 
-def normalised(votes: NDArray[np.floating]) -> NDArray[np.float32]:
+def normalise_votes(votes: NDArray[np.floating]) -> NDArray[np.float32]:
     """Convert vote counts [N, classes] to shares that sum to 1. Rows without votes stay 0."""
     totals = votes.sum(axis=1, keepdims=True)
     shares = votes / np.where(totals > 0, totals, 1)

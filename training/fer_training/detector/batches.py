@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fer_training.data.images import prefetched
+from fer_training.data.images import prefetch
 from fer_training.detector.boxes import Boxes
 from fer_training.detector.recipe import DetectorRecipe
 from fer_training.detector.scene_generator import SceneGenerator
@@ -45,7 +45,7 @@ class Epoch(Dataset[Batch]):
         return steps_per_epoch(self._recipe)
 
     def __getitem__(self, step: int) -> Batch:
-        # The epoch already uses all cores with its own threads or processes.
+        # One OpenCV thread per worker is enough: the workers and torch already use all cores.
         cv2.setNumThreads(1)
         config = self._recipe.compose
         seed = (self._recipe.seed, self._epoch, step)
@@ -72,7 +72,7 @@ def batches(generator: SceneGenerator, recipe: DetectorRecipe, epoch: int) -> It
     """Yield the batches of an epoch. A thread or worker processes generate them ahead."""
     made = Epoch(generator, recipe, epoch)
     if recipe.workers == 0:
-        return prefetched(made[step] for step in range(len(made)))
+        return prefetch(made[step] for step in range(len(made)))
     return iter(DataLoader(made, batch_size=None, num_workers=recipe.workers))
 
 

@@ -25,7 +25,7 @@ def areas(boxes: Boxes) -> NDArray[np.float32]:
     return area
 
 
-def clipped(boxes: Boxes, width: int, height: int) -> Boxes:
+def clip_boxes(boxes: Boxes, width: int, height: int) -> Boxes:
     """Clip boxes to an image of this size."""
     return boxes.clip(0, np.array([width, height, width, height], np.float32)).astype(np.float32)
 

@@ -54,7 +54,7 @@ photographs and on {len(HELD_OUT_NEGATIVES)} images without people, so the figur
 ## Limits and bias
 
 - The photographs have no labels for age, sex or skin colour. Performance by group was not measured.
-- The training data has few profile views, and no faces from behind or upside down.
+- The detector was not trained on profile views, heads from behind or upside-down faces.
 - Face detection itself can do harm: see "Responsible use" in the emotion model's card.
 
 ## Licence

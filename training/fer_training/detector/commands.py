@@ -6,7 +6,7 @@ from fer_service.contract.errors import DetectorError
 from fer_service.detection.tiny import DetectorMetadata, read_detector_metadata
 from fer_service.onnx.session import Session
 
-from fer_training.config import read_recipe, validated
+from fer_training.config import read_recipe, validate_recipe
 from fer_training.detector.assets import NAME, SceneAssets, read_assets
 from fer_training.detector.comparison import Measured, measure
 from fer_training.detector.export import export_detector
@@ -45,7 +45,7 @@ def train(
     Raises:
         TrainingError: The recipe, the data or the run folder is invalid.
     """
-    resolved = validated(DetectorRecipe, *read_recipe(recipe)).changed(**changes)
+    resolved = validate_recipe(DetectorRecipe, *read_recipe(recipe)).changed(**changes)
     assets = read_assets(data, faces, resolved, limit)
     fabric = build_fabric(device)
     fabric.launch()
@@ -98,7 +98,7 @@ def run_recipe(run: RunFolder) -> DetectorRecipe:
         RunError: The folder is not a run folder, or recipe.yaml is damaged.
         RecipeError: The recipe is invalid, or is not a detector's.
     """
-    return validated(DetectorRecipe, run.recipe_content(), str(run.path / "recipe.yaml"))
+    return validate_recipe(DetectorRecipe, run.recipe_content(), str(run.path / "recipe.yaml"))
 
 
 def run_assets(run: RunFolder, data: Path | None, faces: Path | None) -> SceneAssets:

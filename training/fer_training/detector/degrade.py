@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 
-def degraded(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+def degrade(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """Degrade an image at random.
 
     Args:

@@ -6,7 +6,7 @@ from torch.nn import functional
 from torchvision.ops import complete_box_iou_loss
 
 from fer_training.detector.assign import assign
-from fer_training.detector.network import AnchorPoints, decode_boxes, flattened
+from fer_training.detector.network import AnchorPoints, decode_boxes, flatten_maps
 from fer_training.detector.recipe import DetectorRecipe
 
 
@@ -22,7 +22,7 @@ def detection_loss(
         ignored: Ignored boxes, float32 [N, i, 4], padded with rows of zeros.
         recipe: Recipe with the assignment and the weight of the box loss.
     """
-    logits, numbers = flattened(maps)
+    logits, numbers = flatten_maps(maps)
     boxes = decode_boxes(numbers, points)
     with torch.no_grad():
         targets = assign(logits.sigmoid(), boxes, points, faces, ignored, recipe.assignment)

@@ -102,7 +102,7 @@ def convolution(before: int, after: int, kernel: int, *, stride: int = 1, groups
     )
 
 
-def flattened(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def flatten_maps(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Flatten the network's maps to one row per anchor point.
 
     Args:

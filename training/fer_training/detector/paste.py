@@ -87,7 +87,7 @@ def soft_mask(rng: np.random.Generator) -> NDArray[np.float32]:
     return cv2.GaussianBlur(mask, (0, 0), feather / 2).astype(np.float32, copy=False)
 
 
-def tinted(grey: Pixels, colour: NDArray[np.float32], contrast: float) -> Pixels:
+def tint(grey: Pixels, colour: NDArray[np.float32], contrast: float) -> Pixels:
     """Tint a grey tile.
 
     Args:
@@ -112,7 +112,7 @@ def skin_colour(rng: np.random.Generator) -> NDArray[np.float32]:
     return levels
 
 
-def turned_aside(grey: Pixels, degrees: float) -> Pixels:
+def rotate_sideways(grey: Pixels, degrees: float) -> Pixels:
     """Rotate a face to the side: map the tile onto an upright cylinder, and rotate the cylinder.
 
     Args:
@@ -128,7 +128,7 @@ def turned_aside(grey: Pixels, degrees: float) -> Pixels:
     return turned.astype(np.uint8, copy=False)
 
 
-def shuffled(grey: Pixels, rng: np.random.Generator) -> Pixels:
+def shuffle_blocks(grey: Pixels, rng: np.random.Generator) -> Pixels:
     """Shuffle the 9 or 16 blocks of a tile, which keeps the texture of a face but not the face."""
     count = int(rng.integers(3, 5))
     block = grey.shape[0] // count

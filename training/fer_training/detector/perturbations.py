@@ -14,7 +14,7 @@ _QUALITY = 25  # JPEG quality
 _COVER = 128
 
 
-def turned(photo: Photograph, degrees: float) -> Photograph:
+def rotate(photo: Photograph, degrees: float) -> Photograph:
     """Rotate the photograph about its centre, on a canvas that holds all of it."""
     height, width = photo.pixels.shape[:2]
     affine = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0), np.float64)
@@ -25,12 +25,12 @@ def turned(photo: Photograph, degrees: float) -> Photograph:
     return replace(photo, pixels=pixels, boxes=transform_boxes(photo.boxes, affine))
 
 
-def halved(photo: Photograph) -> Photograph:
+def halve(photo: Photograph) -> Photograph:
     """Shrink the photograph to half its size."""
     return photo.shrunk(max(photo.pixels.shape[:2]) // 2)
 
 
-def noisy(photo: Photograph) -> Photograph:
+def add_noise(photo: Photograph) -> Photograph:
     """Darken the photograph, add noise, and compress it."""
     rng = np.random.default_rng(len(photo.pixels))
     noise = rng.normal(0, _NOISE, photo.pixels.shape)
@@ -39,7 +39,7 @@ def noisy(photo: Photograph) -> Photograph:
     return replace(photo, pixels=np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8))
 
 
-def half_covered(photo: Photograph) -> Photograph:
+def cover_half(photo: Photograph) -> Photograph:
     """Cover the left half of every bare face with grey."""
     pixels = photo.pixels.copy()
     for left, top, right, bottom in photo.boxes[photo.bare].clip(0).astype(int):
@@ -48,11 +48,11 @@ def half_covered(photo: Photograph) -> Photograph:
 
 
 PERTURBATIONS: dict[str, Callable[[Photograph], Photograph]] = {
-    "turned 30°": lambda photo: turned(photo, 30),
-    "turned 45°": lambda photo: turned(photo, -45),
-    "half size": halved,
-    "noisy": noisy,
-    "half covered": half_covered,
+    "turned 30°": lambda photo: rotate(photo, 30),
+    "turned 45°": lambda photo: rotate(photo, -45),
+    "half size": halve,
+    "noisy": add_noise,
+    "half covered": cover_half,
 }
 
 

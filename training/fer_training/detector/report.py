@@ -17,7 +17,7 @@ from fer_training.detector.export import averaged_detector
 from fer_training.detector.export_wrapper import TorchDetector
 from fer_training.detector.photographs import Photograph
 from fer_training.detector.recipe import DetectorRecipe
-from fer_training.detector.scoring import SIZES, EvalResult, corners, matched
+from fer_training.detector.scoring import SIZES, EvalResult, corners, match_boxes
 from fer_training.detector.trainer import EVAL_SIDE
 from fer_training.pages import page_template, save_png
 from fer_training.run import RunFolder
@@ -45,7 +45,7 @@ def write_detector_report(run: RunFolder, recipe: DetectorRecipe, assets: SceneA
     detector = TorchDetector(averaged_detector(run, recipe)[0], EVAL_SIDE)
     photos = [photo.shrunk(EVAL_SIDE) for photo in assets.held_out]
     found = [sorted(detector.detect(photo.pixels, 0.01), key=lambda face: -(face.score or 0)) for photo in photos]
-    result = matched(found, photos, 0.5)
+    result = match_boxes(found, photos, 0.5)
     figures = {
         "curves": plots.learning_curves({run.path.name: run.metrics()}, "ap50"),
         "precision_recall": precision_recall(result),

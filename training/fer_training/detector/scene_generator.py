@@ -7,24 +7,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_training.detector.boxes import Boxes, areas, clipped, intersections, no_boxes, transform_boxes
+from fer_training.detector.boxes import Boxes, areas, clip_boxes, intersections, no_boxes, transform_boxes
 from fer_training.detector.crowds import CrowdAssets, add_crowd
-from fer_training.detector.degrade import degraded
+from fer_training.detector.degrade import degrade
 from fer_training.detector.paste import (
     BOX_HEIGHT,
     TILE,
     Place,
     paste,
-    shuffled,
+    rotate_sideways,
+    shuffle_blocks,
     skin_colour,
     soft_mask,
-    tinted,
-    turned_aside,
+    tint,
 )
 from fer_training.detector.photographs import Photograph
 from fer_training.detector.recipe import SceneConfig
 from fer_training.detector.signs import sign_tile
-from fer_training.detector.spots import spot_tile, spotted
+from fer_training.detector.spots import spot_image, spot_tile
 
 Pixels = NDArray[np.uint8]
 _MIN_VISIBLE = 0.4  # faces with a smaller visible fraction are ignored in the loss
@@ -77,7 +77,7 @@ class SceneGenerator:
             if rng.random() < self._config.cover:
                 self._cover(made.pixels, box, rng)
         worse = rng.random() < self._config.degrade
-        return TrainingImage(degraded(made.pixels, rng) if worse else made.pixels, made.boxes, made.ignored)
+        return TrainingImage(degrade(made.pixels, rng) if worse else made.pixels, made.boxes, made.ignored)
 
     def _mosaic(self, rng: np.random.Generator, side: int) -> TrainingImage:
         """Generate a mosaic of four views (Bochkovskiy et al. 2020, YOLOv4, arXiv:2004.10934, section 3.3)."""
@@ -105,7 +105,7 @@ class SceneGenerator:
             assets = CrowdAssets(face=lambda: self._face_tile(rng), cloth=lambda: self._texture(rng))
             crowd = add_crowd(pixels, faces, self._config.smallest, assets, rng)
             return _split_by_visibility(pixels, crowd.boxes, crowd.seen)
-        taken = clipped(faces, width, height)
+        taken = clip_boxes(faces, width, height)
         for is_face in [True] * rng.poisson(self._config.pastes) + [False] * rng.poisson(self._config.decoys):
             place = self._free_place(rng, width, height, taken)
             if place is None:
@@ -149,7 +149,7 @@ class SceneGenerator:
 
     def _background(self, rng: np.random.Generator, width: int, height: int) -> tuple[Pixels, Boxes]:
         if rng.random() < 0.25:
-            return spotted(rng, width, height), no_boxes()
+            return spot_image(rng, width, height), no_boxes()
         image = self._negatives[int(rng.integers(len(self._negatives)))]
         rows, columns = image.shape[:2]
         scale = max(width / columns, height / rows) * float(rng.uniform(0.8, 2.5))
@@ -164,14 +164,14 @@ class SceneGenerator:
         """Paste a bare face over a masked face. Return its box."""
         x, y = (box[:2] + box[2:]) / 2
         side = float(box[3] - box[1]) / BOX_HEIGHT * float(rng.uniform(1.0, 1.2))
-        forehead = clipped(
+        forehead = clip_boxes(
             np.array([[*box[:2], box[2], box[1] + (box[3] - box[1]) * 0.35]], np.float32), *_size(pixels)
         )
         colour = _mean_colour(pixels, forehead[0])
         if colour is None:
             tile = self._face_tile(rng)
         else:
-            tile = tinted(self._grey_face(rng), colour, float(rng.uniform(0.7, 1.1)))
+            tile = tint(self._grey_face(rng), colour, float(rng.uniform(0.7, 1.1)))
         place = Place(float(x), float(y), side, turn + float(rng.normal(0, 5)), bool(rng.random() < 0.5))
         paste(pixels, tile, place, soft_mask(rng))
         (pasted,) = place.box()
@@ -185,13 +185,13 @@ class SceneGenerator:
 
     def _grey_face(self, rng: np.random.Generator) -> Pixels:
         grey: Pixels = self._faces[rng.integers(len(self._faces))]
-        return turned_aside(grey, _aside(rng)) if rng.random() < self._config.aside else grey
+        return rotate_sideways(grey, _aside(rng)) if rng.random() < self._config.aside else grey
 
     def _decoy_tile(self, rng: np.random.Generator) -> Pixels:
         """Draw a decoy: a shuffled face, a spot, a sign, or a texture without a face."""
         kind = rng.random()
         if kind < 0.25:
-            return self._coloured(shuffled(self._faces[rng.integers(len(self._faces))], rng), rng)
+            return self._coloured(shuffle_blocks(self._faces[rng.integers(len(self._faces))], rng), rng)
         tile = spot_tile(rng, TILE) if kind < 0.4 else sign_tile(rng, TILE) if kind < 0.6 else self._texture(rng)
         return tile if rng.random() < 0.5 else self._coloured(cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY), rng)
 
@@ -202,7 +202,7 @@ class SceneGenerator:
             colour = self._tints[rng.integers(len(self._tints))] * rng.uniform(0.7, 1.3)
         if rng.random() < 0.15:
             colour = np.full(3, colour.mean(), np.float32)
-        return tinted(grey.astype(np.uint8, copy=False), colour, float(rng.uniform(0.6, 1.2)))
+        return tint(grey.astype(np.uint8, copy=False), colour, float(rng.uniform(0.6, 1.2)))
 
     def _texture(self, rng: np.random.Generator) -> Pixels:
         """Cut a random square without a face out of an image, uint8 [48, 48, 3]."""
@@ -247,7 +247,7 @@ class SceneGenerator:
         else:
             reach = (bottom - top) * share
             top, bottom = (top, top + reach) if edge == 2 else (bottom - reach, bottom)
-        x0, y0, x1, y1 = np.rint(clipped(np.array([[left, top, right, bottom]], np.float32), *_size(pixels))[0])
+        x0, y0, x1, y1 = np.rint(clip_boxes(np.array([[left, top, right, bottom]], np.float32), *_size(pixels))[0])
         if x1 - x0 < 2 or y1 - y0 < 2:
             return
         piece = cv2.resize(self._texture(rng), (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
@@ -263,7 +263,7 @@ def _split_by_visibility(
     pixels: Pixels, faces: Boxes, visible: NDArray[np.float32] | None = None
 ) -> TrainingImage:
     """Split the faces into targets and ignored faces (too small, outside the image, or hidden)."""
-    seen = clipped(faces, *_size(pixels))
+    seen = clip_boxes(faces, *_size(pixels))
     share = areas(seen) / np.maximum(areas(faces), 1e-6)
     if visible is not None:
         share = np.minimum(share, visible)
@@ -310,7 +310,7 @@ def _skin_colours(photographs: Sequence[Photograph]) -> NDArray[np.float32]:
     colours = [
         colour
         for photo in photographs
-        for box in clipped(photo.boxes, *_size(photo.pixels))
+        for box in clip_boxes(photo.boxes, *_size(photo.pixels))
         if box[3] - box[1] >= 16
         and (colour := _mean_colour(photo.pixels, np.array([*box[:3], box[1] + (box[3] - box[1]) / 3])))
         is not None

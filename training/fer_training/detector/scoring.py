@@ -110,10 +110,10 @@ def evaluate(
         min_score: Boxes with a lower score are dropped.
         overlap: Minimum IoU of a match.
     """
-    return matched([detector.detect(photo.pixels, min_score) for photo in photographs], photographs, overlap)
+    return match_boxes([detector.detect(photo.pixels, min_score) for photo in photographs], photographs, overlap)
 
 
-def matched(found: Sequence[list[Face]], photographs: Sequence[Photograph], overlap: float) -> EvalResult:
+def match_boxes(found: Sequence[list[Face]], photographs: Sequence[Photograph], overlap: float) -> EvalResult:
     """Match the boxes detected in each photograph to its faces."""
     scores, heights, images, faces, first = [], [], [], [], 0
     for number, (boxes, photo) in enumerate(zip(found, photographs, strict=True)):

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 
-def spotted(rng: np.random.Generator, width: int, height: int) -> Pixels:
+def spot_image(rng: np.random.Generator, width: int, height: int) -> Pixels:
     """Draw an image with 3 to 40 spots, uint8 [H, W, 3]. Half of the images have a dark background."""
     canvas = _ground(rng, width, height)
     for _ in range(int(rng.integers(3, 41))):

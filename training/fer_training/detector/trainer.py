@@ -27,7 +27,7 @@ from fer_training.detector.scoring import evaluate
 from fer_training.detector.widening import widen
 from fer_training.errors import RunError
 from fer_training.phases import LRSchedule, build_optimizer
-from fer_training.progress import epoch_line, tracked
+from fer_training.progress import epoch_line, track_progress
 from fer_training.run import RunFolder
 
 EVAL_SIDE = 640
@@ -113,7 +113,7 @@ class DetectorTrainer:
         started, losses, count = time.perf_counter(), [], 0
         self.network.train()
         title = f"epoch {number + 1}/{self.recipe.epochs}"
-        made = tracked(batches(generator, self.recipe, number), self.steps, title, show=True)
+        made = track_progress(batches(generator, self.recipe, number), self.steps, title, show=True)
         for step, batch in enumerate(made, number * self.steps):
             losses.append(self._step(batch, optimizer))
             schedule.step()
