@@ -55,6 +55,6 @@ def test_the_audit_is_printed_for_people(repeating: FaceDataset) -> None:
     print_audit(replace(repeating, unreadable=("x.png: broken",)), audit(repeating), console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert "repeating: 9 images" in said
-    assert "train and test: 2 images stand in both" in said
-    assert "1 images stand there with several labels" in said
-    assert "1 files could not be read" in said
+    assert "train and test: 2 images in both" in said
+    assert "1 images with conflicting labels" in said
+    assert "1 unreadable files" in said

@@ -84,7 +84,7 @@ def test_options_of_the_other_networks_are_refused(data: Path, tmp_path: Path, o
 
 
 def test_the_recipes_are_listed_with_the_detector_among_them() -> None:
-    assert "detector: A face detector" in run("recipes")
+    assert "detector: Face detector" in run("recipes")
 
 
 def test_the_pasted_faces_come_from_the_training_split(data: Path, faces: FaceDataset) -> None:
