@@ -132,6 +132,9 @@ class ModelCard(_Response):
     uncertain_below: float
     provider: str = Field(description="what onnxruntime really runs the model on")
     detector: str = Field(description="the detector really in use")
+    fallback: list[str] = Field(
+        description="what `auto` could not choose best: `device` (CPU, not GPU), `detector` (built-in, not YuNet)"
+    )
     card: dict[str, Any] = Field(description="everything that the model file says of itself")
 
 
