@@ -80,7 +80,7 @@ def test_a_run_continues_only_with_resume(
     words = f"train {recipe_file} --data {csv_file} --out {tmp_path}/run --device cpu --limit 28".split()
     assert cli(*words) == 0
     assert cli(*words) == 1
-    assert "continue with --resume" in capsys.readouterr().err
+    assert "continue it with --resume" in capsys.readouterr().err
     assert cli(*words, "--resume") == 0
     assert "resumed after epoch 1" in capsys.readouterr().out
     assert [entry["epoch"] for entry in RunFolder(tmp_path / "run").metrics()] == [1]

@@ -67,7 +67,7 @@ def test_the_file_says_where_it_comes_from(exported: tuple[Path, DetectorMetadat
     assert metadata.data.sha256 == assets.sha256
     assert metadata.parity < 1e-3
     card = path.with_suffix(".md").read_text(encoding="utf-8")
-    assert f"| all from 12 px | 6 | {metadata.found['all'].ap50:.3f} |" in card
+    assert f"| all, at least 12 px | 6 | {metadata.found['all'].ap50:.3f} |" in card
     assert metadata.licence in card
 
 

@@ -70,7 +70,7 @@ def test_half_of_the_images_without_people_are_upright(assets: SceneAssets) -> N
     maker = SceneGenerator(SceneConfig.model_validate(COMPOSE), assets.train, assets.faces, [ramp])
     slopes = []
     for seed in range(300):
-        pixels = maker._emptiness(np.random.default_rng(seed), 96, 96)[0][36:60, 36:60].astype(float)
+        pixels = maker._background(np.random.default_rng(seed), 96, 96)[0][36:60, 36:60].astype(float)
         down, across = np.diff(pixels, axis=0).mean(), np.diff(pixels, axis=1).mean()
         slopes.append(np.degrees(np.arctan2(across, down)))
     # A quarter of the images are spots, which have no orientation.

@@ -55,7 +55,11 @@ def test_images_are_made_as_the_phase_says(
 
 @pytest.mark.parametrize(
     ("compose", "named"),
-    [({"sides": [64]}, "sides, which hold for the whole run"), ({"crowds": 0.1}, "crowds"), ({"cut": 2}, "cut")],
+    [
+        ({"sides": [64]}, "changes sides: set them in the recipe's compose"),
+        ({"crowds": 0.1}, "crowds"),
+        ({"cut": 2}, "cut"),
+    ],
 )
 def test_a_phase_with_changes_that_are_none_is_refused(compose: dict[str, object], named: str) -> None:
     with pytest.raises(RecipeError, match=named):
