@@ -1,74 +1,106 @@
-"""Writes the tables of docs/operations.md from the settings and metrics: `python -m tools.reference_tables`.
+"""Write the reference tables of the documentation: `python -m tools.reference_tables docs/operations.md docs/api.md`.
 
-A table stands between two comments, `<!-- settings -->` and `<!-- /settings -->`; `make docs` writes it anew.
+The tables are generated from the settings, the metrics and the error classes. A table stands between two comments,
+for example `<!-- settings -->` and `<!-- /settings -->`. `make docs` updates every page.
 """
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fer_service.contract.errors import RequestError
 from fer_service.contract.settings import PREFIX, Settings
 from fer_service.observability.memory import MemoryCollector
 from fer_service.observability.metrics import Metrics
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-# Defaults that differ from host to host.
-_OF_THE_HOST = {"threads": "cores of the CPU quota", "tensorrt_cache": "in the user's cache folder"}
+# Defaults that differ between hosts.
+_HOST_DEFAULTS = {"threads": "cores of the CPU quota", "tensorrt_cache": "in the user's cache folder"}
 _EMPTY: tuple[Any, ...] = (None, ())
-_ENDINGS = {"counter": "_total"}
+_SUFFIXES = {"counter": "_total"}
 
 
 def settings_table() -> str:
-    """A row a setting: its variable, default and description."""
-    rows = ["| variable | default | what |", "| --- | --- | --- |"]
+    """Return one row per setting: variable, default, description."""
+    rows = ["| variable | default | description |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        default = _OF_THE_HOST.get(name) or ("–" if field.default in _EMPTY else str(field.default).lower())
+        default = _HOST_DEFAULTS.get(name) or ("–" if field.default in _EMPTY else str(field.default).lower())
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 
 
 def metrics_table() -> str:
-    """A row a metric: its name as it is scraped, with its labels, its kind and its description."""
-    rows = ["| metric | kind | what |", "| --- | --- | --- |"]
+    """Return one row per metric: name and labels as Prometheus sees them, type, description."""
+    rows = ["| metric | type | description |", "| --- | --- | --- |"]
     wrapped = [
         metric for metric in vars(Metrics(CollectorRegistry())).values() if isinstance(metric, MetricWrapperBase)
     ]
     for metric in wrapped:
         family = next(iter(metric.describe()))
         labels = ",".join(metric._labelnames)
-        name = family.name + _ENDINGS.get(family.type, "") + (f"{{{labels}}}" if labels else "")
+        name = family.name + _SUFFIXES.get(family.type, "") + (f"{{{labels}}}" if labels else "")
         rows.append(f"| `{name}` | {family.type} | {family.documentation} |")
     rows += [f"| `{name}` | gauge | {text} |" for name, text in MemoryCollector.GAUGES.items()]
     return "\n".join(rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "metrics": metrics_table}
+def problems() -> Iterator[tuple[int, str, str]]:
+    """Yield HTTP status, stable code and title of every error that the HTTP API can return."""
+    pending: list[type[RequestError]] = [RequestError]
+    while pending:
+        error = pending.pop(0)
+        pending += error.__subclasses__()
+        if "code" in vars(error):
+            yield error.status, error.code, error.title
 
 
-def written(text: str) -> str:
-    """The page with its tables made anew.
+def errors_table() -> str:
+    """Return one row per error, ordered by status: status, code, meaning."""
+    rows = ["| status | code | meaning |", "| --- | --- | --- |"]
+    rows += [f"| {status} | `{code}` | {title} |" for status, code, title in sorted(problems())]
+    return "\n".join(rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "metrics": metrics_table,
+    "errors": errors_table,
+}
+
+
+def updated(text: str) -> str:
+    """Return the page with its tables replaced by newly generated ones.
 
     Args:
-        text: Of the page.
+        text: Markdown of the page.
 
     Raises:
-        ValueError: a table's two comments are not there, once each.
+        ValueError: A table has an opening comment without a closing one, or the page contains no table.
     """
-    for name, table in TABLES.items():
-        between = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
-        text, count = between.subn((table() + "\n").replace("\\", r"\\"), text)
+    names = [name for name in re.findall(r"<!-- /?(\w+) -->", text) if name in TABLES]
+    if not names:
+        raise ValueError(f"no table in this page: expected the comment of one of {', '.join(TABLES)}")
+    for name in dict.fromkeys(names):
+        table = TABLES[name]() + "\n"
+        text, count = re.subn(
+            rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)",
+            lambda _, table=table: table,
+            text,
+            flags=re.DOTALL,
+        )
         if count != 1:
-            raise ValueError(f"the page has the comments of {name!r} {count} times")
+            raise ValueError(f"expected one pair of comments for the table {name!r}, found {count}")
     return text
 
 
-def main(page: Path) -> None:
-    """Write the page's tables anew."""
-    page.write_text(written(page.read_text("utf-8")), "utf-8")
+def main(pages: list[Path]) -> None:
+    """Update the tables of these pages in place."""
+    for page in pages:
+        page.write_text(updated(page.read_text("utf-8")), "utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(argument) for argument in sys.argv[1:]])

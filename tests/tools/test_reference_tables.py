@@ -1,27 +1,42 @@
+import re
 from pathlib import Path
 
 import pytest
+from fer_service.contract.errors import Overloaded, RequestError
 from fer_service.contract.settings import Settings
 
-from tools.reference_tables import metrics_table, settings_table, written
+from tools.reference_tables import TABLES, errors_table, main, metrics_table, problems, settings_table, updated
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [page for page in sorted(DOCS.glob("*.md")) if re.search(rf"<!-- ({'|'.join(TABLES)}) -->", page.read_text())]
 
 
-def test_the_operators_page_is_current() -> None:
-    text = PAGE.read_text("utf-8")
-    assert written(text) == text, "`make docs` writes it anew"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_is_up_to_date(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert updated(text) == text, "run `make docs`"
+
+
+def test_every_table_is_in_exactly_one_page() -> None:
+    found = [name for page in PAGES for name in re.findall(r"<!-- (\w+) -->", page.read_text()) if name in TABLES]
+    assert sorted(found) == sorted(TABLES)
+
+
+def test_make_docs_updates_every_page_that_has_a_table() -> None:
+    recipe = re.search(r"tools\.reference_tables (.*)", (DOCS.parent / "Makefile").read_text())
+    assert recipe is not None
+    assert sorted(recipe.group(1).split()) == [f"docs/{page.name}" for page in PAGES]
 
 
 def test_every_setting_has_a_row() -> None:
     rows = settings_table().splitlines()
     assert len(rows) == 2 + len(Settings.model_fields)
-    assert "| `FER_PORT` | 8000 | port to listen on; 0 takes a free one |" in rows
+    assert any(row.startswith("| `FER_PORT` | 8000 | ") for row in rows)
     assert any(row.startswith("| `FER_API_KEYS_FILE` | – |") for row in rows)
     assert any(row.startswith("| `FER_THREADS` | cores of the CPU quota |") for row in rows)
 
 
-def test_every_metric_has_a_row_as_it_is_scraped() -> None:
+def test_every_metric_has_a_row_with_its_scraped_name() -> None:
     rows = metrics_table().splitlines()
     for start in (
         "| `fer_requests_total{route,code}` | counter |",
@@ -33,15 +48,26 @@ def test_every_metric_has_a_row_as_it_is_scraped() -> None:
         assert sum(row.startswith(start) for row in rows) == 1, start
 
 
-def test_what_stands_around_a_table_stays() -> None:
-    page = "a\n<!-- settings -->\nWRONG\n<!-- /settings -->\nb\n<!-- metrics -->\n\n<!-- /metrics -->\nc\n"
-    made = written(page)
-    assert made.startswith("a\n<!-- settings -->\n| variable |")
-    assert "WRONG" not in made
-    assert made.endswith("\n<!-- /metrics -->\nc\n")
-    assert written(made) == made
+def test_every_error_has_a_row_ordered_by_status() -> None:
+    rows = errors_table().splitlines()[2:]
+    assert f"| 429 | `overloaded` | {Overloaded.title} |" in rows
+    assert len(rows) == len(list(problems())) >= len(RequestError.__subclasses__())
+    statuses = [int(row.split()[1]) for row in rows]
+    assert statuses == sorted(statuses)
 
 
-def test_a_page_without_a_tables_comments_is_refused() -> None:
-    with pytest.raises(ValueError, match="'metrics' 0 times"):
-        written("<!-- settings -->\n\n<!-- /settings -->\n")
+def test_text_around_a_table_is_kept(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- settings -->\nWRONG\n<!-- /settings -->\nb\n<!-- metrics -->\n\n<!-- /metrics -->\nc\n")
+    main([page])
+    text = page.read_text()
+    assert text.startswith("a\n<!-- settings -->\n| variable |")
+    assert "WRONG" not in text
+    assert text.endswith("\n<!-- /metrics -->\nc\n")
+    assert updated(text) == text
+
+
+@pytest.mark.parametrize("text", ["<!-- metrics -->\n\n", "<!-- /metrics -->\n", "no table\n"])
+def test_a_page_with_incomplete_comments_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match=r"table 'metrics', found 0|no table"):
+        updated(text)
