@@ -48,8 +48,8 @@ image: ## Build the container image (SET=cpu or gpu; default: gpu if the host ha
 	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
 	  --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) $(BUILD_OPTIONS) .
 
-docs: setup-training ## Update the generated tables in docs/
-	$(TRAIN_ENV)/bin/python -m tools.reference_tables docs/api.md docs/operations.md
+docs: setup-training ## Update the generated tables in README.md and docs/
+	$(TRAIN_ENV)/bin/python -m tools.reference_tables README.md docs/api.md docs/operations.md
 
 clean: ## Remove environments and caches
 	rm -rf $(SERVE_ENV) $(TRAIN_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage

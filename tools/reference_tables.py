@@ -1,15 +1,18 @@
-"""Write the reference tables of the documentation: `python -m tools.reference_tables docs/operations.md docs/api.md`.
+"""Write the reference tables of the documentation: `python -m tools.reference_tables README.md docs/api.md`.
 
-The tables are generated from the settings, the metrics and the error classes. A table stands between two comments,
-for example `<!-- settings -->` and `<!-- /settings -->`. `make docs` updates every page.
+The tables are generated from the settings, the metrics, the error classes and the metadata of the model files. A table
+stands between two comments, for example `<!-- settings -->` and `<!-- /settings -->`. `make docs` updates every page.
 """
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import onnx
+from fer_service.assets import MODELS, int8_file
 from fer_service.contract.errors import RequestError
 from fer_service.contract.settings import PREFIX, Settings
 from fer_service.observability.memory import MemoryCollector
@@ -64,10 +67,50 @@ def errors_table() -> str:
     return "\n".join(rows)
 
 
+def models_table() -> str:
+    """Return one row per emotion model file: accuracy, macro-F1 and calibration error on its validation split."""
+    rows = [
+        "| `FER_MODEL` | device | file | accuracy | macro-F1 | ECE-15 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, fp16_file in MODELS.items():
+        for device, file in (("CPU", int8_file(fp16_file)), ("GPU", fp16_file)):
+            found = metadata(file)["metrics"]
+            scores = f"{_percent(found['accuracy'])} | {found['macro_f1']:.3f} | {found['ece15']:.3f}"
+            rows.append(f"| `{name}` | {device} | `{file.name}` | {scores} |")
+    return "\n".join(rows)
+
+
+def robustness_table() -> str:
+    """Return the accuracy of the bundled INT8 model on degraded images, one row per degradation."""
+    about = metadata(int8_file(MODELS["bundled"]))
+    rows = ["| images | accuracy |", "| --- | --- |", f"| as given | {_percent(about['metrics']['accuracy'])} |"]
+    rows += [f"| {name} | {_percent(accuracy)} |" for name, accuracy in about["robustness"].items()]
+    found = about["whole_line"]
+    rows.append(
+        f"| found in a larger image and cropped ({_percent(found['found'])}) | {_percent(found['accuracy'])} |"
+    )
+    rows.append(f"| the same faces, as given | {_percent(found['direct'])} |")
+    return "\n".join(rows)
+
+
+def metadata(file: Path) -> dict[str, Any]:
+    """Return the metadata of a model file."""
+    (text,) = [entry.value for entry in onnx.load(file).metadata_props if entry.key == "fer"]
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "metrics": metrics_table,
     "errors": errors_table,
+    "models": models_table,
+    "robustness": robustness_table,
 }
 
 

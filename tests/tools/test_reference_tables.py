@@ -2,13 +2,30 @@ import re
 from pathlib import Path
 
 import pytest
+from fer_service.assets import MODELS, int8_file
 from fer_service.contract.errors import Overloaded, RequestError
 from fer_service.contract.settings import Settings
 
-from tools.reference_tables import TABLES, errors_table, main, metrics_table, problems, settings_table, updated
+from tools.reference_tables import (
+    TABLES,
+    errors_table,
+    main,
+    metadata,
+    metrics_table,
+    models_table,
+    problems,
+    robustness_table,
+    settings_table,
+    updated,
+)
 
-DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [page for page in sorted(DOCS.glob("*.md")) if re.search(rf"<!-- ({'|'.join(TABLES)}) -->", page.read_text())]
+ROOT = Path(__file__).parents[2]
+_OPENING = re.compile(rf"<!-- ({'|'.join(TABLES)}) -->")
+PAGES = [
+    page
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if _OPENING.search(page.read_text())
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -18,14 +35,14 @@ def test_a_page_is_up_to_date(page: Path) -> None:
 
 
 def test_every_table_is_in_exactly_one_page() -> None:
-    found = [name for page in PAGES for name in re.findall(r"<!-- (\w+) -->", page.read_text()) if name in TABLES]
+    found = [name for page in PAGES for name in _OPENING.findall(page.read_text())]
     assert sorted(found) == sorted(TABLES)
 
 
 def test_make_docs_updates_every_page_that_has_a_table() -> None:
-    recipe = re.search(r"tools\.reference_tables (.*)", (DOCS.parent / "Makefile").read_text())
+    recipe = re.search(r"tools\.reference_tables (.*)", (ROOT / "Makefile").read_text())
     assert recipe is not None
-    assert sorted(recipe.group(1).split()) == [f"docs/{page.name}" for page in PAGES]
+    assert sorted(recipe.group(1).split()) == sorted(str(page.relative_to(ROOT)) for page in PAGES)
 
 
 def test_every_setting_has_a_row() -> None:
@@ -56,9 +73,25 @@ def test_every_error_has_a_row_ordered_by_status() -> None:
     assert statuses == sorted(statuses)
 
 
+def test_the_bundled_and_the_large_model_have_a_row_per_device() -> None:
+    rows = models_table().splitlines()[2:]
+    assert [row.split(" | ")[:2] for row in rows] == [
+        [f"| `{name}`", device] for name in ("bundled", "large") for device in ("CPU", "GPU")
+    ]
+
+
+def test_the_robustness_table_has_every_degradation_and_the_detected_faces() -> None:
+    rows = robustness_table().splitlines()
+    about = metadata(int8_file(MODELS["bundled"]))
+    assert len(rows) == 2 + 1 + len(about["robustness"]) + 2
+    assert all(row.endswith(" % |") for row in rows[2:])
+
+
 def test_text_around_a_table_is_kept(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("a\n<!-- settings -->\nWRONG\n<!-- /settings -->\nb\n<!-- metrics -->\n\n<!-- /metrics -->\nc\n")
+    page.write_text(
+        "a\n<!-- settings -->\nWRONG\n<!-- /settings -->\nb\n<!-- metrics -->\n\n<!-- /metrics -->\nc\n"
+    )
     main([page])
     text = page.read_text()
     assert text.startswith("a\n<!-- settings -->\n| variable |")
