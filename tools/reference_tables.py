@@ -1,20 +1,21 @@
 """Write the reference tables of the documentation: `python -m tools.reference_tables README.md docs/api.md`.
 
-The tables are generated from the settings, the metrics, the error classes and the metadata of the model files. A table
-stands between two comments, for example `<!-- settings -->` and `<!-- /settings -->`. `make docs` updates every page.
+The tables are generated from the settings, the metrics, the errors and the metadata of the model files. A table
+stands between two comments, for example `<!-- settings -->` and `<!-- /settings -->`. `make docs` updates every
+page.
 """
 
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import onnx
 from fer_service.assets import MODELS, int8_file
-from fer_service.contract.errors import RequestError
 from fer_service.contract.settings import PREFIX, Settings
+from fer_service.http.problems import PROBLEMS
 from fer_service.observability.memory import MemoryCollector
 from fer_service.observability.metrics import Metrics
 from prometheus_client import CollectorRegistry
@@ -50,20 +51,11 @@ def metrics_table() -> str:
     return "\n".join(rows)
 
 
-def problems() -> Iterator[tuple[int, str, str]]:
-    """Yield HTTP status, stable code and title of every error that the HTTP API can return."""
-    pending: list[type[RequestError]] = [RequestError]
-    while pending:
-        error = pending.pop(0)
-        pending += error.__subclasses__()
-        if "code" in vars(error):
-            yield error.status, error.code, error.title
-
-
 def errors_table() -> str:
-    """Return one row per error, ordered by status: status, code, meaning."""
+    """Return one row per error of the HTTP API, ordered by status: status, code, meaning."""
     rows = ["| status | code | meaning |", "| --- | --- | --- |"]
-    rows += [f"| {status} | `{code}` | {title} |" for status, code, title in sorted(problems())]
+    for error, problem in sorted(PROBLEMS.items(), key=lambda entry: entry[1]):
+        rows.append(f"| {problem.status} | `{problem.code}` | {(error.__doc__ or '').splitlines()[0]} |")
     return "\n".join(rows)
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 from fer_service.assets import MODELS, int8_file
-from fer_service.contract.errors import Overloaded, RequestError
 from fer_service.contract.settings import Settings
+from fer_service.http.problems import PROBLEMS
 
 from tools.reference_tables import (
     TABLES,
@@ -13,7 +13,6 @@ from tools.reference_tables import (
     metadata,
     metrics_table,
     models_table,
-    problems,
     robustness_table,
     settings_table,
     updated,
@@ -66,11 +65,13 @@ def test_every_metric_has_a_row_with_its_scraped_name() -> None:
 
 
 def test_every_error_has_a_row_ordered_by_status() -> None:
-    rows = errors_table().splitlines()[2:]
-    assert f"| 429 | `overloaded` | {Overloaded.title} |" in rows
-    assert len(rows) == len(list(problems())) >= len(RequestError.__subclasses__())
-    statuses = [int(row.split()[1]) for row in rows]
-    assert statuses == sorted(statuses)
+    rows = [row.strip("| ").split(" | ") for row in errors_table().splitlines()[2:]]
+    assert {(int(status), code.strip("`")) for status, code, _ in rows} == {
+        (problem.status, problem.code) for problem in PROBLEMS.values()
+    }
+    assert len(rows) == len(PROBLEMS)
+    assert rows == sorted(rows)
+    assert all(meaning.endswith(".") for *_, meaning in rows)
 
 
 def test_the_bundled_and_the_large_model_have_a_row_per_device() -> None:
