@@ -1,10 +1,12 @@
 import re
+import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 
 from tests.docs.conftest import Workspace
-from tests.docs.markdown import PAGES, Block, all_blocks
+from tests.docs.markdown import PAGES, ROOT, Block, all_blocks
 from tests.docs.programs import check, commands
 from tests.e2e.conftest import Server
 
@@ -36,6 +38,17 @@ def test_a_shell_block_runs_as_printed(block: Block, workspace: Workspace, reque
     )
     for output in re.findall(r"(?:--out|--annotate|-o|>>) (\S+)", text):
         assert (workspace.path / output).stat().st_size > 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_inline_commands_name_existing_programs(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for module in re.findall(r"-m (fer_benchmarks\.\w+)", text):
+        assert (ROOT / "benchmarks" / f"{module.replace('.', '/')}.py").is_file(), module
+    for target in re.findall(r"`make ([a-z-]+)", text):
+        check(["make", target])
+    for line in re.findall(r"`(\.venv[\w-]*/[^`\n]+)`", text):
+        check(shlex.split(line))
 
 
 @pytest.mark.parametrize("block", all_blocks("python"), ids=str)
