@@ -119,15 +119,12 @@ def updated(text: str) -> str:
     if not names:
         raise ValueError(f"no table in this page: expected the comment of one of {', '.join(TABLES)}")
     for name in dict.fromkeys(names):
-        table = TABLES[name]() + "\n"
-        text, count = re.subn(
-            rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)",
-            lambda _, table=table: table,
-            text,
-            flags=re.DOTALL,
-        )
+        opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        count = len(re.findall(rf"{opening}.*?{closing}", text, re.DOTALL))
         if count != 1:
             raise ValueError(f"expected one pair of comments for the table {name!r}, found {count}")
+        before, _, rest = text.partition(opening)
+        text = f"{before}{opening}{TABLES[name]()}\n{closing}{rest.partition(closing)[2]}"
     return text
 
 
