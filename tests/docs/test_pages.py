@@ -27,6 +27,14 @@ def test_the_architecture_shows_the_layers_of_the_import_contract() -> None:
     assert shown == [layer.split(" | ") for layer in layers if layer != "__main__"]
 
 
+def test_quoted_log_messages_exist() -> None:
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "service" / "fer_service").rglob("*.py"))
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    quoted = re.findall(r"the log(?: line|:) `([^`]+)`", page)
+    assert quoted
+    assert [message for message in quoted if message not in source] == []
+
+
 def test_every_decision_is_listed() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = re.findall(r"\]\(([\w-]+\.md)\)", (folder / "README.md").read_text("utf-8"))
