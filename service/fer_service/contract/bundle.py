@@ -24,7 +24,7 @@ class _Record(BaseModel):
 
 
 class CropGeometry(_Record):
-    """How a face is cut out of the image. All later preprocessing is part of the graph.
+    """Geometry of the crop around a face. All later preprocessing is part of the graph.
 
     Attributes:
         frame: Side of the square crop divided by the height of the face; 1.0 is the framing of FER-2013.
@@ -73,7 +73,7 @@ class Metrics(_Record):
 
 
 class HeldOut(_Record):
-    """How a validation split was drawn, if the data had none.
+    """Parameters of a validation split that was drawn because the data had none.
 
     Attributes:
         split: Split that the images were taken from.
