@@ -17,7 +17,7 @@ from fer_service.imaging.crop import crop, square_around
 from fer_service.system.cores import available_cores
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.evaluate import probabilities_of
-from fer_training.robustness import FACE, PICTURE, classified, in_a_image, largest
+from fer_training.robustness import FACE, PICTURE, classified, in_an_image, largest
 from numpy.typing import NDArray
 
 FRAMES = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5)
@@ -37,7 +37,7 @@ def main() -> None:
     faces = load_dataset(arguments.data, classifier.bundle.metadata.input_size).split(arguments.split)
     faces = faces.limited(arguments.limit) if arguments.limit else faces
     detector = choose_detector(arguments.detector, PICTURE)
-    images = [in_a_image(image) for image in faces.images]
+    images = [in_an_image(image) for image in faces.images]
     found = [largest(detector, image) for image in images]
     report_geometry(detector, found)
     report_accuracy(classifier, faces, images, found)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+import fer_service
 from fer_service.analysis.loading import load
 
-import service
 from fer_benchmarks.peers.in_process import take_turns
 
 if __name__ == "__main__":
@@ -14,4 +14,4 @@ if __name__ == "__main__":
         """From the file to the prediction."""
         return len(analyzer.analyze(Path(image).read_bytes()).faces)
 
-    take_turns(analyze, f"fer-service {service.__version__}, {analyzer.detector.name}")
+    take_turns(analyze, f"fer-service {fer_service.__version__}, {analyzer.detector.name}")
