@@ -61,7 +61,7 @@ def pipeline_parts(analyzer: Analyzer, data: bytes, options: Options) -> dict[st
     """Return calls that run the pipeline and each of its kernels for one image, by field of `KernelCosts`."""
     header = read_header(data, analyzer.limits.max_pixels)
     crops = analyzer.prepare(data, options).crops
-    reduction = header.reduction(analyzer.detector.side) if options.detect else analyzer.whole_reduction(header)
+    reduction = analyzer.reduction(header, options)
     parts: dict[str, Part] = {
         "pipeline": lambda: analyzer.analyze(data, options).model_dump_json(),
         "decode": lambda: decode(data, header, reduction),

@@ -58,7 +58,7 @@ def unlocked(page: Page) -> None:
     page.get_by_role("button", name="Close").click()
 
 
-def test_a_image_that_needs_a_key_is_answered_once_it_is_typed(visit: Visit, image_file: Path) -> None:
+def test_an_image_that_needs_a_key_is_answered_once_it_is_typed(visit: Visit, image_file: Path) -> None:
     page = visit.page
     expect(page.get_by_role("button", name="API key")).to_be_hidden()
     page.set_input_files("#file", image_file)

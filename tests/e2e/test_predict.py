@@ -42,7 +42,7 @@ def test_two_faces_side_by_side(server: Server, astronaut: NDArray[np.uint8]) ->
     assert {face.emotion for face in prediction.faces} == {"happy"}
 
 
-def test_a_image_without_a_face_has_an_empty_list(server: Server) -> None:
+def test_an_image_without_a_face_has_an_empty_list(server: Server) -> None:
     grey = np.full((200, 300, 3), 128, np.uint8)
     prediction = predicted(server.client.post("/predict", content=encode_image(grey, ".png")))
     assert prediction.faces == []

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from fer_service.analysis.drawing import draw_prediction, mark_of
 from fer_service.contract.errors import InvalidParameter, TooManyPixels
-from fer_service.contract.schemas import Box, FaceEmotion, ImageSize, ModelName, Prediction
+from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, ModelName, Prediction
 from fer_service.imaging.annotate import PALETTE
 from PIL import Image
 
@@ -18,7 +18,7 @@ def face(emotion: str = "happy", confidence: float = 0.9, *, uncertain: bool = F
     others = {name: (1 - confidence) / 2 for name in ("angry", "happy", "neutral") if name != emotion}
     probabilities = {name: others.get(name, confidence) for name in ("angry", "happy", "neutral")}
     return FaceEmotion(
-        box=Box(x=20, y=40, width=60, height=50),
+        box=BoundingBox(x=20, y=40, width=60, height=50),
         score=None,
         landmarks=None,
         emotion=emotion,
@@ -75,7 +75,7 @@ def test_a_name_stands_before_the_label_and_is_the_first_to_go() -> None:
     assert mark_of(face(), "#7").texts[:2] == ("#7 happy 90%", "happy 90%")
 
 
-def test_a_image_too_long_for_a_jpeg_names_the_way_out() -> None:
+def test_an_image_too_long_for_a_jpeg_names_the_way_out() -> None:
     long = encoded(np.zeros((1, 70_000, 3), np.uint8), "PNG")
     with pytest.raises(InvalidParameter, match="image/png"):
         draw_prediction(long, prediction(), "jpeg", LIMIT)

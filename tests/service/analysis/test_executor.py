@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from fer_service.analysis.analyzer import Analyzer, Limits, Options
 from fer_service.analysis.executor import Executor, Timed
+from fer_service.contract.boxes import Box
 from fer_service.contract.errors import DeadlineExceeded, NotReady, Overloaded, UndecodableImage
 from fer_service.detection.detector import Face
 from fer_service.observability.metrics import Metrics
@@ -18,11 +19,11 @@ from tests.service.conftest import SECONDS, Pixels, plain
 
 @pytest.fixture
 def line() -> Iterator[Line]:
-    with Line(Face(0, 0, 60, 60)) as made:
+    with Line(Face(Box(0, 0, 60, 60))) as made:
         yield made
 
 
-def test_a_image_is_answered_with_the_time_of_every_stage(line: Line) -> None:
+def test_an_image_is_answered_with_the_time_of_every_stage(line: Line) -> None:
     timed = asyncio.run(line.predict(plain("lime")))
     assert [face.emotion for face in timed.prediction.faces] == ["happy"]
     assert list(timed.seconds) == ["decode", "detect", "crop", "queue", "infer"]
@@ -34,7 +35,7 @@ def test_the_answer_is_that_of_the_analyzer_alone(line: Line, astronaut_jpeg: by
     assert timed.prediction == line.executor.analyzer.analyze(astronaut_jpeg)
 
 
-def test_a_image_without_faces_never_meets_the_network() -> None:
+def test_an_image_without_faces_never_meets_the_network() -> None:
     empty = Line()
     empty.executor.start()
     timed = asyncio.run(empty.predict(plain("red")))
@@ -70,7 +71,7 @@ def test_one_bad_image_fails_alone(line: Line) -> None:
     assert isinstance(third, Timed)
 
 
-def test_a_image_past_its_deadline_is_not_decoded(line: Line) -> None:
+def test_an_image_past_its_deadline_is_not_decoded(line: Line) -> None:
     with pytest.raises(DeadlineExceeded, match="before its image"):
         asyncio.run(line.predict(b"no image", seconds=-1))
 
@@ -111,7 +112,7 @@ def test_a_cancelled_request_is_not_run(line: Line) -> None:
 
 
 def test_a_full_queue_refuses_the_whole_image() -> None:
-    faces = [Face(n, n, 20, 20) for n in range(10)]
+    faces = [Face(Box(n, n, 20, 20)) for n in range(10)]
     line = Line(*faces, limits=Limits(max_faces=10), max_batch=1)
     line.executor.start()
 
@@ -131,7 +132,7 @@ def test_a_full_queue_refuses_the_whole_image() -> None:
     assert line.value("fer_rejected_total", reason="queue") == 1
 
 
-def test_a_image_that_was_being_prepared_when_the_line_ended_is_not_ready() -> None:
+def test_an_image_that_was_being_prepared_when_the_line_ended_is_not_ready() -> None:
     entered, free = threading.Event(), threading.Event()
 
     class HeldDetector(FakeDetector):
@@ -141,7 +142,7 @@ def test_a_image_that_was_being_prepared_when_the_line_ended_is_not_ready() -> N
                 assert free.wait(SECONDS)
             return super().detect(pixels, min_score)
 
-    analyzer = Analyzer(HeldDetector(Face(0, 0, 9, 9)), FakeClassifier())
+    analyzer = Analyzer(HeldDetector(Face(Box(0, 0, 9, 9))), FakeClassifier())
     executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=1, max_batch=4, batched=True)
     executor.start()
 
@@ -165,7 +166,7 @@ def test_a_failure_of_the_network_reaches_the_caller() -> None:
         return [1, 0, 0]
 
     executor = Executor(
-        Analyzer(FakeDetector(Face(0, 0, 9, 9)), FakeClassifier(broken)),
+        Analyzer(FakeDetector(Face(Box(0, 0, 9, 9))), FakeClassifier(broken)),
         Metrics(CollectorRegistry()),
         threads=1,
         max_batch=4,

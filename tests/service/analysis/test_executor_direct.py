@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from fer_service.analysis.executor import Timed
+from fer_service.contract.boxes import Box
 from fer_service.contract.errors import DeadlineExceeded
 from fer_service.detection.detector import Face
 
@@ -15,7 +16,7 @@ from tests.service.conftest import plain
 @pytest.fixture
 def direct() -> Iterator[Line]:
     """A line whose images run the network in their own threads."""
-    with Line(Face(0, 0, 60, 60), batched=False) as made:
+    with Line(Face(Box(0, 0, 60, 60)), batched=False) as made:
         yield made
 
 
@@ -28,7 +29,7 @@ def test_where_nothing_is_shared_the_answer_and_its_stages_are_the_same(direct: 
     assert direct.executor.alive
 
 
-def test_a_image_without_faces_needs_no_network_there_either() -> None:
+def test_an_image_without_faces_needs_no_network_there_either() -> None:
     empty = Line(batched=False)
     empty.executor.start()
     timed = asyncio.run(empty.predict(plain("red")))
@@ -54,7 +55,7 @@ def test_images_that_wait_for_a_thread_are_told_and_so_is_their_time(direct: Lin
     assert direct.value("fer_queue_depth") == 0
 
 
-def test_a_image_that_nobody_wants_any_more_does_not_wait(direct: Line) -> None:
+def test_an_image_that_nobody_wants_any_more_does_not_wait(direct: Line) -> None:
     async def scenario() -> None:
         direct.classifier.hold()
         tasks = [asyncio.create_task(direct.predict(plain("lime"))) for _ in range(4)]
@@ -69,7 +70,7 @@ def test_a_image_that_nobody_wants_any_more_does_not_wait(direct: Line) -> None:
     assert direct.classifier.batches == [1, 1, 1]
 
 
-def test_a_image_whose_time_is_over_is_not_begun_there_either(direct: Line) -> None:
+def test_an_image_whose_time_is_over_is_not_begun_there_either(direct: Line) -> None:
     async def scenario() -> None:
         direct.classifier.hold()
         first = [asyncio.create_task(direct.predict(plain("lime"))) for _ in range(2)]

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from fer_service.analysis.analyzer import Analyzer, Options
 from fer_service.analysis.executor import Executor, Timed
+from fer_service.contract.boxes import Box
 from fer_service.contract.errors import NotReady, ProviderError
+from fer_service.contract.job import Job
 from fer_service.detection.detector import Face
 from fer_service.observability.metrics import Metrics
 from numpy.typing import NDArray
@@ -56,7 +58,7 @@ def test_a_detector_on_a_gpu_looks_at_the_images_that_wait_in_one_run() -> None:
 
 
 def test_a_detector_on_the_cpu_is_asked_by_each_thread_itself() -> None:
-    detector, registry = FakeDetector(Face(0, 0, 9, 9)), CollectorRegistry()
+    detector, registry = FakeDetector(Face(Box(0, 0, 9, 9))), CollectorRegistry()
     executor = Executor(
         Analyzer(detector, FakeClassifier()), Metrics(registry), threads=1, max_batch=4, batched=True
     )
@@ -74,12 +76,12 @@ def test_the_network_is_warmed_by_the_thread_that_runs_it() -> None:
             threads.append(threading.get_ident())
             super().warm(max_batch)
 
-        def classify(self, crops: Sequence[Pixels]) -> NDArray[np.float32]:
+        def classify(self, crops: Sequence[Pixels], job: Job | None = None) -> NDArray[np.float32]:
             threads.append(threading.get_ident())
-            return super().classify(crops)
+            return super().classify(crops, job)
 
     classifier = Noted()
-    analyzer = Analyzer(FakeDetector(Face(0, 0, 9, 9)), classifier)
+    analyzer = Analyzer(FakeDetector(Face(Box(0, 0, 9, 9))), classifier)
     executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=1, max_batch=4, batched=True)
     executor.start()
     threads[1:] = []  # what follows was the line's own first image

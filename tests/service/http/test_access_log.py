@@ -51,7 +51,7 @@ def test_a_batch_adds_its_images_up_and_leaves_the_bad_ones_out(
     assert (line["images"], line["faces"], line["status"]) == (2, 2, 200)
 
 
-def test_a_request_without_a_image_has_no_faces(logged: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_request_without_an_image_has_no_faces(logged: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     logged.get("/model")
     logged.post("/predict", content=b"no image")
     assert [(line["route"], line["status"], "faces" in line) for line in lines(caplog)] == [

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from fer_service.analysis.analyzer import Limits
+from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
 from starlette.testclient import TestClient
 
@@ -70,7 +71,7 @@ def test_an_answer_that_nobody_can_give_is_refused_before_the_body_is_read() -> 
     asyncio.run(scenario())
 
 
-def test_errors_stay_problems_where_a_image_was_asked_for(client: TestClient) -> None:
+def test_errors_stay_problems_where_an_image_was_asked_for(client: TestClient) -> None:
     response = client.post("/predict", content=b"no image", headers={"Accept": "image/png"})
     assert code(response) == (422, "undecodable_image")
 
@@ -81,7 +82,7 @@ def test_no_face_is_an_answer(serve: Serve) -> None:
 
 
 def test_a_request_may_choose(serve: Serve) -> None:
-    client = serve(Face(0, 0, 9, 9, 0.9), Face(20, 20, 30, 30, 0.7), Face(0, 0, 5, 5, 0.3))
+    client = serve(Face(Box(0, 0, 9, 9), 0.9), Face(Box(20, 20, 30, 30), 0.7), Face(Box(0, 0, 5, 5), 0.3))
 
     def scores(query: str) -> list[float | None]:
         return [face["score"] for face in client.post(f"/predict?{query}", content=GREEN).json()["faces"]]

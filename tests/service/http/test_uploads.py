@@ -119,7 +119,7 @@ def test_other_content_types_are_not_read(content_type: str) -> None:
         ),
     ],
 )
-def test_without_a_image_there_is_a_sentence(made: Request) -> None:
+def test_without_an_image_there_is_a_sentence(made: Request) -> None:
     with pytest.raises(MissingImage, match=r"\w+ \w+ \w+"):
         one(made)
 
