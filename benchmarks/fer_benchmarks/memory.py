@@ -90,7 +90,7 @@ def measure_growth(
 
 
 def slope(requests: list[int], megabytes: list[float]) -> float:
-    """Return MiB per thousand requests, by least squares without the first tenth; 0 with fewer than two readings."""
+    """Return MiB per thousand requests by least squares, without the first tenth; 0 if too few readings remain."""
     settled = [at for at, answered in enumerate(requests) if answered > requests[-1] / 10]
     if len(settled) < 2:
         return 0.0

@@ -51,14 +51,14 @@ class ServerProcess:
         """Start the server.
 
         Args:
-            environment: Variables of the process. Other variables are inherited, except those that begin with FER_.
+            environment: Variables of the process. Others are inherited, except those that begin with FER_.
             command: Command that starts the server.
             url: Base address, for a server that does not log it. Such a server counts as ready at once.
         """
         inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
         self.process = subprocess.Popen(  # noqa: S603 (our own command)
             command,
-            env=inherited | environment,
+            env={**inherited, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

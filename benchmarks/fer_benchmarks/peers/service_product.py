@@ -1,17 +1,17 @@
-"""This project's line in process, as `import service` gives it; it runs in the service's own environment."""
+"""This service's pipeline in one process, without HTTP; it runs in the service's own environment."""
 
 from pathlib import Path
 
+from fer_service import __version__
 from fer_service.analysis.loading import load
 
-import service
-from fer_benchmarks.peers.in_process import take_turns
+from fer_benchmarks.peers.worker import run_worker
 
 if __name__ == "__main__":
     analyzer = load()
 
     def analyze(image: str) -> int:
-        """From the file to the prediction."""
+        """Return the number of faces in an image file."""
         return len(analyzer.analyze(Path(image).read_bytes()).faces)
 
-    take_turns(analyze, f"fer-service {service.__version__}, {analyzer.detector.name}")
+    run_worker(analyze, f"fer-service {__version__}, {analyzer.detector.name}")
