@@ -9,7 +9,7 @@ from fer_service.contract.errors import StartError
 from fer_service.contract.settings import Settings
 
 from fer_benchmarks.kernels import KernelCosts, measure_kernels
-from fer_benchmarks.limit import ProcessLimit, ThreadLimit
+from fer_benchmarks.limit import ProcessLimit, ThreadLimit, open_pipeline
 from fer_benchmarks.load import Load, LoadResult, predict_path
 from fer_benchmarks.rounds import (
     BELOW_CAPACITY,
@@ -99,7 +99,7 @@ def benchmark(name: str, data: bytes, settings: Settings, options: Options, seco
     """
     single, count = settings.model_copy(update={"threads": 1}), settings.threads * settings.workers
     costs = measure_kernels(load(single), data, options, seconds)
-    threads = ThreadLimit(single, data, options, count)
+    threads = ThreadLimit(open_pipeline(single, data, options), count)
     path = predict_path(options.detect)
     with ProcessLimit(single, data, options, count) as processes, running_service(settings) as server:
         served = measure_server(server.process, server.load, data, path, seconds)

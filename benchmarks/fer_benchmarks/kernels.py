@@ -75,20 +75,23 @@ def pipeline_parts(analyzer: Analyzer, data: bytes, options: Options) -> dict[st
 
 
 def cpu_milliseconds(
-    parts: Mapping[str, Part], seconds: float, clock: Clock = time.thread_time
+    parts: Mapping[str, Part],
+    seconds: float,
+    clock: Clock = time.thread_time,
+    now: Clock = time.monotonic,
 ) -> dict[str, float]:
     """Return the median CPU milliseconds per call of each part.
 
     The parts run in rotation for about so many seconds, and at least once.
     """
     times: dict[str, list[float]] = {name: [] for name in parts}
-    end = time.monotonic() + seconds
+    end = now() + seconds
     while True:
         for name, part in parts.items():
             began = clock()
             part()
             times[name].append((clock() - began) * 1e3)
-        if time.monotonic() >= end:
+        if now() >= end:
             return {name: statistics.median(values) for name, values in times.items()}
 
 

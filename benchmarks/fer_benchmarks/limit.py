@@ -2,18 +2,21 @@
 
 import multiprocessing
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
 import cv2
-from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.analyzer import Options
 from fer_service.analysis.loading import load
 from fer_service.contract.errors import StartError
 from fer_service.contract.settings import Settings
 from fer_service.system.allocator import keep_image_memory
 
+Analyze = Callable[[], object]
+Clock = Callable[[], float]
 _WARM_SECONDS = 0.1
 
 
@@ -26,28 +29,26 @@ class PipelineLimit(Protocol):
 
 
 class ThreadLimit:
-    """Threads that share one analyzer with one thread per session."""
+    """Threads that share one pipeline."""
 
-    def __init__(self, settings: Settings, data: bytes, options: Options, count: int) -> None:
-        """Load the pipeline and warm it up with the image.
+    def __init__(self, analyze: Analyze, count: int, clock: Clock = time.perf_counter) -> None:
+        """Start and warm up the threads.
 
-        Raises:
-            StartError: A setting, the model or the detector is invalid.
-            RequestError: The image is refused.
+        Args:
+            analyze: Runs the pipeline once (see `open_pipeline`).
+            count: Number of threads.
+            clock: Seconds.
         """
-        self._analyzer = _warm_analyzer(settings, data, options)
-        self._data, self._options, self._count = data, options, count
+        self._analyze, self._count, self._clock = analyze, count, clock
         # The pool is kept, because each thread opens its own sessions when it first runs.
         self._pool = ThreadPoolExecutor(count)
         self.rate(_WARM_SECONDS)
 
     def rate(self, seconds: float) -> float:
         """Return images per second of all threads together."""
-        began = time.perf_counter()
-        counts = self._pool.map(
-            lambda _: _analyze_for(seconds, self._analyzer, self._data, self._options), range(self._count)
-        )
-        return sum(counts) / (time.perf_counter() - began)
+        began = self._clock()
+        counts = self._pool.map(lambda _: _repeat(self._analyze, seconds, self._clock), range(self._count))
+        return sum(counts) / (self._clock() - began)
 
 
 class ProcessLimit:
@@ -113,8 +114,26 @@ class ProcessLimit:
         return total
 
 
+def open_pipeline(settings: Settings, data: bytes, options: Options) -> Analyze:
+    """Load the pipeline, warm it up with an image, and return a call that analyzes this image.
+
+    Raises:
+        StartError: A setting, the model or the detector is invalid.
+        RequestError: The image is refused.
+    """
+    cv2.setNumThreads(1)
+    keep_image_memory()
+    analyzer = load(settings)
+
+    def analyze() -> str:
+        return analyzer.analyze(data, options).model_dump_json()
+
+    _repeat(analyze, _WARM_SECONDS)
+    return analyze
+
+
 def _analyze_on_request(settings: Settings, data: bytes, options: Options, pipe: Connection) -> None:
-    analyzer = _warm_analyzer(settings, data, options)
+    analyze = open_pipeline(settings, data, options)
     pipe.send(0.0)
     while True:
         try:
@@ -122,21 +141,13 @@ def _analyze_on_request(settings: Settings, data: bytes, options: Options, pipe:
         except EOFError:
             return
         began = time.perf_counter()
-        pipe.send(_analyze_for(seconds, analyzer, data, options) / (time.perf_counter() - began))
+        pipe.send(_repeat(analyze, seconds) / (time.perf_counter() - began))
 
 
-def _warm_analyzer(settings: Settings, data: bytes, options: Options) -> Analyzer:
-    cv2.setNumThreads(1)
-    keep_image_memory()
-    analyzer = load(settings)
-    _analyze_for(_WARM_SECONDS, analyzer, data, options)
-    return analyzer
-
-
-def _analyze_for(seconds: float, analyzer: Analyzer, data: bytes, options: Options) -> int:
+def _repeat(analyze: Analyze, seconds: float, clock: Clock = time.perf_counter) -> int:
     """Analyze the image again and again for so many seconds, and at least once; return the count."""
-    count, end = 0, time.perf_counter() + seconds
-    while not count or time.perf_counter() < end:
-        analyzer.analyze(data, options).model_dump_json()
+    count, end = 0, clock() + seconds
+    while not count or clock() < end:
+        analyze()
         count += 1
     return count

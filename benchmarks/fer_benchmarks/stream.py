@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import connect
 
 from fer_benchmarks.images import encode_jpeg, portrait_scene
-from fer_benchmarks.service import MeasuredServer, running_service
+from fer_benchmarks.server_process import ServerProcess
+from fer_benchmarks.service import running_service
 
 _WIDTH, _HEIGHT = 640, 480
 _QUALITY = 85
@@ -56,15 +57,22 @@ class StreamResult:
 
 @dataclass(frozen=True)
 class StreamClient:
-    """Opens streams to a server."""
+    """Opens streams to a server.
 
-    server: MeasuredServer
+    Attributes:
+        url: Base address of the server, http://….
+        api_key: Value of the header X-API-Key; empty sends no such header.
+    """
+
+    url: str
+    api_key: str = ""
 
     def open(self) -> connect:
         """Return a new connection, for `async with` or `await`."""
-        address = self.server.load.url.replace("http://", "ws://") + "/stream"
-        key = self.server.load.api_key
-        return connect(address, compression=None, additional_headers={"X-API-Key": key} if key else {})
+        headers = {"X-API-Key": self.api_key} if self.api_key else {}
+        return connect(
+            self.url.replace("http://", "ws://") + "/stream", compression=None, additional_headers=headers
+        )
 
     async def send_frames(self, rate: float, seconds: float) -> StreamResult:
         """Send frames at a constant rate without waiting for results.
@@ -109,11 +117,11 @@ class StreamClient:
             second_half_p50=float(np.percentile(latencies[half:], 50)),
         )
 
-    async def idle_cpu(self, count: int, seconds: float) -> float | None:
+    async def idle_cpu(self, process: ServerProcess, count: int, seconds: float) -> float | None:
         """Return CPU seconds per second of the server with open streams and no frames; None without /proc."""
         sockets = [await self.open() for _ in range(count)]
         await asyncio.sleep(1)
-        idle = await asyncio.to_thread(self.server.process.idle_cpu, seconds)
+        idle = await asyncio.to_thread(process.idle_cpu, seconds)
         for socket in sockets:
             await socket.close()
         return idle
@@ -130,10 +138,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None, help="Write the figures to this JSON file.")
     arguments = parser.parse_args()
     with running_service(load_settings(detector=arguments.detector, model=arguments.model)) as server:
-        client = StreamClient(server)
+        client = StreamClient(server.load.url, server.load.api_key)
         asyncio.run(client.send_frames(_WARM_RATE, _WARM_SECONDS))
         runs = [asyncio.run(client.send_frames(rate, arguments.seconds)) for rate in arguments.rates]
-        idle = asyncio.run(client.idle_cpu(arguments.idle, arguments.seconds))
+        idle = asyncio.run(client.idle_cpu(server.process, arguments.idle, arguments.seconds))
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, detector {arguments.detector}")
     print(" offered/s answered/s  dropped  p50 ms  p95 ms 1st half 2nd half")
     for run in runs:
