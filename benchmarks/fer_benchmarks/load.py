@@ -1,7 +1,7 @@
 """Load generator in its own process: `python -m fer_benchmarks.load` reads a plan and prints a result.
 
 It uses asyncio's protocols directly: the request's bytes are built once, and only status and length of a response
-are read. So the client takes little of the cores that it shares with the server.
+are read. It imports no large package. So it takes little of the cores that it shares with the server.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import numpy as np
 from fer_service.contract.errors import StartError
 
 _PATIENCE_SECONDS = 60
@@ -284,7 +283,14 @@ async def _connect(plan: Plan) -> Connection:
 
 
 def _quantiles(milliseconds: list[float]) -> list[float]:
-    return np.percentile(milliseconds, [50, 95, 99]).round(3).tolist() if milliseconds else []
+    """Return [p50, p95, p99], linearly interpolated; empty without values."""
+    ordered = sorted(milliseconds)
+    quantiles = []
+    for share in (0.5, 0.95, 0.99) if ordered else ():
+        low, fraction = divmod(share * (len(ordered) - 1), 1)
+        below, above = ordered[int(low)], ordered[min(int(low) + 1, len(ordered) - 1)]
+        quantiles.append(round(below + (above - below) * fraction, 3))
+    return quantiles
 
 
 def main() -> None:

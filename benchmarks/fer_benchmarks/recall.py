@@ -107,14 +107,14 @@ def face_scene(group: str, centres: list[tuple[float, float]], height: float, an
     scale = height / face_height
     pixels = np.full((480, 640, 3), _BACKGROUND, np.uint8)
     for x, y in centres:
-        turn: Any = cv2.getRotationMatrix2D((left + width / 2, top + face_height / 2), angle, scale)
-        turn[:, 2] += np.array([x - left - width / 2, y - top - face_height / 2])
+        matrix: Any = cv2.getRotationMatrix2D((left + width / 2, top + face_height / 2), angle, scale)
+        matrix[:, 2] += np.array([x - left - width / 2, y - top - face_height / 2])
         source = astronaut
         if scale < 0.5:
             shrink = round(1 / scale / 1.5) or 1
             source = cv2.resize(astronaut, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
-            turn[:, :2] *= shrink
-        head = cv2.warpAffine(source, turn, (640, 480))
+            matrix[:, :2] *= shrink
+        head = cv2.warpAffine(source, matrix, (640, 480))
         mask = np.zeros((480, 640), np.uint8)
         cv2.circle(mask, (round(x), round(y)), round(height * 0.95), 255, -1)
         pixels[mask > 0] = head[mask > 0]

@@ -153,10 +153,10 @@ class ServerProcess:
 
     def idle_cpu(self, seconds: float) -> float | None:
         """Sleep, and return the CPU seconds per second that the server used; None on a system without /proc."""
-        before = self.usage()
+        before, began = self.usage(), time.monotonic()
         time.sleep(seconds)
         after = self.usage()
-        return (after.cpu - before.cpu) / seconds if before and after else None
+        return (after.cpu - before.cpu) / max(time.monotonic() - began, 1e-9) if before and after else None
 
     def _read(self) -> None:
         for line in self.process.stdout or ():

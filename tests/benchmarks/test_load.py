@@ -1,8 +1,8 @@
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 
 import pytest
-from fer_benchmarks.load import LoadGenerator, LoadResult, Plan, multipart, send_load
+from fer_benchmarks.load import LoadGenerator, LoadResult, Plan, _quantiles, multipart, send_load
 from fer_service.contract.errors import StartError
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartParser
@@ -150,6 +150,14 @@ def test_the_load_generator_runs_in_its_own_process() -> None:
     assert b"X-API-Key: secret" in server.requests[0][0]
     assert result.statuses == {200: len(server.requests)}
     assert result.client_cpu > 0
+
+
+@pytest.mark.parametrize(
+    ("latencies", "quantiles"),
+    [([], []), ([7.0], [7, 7, 7]), ([4, 1, 3, 2, 5], [3, 4.8, 4.96]), (range(101), [50, 95, 99])],
+)
+def test_quantiles_are_interpolated(latencies: Iterable[float], quantiles: list[float]) -> None:
+    assert _quantiles(list(latencies)) == pytest.approx(quantiles)
 
 
 def test_a_closed_port_is_an_error() -> None:

@@ -1,5 +1,6 @@
 """Virtual environments of the peers, separate from the service's own."""
 
+import os
 import subprocess
 import venv
 from pathlib import Path
@@ -25,7 +26,9 @@ PRODUCTS = {
     "deepface_product": ("deepface", "opencv-contrib-python-headless<5", "werkzeug", "onnx"),
 }
 # Value of PYTHONPATH with which a peer's environment imports the service and the benchmarks.
-PYTHON_PATH = ":".join(str(Path(package.__file__ or "").parents[1]) for package in (fer_service, fer_benchmarks))
+PYTHON_PATH = os.pathsep.join(
+    str(Path(package.__file__ or "").parents[1]) for package in (fer_service, fer_benchmarks)
+)
 
 
 def server_python(name: str, folder: Path) -> Path:

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fer_benchmarks.images import make_images
-from fer_benchmarks.load import Load, LoadGenerator, LoadResult, multipart
+from fer_benchmarks.load import LoadGenerator, LoadResult, multipart
 from fer_benchmarks.peers.environments import PYTHON_PATH, SERVERS, server_python
 from fer_benchmarks.server_process import ServerProcess
 from fer_benchmarks.service import MeasuredServer, running_service, service_environment
@@ -78,7 +78,7 @@ def compare(image: bytes, settings: Settings, folder: Path, seconds: float) -> d
         servers = {SERVICE: stack.enter_context(running_service(settings))}
         for name in SERVERS:
             servers[name] = stack.enter_context(running_peer(name, settings, folder))
-            wait_until_answered(name, servers[name].load, body, content_type)
+            wait_until_answered(name, servers[name], body, content_type)
         for server in servers.values():
             server.load.run(body, content_type=content_type, seconds=1, concurrency=_CONCURRENCY)
         rounds = [
@@ -101,23 +101,27 @@ def running_peer(name: str, settings: Settings, folder: Path) -> Iterator[Measur
         yield MeasuredServer(process, LoadGenerator(process.url))
 
 
-def wait_until_answered(name: str, load: Load, body: bytes, content_type: str) -> None:
+def wait_until_answered(name: str, server: MeasuredServer, body: bytes, content_type: str) -> None:
     """Send an image again and again until the server answers it.
 
     Raises:
-        StartError: The server does not answer within four minutes.
+        StartError: The server ended, or does not answer within four minutes.
     """
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         try:
-            if load.run(body, content_type=content_type, seconds=0.5, concurrency=1).answered:
+            if server.load.run(body, content_type=content_type, seconds=0.5, concurrency=1).answered:
                 return
         except StartError:  # the port is still closed
             time.sleep(0.2)
+        if server.process.process.poll() is not None:
+            raise StartError(f"{name} ended: {server.process.log[-500:].strip() or 'no output'}")
     raise StartError(f"{name} did not answer an image within {_START_SECONDS:.0f} seconds")
 
 
-def server_figures(name: str, rounds: Sequence[dict[str, LoadResult]], server: MeasuredServer) -> ServerFigures:
+def server_figures(
+    name: str, rounds: Sequence[dict[str, LoadResult]], server: MeasuredServer, idle_seconds: float = _IDLE_SECONDS
+) -> ServerFigures:
     """Return the medians of a server, with its memory and idle CPU now."""
     results = [one[name] for one in rounds]
     latencies = [result.milliseconds or [float("inf")] * 3 for result in results]
@@ -128,7 +132,7 @@ def server_figures(name: str, rounds: Sequence[dict[str, LoadResult]], server: M
         p50=statistics.median(quantiles[0] for quantiles in latencies),
         p99=statistics.median(quantiles[2] for quantiles in latencies),
         memory=usage.memory if usage else 0.0,
-        idle_cpu=server.process.idle_cpu(_IDLE_SECONDS) or 0.0,
+        idle_cpu=server.process.idle_cpu(idle_seconds) or 0.0,
     )
 
 
