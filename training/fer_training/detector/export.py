@@ -111,7 +111,7 @@ def frame_scale(detector: Detector, faces: NDArray[np.uint8]) -> float:
     """
     some = faces[:: max(len(faces) // _FRAMED, 1), ..., None]
     # Take the best box at any score: a score threshold would bias the sizes.
-    found = [detector.detect(in_a_image(face), 0.0) for face in some]
+    found = [detector.detect(in_an_image(face), 0.0) for face in some]
     ratios = [FACE / max(faces, key=lambda face: face.score or 0).box.height for faces in found if faces]
     if not ratios:
         raise ExportError(f"the detector finds none of {len(some)} training faces: train for more epochs")
