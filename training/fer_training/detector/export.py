@@ -37,7 +37,7 @@ from fer_training.detector.scoring import EvalResult, evaluate
 from fer_training.detector.trainer import EVAL_SIDE, completed_epochs
 from fer_training.errors import ExportError, RunError
 from fer_training.onnx_export import trace, write_model
-from fer_training.robustness import FACE, PICTURE
+from fer_training.robustness import FACE, PICTURE, in_an_image
 from fer_training.run import RunFolder, commit
 
 _OPSET = 18  # opset 19 introduces a Pad without a CUDA kernel in onnxruntime 1.23
