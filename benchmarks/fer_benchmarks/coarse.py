@@ -109,8 +109,8 @@ def row(choice: str, coarse: int, photographs: list[Photograph]) -> list[str]:
     detector = choose_detector(choice, SIDE, coarse=coarse)
     settled = ""
     if isinstance(detector, CoarseFirst):
-        looked = [photo.pixels for photo in photographs if detector.pays(photo.pixels)]
-        settled = f"{sum(detector.first_look(pixels, SCORE) is not None for pixels in looked)} of {len(looked)}"
+        looked = [photo.pixels for photo in photographs if detector.has_coarse_pass(photo.pixels)]
+        settled = f"{sum(detector.detect_coarse(pixels, SCORE) is not None for pixels in looked)} of {len(looked)}"
     judged: EvalResult = matched([detector.detect(photo.pixels, SCORE) for photo in photographs], photographs, 0.5)
     kinds = judged.kinds()
     found = [f"{judged.recall(kinds[kind][0], SCORE):.3f} of {kinds[kind][0].sum()}" for kind in KINDS]

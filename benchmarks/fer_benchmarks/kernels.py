@@ -76,14 +76,14 @@ def cpu_milliseconds(parts: dict[str, Callable[[], object]], seconds: float) -> 
 def _networks(detector: Detector, pixels: NDArray[np.uint8], min_score: float) -> list[Callable[[], object]]:
     """The runs of networks that looking at an image takes."""
     if isinstance(detector, CoarseFirst):
-        first = detector.pays(pixels)
-        settled = first and detector.first_look(pixels, min_score) is not None
+        first = detector.has_coarse_pass(pixels)
+        settled = first and detector.detect_coarse(pixels, min_score) is not None
         looks = [detector.coarse] * first + [detector.fine] * (not settled)
         return [run for look in looks for run in _networks(look, pixels, min_score)]
     if isinstance(detector, YuNet):
         blob = detector.blob(detector.shrunk(pixels))
         return [lambda: detector.run(blob)]
     if isinstance(detector, BatchDetector):
-        fitted = detector.fitted(pixels)
-        return [lambda: detector.run([fitted])]
+        prepared = detector.preprocess(pixels)
+        return [lambda: detector.run([prepared])]
     return [lambda: detector.detect(pixels, min_score)]

@@ -7,7 +7,7 @@ from fer_benchmarks.kernels import cpu_milliseconds, kernels
 from fer_service.analysis.analyzer import Analyzer, Options
 from fer_service.contract.boxes import Box
 from fer_service.detection.coarse_first import CoarseFirst
-from fer_service.detection.detector import Answer, Face
+from fer_service.detection.detector import Face, RawDetections
 from numpy.typing import NDArray
 
 from tests.fakes import FakeBatchDetector, FakeClassifier, FakeDetector
@@ -55,14 +55,14 @@ def test_without_detection_the_detector_costs_nothing(astronaut_jpeg: bytes) -> 
 def test_of_a_network_only_its_run_counts(astronaut_jpeg: bytes) -> None:
     class Networked(FakeBatchDetector):
         def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
-            (answer,) = self.run([self.fitted(pixels)])
-            return self.faces(answer, pixels.shape[:2], min_score)
+            (output,) = self.run([self.preprocess(pixels)])
+            return self.postprocess(output, pixels.shape[:2], min_score)
 
-        def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        def preprocess(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
             busy(0.004)
-            return super().fitted(pixels)
+            return super().preprocess(pixels)
 
-        def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+        def run(self, images: Sequence[NDArray[np.uint8]]) -> list[RawDetections]:
             busy(0.001)
             return super().run(images)
 

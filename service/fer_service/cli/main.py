@@ -112,7 +112,7 @@ def pull(
     source: Annotated[Path | None, typer.Option("--from", help="Take this file; nothing is fetched.")] = None,
 ) -> None:
     """Fetch YuNet's weights once into the user's cache, and check them."""
-    print(YUNET.take(source) if source else YUNET.pull())
+    print(YUNET.store(source) if source else YUNET.pull())
 
 
 @app.command()
