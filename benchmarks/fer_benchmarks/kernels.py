@@ -10,7 +10,8 @@ from fer_service.analysis.analyzer import Analyzer, Options
 from fer_service.detection.coarse_first import CoarseFirst
 from fer_service.detection.detector import BatchDetector, Detector
 from fer_service.detection.yunet import YuNet
-from fer_service.imaging.decode import decode, read_header
+from fer_service.imaging.decode import decode
+from fer_service.imaging.header import read_header
 from numpy.typing import NDArray
 
 

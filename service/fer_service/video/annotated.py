@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from fer_service.analysis.drawing import mark_of
 from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import TrackedFace
-from fer_service.imaging.annotate import annotate
+from fer_service.imaging.draw import draw_marks
 from fer_service.video.clip import ClipFrame
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class AnnotatedClip:
         """
         import av
 
-        annotate(frame.pixels, [mark_of(face, f"#{face.id}") for face in faces])
+        draw_marks(frame.pixels, [mark_of(face, f"#{face.id}") for face in faces])
         # Half the colours' resolution needs even sides.
         height, width = (length - length % 2 for length in frame.pixels.shape[:2])
         if self._output is None:

@@ -6,7 +6,7 @@ import pytest
 from fer_service.analysis.drawing import draw_prediction, mark_of
 from fer_service.contract.errors import InvalidParameter, TooManyPixels
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, ModelName, Prediction
-from fer_service.imaging.annotate import PALETTE
+from fer_service.imaging.draw import PALETTE
 from PIL import Image
 
 from tests.service.conftest import Pixels, encoded, plain

@@ -89,7 +89,7 @@ def test_what_is_no_image_is_one_line_and_the_others_are_answered(
     ended = run("predict", *options, *photos)
     (line,) = ended.err.splitlines()
     assert ended.status == 1
-    assert line.startswith(f"{photos[1]}: a body of 8 bytes is none of JPEG")
+    assert line.startswith(f"{photos[1]}: unknown image format or damaged header (8 bytes)")
     assert "angry" in ended.out
     assert "happy" in ended.out
 

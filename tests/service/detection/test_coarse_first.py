@@ -10,7 +10,8 @@ from fer_service.detection.detector import Detector, Face
 from fer_service.detection.haar import Haar
 from fer_service.detection.tiny import TinyDetector
 from fer_service.detection.yunet import YuNet
-from fer_service.imaging.decode import decode, read_header
+from fer_service.imaging.decode import decode
+from fer_service.imaging.header import read_header
 
 from tests.fakes import FakeDetector
 
