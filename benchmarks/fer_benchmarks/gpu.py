@@ -144,7 +144,7 @@ def batcher_rate(path: Path, device: Computing, most: int, seconds: float) -> fl
     crops = list(np.random.default_rng(0).integers(0, 256, (most, size, size, 3), np.uint8)) * _WAITING
     batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]] = Batcher(
         lambda batch: list(classifier.classify(batch)),
-        first=lambda: classifier.warm(most),
+        setup=lambda: classifier.warm(most),
         max_batch=most,
         max_queue=len(crops),
     )

@@ -35,7 +35,7 @@ class BatchedDetector:
         max_batch = min(threads, MAX_BATCH)
         self._batcher: Batcher[NDArray[np.uint8], RawDetections] = Batcher(
             run,
-            first=lambda: detector.warm(max_batch),
+            setup=lambda: detector.warm(max_batch),
             max_batch=max_batch,
             max_queue=threads,
             name="detector",

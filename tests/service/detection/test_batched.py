@@ -94,7 +94,7 @@ def test_more_images_than_threads_are_refused(sharing: Sharing) -> None:
     assert sharing.inner.began.acquire(timeout=SECONDS)
     asked += [sharing.pool.submit(sharing.ask, 10) for _ in range(THREADS)]
     waiting(sharing, THREADS)
-    with pytest.raises(Overloaded, match="6 of 6 items wait already"):
+    with pytest.raises(Overloaded, match="6 of 6 items are waiting"):
         sharing.ask(10)
     sharing.inner.free.set()
     assert all(one.result(SECONDS) for one in asked)
