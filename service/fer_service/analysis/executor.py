@@ -3,8 +3,11 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Protocol
+
+from prometheus_client import Histogram
 
 from fer_service.analysis.analyzer import Analysis, Analyzer, Options
 from fer_service.classification.batched import BatchedClassifier
@@ -52,7 +55,9 @@ class Executor:
         threads *= _THREADS_PER_CORE_WITH_GPU if on_gpu else 1
         self._parts: list[_Part] = []
         if isinstance(detector, BatchDetector) and detector.on_gpu:
-            detector = BatchedDetector(detector, threads=threads, on_batch=metrics.detector_batch_size.observe)
+            detector = BatchedDetector(
+                detector, threads=threads, on_batch=self._counted(metrics.detector_batch_size)
+            )
             self._parts.append(detector)
         if on_gpu:
             # Every thread may queue all faces of an image: the queue is never full.
@@ -60,13 +65,14 @@ class Executor:
                 classifier,
                 max_batch=max_batch,
                 max_queue=threads * analyzer.limits.max_faces,
-                on_batch=metrics.batch_size.observe,
+                on_batch=self._counted(metrics.batch_size),
             )
             self._parts.append(classifier)
         self.analyzer = Analyzer(detector, classifier, analyzer.limits)
         self._metrics = metrics
         self._max_batch = max_batch
         self._shares_runs = on_gpu
+        self._warm = False
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="analyze")
 
@@ -87,6 +93,7 @@ class Executor:
             self.analyzer.warm()
 
         list(self._pool.map(warm, range(self._threads)))
+        self._warm = True
 
     def stop(self) -> None:
         """Finish the images that have begun, drop the others, and end all threads."""
@@ -120,6 +127,15 @@ class Executor:
         if not self._shares_runs and analysis.prediction.faces:
             self._metrics.batch_size.observe(len(analysis.prediction.faces))
         return analysis
+
+    def _counted(self, histogram: Histogram) -> Callable[[int], None]:
+        """Return a callback that observes the size of each batch, but not of those that warm the networks."""
+
+        def observe(size: int) -> None:
+            if self._warm:
+                histogram.observe(size)
+
+        return observe
 
     def _submit(self, data: bytes, options: Options, job: Job) -> "Future[Analysis]":
         queued = time.monotonic()

@@ -14,10 +14,11 @@ from fer_service.contract.bundle import (
     file_sha256,
     read_metadata,
 )
+from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError
 from fer_service.contract.job import Job
 from fer_service.onnx.buckets import Buckets
-from fer_service.onnx.session import Device, Gpu, Session
+from fer_service.onnx.session import Gpu, Session
 
 
 class Classifier(Protocol):

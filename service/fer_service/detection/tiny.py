@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_service.contract.boxes import Box
+from fer_service.contract.device import Device
 from fer_service.contract.errors import DetectorError
 from fer_service.contract.job import Job
 from fer_service.contract.validation import first_error
 from fer_service.detection.detector import Face, RawDetections
 from fer_service.detection.resizing import MULTIPLE, padded, shrunk, shrunk_size
 from fer_service.onnx.buckets import Buckets
-from fer_service.onnx.session import Device, Gpu, Session
+from fer_service.onnx.session import Gpu, Session
 
 ANSWERS: Final = 1000  # candidates per image
 METADATA_KEY: Final = "fer-detector"

@@ -11,13 +11,12 @@ from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
-from fer_service import __version__, assets
+from fer_service import __version__
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.executor import Executor
 from fer_service.analysis.loading import load
 from fer_service.contract.schemas import ModelCard
 from fer_service.contract.settings import Settings, load_settings
-from fer_service.detection.weights import YUNET
 from fer_service.http.admission import Admission
 from fer_service.http.api_keys import ApiKeys
 from fer_service.http.authentication import API_KEY
@@ -140,7 +139,7 @@ def _card(settings: Settings, analyzer: Analyzer) -> ModelCard:
     classifier, metadata = analyzer.classifier, analyzer.classifier.bundle.metadata
     fallback = {
         "device": settings.device == "auto" and not classifier.on_gpu and cuda_is_built_in(),
-        "detector": settings.detector == "auto" and not YUNET.path.is_file() and assets.DETECTOR.is_file(),
+        "detector": settings.detector == "auto" and not analyzer.detector.name.startswith("yunet"),
     }
     return ModelCard(
         name=metadata.name,

@@ -27,7 +27,7 @@ async def time_limit(job: Job) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         job.cancel()
-        raise DeadlineExceeded("request timed out") from error
+        raise DeadlineExceeded("request timed out (FER_REQUEST_TIMEOUT)") from error
 
 
 async def cancel_on_disconnect(request: Request, work: Awaitable[_Result]) -> _Result:

@@ -1,3 +1,4 @@
+import io
 import math
 
 import numpy as np
@@ -227,3 +228,14 @@ def test_the_astronaut_is_happy(astronaut_jpeg: bytes) -> None:
     assert largest.emotion == "happy"
     assert largest.confidence > 0.5
     assert sum(largest.probabilities.values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_drawn_answer_is_the_upright_image_at_full_size() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = np.ascontiguousarray(np.rot90(three_stripes(1500, 500)))
+    data = encoded(stored, "JPEG", exif=exif, quality=95)
+    drawn = analyzer().process(data, Options(draw="png"), Job()).drawn
+    assert drawn is not None
+    with Image.open(io.BytesIO(drawn)) as image:
+        assert image.size == (1500, 500)

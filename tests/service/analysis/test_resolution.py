@@ -104,5 +104,5 @@ def test_the_whole_image_as_a_face_is_the_whole_image_padded(large: Pixels, widt
     prepared = analyzer.prepare(encoded(pixels, "JPEG", quality=95), Options(detect=False))
     beside, above = (max(width, height) - width) // 2, (max(width, height) - height) // 2
     padded = cv2.copyMakeBorder(pixels, above, above, beside, beside, cv2.BORDER_REPLICATE).astype(np.uint8)
-    assert (prepared.width, prepared.height) == (width, height)
+    assert prepared.size == (width, height)
     assert np.abs(prepared.crops[0].astype(int) - area(padded, 48)).mean() < 6

@@ -14,9 +14,7 @@ from fer_service.system.memory import memory_limit, parent_and_children, residen
         ("memory/memory.limit_in_bytes", "9223372036854771712\n", None),
     ],
 )
-def test_the_limit_is_read_from_either_version(
-    tmp_path: Path, name: str, content: str, limit: int | None
-) -> None:
+def test_the_limit_is_read_from_either_version(tmp_path: Path, name: str, content: str, limit: int | None) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(content)
     assert memory_limit(tmp_path) == limit

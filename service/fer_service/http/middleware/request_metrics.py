@@ -18,6 +18,7 @@ from fer_service.observability.metrics import Metrics
 REQUEST_ID: Final = "X-Request-ID"
 _VALID_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _SWITCHING_PROTOCOLS: Final = 101
+_FORBIDDEN: Final = 403
 logger = logging.getLogger(__name__)
 
 
@@ -54,6 +55,8 @@ class RequestMetricsMiddleware:
             }:
                 status = message.get("status", _SWITCHING_PROTOCOLS)
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            elif message["type"] == "websocket.close" and not status:
+                status = _FORBIDDEN  # the server answers the handshake so
             await send(message)
 
         try:
