@@ -66,7 +66,7 @@ def test_replicas_share_the_containers_memory() -> None:
 
 def test_a_wrong_setting_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FER_WORKER", "2")
-    with pytest.raises(SettingsError, match="FER_WORKER is no setting"):
+    with pytest.raises(SettingsError, match="unknown setting FER_WORKER"):
         create_app()
 
 
