@@ -16,7 +16,7 @@ def test_the_operators_page_is_current() -> None:
 def test_every_setting_has_a_row() -> None:
     rows = settings_table().splitlines()
     assert len(rows) == 2 + len(Settings.model_fields)
-    assert "| `FER_PORT` | 8000 | port to listen on; 0 takes a free one |" in rows
+    assert "| `FER_PORT` | 8000 | Port to listen on; 0 chooses a free one |" in rows
     assert any(row.startswith("| `FER_API_KEYS_FILE` | – |") for row in rows)
     assert any(row.startswith("| `FER_THREADS` | cores of the CPU quota |") for row in rows)
 

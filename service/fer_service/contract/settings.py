@@ -57,8 +57,8 @@ class Settings(BaseSettings):
         320,
         ge=0,
         le=4096,
-        description="Long side in pixels of the coarse pass of detection on a CPU, which often makes the full pass "
-        "unnecessary. 0, or more than half of FER_DETECT_SIDE, disables it",
+        description="Long side in pixels of the coarse pass of detection on a CPU, which often makes the full pass"
+        " unnecessary. 0, or more than half of FER_DETECT_SIDE, disables it",
     )
     max_batch: int = Field(64, ge=1, le=1024, description="Maximum crops per inference batch")
     max_in_flight: int = Field(

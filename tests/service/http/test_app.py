@@ -76,5 +76,5 @@ def test_a_missing_model_stops_the_start() -> None:
 
 
 def test_a_missing_detector_stops_the_start(tiny_bundle: Path) -> None:
-    with pytest.raises(DetectorError, match=r"/nowhere\.onnx: there is no such detector file"):
+    with pytest.raises(DetectorError, match=r"/nowhere\.onnx: no such detector file"):
         create_app(cpu(tiny_bundle, detector="/nowhere.onnx"))
