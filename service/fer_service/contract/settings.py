@@ -109,6 +109,18 @@ class Settings(BaseSettings):
                 )
         return origins
 
+    def as_environment(self) -> dict[str, str]:
+        """Return FER_ variables that load back to equal settings.
+
+        A setting that is None has no variable: the environment must hold no other FER_ variables.
+        """
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
+
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings.
