@@ -114,8 +114,8 @@ def table_row(choice: str, coarse: int, photographs: list[Photograph]) -> list[s
     detector = choose_detector(choice, SIDE, coarse=coarse)
     settled = ""
     if isinstance(detector, CoarseFirst):
-        looked = [photo.pixels for photo in photographs if detector.pays(photo.pixels)]
-        settled = f"{sum(detector.first_look(pixels, SCORE) is not None for pixels in looked)} of {len(looked)}"
+        looked = [photo.pixels for photo in photographs if detector.has_coarse_pass(photo.pixels)]
+        settled = f"{sum(detector.detect_coarse(pixels, SCORE) is not None for pixels in looked)} of {len(looked)}"
     result: EvalResult = match_boxes(
         [detector.detect(photo.pixels, SCORE) for photo in photographs], photographs, 0.5
     )

@@ -73,4 +73,4 @@ def test_the_square_changes_what_is_found_no_more_than_its_padding_does(astronau
 
 def test_every_image_is_put_into_the_same_square(exported: Exported) -> None:
     detector = on_gpu(exported[0])
-    assert {detector.fitted(image).shape for image in images()} == {(192, 192, 3)}
+    assert {detector.preprocess(image).shape for image in images()} == {(192, 192, 3)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from fer_service.contract.errors import RequestError
-from fer_service.imaging.decode import read_header
+from fer_service.imaging.header import read_header
 from numpy.typing import NDArray
 
 from fer_training.data.dataset import FaceDataset

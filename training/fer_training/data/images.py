@@ -11,7 +11,8 @@ import numpy as np
 from fer_service.contract.bundle import CropGeometry
 from fer_service.contract.errors import RequestError
 from fer_service.imaging.crop import crop, square_over
-from fer_service.imaging.decode import decode, read_header
+from fer_service.imaging.decode import decode
+from fer_service.imaging.header import read_header
 from fer_service.system.cores import available_cores
 from numpy.typing import NDArray
 

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from fer_service.contract.errors import RequestError
 from fer_service.contract.validation import first_error
-from fer_service.imaging.decode import decode, read_header
+from fer_service.imaging.decode import decode
+from fer_service.imaging.header import read_header
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
