@@ -57,10 +57,10 @@ export class Image {
   }
 
   reveal(milliseconds) {
-    const { faces, image } = this.prediction;
+    const { faces, image: size } = this.prediction;
     const found = faces.length === 1 ? "1 face" : `${faces.length} faces`;
-    this.summary.textContent = `${found} · ${image.width} × ${image.height} pixels · ${Math.round(milliseconds)} ms`;
-    const image = make("img", { alt: this.name, width: image.width, height: image.height });
+    this.summary.textContent = `${found} · ${size.width} × ${size.height} pixels · ${Math.round(milliseconds)} ms`;
+    const image = make("img", { alt: this.name, width: size.width, height: size.height });
     image.addEventListener("error", () => this.showDrawn(image), { once: true });
     image.src = this.address;
     const frame = make("div", { class: "frame" }, image);
