@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fer_service.contract.boxes import Box
 from fer_service.contract.bundle import Bundle, Metadata
-from fer_service.detection.detector import Answer, Face, face_of
+from fer_service.contract.job import Job
+from fer_service.detection.detector import Answer, Face
 from fer_service.onnx.binding import BoundRun
 from fer_service.onnx.session import Session
 from numpy.typing import NDArray
@@ -59,7 +61,7 @@ class FakeDetector:
         self.side = side
         self.seen: list[tuple[int, ...]] = []
 
-    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         self.seen.append(pixels.shape)
         return [face for face in self.faces if face.score is None or face.score >= min_score]
 
@@ -80,7 +82,7 @@ class FakeBatchDetector:
         self.free = threading.Event()
         self.free.set()
 
-    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         raise AssertionError("a shared detector goes step by step")
 
     def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -98,7 +100,7 @@ class FakeBatchDetector:
 
     def faces(self, answer: Answer, size: tuple[int, ...], min_score: float) -> list[Face]:
         boxes, scores = answer
-        return [face_of(boxes[0], float(scores[0]))] if scores[0] >= min_score else []
+        return [Face(Box(*boxes[0].tolist()), float(scores[0]))] if scores[0] >= min_score else []
 
     def warm(self, most: int) -> None:
         self.threads.add(threading.get_ident())
@@ -138,7 +140,7 @@ class FakeClassifier:
         self.batches: list[int] = []
         self.warmed: list[int] = []
 
-    def classify(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def classify(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> NDArray[np.float32]:
         self.batches.append(len(crops))
         return np.array([self.rule(crop) for crop in crops], np.float32)
 

@@ -49,9 +49,13 @@ def report_geometry(detector: Detector, found: list[Face | None]) -> None:
     middle = PICTURE / 2
     print(f"{detector.name}: {len(faces)} of {len(found)} faces found ({len(faces) / len(found):.1%})")
     measures = {
-        "frame side / box height": [FACE / face.height for face in faces],
-        "centre right of the frame's, of its side": [(face.x + face.width / 2 - middle) / FACE for face in faces],
-        "centre below the frame's, of its side": [(face.y + face.height / 2 - middle) / FACE for face in faces],
+        "frame side / box height": [FACE / face.box.height for face in faces],
+        "centre right of the frame's, of its side": [
+            (face.box.x + face.box.width / 2 - middle) / FACE for face in faces
+        ],
+        "centre below the frame's, of its side": [
+            (face.box.y + face.box.height / 2 - middle) / FACE for face in faces
+        ],
     }
     for name, values in measures.items():
         low, median, high = np.percentile(values, [10, 50, 90])
@@ -72,7 +76,9 @@ def report_accuracy(
     for frame in FRAMES:
         geometry = metadata.crop.model_copy(update={"frame": frame})
         crops = [
-            crop(images[row], square_around(face, geometry, 1.0), metadata.input_size, geometry)
+            crop(
+                images[row], square_around(face.box, face.landmarks, geometry, 1.0), metadata.input_size, geometry
+            )
             for row in rows
             if (face := found[row]) is not None
         ]

@@ -47,7 +47,7 @@ def kernels(analyzer: Analyzer, data: bytes, options: Options, seconds: float) -
     """
     header = read_header(data, analyzer.limits.max_pixels)
     crops = analyzer.prepare(data, options).crops
-    reduction = header.reduction(analyzer.detector.side) if options.detect else analyzer.whole_reduction(header)
+    reduction = analyzer.reduction(header, options)
     parts: dict[str, Callable[[], object]] = {
         "line": lambda: analyzer.analyze(data, options).model_dump_json(),
         "decode": lambda: decode(data, header, reduction),

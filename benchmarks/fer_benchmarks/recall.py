@@ -113,8 +113,12 @@ def matched(faces: list[Face], scene: Scene) -> int:
     hits = 0
     for x, y in scene.centres:
         for face in faces:
-            near = abs(face.x + face.width / 2 - x) < scene.size / 2 > abs(face.y + face.height / 2 - y)
-            if near and 0.5 < face.height / scene.size < 2:
+            near = (
+                abs(face.box.x + face.box.width / 2 - x)
+                < scene.size / 2
+                > abs(face.box.y + face.box.height / 2 - y)
+            )
+            if near and 0.5 < face.box.height / scene.size < 2:
                 hits += 1
                 break
     return hits

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from fer_benchmarks.kernels import cpu_milliseconds, kernels
 from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.contract.boxes import Box
 from fer_service.detection.coarse_first import CoarseFirst
 from fer_service.detection.detector import Answer, Face
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ def analyzer(*faces: Face) -> Analyzer:
 
 
 def test_the_parts_are_timed_apart_from_the_line(astronaut_jpeg: bytes) -> None:
-    parts = kernels(analyzer(Face(170, 60, 100, 130)), astronaut_jpeg, Options(), 0.2)
+    parts = kernels(analyzer(Face(Box(170, 60, 100, 130))), astronaut_jpeg, Options(), 0.2)
     assert parts.detect == pytest.approx(4, abs=1)
     assert parts.classify == pytest.approx(2, abs=1)
     assert parts.decode > 0
@@ -41,7 +42,7 @@ def test_the_parts_are_timed_apart_from_the_line(astronaut_jpeg: bytes) -> None:
     assert parts.line >= parts.detect + parts.classify + parts.decode
 
 
-def test_a_image_without_faces_costs_no_classifier(astronaut_jpeg: bytes) -> None:
+def test_an_image_without_faces_costs_no_classifier(astronaut_jpeg: bytes) -> None:
     assert kernels(analyzer(), astronaut_jpeg, Options(), 0.05).classify == 0
 
 
@@ -83,13 +84,13 @@ def test_every_part_is_timed_once_at_least() -> None:
 @pytest.mark.parametrize(
     ("first", "looks"),
     [
-        pytest.param(Face(170, 60, 100, 130, 0.9), 1, id="the first look settles it"),
-        pytest.param(Face(170, 60, 100, 130, 0.5), 2, id="a doubt takes the second"),
+        pytest.param(Face(Box(170, 60, 100, 130), 0.9), 1, id="the first look settles it"),
+        pytest.param(Face(Box(170, 60, 100, 130), 0.5), 2, id="a doubt takes the second"),
     ],
 )
-def test_the_networks_of_the_looks_that_a_image_takes_are_counted(
+def test_the_networks_of_the_looks_that_an_image_takes_are_counted(
     astronaut_jpeg: bytes, first: Face, looks: int
 ) -> None:
-    detector = CoarseFirst(Slow(first, side=160), Slow(Face(170, 60, 100, 130, 0.9), side=640))
+    detector = CoarseFirst(Slow(first, side=160), Slow(Face(Box(170, 60, 100, 130), 0.9), side=640))
     parts = kernels(Analyzer(detector, FakeClassifier()), astronaut_jpeg, Options(), 0.1)
     assert parts.detect == pytest.approx(4 * looks, abs=1)

@@ -39,7 +39,7 @@ def test_the_benchmark_measures_kernels_limit_and_a_real_server(tmp_path: Path, 
     assert "images/s" in done.stdout
 
 
-def test_a_image_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_an_image_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = run_benchmark(str(tmp_path / "nowhere.jpg"))
     assert done.returncode == 2
     assert "nowhere.jpg" in done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from fer_service.contract.job import Job
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -75,10 +76,10 @@ class HeldClassifier(FakeClassifier):
         self.free = threading.Event()
         self.free.set()
 
-    def classify(self, crops: Sequence[Pixels]) -> NDArray[np.float32]:
+    def classify(self, crops: Sequence[Pixels], job: Job | None = None) -> NDArray[np.float32]:
         self.began.release()
         assert self.free.wait(SECONDS)
-        return super().classify(crops)
+        return super().classify(crops, job)
 
     def hold(self) -> None:
         """From now on no batch ends; `busy` tells when one has begun."""

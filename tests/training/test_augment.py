@@ -74,7 +74,7 @@ def test_contrast_keeps_each_images_mean(levels: torch.Tensor) -> None:
     assert not torch.allclose(changed.std(dim=(1, 2, 3)), soft.std(dim=(1, 2, 3)))
 
 
-def test_erase_blanks_one_rectangle_a_image_with_the_images_mean() -> None:
+def test_erase_blanks_one_rectangle_an_image_with_the_images_mean() -> None:
     levels = torch.rand(16, 3, 24, 24) * 255
     changed = seeded(0, levels, {"erase": 1})
     for before, after in zip(levels, changed, strict=True):
@@ -124,7 +124,7 @@ def test_cutmix_mixes_targets_by_the_area_that_really_is_replaced(alpha: float) 
             torch.testing.assert_close(row[level], (image == level).float().mean())
 
 
-def test_cutmix_replaces_one_rectangle_a_image_by_the_same_place_of_its_partner() -> None:
+def test_cutmix_replaces_one_rectangle_an_image_by_the_same_place_of_its_partner() -> None:
     torch.manual_seed(0)
     levels = torch.rand(32, 3, 24, 20)
     mixed, rows = cutmix(levels, torch.eye(32), 1.0)

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from fer_service.contract.boxes import Box
 from fer_service.contract.bundle import WholeLine
 from fer_service.detection.choice import Face
 from fer_training.data import FaceDataset
@@ -13,7 +14,7 @@ from fer_training.robustness import (
     compressed,
     covered,
     framed,
-    in_a_image,
+    in_an_image,
     largest,
     lit,
     measure,
@@ -65,7 +66,7 @@ HALVES = dataset(half(200, 100), half(100, 200), half(150, 150), labels=[0, 1, 2
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("name", "changes"), CONDITIONS.items())
-def test_every_condition_changes_a_image_and_keeps_its_channels(
+def test_every_condition_changes_an_image_and_keeps_its_channels(
     name: str, changes: tuple[object, ...], channels: int, image: Image
 ) -> None:
     image = np.repeat(image, channels, axis=2)
@@ -149,7 +150,7 @@ def test_a_condition_with_two_ways_is_their_mean() -> None:
 
 
 def test_a_face_lies_in_the_middle_of_its_image() -> None:
-    image = in_a_image(half(200, 100))
+    image = in_an_image(half(200, 100))
     edge = (PICTURE - FACE) // 2
     assert image.shape == (PICTURE, PICTURE, 3)
     assert (image[: edge + FACE // 2 - 4] == 200).all()
@@ -157,7 +158,7 @@ def test_a_face_lies_in_the_middle_of_its_image() -> None:
 
 
 def test_the_largest_face_counts() -> None:
-    small, large = Face(0, 0, 10, 10, 0.9), Face(50, 50, 40, 40, 0.7)
+    small, large = Face(Box(0, 0, 10, 10), 0.9), Face(Box(50, 50, 40, 40), 0.7)
     image = np.zeros((PICTURE, PICTURE, 3), np.uint8)
     assert largest(FakeDetector(small, large), image) == large
     assert largest(FakeDetector(), image) is None
@@ -169,14 +170,14 @@ def test_the_whole_line_is_compared_on_the_faces_that_are_found() -> None:
 
         def detect(self, pixels: Image, min_score: float) -> list[Face]:
             edge = (PICTURE - FACE) // 2
-            return [Face(edge, edge, FACE, FACE, 0.9)] if pixels[0, 0, 0] >= 150 else []
+            return [Face(Box(edge, edge, FACE, FACE), 0.9)] if pixels[0, 0, 0] >= 150 else []
 
     line = whole_line(FakeClassifier(halves), Sometimes(), HALVES)
     assert line == WholeLine(detector="fake", found=0.66667, direct=1, accuracy=1)
 
 
 def test_a_wrong_box_costs_accuracy_after_detection_alone() -> None:
-    above = FakeDetector(Face(100, 0, 40, 40, 0.9))
+    above = FakeDetector(Face(Box(100, 0, 40, 40), 0.9))
     line = whole_line(FakeClassifier(halves), above, HALVES)
     assert (line.found, line.direct) == (1, 1)
     assert line.accuracy == pytest.approx(1 / 3, abs=1e-5)

@@ -148,7 +148,7 @@ def whole_line(classifier: Classifier, detector: Detector, faces: FaceDataset) -
     crops = [
         crop(
             image,
-            square_around(face, metadata.crop, detector.frame_scale),
+            square_around(face.box, face.landmarks, metadata.crop, detector.frame_scale),
             metadata.input_size,
             metadata.crop,
         )
@@ -175,7 +175,7 @@ def in_a_image(image: Image) -> Image:
 
 def largest(detector: Detector, image: Image) -> Face | None:
     """The largest face that the detector finds."""
-    return max(detector.detect(image, 0.6), key=lambda face: face.area, default=None)
+    return max(detector.detect(image, 0.6), key=lambda face: face.box.area, default=None)
 
 
 def classified(classifier: Classifier, crops: list[Image]) -> NDArray[np.int64]:

@@ -1,18 +1,20 @@
-"""The line for one image: prepare (decode → detect → crop) → the crops' probabilities → assemble."""
+"""The pipeline for one image: decode → detect → crop → classify → assemble."""
 
 import contextlib
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_service.analysis.drawing import DrawnFormat, check_drawable, draw_prediction
 from fer_service.classification.classifier import Classifier
+from fer_service.contract.boxes import Box
 from fer_service.contract.errors import InvalidParameter, RequestError
-from fer_service.contract.schemas import Box, FaceEmotion, ImageSize, Landmarks, ModelName, Prediction
-from fer_service.detection.choice import Detector, Face
+from fer_service.contract.job import Job, Stage
+from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Landmarks, ModelName, Prediction
+from fer_service.detection.detector import Detector, Face
 from fer_service.imaging.crop import crop, square_around, square_over
 from fer_service.imaging.decode import Header, decode, read_header
 
@@ -21,12 +23,12 @@ _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an image may ask for.
+    """Limits per image.
 
     Attributes:
-        max_pixels: Width × height of an image.
-        max_faces: Most faces reported an image.
-        min_score: Faces below this score are left out, unless the request says otherwise.
+        max_pixels: Maximum width × height.
+        max_faces: Maximum faces in an answer.
+        min_score: Faces below this detector score are left out, unless the request has its own.
     """
 
     max_pixels: int = 50_000_000
@@ -36,48 +38,61 @@ class Limits:
 
 @dataclass(frozen=True)
 class Options:
-    """What one request may choose.
+    """The choices of one request.
 
     Attributes:
         detect: False takes the whole image as one face.
-        max_faces: At most so many, the largest; None is the limit.
-        min_score: 0 to 1; None is the limit's.
+        max_faces: Maximum faces, the largest first; None is the limit.
+        min_score: Minimum detector score, 0 to 1; None is the limit's.
+        draw: Also return the image, encoded in this format, with boxes and labels.
     """
 
     detect: bool = True
     max_faces: int | None = None
     min_score: float | None = None
+    draw: DrawnFormat | None = None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image after everything that needs its pixels.
+    """An image after everything that needs its pixels, before the classifier.
 
     Attributes:
-        width: Of the upright image, pixels.
-        height: Of the upright image, pixels.
-        faces: The largest first, in pixels of the upright image.
-        crops: One a face, uint8 [S, S, 3], RGB.
-        seconds: By stage: decode, detect, crop.
+        size: Width and height of the upright original in pixels.
+        pixels: The decoded image uint8 [H, W, 3], RGB, upright; smaller than the original if it was reduced.
+        faces: Faces in pixels of `pixels`, the largest first.
+        crops: One per face, uint8 [S, S, 3], RGB.
     """
 
-    width: int
-    height: int
+    size: tuple[int, int]
+    pixels: NDArray[np.uint8]
     faces: list[Face]
     crops: list[NDArray[np.uint8]]
-    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The answer for one image.
+
+    Attributes:
+        prediction: The faces and their emotions.
+        drawn: The encoded image with boxes and labels, if the request asked for it.
+    """
+
+    prediction: Prediction
+    drawn: bytes | None = None
 
 
 class Analyzer:
-    """Everything between an image's bytes and its prediction; safe to use from several threads at once."""
+    """Turns an image into a prediction; threads may share it."""
 
     def __init__(self, detector: Detector, classifier: Classifier, limits: Limits | None = None) -> None:
-        """Take the parts.
+        """Join the parts.
 
         Args:
             detector: Finds the faces.
-            classifier: Names their emotions.
-            limits: How much an image may ask for.
+            classifier: Predicts their emotions.
+            limits: Limits per image.
         """
         self.detector = detector
         self.classifier = classifier
@@ -85,92 +100,94 @@ class Analyzer:
         self._metadata = classifier.bundle.metadata
         self._model = ModelName(name=self._metadata.name, version=self._metadata.version)
 
-    def warm(self) -> None:
-        """Do once, with small images, what the first requests would do first; the network warms itself."""
-        image = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
-        self.analyze(image)
-        # Pillow loads its rarer formats when it meets bytes that none of the common ones knows.
-        with contextlib.suppress(RequestError):
-            self.analyze(b"no image")
-
     def analyze(self, data: bytes, options: Options | None = None) -> Prediction:
-        """All three steps, on this thread.
+        """Find every face of an image and its emotion.
 
         Args:
             data: An encoded image.
-            options: What to look for.
+            options: Choices; the defaults look for all faces.
 
         Raises:
-            RequestError: the image or an option cannot be accepted; the subclass says why.
+            RequestError: the image or an option is refused; the subclass says why.
         """
-        prepared = self.prepare(data, options or Options())
-        if not prepared.crops:
-            return self.assemble(prepared, [])
-        return self.assemble(prepared, list(self.classifier.classify(prepared.crops)))
+        return self.process(data, options or Options(), Job()).prediction
 
-    def analyze_pixels(self, pixels: NDArray[np.uint8]) -> Prediction:
-        """All steps for an image that is decoded already, such as a video's frame, on this thread.
+    def process(self, data: bytes, options: Options, job: Job) -> Analysis:
+        """Run the whole pipeline on this thread.
 
         Args:
-            pixels: Upright uint8 [H, W, 3], RGB.
-        """
-        height, width = pixels.shape[:2]
-        found = self.detector.detect(pixels, self.limits.min_score)
-        faces = sorted(found, key=lambda face: face.area, reverse=True)[: self.limits.max_faces]
-        crops = self._crops(pixels, Header("pixels", width, height, 1), faces)
-        prepared = Prepared(width, height, faces, crops)
-        return self.assemble(prepared, list(self.classifier.classify(crops)) if crops else [])
-
-    def prepare(self, data: bytes, options: Options) -> Prepared:
-        """Decode, detect and crop: everything before the network, for a pool of threads.
+            data: An encoded image.
+            options: The request's choices.
+            job: Takes the time of each stage; networks that queue images obey its deadline.
 
         Raises:
-            RequestError: the image or an option cannot be accepted; the subclass says why.
+            RequestError: the image or an option is refused; the subclass says why.
+        """
+        prepared = self.prepare(data, options, job)
+        prediction = self._classified(prepared, job)
+        if options.draw is None:
+            return Analysis(prediction)
+        with job.stage(Stage.DRAW):
+            return Analysis(prediction, draw_prediction(prepared.pixels, prediction, options.draw))
+
+    def process_pixels(self, pixels: NDArray[np.uint8], job: Job | None = None) -> Prediction:
+        """Run the pipeline for pixels, such as a frame of a video.
+
+        Args:
+            pixels: uint8 [H, W, 3], RGB, upright.
+            job: Takes the time of each stage.
+        """
+        job = job or Job()
+        faces = self._detected(pixels, self.limits.max_faces, self.limits.min_score, job)
+        with job.stage(Stage.CROP):
+            crops = self._crops(pixels, faces)
+        return self._classified(Prepared((pixels.shape[1], pixels.shape[0]), pixels, faces, crops), job)
+
+    def prepare(self, data: bytes, options: Options, job: Job | None = None) -> Prepared:
+        """Decode, detect and crop.
+
+        Raises:
+            RequestError: the image or an option is refused; the subclass says why.
         """
         max_faces, min_score = self._checked(options)
-        clock = _Stages()
-        header = read_header(data, self.limits.max_pixels)
+        job = job or Job()
+        with job.stage(Stage.DECODE):
+            header = read_header(data, self.limits.max_pixels)
+            if options.draw:
+                check_drawable(header, options.draw)
+            pixels = decode(data, header, self.reduction(header, options))
+        size = header.width, header.height
+        if not options.detect:
+            with job.stage(Stage.CROP):
+                height, width = pixels.shape[:2]
+                whole = crop(pixels, square_over(width, height), self._metadata.input_size, self._metadata.crop)
+            return Prepared(size, pixels, [Face(Box(0, 0, width, height))], [whole])
+        faces = self._detected(pixels, max_faces, min_score, job)
+        with job.stage(Stage.DECODE):
+            finer = self._fine_enough(data, header, pixels, faces)
+        with job.stage(Stage.CROP):
+            factor_x, factor_y = finer.shape[1] / pixels.shape[1], finer.shape[0] / pixels.shape[0]
+            crops = self._crops(finer, [face.scaled(factor_x, factor_y) for face in faces])
+        return Prepared(size, pixels, faces, crops)
+
+    def warm(self) -> None:
+        """Do once, with small images, what the first request would otherwise do; the classifier warms itself."""
+        image = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
+        self.analyze(image)
+        # Pillow imports its rarer formats when it first sees bytes that no common format explains.
+        with contextlib.suppress(RequestError):
+            self.analyze(b"not an image")
+
+    def reduction(self, header: Header, options: Options) -> int:
+        """Return how far an image is reduced while it is decoded: 1, 2, 4 or 8."""
+        if options.draw:
+            return 1
         if options.detect:
-            pixels = decode(data, header, header.reduction(self.detector.side))
-            clock.end("decode")
-            found = self.detector.detect(pixels, min_score)
-            clock.end("detect")
-            to_full = header.width / pixels.shape[1], header.height / pixels.shape[0]
-            faces = sorted((face.scaled(*to_full) for face in found), key=lambda face: face.area, reverse=True)[
-                :max_faces
-            ]
-            pixels = self._fine_enough(data, header, pixels, faces)
-            clock.end("decode")
-            crops = self._crops(pixels, header, faces)
-        else:
-            pixels = decode(data, header, self.whole_reduction(header))
-            clock.end("decode")
-            faces = [Face(0, 0, header.width, header.height)]
-            square = square_over(pixels.shape[1], pixels.shape[0])
-            crops = [crop(pixels, square, self._metadata.input_size, self._metadata.crop)]
-        clock.end("crop")
-        return Prepared(header.width, header.height, faces, crops, clock.seconds)
-
-    def assemble(self, prepared: Prepared, probabilities: Sequence[NDArray[np.float32]]) -> Prediction:
-        """Put the answer together.
-
-        Args:
-            prepared: The image.
-            probabilities: One row float32 [C] a face of it.
-        """
-        return Prediction(
-            image=ImageSize(width=prepared.width, height=prepared.height),
-            faces=[
-                self._face(face, [round(float(value), 6) for value in row], prepared)
-                for face, row in zip(prepared.faces, probabilities, strict=True)
-            ],
-            model=self._model,
+            return header.reduction(self.detector.side)
+        # The short side is padded, so the long side fills the network's input.
+        return header.reduction(
+            self._metadata.input_size * max(header.width, header.height) / min(header.width, header.height)
         )
-
-    def whole_reduction(self, header: Header) -> int:
-        """How far an image that is taken whole may be reduced while it is decoded."""
-        longest, shortest = max(header.width, header.height), min(header.width, header.height)
-        return header.reduction(self._metadata.input_size * longest / shortest)
 
     def _checked(self, options: Options) -> tuple[int, float]:
         max_faces = self.limits.max_faces if options.max_faces is None else options.max_faces
@@ -181,59 +198,60 @@ class Analyzer:
             raise InvalidParameter(f"min_score must be 0 to 1, not {min_score}")
         return max_faces, min_score
 
+    def _detected(self, pixels: NDArray[np.uint8], max_faces: int, min_score: float, job: Job) -> list[Face]:
+        with job.stage(Stage.DETECT):
+            found = self.detector.detect(pixels, min_score, job)
+        return sorted(found, key=lambda face: face.box.area, reverse=True)[:max_faces]
+
     def _fine_enough(
-        self, data: bytes, header: Header, pixels: NDArray[np.uint8], faces: list[Face]
+        self, data: bytes, header: Header, pixels: NDArray[np.uint8], faces: Sequence[Face]
     ) -> NDArray[np.uint8]:
-        """The image at a size at which the smallest face fills the network's input, if it ever does."""
+        """Return the image at a size at which the smallest face fills the classifier's input, if it has it."""
         if not faces or pixels.shape[1] == header.width:
             return pixels
-        smallest = min(face.height for face in faces)
-        wanted = max(header.width, header.height) * self._metadata.input_size / smallest
-        reduction = header.reduction(wanted)
+        smallest = min(face.box.height for face in faces)
+        reduction = header.reduction(max(pixels.shape[:2]) * self._metadata.input_size / smallest)
         if max(header.width, header.height) / reduction <= max(pixels.shape[:2]):
             return pixels
         return decode(data, header, reduction)
 
-    def _crops(self, pixels: NDArray[np.uint8], header: Header, faces: list[Face]) -> list[NDArray[np.uint8]]:
-        scale = pixels.shape[1] / header.width, pixels.shape[0] / header.height
+    def _crops(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> list[NDArray[np.uint8]]:
         geometry, size = self._metadata.crop, self._metadata.input_size
+        scale = self.detector.frame_scale
         return [
-            crop(pixels, square_around(face.scaled(*scale), geometry, self.detector.frame_scale), size, geometry)
+            crop(pixels, square_around(face.box, face.landmarks, geometry, scale), size, geometry)
             for face in faces
         ]
 
-    def _face(self, face: Face, probabilities: list[float], prepared: Prepared) -> FaceEmotion:
+    def _classified(self, prepared: Prepared, job: Job) -> Prediction:
+        rows: NDArray[np.float32] | list[NDArray[np.float32]] = []
+        if prepared.crops:
+            with job.stage(Stage.INFER):
+                rows = self.classifier.classify(prepared.crops, job)
+        width, height = prepared.size
+        to_original = width / prepared.pixels.shape[1], height / prepared.pixels.shape[0]
+        return Prediction(
+            image=ImageSize(width=width, height=height),
+            faces=[
+                self._face(face.scaled(*to_original), [round(float(value), 6) for value in row], width, height)
+                for face, row in zip(prepared.faces, rows, strict=True)
+            ],
+            model=self._model,
+        )
+
+    def _face(self, face: Face, probabilities: list[float], width: int, height: int) -> FaceEmotion:
         labels = self._metadata.labels
         best = max(range(len(labels)), key=probabilities.__getitem__)
+        left, top, box_width, box_height = face.box.clipped(width, height)
         return FaceEmotion(
-            box=_clipped(face, prepared.width, prepared.height),
+            box=BoundingBox(x=left, y=top, width=box_width, height=box_height),
             score=None if face.score is None else round(face.score, 4),
-            landmarks=_landmarks(face, prepared.width, prepared.height),
+            landmarks=_landmarks(face, width, height),
             emotion=labels[best],
             confidence=probabilities[best],
             uncertain=probabilities[best] < self._metadata.uncertain_below,
             probabilities=dict(zip(labels, probabilities, strict=True)),
         )
-
-
-class _Stages:
-    """Seconds a stage; a stage that comes twice adds up."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def end(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
-
-
-def _clipped(face: Face, width: int, height: int) -> Box:
-    left, top = min(max(round(face.x), 0), width - 1), min(max(round(face.y), 0), height - 1)
-    right = min(max(round(face.x + face.width), left + 1), width)
-    bottom = min(max(round(face.y + face.height), top + 1), height)
-    return Box(x=left, y=top, width=right - left, height=bottom - top)
 
 
 def _landmarks(face: Face, width: int, height: int) -> Landmarks | None:

@@ -1,4 +1,4 @@
-"""A prediction drawn into its image: the encoded image in, an encoded image with boxes and labels out."""
+"""A prediction drawn into its image."""
 
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -10,50 +10,50 @@ from numpy.typing import NDArray
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.schemas import FaceEmotion, Prediction
 from fer_service.imaging.annotate import PALETTE, Mark, annotate, drawable
-from fer_service.imaging.decode import decode, read_header
+from fer_service.imaging.decode import Header
 
-ImageFormat = Literal["jpeg", "png"]
-_PARAMETERS: Final[dict[ImageFormat, list[int]]] = {
+DrawnFormat = Literal["jpeg", "png"]
+_PARAMETERS: Final[dict[DrawnFormat, list[int]]] = {
     "jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
     "png": [cv2.IMWRITE_PNG_COMPRESSION, 3],  # half the time of the default for a few per cent more bytes
 }
-_LONGEST_JPEG: Final = 65_535
+_MAX_JPEG_SIDE: Final = 65_535
 _STRIP: Final = 256
 
 
-def draw_prediction(data: bytes, prediction: Prediction, kind: ImageFormat, max_pixels: int) -> bytes:
-    """Draw what was found into the upright image, at its full size.
-
-    Memory: the image's pixels (3 bytes each), for a moment twice while OpenCV decodes, and the encoded result.
-
-    Args:
-        data: The encoded image.
-        prediction: Of the same bytes.
-        kind: What to encode to.
-        max_pixels: As for the prediction.
+def check_drawable(header: Header, kind: DrawnFormat) -> None:
+    """Refuse an image that the format cannot hold.
 
     Raises:
-        InvalidParameter: the image is longer than a JPEG can be.
-        RequestError: it cannot be decoded; the subclass says why.
+        InvalidParameter: a side is longer than JPEG allows.
     """
-    header = read_header(data, max_pixels)
-    if kind == "jpeg" and max(header.width, header.height) > _LONGEST_JPEG:
+    side = max(header.width, header.height)
+    if kind == "jpeg" and side > _MAX_JPEG_SIDE:
         raise InvalidParameter(
-            f"no JPEG has a side of {max(header.width, header.height):,} pixels; ask with Accept: image/png"
+            f"a JPEG side has at most {_MAX_JPEG_SIDE:,} pixels, this image has {side:,}; send Accept: image/png"
         )
-    pixels = decode(data, header)
+
+
+def draw_prediction(pixels: NDArray[np.uint8], prediction: Prediction, kind: DrawnFormat) -> bytes:
+    """Draw boxes and labels, and encode the image.
+
+    Args:
+        pixels: uint8 [H, W, 3], RGB, of the size that the prediction is about; overwritten.
+        prediction: The faces.
+        kind: Format to encode to.
+    """
     annotate(pixels, [mark_of(face) for face in prediction.faces])
-    _swap_in_place(pixels)
+    _swap_channels(pixels)
     _, encoded = cv2.imencode(f".{kind}", pixels, _PARAMETERS[kind])
     return encoded.tobytes()
 
 
 def mark_of(face: FaceEmotion, name: str = "") -> Mark:
-    """How a face is drawn: a broken line and a question mark where the model is not certain.
+    """Return how to draw a face: with a dashed box and a question mark if the model is uncertain.
 
     Args:
-        face: As predicted.
-        name: Put before the label, such as a track's id.
+        face: A predicted face.
+        name: Text before the label, such as a track id.
     """
     labels: Sequence[str] = list(face.probabilities)
     index = labels.index(face.emotion)
@@ -68,8 +68,8 @@ def mark_of(face: FaceEmotion, name: str = "") -> Mark:
     )
 
 
-def _swap_in_place(pixels: NDArray[np.uint8]) -> None:
-    """RGB to the BGR that OpenCV encodes, without a second image in memory."""
+def _swap_channels(pixels: NDArray[np.uint8]) -> None:
+    """Swap RGB to the BGR that OpenCV encodes, in place: a second image would double the memory."""
     for top in range(0, pixels.shape[0], _STRIP):
         strip = pixels[top : top + _STRIP]
         strip[:] = strip[:, :, ::-1].copy()

@@ -1,211 +1,153 @@
-"""The line under load: images are prepared in a pool of threads, their crops share the batcher's runs.
-
-On a CPU a batch is no cheaper than its crops one by one, and the pool keeps all cores busy anyway: there each
-image's thread runs the network itself, and nothing waits for another thread (docs/decisions/cpu-batching.md).
-"""
+"""Many images at a time: a pool of threads, each running the whole pipeline for one image."""
 
 import asyncio
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar, TypeVarTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, Protocol
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from prometheus_client import Histogram
 
-from fer_service.analysis.analyzer import Analyzer, Options, Prepared
-from fer_service.contract.errors import DeadlineExceeded, NotReady, Overloaded
-from fer_service.contract.schemas import Prediction
+from fer_service.analysis.analyzer import Analysis, Analyzer, Options
+from fer_service.classification.batched import BatchedClassifier
+from fer_service.contract.job import Job
 from fer_service.detection.batched import BatchedDetector
 from fer_service.detection.detector import BatchDetector
 from fer_service.observability.metrics import Metrics
-from fer_service.onnx.batcher import Batched, Batcher, QueueFull, Stopped
 
-_Arguments = TypeVarTuple("_Arguments")
-_Result = TypeVar("_Result")
+# On a GPU a thread mostly waits for it; twice as many threads decode meanwhile.
+_THREADS_PER_CORE_WITH_GPU: Final = 2
 
 
-@dataclass(frozen=True)
-class Timed:
-    """A prediction and what it took.
+class _Part(Protocol):
+    """A network with a thread of its own."""
 
-    Attributes:
-        prediction: The answer.
-        seconds: By stage, in the order in which they ran: decode, detect, crop, infer, and queue: before all where
-            it was for a thread, before infer where it was for the network.
-    """
+    @property
+    def alive(self) -> bool: ...
 
-    prediction: Prediction
-    seconds: dict[str, float]
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 class Executor:
-    """Serves an analyzer to many requests of one event loop at a time."""
+    """Runs an analyzer for the requests of one event loop.
 
-    def __init__(
-        self, analyzer: Analyzer, metrics: Metrics, *, threads: int, max_batch: int, batched: bool
-    ) -> None:
-        """Prepare; `start` before the first request.
+    A network on a GPU is put behind a batcher, so that images share its runs. On a CPU a batch costs as much as
+    its images one by one, and each thread runs the networks itself (docs/decisions/cpu-batching.md).
+
+    Attributes:
+        analyzer: The pipeline that each thread runs.
+    """
+
+    def __init__(self, analyzer: Analyzer, metrics: Metrics, *, threads: int, max_batch: int) -> None:
+        """Prepare; call `start` before the first image.
 
         Args:
-            analyzer: The line for one image.
-            metrics: Told of every image and batch.
-            threads: Images that are prepared at a time.
-            max_batch: Most crops a run of the network.
-            batched: Whether requests share the network's runs; pays where a batch is cheaper than its crops.
+            analyzer: The pipeline for one image.
+            metrics: Counts images, stages and batches.
+            threads: Number of cores to use.
+            max_batch: Maximum crops per run of the classifier.
         """
-        # One image a thread is all the parallelism there is; OpenCV's own would only compete with it.
-        cv2.setNumThreads(1)
-        self._detector: BatchedDetector | None = None
-        if isinstance(analyzer.detector, BatchDetector) and analyzer.detector.on_gpu:
-            # While one half of the threads waits for the GPU, the other half decodes.
-            threads *= 2
-            self._detector = BatchedDetector(
-                analyzer.detector, threads=threads, on_batch=metrics.detector_batch_size.observe
+        detector, classifier = analyzer.detector, analyzer.classifier
+        on_gpu = classifier.on_gpu
+        threads *= _THREADS_PER_CORE_WITH_GPU if on_gpu else 1
+        self._parts: list[_Part] = []
+        if isinstance(detector, BatchDetector) and detector.on_gpu:
+            detector = BatchedDetector(
+                detector, threads=threads, on_batch=self._counted(metrics.detector_batch_size)
             )
-            analyzer = Analyzer(self._detector, analyzer.classifier, analyzer.limits)
-        self.analyzer = analyzer
+            self._parts.append(detector)
+        if on_gpu:
+            # Every thread may queue all faces of an image: the queue is never full.
+            classifier = BatchedClassifier(
+                classifier,
+                max_batch=max_batch,
+                max_queue=threads * analyzer.limits.max_faces,
+                on_batch=self._counted(metrics.batch_size),
+            )
+            self._parts.append(classifier)
+        self.analyzer = Analyzer(detector, classifier, analyzer.limits)
         self._metrics = metrics
         self._max_batch = max_batch
+        self._shares_runs = on_gpu
+        self._warm = False
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
-        # Requests are bounded at the door; this only stops what no bound at the door can foresee.
-        queue = max(4 * max_batch, 16 * analyzer.limits.max_faces)
-        self._batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]] | None = None
-        if batched:
-            self._batcher = Batcher(
-                self._classify,
-                first=self._warm_network,
-                max_batch=max_batch,
-                max_queue=queue,
-                on_depth=metrics.queue_depth.set,
-            )
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="analyze")
 
     def start(self) -> None:
-        """Start the networks' threads and warm the line in each thread of the pool.
+        """Start and warm the networks, then run a small image in each thread.
 
         Raises:
             ProviderError: the device cannot run a network.
         """
-        # One after the other: a GPU records graphs for one at a time.
-        if self._detector:
-            self._detector.start()
-        if self._batcher:
-            self._batcher.start()
-        together = threading.Barrier(self._threads)
+        # One after the other: a GPU records graphs for one network at a time.
+        for part in self._parts:
+            part.start()
+        all_threads = threading.Barrier(self._threads)
 
         def warm(_: int) -> None:
-            together.wait()  # so that no thread takes the turn of another
-            if not self._batcher:
-                self._warm_network()
+            all_threads.wait()  # so that each thread warms up once
+            self.analyzer.classifier.warm(self._max_batch)
             self.analyzer.warm()
 
         list(self._pool.map(warm, range(self._threads)))
+        self._warm = True
 
     def stop(self) -> None:
-        """Finish what waits and end all threads."""
+        """Finish the images that have begun, drop the others, and end all threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        if self._detector:
-            self._detector.stop()
-        if self._batcher:
-            self._batcher.drain()
+        for part in self._parts:
+            part.stop()
 
     @property
     def alive(self) -> bool:
-        """Whether the networks' threads run, where they have any; they never end by themselves."""
-        return all(part.alive for part in (self._detector, self._batcher) if part is not None)
+        """True while the networks' threads run; they end only by a defect or `stop`."""
+        return all(part.alive for part in self._parts)
 
-    async def predict(self, data: bytes, options: Options, deadline: float) -> Timed:
-        """Answer one image.
+    async def run(self, data: bytes, options: Options, job: Job) -> Analysis:
+        """Analyze one image in the pool.
 
         Args:
             data: An encoded image.
-            options: What to look for.
-            deadline: `time.monotonic()` after which the answer is not wanted any more.
+            options: The request's choices.
+            job: Takes the time of each stage. An image that is still queued at its deadline is refused.
 
         Raises:
-            RequestError: the image cannot be answered; the subclass says why.
+            RequestError: the image or an option is refused; the subclass says why.
         """
-        if self._batcher is None:
-            return await self.in_pool(self._whole, data, options, time.monotonic(), deadline=deadline)
-        prepared = await self.in_pool(self.analyzer.prepare, data, options, deadline=deadline)
-        answers = await self._classified(self._batcher, prepared, deadline) if prepared.crops else []
-        seconds = dict(prepared.seconds)
-        if answers:
-            seconds["queue"] = max(answer.queued for answer in answers)
-            seconds["infer"] = max(answer.ran for answer in answers)
-        return self._timed(prepared, [answer.value for answer in answers], seconds)
-
-    def _whole(self, data: bytes, options: Options, asked: float) -> Timed:
-        """One image from its bytes to its prediction, on this thread."""
-        queued = time.monotonic() - asked
-        prepared = self.analyzer.prepare(data, options)
-        seconds = {"queue": queued, **prepared.seconds}
-        rows: list[NDArray[np.float32]] = []
-        if prepared.crops:
-            began = time.perf_counter()
-            rows = self._classify(prepared.crops)
-            seconds["infer"] = time.perf_counter() - began
-        return self._timed(prepared, rows, seconds)
-
-    def _timed(
-        self, prepared: Prepared, probabilities: list[NDArray[np.float32]], seconds: dict[str, float]
-    ) -> Timed:
-        prediction = self.analyzer.assemble(prepared, probabilities)
-        self._metrics.observe(prediction, seconds)
-        return Timed(prediction, seconds)
-
-    async def in_pool(
-        self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments, deadline: float
-    ) -> _Result:
-        """Do what works on an image's pixels, of so many images at a time as there are threads.
-
-        Args:
-            work: Run in a thread.
-            arguments: Of `work`.
-            deadline: `time.monotonic()` after which it is not begun any more.
-
-        Raises:
-            DeadlineExceeded: no thread was free in time.
-        """
-
-        def run() -> _Result:
-            self._waits(-1)
-            if time.monotonic() > deadline:
-                raise DeadlineExceeded("the request's time was over before its image could be looked at")
-            return work(*arguments)
-
-        self._waits(1)
-        future = self._pool.submit(run)
-        future.add_done_callback(lambda done: self._waits(-1) if done.cancelled() else None)
-        return await asyncio.wrap_future(future)
-
-    def _waits(self, change: int) -> None:
-        """Tell how many images wait for a thread, where it is not crops that wait for the network."""
-        if self._batcher is None:
-            self._metrics.queue_depth.inc(change)
-
-    async def _classified(
-        self, batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]], prepared: Prepared, deadline: float
-    ) -> list[Batched[NDArray[np.float32]]]:
+        future = self._submit(data, options, job)
         try:
-            futures = batcher.submit(prepared.crops, deadline)
-        except QueueFull as error:
-            self._metrics.rejected.labels("queue").inc()
-            raise Overloaded(f"the network's queue is full: {error}") from error
-        except Stopped as error:
-            raise NotReady("the network's thread has ended") from error
-        try:
-            return await asyncio.gather(*map(asyncio.wrap_future, futures))
-        except TimeoutError as error:
-            raise DeadlineExceeded("the request's time was over before the network was free") from error
+            analysis = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+        self._metrics.observe(analysis.prediction, job.seconds)
+        if not self._shares_runs and analysis.prediction.faces:
+            self._metrics.batch_size.observe(len(analysis.prediction.faces))
+        return analysis
 
-    def _warm_network(self) -> None:
-        self.analyzer.classifier.warm(self._max_batch)
+    def _counted(self, histogram: Histogram) -> Callable[[int], None]:
+        """Return a callback that observes the size of each batch, but not of those that warm the networks."""
 
-    def _classify(self, crops: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        self._metrics.batch_size.observe(len(crops))
-        return list(self.analyzer.classifier.classify(crops))
+        def observe(size: int) -> None:
+            if self._warm:
+                histogram.observe(size)
+
+        return observe
+
+    def _submit(self, data: bytes, options: Options, job: Job) -> "Future[Analysis]":
+        queued = time.monotonic()
+        depth = self._metrics.queue_depth
+
+        def work() -> Analysis:
+            depth.dec()
+            job.queued(time.monotonic() - queued)
+            job.check_deadline("a free thread")
+            return self.analyzer.process(data, options, job)
+
+        depth.inc()
+        future = self._pool.submit(work)
+        future.add_done_callback(lambda done: depth.dec() if done.cancelled() else None)
+        return future

@@ -5,9 +5,10 @@ from pathlib import Path
 from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer, Limits
 from fer_service.classification.classifier import Classifier, open_classifier
+from fer_service.contract.device import Device
 from fer_service.contract.settings import Settings, load_settings
 from fer_service.detection.choice import choose_detector
-from fer_service.onnx.session import Device, Gpu, cuda_is_built_in
+from fer_service.onnx.session import Gpu, cuda_is_built_in
 
 
 def load(settings: Settings | None = None) -> Analyzer:

@@ -14,9 +14,11 @@ from fer_service.contract.bundle import (
     file_sha256,
     read_metadata,
 )
+from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError
+from fer_service.contract.job import Job
 from fer_service.onnx.buckets import Buckets
-from fer_service.onnx.session import Device, Gpu, Session
+from fer_service.onnx.session import Gpu, Session
 
 
 class Classifier(Protocol):
@@ -34,11 +36,12 @@ class Classifier(Protocol):
     def on_gpu(self) -> bool:
         """Whether that is a GPU, on which a batch costs less than its crops one by one."""
 
-    def classify(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def classify(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> NDArray[np.float32]:
         """Probabilities of a batch of crops.
 
         Args:
             crops: N ≥ 1 arrays uint8 [S, S, 3], RGB, S being the bundle's `input_size`.
+            job: The work that the crops belong to; only a classifier that queues crops uses it.
 
         Returns:
             float32 [N, C], one column a label, rows sum to 1.
@@ -67,7 +70,7 @@ class OnnxClassifier:
         """Whether that is a GPU."""
         return self._session.on_gpu
 
-    def classify(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def classify(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> NDArray[np.float32]:
         """Probabilities of a batch of crops (see `Classifier.classify`)."""
         if not self._session.on_gpu:
             (probabilities,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.stack(crops)})

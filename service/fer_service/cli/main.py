@@ -17,7 +17,7 @@ from fer_service.contract.errors import FerError, RequestError, StartError
 from fer_service.contract.schemas import BatchPrediction, BatchResult, FaceEmotion, Prediction
 from fer_service.contract.settings import load_settings
 from fer_service.detection.weights import YUNET
-from fer_service.http.server import run
+from fer_service.http.replicas import run
 from fer_service.observability.logs import configure_logging
 from fer_service.tracking.tracked_stream import HALF_LIFE
 
@@ -44,7 +44,7 @@ def serve(
     given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
     settings = load_settings(**given)
     configure_logging(settings.log_level, settings.log_format)
-    raise typer.Exit(run(settings))
+    run(settings)
 
 
 @app.command()

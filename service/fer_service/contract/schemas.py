@@ -18,7 +18,7 @@ class ImageSize(_Response):
     height: int
 
 
-class Box(_Response):
+class BoundingBox(_Response):
     """A face's box in pixels of the upright image, clipped to it."""
 
     x: int = Field(description="left edge")
@@ -40,7 +40,7 @@ class Landmarks(_Response):
 class FaceEmotion(_Response):
     """A face and the emotion that it appears to show."""
 
-    box: Box
+    box: BoundingBox
     score: float | None = Field(description="how sure the detector is, 0 to 1; null where it does not say")
     landmarks: Landmarks | None = Field(description="null where the detector has none")
     emotion: str = Field(description="the most likely label")
@@ -132,6 +132,9 @@ class ModelCard(_Response):
     uncertain_below: float
     provider: str = Field(description="what onnxruntime really runs the model on")
     detector: str = Field(description="the detector really in use")
+    fallback: list[str] = Field(
+        description="what `auto` could not choose best: `device` (CPU, not GPU), `detector` (built-in, not YuNet)"
+    )
     card: dict[str, Any] = Field(description="everything that the model file says of itself")
 
 

@@ -9,9 +9,9 @@ import platformdirs
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fer_service.contract.device import Device
 from fer_service.contract.errors import SettingsError
 from fer_service.contract.validation import first_error
-from fer_service.onnx.session import Device
 from fer_service.system.cores import available_cores
 
 PREFIX = "FER_"

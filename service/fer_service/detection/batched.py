@@ -7,22 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_service.contract.errors import NotReady, Overloaded
+from fer_service.contract.job import Job
 from fer_service.detection.detector import Answer, BatchDetector, Face
 from fer_service.onnx.batcher import Batcher, QueueFull, Stopped
 
-MOST: Final = 32  # images a run; more need memory on the device and save nothing any more
+MAX_BATCH: Final = 32  # larger batches need more device memory and are no faster per image
 
 
 class BatchedDetector:
-    """A batch detector behind the `Detector` protocol, with a thread of its own that runs its network."""
+    """A batch detector behind the `Detector` protocol; one thread of its own runs the network."""
 
     def __init__(self, detector: BatchDetector, *, threads: int, on_batch: Callable[[int], None]) -> None:
-        """Prepare; `start` before the first image.
+        """Prepare; call `start` before the first image.
 
         Args:
-            detector: Whose runs are shared.
-            threads: That ask for faces; each waits for one image at a time.
-            on_batch: Told the images of every run.
+            detector: Detector whose runs are shared.
+            threads: Number of threads that call `detect`; each waits for one image at a time.
+            on_batch: Called with the number of images of every run.
         """
         self._detector = detector
         self.name, self.side, self.frame_scale = detector.name, detector.side, detector.frame_scale
@@ -31,39 +32,50 @@ class BatchedDetector:
             on_batch(len(images))
             return detector.run(images)
 
-        most = min(threads, MOST)
+        max_batch = min(threads, MAX_BATCH)
         self._batcher: Batcher[NDArray[np.uint8], Answer] = Batcher(
-            run, first=lambda: detector.warm(most), max_batch=most, max_queue=threads, name="detector"
+            run,
+            first=lambda: detector.warm(max_batch),
+            max_batch=max_batch,
+            max_queue=threads,
+            name="detector",
         )
 
     def start(self) -> None:
-        """Start the thread and let it warm the network.
+        """Start the thread and warm the network in it.
 
         Raises:
-            ProviderError: the device cannot run it.
+            ProviderError: the device cannot run the network.
         """
         self._batcher.start()
 
     def stop(self) -> None:
-        """Finish what waits and end the thread."""
+        """Finish the queued images and end the thread."""
         self._batcher.drain()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """True while the thread runs."""
         return self._batcher.alive
 
-    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
-        """Find the faces of an image (see `Detector.detect`); waits for the run that has it.
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
+        """Find the faces of an image (see `Detector.detect`); blocks until its batch has run.
 
         Raises:
             NotReady: the thread has ended.
             Overloaded: more images wait than there are threads.
+            DeadlineExceeded: the job's deadline passed in the queue.
         """
+        job = job or Job()
         try:
-            (future,) = self._batcher.submit([self._detector.fitted(pixels)])
+            (future,) = self._batcher.submit([self._detector.fitted(pixels)], job.expired)
+            batched = future.result()
         except Stopped as error:
-            raise NotReady("the detector's thread has ended") from error
+            raise NotReady("the detector thread has ended") from error
         except QueueFull as error:
-            raise Overloaded(f"the detector's queue is full: {error}") from error
-        return self._detector.faces(future.result().value, pixels.shape[:2], min_score)
+            raise Overloaded(f"the detector queue is full: {error}") from error
+        except TimeoutError:
+            job.check_deadline("the detector")
+            raise
+        job.queued(batched.queued)
+        return self._detector.faces(batched.value, pixels.shape[:2], min_score)

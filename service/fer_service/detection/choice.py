@@ -4,13 +4,14 @@ import logging
 from pathlib import Path
 
 from fer_service import assets
+from fer_service.contract.device import Device
 from fer_service.detection.coarse_first import WORTH, CoarseFirst
 from fer_service.detection.detector import Detector, Face
 from fer_service.detection.haar import Haar
 from fer_service.detection.tiny import TinyDetector, is_tiny_detector, open_tiny
 from fer_service.detection.weights import YUNET
 from fer_service.detection.yunet import YuNet, open_yunet
-from fer_service.onnx.session import Device, Gpu
+from fer_service.onnx.session import Gpu
 
 __all__ = ["Detector", "Face", "choose_detector"]
 logger = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_service.contract.job import Job
 from fer_service.detection.detector import Detector, Face
 
 DOUBT: Final = 1 / 6  # of the wanted score: small faces beside a near one score no more at half the size
@@ -29,7 +30,7 @@ class CoarseFirst:
         self.coarse, self.fine = coarse, fine
         self.name, self.side, self.frame_scale = fine.name, fine.side, fine.frame_scale
 
-    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         """Find the faces of an image (see `Detector.detect`)."""
         faces = self.first_look(pixels, min_score) if self.pays(pixels) else None
         return self.fine.detect(pixels, min_score) if faces is None else faces
@@ -45,5 +46,5 @@ class CoarseFirst:
         """
         found = self.coarse.detect(pixels, min_score * DOUBT)
         lowest = NEAR * max(pixels.shape[:2]) / self.coarse.side
-        settled = found and all((face.score or 0) >= min_score and face.height >= lowest for face in found)
+        settled = found and all((face.score or 0) >= min_score and face.box.height >= lowest for face in found)
         return found if settled else None

@@ -1,64 +1,40 @@
 """What a detector is, and what it finds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-# What a network says of one image: boxes float32 [n, 4] (left, top, width, height) and scores float32 [n].
+from fer_service.contract.boxes import Box, Landmarks
+from fer_service.contract.job import Job
+
+# The network's output for one image: boxes float32 [n, 4] (x, y, width, height) and scores float32 [n].
 Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in an image; all coordinates are pixels from the left and upper edge.
+    """A detected face, in pixels of the image that was searched.
 
     Attributes:
-        x: Left edge of the box; may lie outside the image.
-        y: Upper edge of the box.
-        width: Of the box.
-        height: Of the box.
-        score: How sure the detector is, 0 to 1; None where it does not say.
-        landmarks: Right eye, left eye, nose, right and left corner of the mouth, as seen from the person;
-            None where the detector has none.
+        box: Bounding box; it may reach beyond the image.
+        score: Confidence of the detector, 0 to 1; None if it gives none.
+        landmarks: Right eye, left eye, nose, right and left corner of the mouth (the person's own right and left),
+            each as x and y; None if the detector gives none.
     """
 
-    x: float
-    y: float
-    width: float
-    height: float
+    box: Box
     score: float | None = None
-    landmarks: tuple[tuple[float, float], ...] | None = None
-
-    @property
-    def area(self) -> float:
-        """Of the box, square pixels."""
-        return self.width * self.height
+    landmarks: Landmarks | None = None
 
     def scaled(self, factor_x: float, factor_y: float) -> "Face":
-        """The same face in an image resized by these factors."""
+        """Return the same face in an image resized by these factors."""
         if factor_x == factor_y == 1:
             return self
-        return Face(
-            self.x * factor_x,
-            self.y * factor_y,
-            self.width * factor_x,
-            self.height * factor_y,
-            self.score,
-            self.landmarks and tuple((x * factor_x, y * factor_y) for x, y in self.landmarks),
-        )
-
-
-def face_of(
-    box: Iterable[float],
-    score: float | None = None,
-    landmarks: tuple[tuple[float, float], ...] | None = None,
-) -> Face:
-    """A face from a box of four numbers: left, top, width, height."""
-    x, y, width, height = map(float, box)
-    return Face(x, y, width, height, score, landmarks)
+        landmarks = self.landmarks and tuple((x * factor_x, y * factor_y) for x, y in self.landmarks)
+        return Face(self.box.scaled(factor_x, factor_y), self.score, landmarks)
 
 
 class Detector(Protocol):
@@ -76,12 +52,13 @@ class Detector(Protocol):
     def frame_scale(self) -> float:
         """Side of the square that frames a face as FER-2013 does, as a multiple of the box's height."""
 
-    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         """Find the faces of an image.
 
         Args:
             pixels: uint8 [H, W, 3], RGB, upright.
             min_score: Faces with a lower score are left out; detectors without scores ignore it.
+            job: The work that the image belongs to; only a detector that queues images uses it.
 
         Returns:
             Faces in the image's pixels, in no particular order.

@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_service.contract.boxes import Box
 from fer_service.contract.errors import DetectorError
-from fer_service.detection.detector import Face, face_of
+from fer_service.contract.job import Job
+from fer_service.detection.detector import Face
 
 _CASCADE = "haarcascade_frontalface_default.xml"
 
@@ -35,9 +37,8 @@ class Haar:
         self._local = threading.local()
         self._cascade()
 
-    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         """Find the faces of an image (see `Detector.detect`)."""
-        del min_score
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         height, width = grey.shape
         scale = min(1.0, self.side / max(height, width))
@@ -46,7 +47,7 @@ class Haar:
             grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         boxes = self._cascade().detectMultiScale(grey, scaleFactor=1.1, minNeighbors=5, minSize=(20, 20))
         back_x, back_y = width / grey.shape[1], height / grey.shape[0]
-        return [face_of(box).scaled(back_x, back_y) for box in boxes]
+        return [Face(Box(*map(float, box))).scaled(back_x, back_y) for box in boxes]
 
     def _cascade(self) -> cv2.CascadeClassifier:
         cascade: cv2.CascadeClassifier | None = getattr(self._local, "cascade", None)

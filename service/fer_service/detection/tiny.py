@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fer_service.contract.boxes import Box
+from fer_service.contract.device import Device
 from fer_service.contract.errors import DetectorError
+from fer_service.contract.job import Job
 from fer_service.contract.validation import first_error
-from fer_service.detection.detector import Answer, Face, face_of
+from fer_service.detection.detector import Answer, Face
 from fer_service.detection.resizing import MULTIPLE, padded, shrunk, shrunk_size
 from fer_service.onnx.buckets import Buckets
-from fer_service.onnx.session import Device, Gpu, Session
+from fer_service.onnx.session import Gpu, Session
 
 ANSWERS: Final = 1000
 METADATA_KEY: Final = "fer-detector"
@@ -123,7 +126,7 @@ class TinyDetector:
         """Whether it runs on a GPU."""
         return self._session.on_gpu
 
-    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         """Find the faces of an image (see `Detector.detect`)."""
         (answer,) = self.run([self.fitted(pixels)])
         return self.faces(answer, pixels.shape[:2], min_score)
@@ -168,7 +171,7 @@ def faces_of(boxes: NDArray[np.float32], scores: NDArray[np.float32], min_score:
     if not count:
         return []
     kept = cv2.dnn.NMSBoxes(boxes[:count].tolist(), scores[:count].tolist(), 0.0, _OVERLAP)
-    return [face_of(boxes[index], score=float(scores[index])) for index in kept]
+    return [Face(Box(*boxes[index].tolist()), float(scores[index])) for index in kept]
 
 
 def open_tiny(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = None) -> TinyDetector:

@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_service.contract.boxes import Box
 from fer_service.contract.errors import DetectorError
-from fer_service.detection.detector import Face, face_of
+from fer_service.contract.job import Job
+from fer_service.detection.detector import Face
 from fer_service.detection.resizing import padded_size, shrunk
 from fer_service.onnx.session import Session
 
@@ -57,7 +59,7 @@ class YuNet:
         """The same network for images shrunk to another long side, in pixels."""
         return YuNet(self._session, self.name, side)
 
-    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         """Find the faces of an image (see `Detector.detect`)."""
         small = self.shrunk(pixels)
         blob = self.blob(small)
@@ -68,7 +70,7 @@ class YuNet:
         back = np.array([pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]])
         boxes, landmarks = boxes[kept] * np.tile(back, 2), landmarks[kept] * back
         return [
-            face_of(box, score, tuple(map(tuple, points)))
+            Face(Box(*box), score, tuple(map(tuple, points)))
             for box, score, points in zip(boxes.tolist(), scores[kept].tolist(), landmarks.tolist(), strict=True)
         ]
 

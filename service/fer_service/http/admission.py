@@ -1,4 +1,4 @@
-"""How much is worked on at a time: images and their bytes, over all requests and streams."""
+"""Bounds on the images and bytes in flight, over all requests and streams."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,42 +9,84 @@ from fer_service.observability.metrics import Metrics
 
 
 class Admission:
-    """Lets so many images and bytes in at a time; what is more is refused before it costs anything."""
+    """Admits work up to its limits and refuses the rest before it costs anything."""
 
     def __init__(
-        self, metrics: Metrics, *, max_requests: int, max_bytes: int, max_per_client: int | None = None
+        self,
+        metrics: Metrics,
+        *,
+        max_requests: int,
+        max_bytes: int,
+        max_streams: int,
+        max_per_client: int | None = None,
     ) -> None:
         """Start empty.
 
         Args:
-            metrics: Told what is inside and of every refusal.
-            max_requests: Requests and frames of streams at a time.
-            max_bytes: Sum of their bytes; one alone may always come in.
-            max_per_client: Requests and streams of one client at a time.
+            metrics: Counts what is in flight and each refusal.
+            max_requests: Maximum requests and stream frames in flight.
+            max_bytes: Maximum sum of their bytes; a single one is always admitted.
+            max_streams: Maximum open streams.
+            max_per_client: Maximum requests and streams in flight per client.
         """
         self._metrics = metrics
         self._max_requests = max_requests
         self._max_bytes = max_bytes
+        self._max_streams = max_streams
         self._max_per_client = max_per_client
         self._requests = 0
         self._bytes = 0
+        self._streams = 0
         self._clients: Counter[str] = Counter()
 
     @contextmanager
-    def client(self, name: str) -> Iterator[None]:
-        """A request or stream of a client, from its beginning to its end.
+    def request(self, client: str, size: int) -> Iterator[None]:
+        """Admit a request while the block runs.
 
         Args:
-            name: Who it is: a key's holder, or an address.
+            client: The holder of an API key, or an address.
+            size: Bytes of the body.
 
         Raises:
-            Overloaded: the client has as many open as it may have.
+            Overloaded: a limit is reached.
+        """
+        self.enter(size)
+        try:
+            with self.client(client):
+                yield
+        finally:
+            self.leave(size)
+
+    @contextmanager
+    def stream(self, client: str) -> Iterator[None]:
+        """Admit a stream while the block runs; its frames are admitted one by one.
+
+        Args:
+            client: The holder of an API key, or an address.
+
+        Raises:
+            Overloaded: a limit is reached.
+        """
+        if self._streams >= self._max_streams:
+            self._metrics.rejected.labels("streams").inc()
+            raise Overloaded(f"{self._max_streams} streams are open, the maximum (FER_MAX_STREAMS)")
+        self._count_streams(1)
+        try:
+            with self.client(client):
+                yield
+        finally:
+            self._count_streams(-1)
+
+    @contextmanager
+    def client(self, name: str) -> Iterator[None]:
+        """Count a request or stream of a client while the block runs.
+
+        Raises:
+            Overloaded: the client has reached its limit.
         """
         if self._max_per_client and self._clients[name] >= self._max_per_client:
             self._metrics.rejected.labels("client").inc()
-            raise Overloaded(
-                f"this client has {self._max_per_client} requests or streams open, which is all it may have"
-            )
+            raise Overloaded(f"this client has {self._max_per_client} requests or streams open, its maximum")
         self._clients[name] += 1
         try:
             yield
@@ -54,22 +96,22 @@ class Admission:
                 del self._clients[name]
 
     def enter(self, size: int) -> None:
-        """Take a request or frame in; `leave` has to follow.
+        """Admit a request or frame; `leave` must follow.
 
         Args:
             size: Its bytes.
 
         Raises:
-            Overloaded: too much is in flight.
+            Overloaded: a limit is reached.
         """
         reason = self._full(size)
         if reason:
             self._metrics.rejected.labels(reason).inc()
-            raise Overloaded("too much is in flight; try again in a moment")
+            raise Overloaded("too many requests in flight; retry after a moment")
         self._count(1, size)
 
     def leave(self, size: int) -> None:
-        """Let it out again, with the same size."""
+        """Release what `enter` admitted with the same size."""
         self._count(-1, -size)
 
     def _full(self, size: int) -> str:
@@ -83,3 +125,7 @@ class Admission:
         self._requests += requests
         self._bytes += size
         self._metrics.in_flight.set(self._requests)
+
+    def _count_streams(self, change: int) -> None:
+        self._streams += change
+        self._metrics.streams.set(self._streams)

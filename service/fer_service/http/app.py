@@ -1,4 +1,4 @@
-"""The application: all parts put together, and started and ended in order."""
+"""The application: all parts joined, started and stopped in order."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,22 +15,22 @@ from fer_service import __version__
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.executor import Executor
 from fer_service.analysis.loading import load
+from fer_service.contract.schemas import ModelCard
 from fer_service.contract.settings import Settings, load_settings
-from fer_service.http.access import API_KEY, AuthMiddleware
 from fer_service.http.admission import Admission
 from fer_service.http.api_keys import ApiKeys
+from fer_service.http.authentication import API_KEY
 from fer_service.http.lifecycle import Lifecycle
-from fer_service.http.middleware import REQUEST_ID, AdmissionMiddleware, DrainMiddleware, RequestMetricsMiddleware
+from fer_service.http.middleware.drain import DrainMiddleware
+from fer_service.http.middleware.request_metrics import REQUEST_ID, RequestMetricsMiddleware
+from fer_service.http.middleware.tracing import TracingMiddleware
 from fer_service.http.problems import install_error_handlers
-from fer_service.http.routes.health import health_router
-from fer_service.http.routes.model import model_router
+from fer_service.http.routes import health, model, predict, stream
 from fer_service.http.routes.page import add_page
-from fer_service.http.routes.predict import PATHS, add_predict
-from fer_service.http.routes.stream import PATH as STREAM
-from fer_service.http.routes.stream import stream_router
+from fer_service.http.state import AppState
 from fer_service.observability.memory import MemoryCollector, memory_limit
 from fer_service.observability.metrics import Metrics
-from fer_service.observability.traces import TracingMiddleware, open_traces
+from fer_service.observability.traces import open_traces
 from fer_service.onnx.session import cuda_is_built_in
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ _DESCRIPTION = (
     "Finds every face in an image and returns each face's emotion probabilities. The labels name apparent "
     "expressions, not feelings. No image is stored or sent anywhere."
 )
-# What needs no key: orchestrators, scrapers, and pages that hold nothing of anybody's.
-_OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/", "/docs", "/openapi.json")
-_OPEN_FOLDERS = ("/static-offline-docs/", "/web/")
 
 
 def create_app(
@@ -51,56 +48,24 @@ def create_app(
     """Build the application.
 
     Args:
-        settings: Read from the environment unless given.
-        analyzer: Built from the settings unless given.
-        traces: Takes the spans of requests; opened as the OTEL_ variables say unless given.
+        settings: Settings; read from the environment if None.
+        analyzer: Pipeline for one image; built from the settings if None.
+        traces: Receives the spans of requests; opened from the OTEL_ variables if None.
 
     Raises:
-        StartError: a setting, the model, the detector or the device is not right.
+        StartError: a setting, the model, the detector or the device is invalid.
     """
     settings = settings or load_settings()
     keys = ApiKeys(settings.api_keys_file) if settings.api_keys_file else None
     traces = traces or open_traces()
-    analyzer = analyzer or load(settings)
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    registry.register(MemoryCollector(replicas=False))
-    admission = Admission(
-        metrics,
-        max_requests=settings.max_in_flight,
-        max_bytes=byte_budget(settings, memory_limit()),
-        max_per_client=settings.max_per_client,
-    )
-    lifecycle = Lifecycle()
-    executor = Executor(
-        analyzer,
-        metrics,
-        threads=settings.threads,
-        max_batch=settings.max_batch,
-        batched=analyzer.classifier.on_gpu,
-    )
-
-    bundle, metadata = analyzer.classifier.bundle, analyzer.classifier.bundle.metadata
-    metrics.expect(metadata.labels)
-    metrics.describe(
-        metadata.name,
-        metadata.version,
-        bundle.sha256,
-        analyzer.classifier.provider,
-        analyzer.detector.name,
-    )
-
-    metrics.fell_back(
-        device=settings.device == "auto" and not analyzer.classifier.on_gpu and cuda_is_built_in(),
-        detector=settings.detector == "auto" and analyzer.detector.name == "haar",
-    )
+    state = _state(settings, analyzer or load(settings), keys)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(executor.start)
-        with lifecycle.serving(settings.drain_delay):
+        await run_in_threadpool(state.executor.start)
+        with state.lifecycle.serving(settings.drain_delay):
             yield
-        await run_in_threadpool(executor.stop)
+        await run_in_threadpool(state.executor.stop)
         if traces:
             await run_in_threadpool(traces.shutdown)
 
@@ -110,55 +75,19 @@ def create_app(
         description=_DESCRIPTION,
         redoc_url=None,
         lifespan=lifespan,
-        # Spans and metrics are the service's own; FastAPI's would look for somebody to tell at each request.
+        # The service has spans and metrics of its own.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    # The guard asks for the key; this only tells /docs of it.
-    keyed = [Security(APIKeyHeader(name=API_KEY, auto_error=False))] if keys else []
-    add_predict(app, executor, settings, keyed)
-    app.include_router(stream_router(executor, settings, admission, metrics))
-    app.include_router(model_router(analyzer), dependencies=keyed)
-    app.include_router(health_router(executor, lifecycle, registry, settings.workers))
+    app.state.service = state
+    # `authenticate` checks the key; this only documents it.
+    documented = [Security(APIKeyHeader(name=API_KEY, auto_error=False))] if keys else []
+    app.include_router(predict.router, dependencies=documented)
+    app.include_router(model.router, dependencies=documented)
+    app.include_router(stream.router)
+    app.include_router(health.router)
     add_page(app)
     install_error_handlers(app)
-    _stand_before(app, settings, keys, admission, metrics)
-    app.add_middleware(DrainMiddleware, lifecycle=lifecycle)
-    if traces:
-        app.add_middleware(TracingMiddleware, provider=traces)
-    return app
-
-
-def byte_budget(settings: Settings, limit: int | None) -> int:
-    """Most bytes that the bodies of the requests in flight may have together.
-
-    Args:
-        settings: The limits of a request, and how many replicas share the container.
-        limit: Bytes that the container may use. A body is twice in memory while it is put together, so an eighth
-            leaves three quarters to decoded images, the network and the libraries.
-    """
-    wanted = max(settings.max_in_flight // 4, settings.max_batch_images) * settings.max_image_bytes
-    return wanted if limit is None else min(wanted, limit // 8 // settings.workers)
-
-
-def _stand_before(
-    app: FastAPI, settings: Settings, keys: ApiKeys | None, admission: Admission, metrics: Metrics
-) -> None:
-    """Put before the routes what every request passes; the last one added stands outermost."""
-    app.add_middleware(
-        AdmissionMiddleware,
-        admission=admission,
-        paths=PATHS,
-        streams=[STREAM],
-        undeclared_bytes=settings.max_image_bytes,
-    )
-    app.add_middleware(
-        AuthMiddleware,
-        keys=keys,
-        open_paths=_OPEN_PATHS,
-        open_folders=_OPEN_FOLDERS,
-        routes=(*PATHS, STREAM),
-        origins=settings.cors_origins,
-    )
+    # The last middleware added is the outermost.
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -167,4 +96,59 @@ def _stand_before(
             allow_headers=["Authorization", "Content-Type", API_KEY, REQUEST_ID],
             expose_headers=[REQUEST_ID, "Server-Timing", "Retry-After"],
         )
-    app.add_middleware(RequestMetricsMiddleware, metrics=metrics, access_log=settings.access_log)
+    app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics, access_log=settings.access_log)
+    app.add_middleware(DrainMiddleware, lifecycle=state.lifecycle)
+    if traces:
+        app.add_middleware(TracingMiddleware, provider=traces)
+    return app
+
+
+def byte_budget(settings: Settings, limit: int | None) -> int:
+    """Return the maximum bytes of all bodies in flight.
+
+    Args:
+        settings: Limits per request, and the number of replicas that share the container.
+        limit: Memory limit of the container in bytes. A body is in memory twice while it is read, so an eighth
+            leaves three quarters to decoded images, the networks and the libraries.
+    """
+    wanted = max(settings.max_in_flight // 4, settings.max_batch_images) * settings.max_image_bytes
+    return wanted if limit is None else min(wanted, limit // 8 // settings.workers)
+
+
+def _state(settings: Settings, analyzer: Analyzer, keys: ApiKeys | None) -> AppState:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    registry.register(MemoryCollector(replicas=False))
+    card = _card(settings, analyzer)
+    metrics.expect(card.labels)
+    metrics.describe(card.name, card.version, card.sha256, card.provider, card.detector)
+    metrics.fell_back(device="device" in card.fallback, detector="detector" in card.fallback)
+    admission = Admission(
+        metrics,
+        max_requests=settings.max_in_flight,
+        max_bytes=byte_budget(settings, memory_limit()),
+        max_streams=settings.max_streams,
+        max_per_client=settings.max_per_client,
+    )
+    executor = Executor(analyzer, metrics, threads=settings.threads, max_batch=settings.max_batch)
+    return AppState(settings, executor, admission, Lifecycle(), metrics, registry, keys, card)
+
+
+def _card(settings: Settings, analyzer: Analyzer) -> ModelCard:
+    classifier, metadata = analyzer.classifier, analyzer.classifier.bundle.metadata
+    fallback = {
+        "device": settings.device == "auto" and not classifier.on_gpu and cuda_is_built_in(),
+        "detector": settings.detector == "auto" and not analyzer.detector.name.startswith("yunet"),
+    }
+    return ModelCard(
+        name=metadata.name,
+        version=metadata.version,
+        sha256=classifier.bundle.sha256,
+        labels=list(metadata.labels),
+        input_size=metadata.input_size,
+        uncertain_below=metadata.uncertain_below,
+        provider=classifier.provider,
+        detector=analyzer.detector.name,
+        fallback=[part for part, fell_back in fallback.items() if fell_back],
+        card=metadata.model_dump(mode="json", by_alias=True),
+    )

@@ -1,4 +1,4 @@
-"""Where the process stands between its start and its end, and how it takes the news that it is to end."""
+"""The phase of the process, and the delay between SIGTERM and the end of serving."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Phase(Enum):
-    """A process goes through these in order, and never back."""
+    """The phases of a process, in order; there is no way back."""
 
     STARTING = "starting"
     READY = "ready"
@@ -18,10 +18,10 @@ class Phase(Enum):
 
 
 class Lifecycle:
-    """The process's phase, which the health routes tell.
+    """The phase of the process, as the health routes report it.
 
     Attributes:
-        phase: Where the process stands.
+        phase: Current phase.
     """
 
     def __init__(self) -> None:
@@ -29,38 +29,37 @@ class Lifecycle:
 
     @contextmanager
     def serving(self, drain_delay: float) -> Iterator[None]:
-        """Be ready inside; on SIGTERM be draining, and let the server hear of it only `drain_delay` later.
+        """Be ready while the block runs; on SIGTERM drain, and stop the server after `drain_delay` seconds.
 
-        A server closes its listener as soon as it hears the signal. Until balancers have seen that the process is
-        not ready any more they send requests to it, and those are still to be taken.
+        A server closes its listener as soon as it gets the signal. But a load balancer sends requests until it has
+        seen that the process is not ready, and those must still be answered.
         """
         self.phase = Phase.READY
-        # Only the main thread can take signals; elsewhere (tests, embedding) the host decides about the end.
+        # Python delivers signals to the main thread only; in another thread (tests, embedding) the host stops us.
         if threading.current_thread() is not threading.main_thread():
             yield
             self.phase = Phase.DRAINING
             return
         loop = asyncio.get_running_loop()
-        server_hears = signal.getsignal(signal.SIGTERM)
+        server_handler = signal.getsignal(signal.SIGTERM)
 
-        def tell_server() -> None:
-            if callable(server_hears):
-                server_hears(signal.SIGTERM, None)
-            elif server_hears == signal.SIG_DFL:
+        def stop_server() -> None:
+            if callable(server_handler):
+                server_handler(signal.SIGTERM, None)
+            elif server_handler == signal.SIG_DFL:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 signal.raise_signal(signal.SIGTERM)
 
         def on_sigterm(number: int, frame: FrameType | None) -> None:
-            if self.phase is Phase.DRAINING or not drain_delay:
-                self.phase = Phase.DRAINING
-                tell_server()
-                return
-            self.phase = Phase.DRAINING
-            loop.call_soon_threadsafe(loop.call_later, drain_delay, tell_server)
+            draining, self.phase = self.phase is Phase.DRAINING, Phase.DRAINING
+            if draining or not drain_delay:
+                stop_server()
+            else:
+                loop.call_soon_threadsafe(loop.call_later, drain_delay, stop_server)
 
         signal.signal(signal.SIGTERM, on_sigterm)
         try:
             yield
         finally:
             self.phase = Phase.DRAINING
-            signal.signal(signal.SIGTERM, server_hears)
+            signal.signal(signal.SIGTERM, server_handler)

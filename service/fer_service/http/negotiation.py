@@ -1,4 +1,4 @@
-"""The Accept header (RFC 9110, section 12.5.1) → the media type to answer with."""
+"""Content negotiation by the Accept header (RFC 9110, section 12.5.1)."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,17 @@ from fer_service.contract.errors import NotAcceptable
 
 
 def negotiate(accept: str, offered: Sequence[str]) -> str:
-    """The offered media type that the client likes best; of several that it likes equally, the first.
+    """Return the offered media type that the client prefers; of equals, the first.
 
-    Each offer has the quality of the most specific range that covers it: `image/png` counts more than `image/*`,
-    and that more than `*/*`. Parameters other than q are ignored.
+    An offer gets the quality of the most specific range that covers it: `image/png` before `image/*` before `*/*`.
+    Parameters other than q are ignored.
 
     Args:
-        accept: The header's value; empty accepts everything.
-        offered: The default first.
+        accept: Value of the header; empty accepts everything.
+        offered: Media types, the default first.
 
     Raises:
-        NotAcceptable: the client takes none of them.
+        NotAcceptable: the client accepts none of them.
     """
     ranges = [_parsed(part) for part in accept.split(",") if part.strip()]
     if not ranges:
@@ -24,12 +24,12 @@ def negotiate(accept: str, offered: Sequence[str]) -> str:
     qualities = {offer: _quality(offer, ranges) for offer in offered}
     best = max(offered, key=qualities.__getitem__)
     if qualities[best] <= 0:
-        raise NotAcceptable(f"Accept: {accept} allows none of {', '.join(offered)}, which this route answers with")
+        raise NotAcceptable(f"Accept: {accept} allows none of the offered {', '.join(offered)}")
     return best
 
 
 def _parsed(part: str) -> tuple[str, float]:
-    """A media range and its quality, 0 to 1; a quality that is no number counts as 0."""
+    """Return a media range and its quality, 0 to 1; an invalid quality is 0."""
     media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
     for parameter in parameters:
         name, _, value = parameter.partition("=")

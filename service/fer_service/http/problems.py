@@ -1,6 +1,7 @@
-"""Every error as RFC 9457 problem details, made in one place."""
+"""Errors as RFC 9457 problem details: the one place that knows their HTTP status and code."""
 
 from http import HTTPStatus
+from typing import Final, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -8,46 +9,74 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from fer_service.contract.errors import InvalidParameter, Overloaded, RequestError, Unauthorized
+from fer_service.contract import errors
+from fer_service.contract.errors import InvalidParameter, RequestError
 from fer_service.contract.schemas import Problem
 from fer_service.contract.validation import first_error
 
-MEDIA_TYPE = "application/problem+json"
-_CLIENT_CLOSED_REQUEST = 499  # nginx's number; nobody is there to read it, the metrics are
+MEDIA_TYPE: Final = "application/problem+json"
+CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number: the client left, only metrics and logs see it
+
+
+class ProblemKind(NamedTuple):
+    """The fixed part of a problem.
+
+    Attributes:
+        status: HTTP status.
+        code: Stable, for programs.
+        title: Short and the same for every occurrence.
+    """
+
+    status: int
+    code: str
+    title: str
+
+
+PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
+    errors.MissingImage: ProblemKind(400, "missing_image", "No image in the request"),
+    errors.Unauthorized: ProblemKind(401, "unauthorized", "API key missing or invalid"),
+    errors.Forbidden: ProblemKind(403, "forbidden", "Origin not allowed"),
+    errors.NotAcceptable: ProblemKind(406, "not_acceptable", "No acceptable media type"),
+    errors.ImageTooLarge: ProblemKind(413, "image_too_large", "Too many bytes"),
+    errors.TooManyPixels: ProblemKind(413, "too_many_pixels", "Too many pixels"),
+    errors.UnsupportedMediaType: ProblemKind(415, "unsupported_media_type", "Content type is not an image"),
+    errors.UndecodableImage: ProblemKind(422, "undecodable_image", "Image cannot be decoded"),
+    errors.InvalidParameter: ProblemKind(422, "invalid_parameter", "Invalid parameter"),
+    errors.Overloaded: ProblemKind(429, "overloaded", "Too many requests in flight"),
+    errors.InternalError: ProblemKind(500, "internal_error", "Internal error"),
+    errors.NotReady: ProblemKind(503, "not_ready", "Service not ready"),
+    errors.Draining: ProblemKind(503, "draining", "Service shutting down"),
+    errors.DeadlineExceeded: ProblemKind(504, "deadline_exceeded", "Request timed out"),
+}
+_HEADERS: Final[dict[type[RequestError], dict[str, str]]] = {
+    errors.Overloaded: {"Retry-After": "1"},
+    errors.Unauthorized: {"WWW-Authenticate": 'Bearer realm="fer-service"'},
+}
 
 
 def problem_of(error: RequestError) -> Problem:
-    """The problem details of an error."""
-    return Problem(title=error.title, status=error.status, detail=str(error), code=error.code)
-
-
-def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    """An HTTP response with problem details."""
-    return Response(problem.model_dump_json(), problem.status, headers, MEDIA_TYPE)
+    """Return the problem details of an error."""
+    kind = PROBLEMS[type(error)]
+    return Problem(title=kind.title, status=kind.status, detail=str(error), code=kind.code)
 
 
 def error_response(error: RequestError) -> Response:
-    """The HTTP response to an error."""
-    headers = None
-    if isinstance(error, Overloaded):
-        headers = {"Retry-After": "1"}
-    elif isinstance(error, Unauthorized):
-        headers = {"WWW-Authenticate": 'Bearer realm="fer-service"'}
-    return problem_response(problem_of(error), headers)
+    """Return the HTTP response to an error."""
+    return _response(problem_of(error), _HEADERS.get(type(error)))
 
 
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of the app's routes with problem details."""
 
     @app.exception_handler(RequestError)
-    async def expected(request: Request, error: RequestError) -> Response:
+    async def refused(request: Request, error: RequestError) -> Response:
         return error_response(error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        mistake = first_error(error.errors())
-        _, _, name = mistake.place.partition(".")  # of the query or the body
-        return error_response(InvalidParameter(mistake._replace(place=name).sentence("the request")))
+        field = first_error(error.errors())
+        _, _, name = field.place.partition(".")  # without "query" or "body"
+        return error_response(InvalidParameter(field._replace(place=name).sentence("the request")))
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
@@ -58,8 +87,12 @@ def install_error_handlers(app: FastAPI) -> None:
             detail=f"{request.method} {request.url.path}: {error.detail}",
             code=phrase.lower().replace(" ", "_"),
         )
-        return problem_response(problem, dict(error.headers or {}))
+        return _response(problem, dict(error.headers or {}))
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=_CLIENT_CLOSED_REQUEST)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _response(problem: Problem, headers: dict[str, str] | None) -> Response:
+    return Response(problem.model_dump_json(), problem.status, headers, MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""A request's body → the images in it, in memory only, and never more of it than is allowed."""
+"""Images in the body of a request. They stay in memory, and no more is read than allowed."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,32 +11,36 @@ from starlette.requests import Request
 from fer_service.contract.errors import ImageTooLarge, InvalidParameter, MissingImage, UnsupportedMediaType
 
 FIELD: Final = "file"
-# What multipart adds to an image: boundaries and the part's headers.
-_PART_OVERHEAD: Final = 64 * 2**10
+_PART_OVERHEAD: Final = 64 * 2**10  # bytes that multipart adds to an image: boundaries and the part's headers
 _RAW_TYPES: Final = ("application/octet-stream", "application/x-www-form-urlencoded")
+_MAX_LENGTH_DIGITS: Final = 18  # more digits are no length of a real body
 
 
 @dataclass(frozen=True)
 class Upload:
-    """An image as it came.
+    """An uploaded image.
 
     Attributes:
         name: The client's file name, or the image's number.
-        data: Its bytes.
+        data: The encoded image.
     """
 
     name: str
     data: bytes
 
 
-async def read_one(request: Request, max_bytes: int) -> bytes:
-    """The request's one image: its `file` field, or its raw body.
+async def read_image(request: Request, max_bytes: int) -> bytes:
+    """Read the one image of a request: its `file` field, or its raw body.
+
+    Args:
+        request: The request.
+        max_bytes: Maximum bytes of the image; nothing beyond them is read.
 
     Raises:
-        MissingImage: the body is empty, no multipart, or has no `file` field.
+        MissingImage: the body is empty, or its multipart is invalid or has no `file` field.
         InvalidParameter: there are several `file` fields.
-        ImageTooLarge: it has more than `max_bytes`; nothing beyond them is read.
-        UnsupportedMediaType: the content type is neither an image nor multipart.
+        ImageTooLarge: the image has more than `max_bytes`.
+        UnsupportedMediaType: the content type is neither an image nor multipart/form-data.
     """
     kind, _ = parse_options_header(request.headers.get("content-type", ""))
     media_type = kind.decode("latin-1").lower()
@@ -44,14 +48,14 @@ async def read_one(request: Request, max_bytes: int) -> bytes:
         uploads = await _read_form(request, max_bytes, 1)
         if len(uploads) > 1:
             raise InvalidParameter(
-                f"the request has {len(uploads)} {FIELD!r} fields; POST /predict/batch takes several"
+                f"the request has {len(uploads)} fields named {FIELD!r}; send several images to /predict/batch"
             )
         data = uploads[0].data
     elif not media_type or media_type.startswith("image/") or media_type in _RAW_TYPES:
         data = b"".join([chunk async for chunk in _limited(request, max_bytes, max_bytes)])
     else:
         raise UnsupportedMediaType(
-            f"{media_type} is neither an image (image/*, application/octet-stream) nor multipart/form-data"
+            f"unsupported content type {media_type}; send image/*, application/octet-stream or multipart/form-data"
         )
     if not data:
         raise MissingImage(f"the image is empty; send its bytes as the body or as the field {FIELD!r}")
@@ -60,13 +64,18 @@ async def read_one(request: Request, max_bytes: int) -> bytes:
     return data
 
 
-async def read_many(request: Request, max_bytes: int, max_count: int) -> list[Upload]:
-    """The images of a multipart request's `file` fields, in order; a single one may be empty or too large.
+async def read_images(request: Request, max_bytes: int, max_count: int) -> list[Upload]:
+    """Read the `file` fields of a multipart request, in order; a single image may be empty or too large.
+
+    Args:
+        request: The request.
+        max_bytes: Maximum bytes per image.
+        max_count: Maximum number of images.
 
     Raises:
         MissingImage: there is no `file` field.
         InvalidParameter: there are more than `max_count`.
-        ImageTooLarge: together they have more bytes than `max_count` images may have.
+        ImageTooLarge: the body has more bytes than `max_count` images may have.
         UnsupportedMediaType: the content type is not multipart/form-data.
     """
     kind, _ = parse_options_header(request.headers.get("content-type", ""))
@@ -74,20 +83,31 @@ async def read_many(request: Request, max_bytes: int, max_count: int) -> list[Up
         raise UnsupportedMediaType(f"send the images as multipart/form-data, in fields named {FIELD!r}")
     uploads = await _read_form(request, max_bytes, max_count)
     if len(uploads) > max_count:
-        raise InvalidParameter(f"the request has {len(uploads)} images; {max_count} are allowed")
+        raise InvalidParameter(f"the request has {len(uploads)} images, the maximum is {max_count}")
     return uploads
 
 
+def declared_length(request: Request, default: int) -> int:
+    """Return the length that a request declares for its body.
+
+    Args:
+        request: The request.
+        default: The length if it declares none.
+    """
+    declared = request.headers.get("content-length", "")
+    return int(declared[:_MAX_LENGTH_DIGITS]) if declared.isdecimal() else default
+
+
 def too_large(size: int, max_bytes: int) -> ImageTooLarge:
-    """The error for an image with this many bytes."""
-    return ImageTooLarge(f"the image has {size:,} bytes; {max_bytes:,} are allowed")
+    """Return the error for an image of this many bytes."""
+    return ImageTooLarge(f"the image has {size:,} bytes, the maximum is {max_bytes:,} (FER_MAX_IMAGE_BYTES)")
 
 
 async def _read_form(request: Request, max_bytes: int, max_count: int) -> list[Upload]:
     _, parameters = parse_options_header(request.headers.get("content-type", ""))
     boundary = parameters.get(b"boundary")
     if not boundary:
-        raise MissingImage("the multipart body has no boundary in its content type")
+        raise MissingImage("the content type of the multipart body has no boundary")
     uploads: list[Upload] = []
 
     def on_file(part: File) -> None:
@@ -98,7 +118,7 @@ async def _read_form(request: Request, max_bytes: int, max_count: int) -> list[U
         part.close()
 
     def on_field(part: Field) -> None:
-        # A part without a file name is an image too, if it has the image's name.
+        # Some clients send the image without a file name.
         if part.field_name == FIELD.encode():
             uploads.append(Upload(str(len(uploads)), part.value or b""))
 
@@ -108,7 +128,7 @@ async def _read_form(request: Request, max_bytes: int, max_count: int) -> list[U
         on_field,
         on_file,
         boundary=boundary,
-        # Above its limit the parser would write images to disk; nothing here reaches it.
+        # The parser writes larger parts to disk; no part can be larger.
         config={"MAX_MEMORY_FILE_SIZE": total + 1, "MAX_FIELD_SIZE": max_bytes, "MAX_FIELDS": max_count + 32},
     )
     try:
@@ -116,7 +136,7 @@ async def _read_form(request: Request, max_bytes: int, max_count: int) -> list[U
             parser.write(chunk)
         parser.finalize()
     except FormParserError as error:
-        raise MissingImage(f"the multipart body cannot be read: {error}") from error
+        raise MissingImage(f"invalid multipart body: {error}") from error
     finally:
         parser.close()
     if not uploads:
@@ -125,13 +145,13 @@ async def _read_form(request: Request, max_bytes: int, max_count: int) -> list[U
 
 
 async def _limited(request: Request, total: int, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body's chunks; refused before it is read where its length says that it is too large."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > total:
-        raise too_large(int(declared), max_bytes)
+    """Yield the body's chunks; refuse it before reading if its declared length is too large."""
+    declared = declared_length(request, 0)
+    if declared > total:
+        raise too_large(declared, max_bytes)
     read = 0
     async for chunk in request.stream():
         read += len(chunk)
         if read > total:
-            raise ImageTooLarge(f"the body has more than the {total:,} bytes that are allowed")
+            raise ImageTooLarge(f"the body has more than {total:,} bytes, the maximum")
         yield chunk

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_service.contract.boxes import Box, Landmarks
 from fer_service.contract.bundle import CropGeometry
-from fer_service.detection.detector import Face
 
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 _BORDER = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
@@ -31,20 +31,21 @@ class Square:
     angle: float = 0.0
 
 
-def square_around(face: Face, geometry: CropGeometry, frame_scale: float) -> Square:
+def square_around(box: Box, landmarks: Landmarks | None, geometry: CropGeometry, frame_scale: float) -> Square:
     """The square that shows a face as the network was trained to see it.
 
     Args:
-        face: As detected.
+        box: Bounding box of the face.
+        landmarks: Its five points, or None.
         geometry: The bundle's.
         frame_scale: The detector's: side of FER-2013's framing as a multiple of its boxes' height.
     """
     angle = 0.0
-    if geometry.align and face.landmarks is not None:
-        (right_x, right_y), (left_x, left_y) = face.landmarks[0], face.landmarks[1]
+    if geometry.align and landmarks is not None:
+        (right_x, right_y), (left_x, left_y) = landmarks[0], landmarks[1]
         angle = math.atan2(left_y - right_y, left_x - right_x)
-    side = face.height * frame_scale * geometry.frame
-    return Square(face.x + face.width / 2, face.y + face.height / 2, side, angle)
+    side = box.height * frame_scale * geometry.frame
+    return Square(*box.center, side, angle)
 
 
 def square_over(width: int, height: int) -> Square:

@@ -1,8 +1,10 @@
 """The access log: what a request was and took, never what was in it or what its image was called."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+from fer_service.contract.job import Stage
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +21,7 @@ class Worked(Protocol):
         """Found in it."""
 
     @property
-    def seconds(self) -> dict[str, float]:
+    def seconds(self) -> Mapping[Stage, float]:
         """By stage."""
 
 
@@ -36,7 +38,7 @@ def log_request(
         seconds: From the request's head to its answer's end.
         work: Images that were answered; a batch's stages add up.
     """
-    stages: dict[str, float] = {}
+    stages: dict[Stage, float] = {}
     for each in work:
         for stage, took in each.seconds.items():
             stages[stage] = stages.get(stage, 0.0) + took

@@ -1,15 +1,15 @@
 """Every metric of the service, in a registry that is given to it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from fer_service.contract.job import Stage
 from fer_service.contract.schemas import Prediction
 
-STAGES: Final = ("decode", "detect", "crop", "queue", "infer")
 OUTCOMES: Final = ("answered", "failed", "dropped")
-REASONS: Final = ("requests", "bytes", "client", "queue", "streams")
+REASONS: Final = ("requests", "bytes", "client", "streams")
 _SECONDS: Final = tuple(0.001 * 2**n for n in range(15))
 _BATCH: Final = tuple(2**n for n in range(11))
 _FACES: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)
@@ -97,7 +97,7 @@ class Metrics:
             multiprocess_mode="max",
         )
         # Known label values start at 0, so that a rate exists from the first scrape on.
-        self._stage = {stage: self.stages.labels(stage) for stage in STAGES}
+        self._stage = {stage: self.stages.labels(stage) for stage in Stage}
         for outcome in OUTCOMES:
             self.frames.labels(outcome)
         for reason in REASONS:
@@ -117,7 +117,7 @@ class Metrics:
         for label in labels:
             self.predictions.labels(label)
 
-    def observe(self, prediction: Prediction, seconds: dict[str, float]) -> None:
+    def observe(self, prediction: Prediction, seconds: Mapping[Stage, float]) -> None:
         """Count an image: its stages' times and what was found in it."""
         for stage, duration in seconds.items():
             self._stage[stage].observe(duration)

@@ -44,7 +44,7 @@ class _Waiting(NamedTuple, Generic[Item, Result]):
     item: Item
     future: "Future[Batched[Result]]"
     since: float
-    deadline: float | None
+    expired: Callable[[], bool]
 
 
 class Batcher(Generic[Item, Result]):
@@ -95,12 +95,14 @@ class Batcher(Generic[Item, Result]):
         self._thread.start()
         self._begun.result()
 
-    def submit(self, items: Sequence[Item], deadline: float | None = None) -> list["Future[Batched[Result]]"]:
+    def submit(
+        self, items: Sequence[Item], expired: Callable[[], bool] = lambda: False
+    ) -> list["Future[Batched[Result]]"]:
         """Queue items, all or none.
 
         Args:
             items: What to run.
-            deadline: `time.monotonic()` after which they are not worth running; they then fail with TimeoutError.
+            expired: Called before their batch runs; if true, they are skipped and fail with TimeoutError.
 
         Returns:
             One future an item, in order. A cancelled one is skipped.
@@ -110,7 +112,7 @@ class Batcher(Generic[Item, Result]):
             Stopped: the batcher is draining.
         """
         now = time.monotonic()
-        waiting: list[_Waiting[Item, Result]] = [_Waiting(item, Future(), now, deadline) for item in items]
+        waiting: list[_Waiting[Item, Result]] = [_Waiting(item, Future(), now, expired) for item in items]
         with self._changed:
             if self._stopping:
                 raise Stopped("the batcher takes nothing more")
@@ -160,8 +162,7 @@ class Batcher(Generic[Item, Result]):
                     return []
                 taken = [self._queue.popleft() for _ in range(min(self.max_batch, len(self._queue)))]
                 self._on_depth(len(self._queue))
-            now = time.monotonic()
-            wanted = [entry for entry in taken if _still_wanted(entry, now)]
+            wanted = [entry for entry in taken if _still_wanted(entry)]
             if wanted:
                 return wanted
 
@@ -180,10 +181,10 @@ class Batcher(Generic[Item, Result]):
             entry.future.set_result(Batched(result, began - entry.since, ran, len(batch)))
 
 
-def _still_wanted(entry: _Waiting[Item, Result], now: float) -> bool:
+def _still_wanted(entry: _Waiting[Item, Result]) -> bool:
     if not entry.future.set_running_or_notify_cancel():
         return False
-    if entry.deadline is not None and now > entry.deadline:
-        entry.future.set_exception(TimeoutError("the deadline passed while the item waited"))
+    if entry.expired():
+        entry.future.set_exception(TimeoutError("the item expired in the queue"))
         return False
     return True

@@ -12,10 +12,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fer_service.contract.bundle import Tensor
+from fer_service.contract.device import Device
 from fer_service.contract.errors import ProviderError, StartError
 from fer_service.onnx.binding import BoundRun
 
-Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 logger = logging.getLogger(__name__)
 
 _PROVIDERS = {

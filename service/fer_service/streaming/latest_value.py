@@ -1,4 +1,4 @@
-"""A place for one thing: what is put there replaces what nobody has taken yet."""
+"""A slot for one item, where a newer item replaces an older one."""
 
 import asyncio
 from typing import Generic, TypeVar
@@ -7,26 +7,26 @@ Item = TypeVar("Item")
 
 
 class LatestValue(Generic[Item]):
-    """Holds the newest item alone, between one that puts and one that takes on an event loop; nothing polls."""
+    """Passes the newest item from one producer to one consumer of an event loop, without polling."""
 
     def __init__(self) -> None:
         self._items: list[Item] = []
         self._filled = asyncio.Event()
 
     def put(self, item: Item) -> Item | None:
-        """Offer an item; returns the older one that is dropped for it, if nobody has taken that."""
+        """Store an item and return the one that it replaces, if any."""
         dropped = self.remove()
         self._items.append(item)
         self._filled.set()
         return dropped
 
     async def take(self) -> Item:
-        """The newest item, as soon as there is one."""
+        """Wait for an item and remove it from the slot."""
         await self._filled.wait()
         self._filled.clear()
         return self._items.pop()
 
     def remove(self) -> Item | None:
-        """The item that waits, if one does; nothing waits then."""
+        """Empty the slot and return its item, if any."""
         self._filled.clear()
         return self._items.pop() if self._items else None

@@ -1,13 +1,13 @@
-"""One stream: frames come in as they like, one is worked on at a time, and the newest is always the next."""
+"""One stream: frames arrive at any rate, one is analyzed at a time, and the newest is always the next."""
 
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from fer_service.contract.errors import ImageTooLarge, InternalError, InvalidParameter, RequestError
 from fer_service.contract.schemas import Prediction
-from fer_service.http.admission import Admission
 from fer_service.observability.metrics import Metrics
 from fer_service.streaming.latest_value import LatestValue
 
@@ -15,15 +15,25 @@ Predict = Callable[[bytes], Awaitable[Prediction]]
 logger = logging.getLogger(__name__)
 
 
+class FrameAdmission(Protocol):
+    """Bounds the frames in flight."""
+
+    def enter(self, size: int) -> None:
+        """Admit a frame of this many bytes, or raise Overloaded."""
+
+    def leave(self, size: int) -> None:
+        """Release it."""
+
+
 @dataclass(frozen=True)
 class Frame:
-    """A frame as it came.
+    """A received frame.
 
     Attributes:
-        number: Counts from 1 what the client sent.
-        time: When it came, seconds since the stream began.
+        number: Its number; the client's first message is 1.
+        time: Seconds since the stream began.
         data: The encoded image; empty if it was refused.
-        refusal: Why it will not be worked on.
+        refusal: The reason, if it was refused.
     """
 
     number: int
@@ -34,11 +44,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a frame.
+    """The result of a frame.
 
     Attributes:
-        frame: Which one.
-        result: What it shows, or why it could not be answered.
+        frame: The frame.
+        result: Its faces, or the error.
     """
 
     frame: Frame
@@ -46,20 +56,20 @@ class Outcome:
 
 
 class Session:
-    """Between the one that reads a stream's frames and the one that writes its results.
+    """Joins the reader of a stream's frames and the writer of its results.
 
-    A frame counts as admitted from its arrival until it was answered or dropped for a newer one, so that a stream
-    holds two at most: one that is worked on and one that waits.
+    A frame is admitted from its arrival until it is answered or dropped for a newer one. So a stream holds at most
+    two: one that is analyzed and one that waits.
     """
 
-    def __init__(self, predict: Predict, admission: Admission, metrics: Metrics, max_bytes: int) -> None:
-        """Begin; the stream's time counts from here.
+    def __init__(self, predict: Predict, admission: FrameAdmission, metrics: Metrics, max_bytes: int) -> None:
+        """Begin; the stream's clock starts here.
 
         Args:
-            predict: Answers one encoded image.
-            admission: Who may come in.
-            metrics: Told what becomes of the frames.
-            max_bytes: Most bytes a frame.
+            predict: Analyzes one encoded image.
+            admission: Bounds the frames in flight.
+            metrics: Counts the frames.
+            max_bytes: Maximum bytes per frame.
         """
         self._predict = predict
         self._admission = admission
@@ -70,10 +80,10 @@ class Session:
         self._newest: LatestValue[Frame] = LatestValue()
 
     def receive(self, data: bytes | None) -> None:
-        """Take a frame, in place of an older one that still waits.
+        """Take a frame; it replaces an older one that still waits.
 
         Args:
-            data: The encoded image; None stands for a message that is none.
+            data: The encoded image; None for a text message.
         """
         self._received += 1
         now = time.monotonic() - self._began
@@ -84,7 +94,7 @@ class Session:
         self._drop(self._newest.put(frame))
 
     async def next(self) -> Outcome:
-        """What becomes of the newest frame, as soon as there is one."""
+        """Wait for a frame, analyze the newest one, and return its result."""
         frame = await self._newest.take()
         try:
             outcome = Outcome(frame, frame.refusal or await self._predict(frame.data))
@@ -92,7 +102,7 @@ class Session:
             outcome = Outcome(frame, error)
         except Exception:
             logger.exception("frame %d of a stream failed", frame.number)
-            outcome = Outcome(frame, InternalError("something broke; the service's log says what"))
+            outcome = Outcome(frame, InternalError("internal error; see the server log"))
         finally:
             self._leave(frame)
         failed = isinstance(outcome.result, RequestError)
@@ -100,7 +110,7 @@ class Session:
         return outcome
 
     def close(self) -> None:
-        """Drop what still waits."""
+        """Drop the frame that waits."""
         self._drop(self._newest.remove())
 
     def _admitted(self, data: bytes | None) -> bytes:

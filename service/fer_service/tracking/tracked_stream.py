@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from fer_service.contract.boxes import Box
 from fer_service.contract.schemas import FaceEmotion, Prediction, TrackedFace
 from fer_service.tracking.smoothing import Smoother
 from fer_service.tracking.tracker import Tracker
@@ -31,7 +32,7 @@ class TrackedStream:
             time: Of the frame, seconds; never less than the last one's.
         """
         boxes = [face.box for face in prediction.faces]
-        ids = self._tracker.update([(box.x, box.y, box.width, box.height) for box in boxes], time)
+        ids = self._tracker.update([Box(box.x, box.y, box.width, box.height) for box in boxes], time)
         faces = [self._tracked(face, number, time) for face, number in zip(prediction.faces, ids, strict=True)]
         self._smoother.keep(self._tracker.ids)
         return faces

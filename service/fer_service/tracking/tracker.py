@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-BoxXYWH = tuple[float, float, float, float]
+from fer_service.contract.boxes import Box, iou
 
 _LEAST_OVERLAP: Final = 0.2  # IoU
 _MOST_DISTANCE: Final = 1.0  # of the centres, in sides of the mean box
@@ -35,22 +35,22 @@ class Track:
     """
 
     id: int
-    box: BoxXYWH
+    box: Box
     seen: float
     velocity: tuple[float, float] = (0.0, 0.0)
 
-    def foreseen(self, time: float) -> BoxXYWH:
+    def foreseen(self, time: float) -> Box:
         """Where it should be now, if it goes on as it did."""
         x, y, width, height = self.box
         ahead = min(time - self.seen, _FORESIGHT)
-        return x + self.velocity[0] * ahead, y + self.velocity[1] * ahead, width, height
+        return Box(x + self.velocity[0] * ahead, y + self.velocity[1] * ahead, width, height)
 
-    def moved(self, box: BoxXYWH, time: float) -> "Track":
+    def moved(self, box: Box, time: float) -> "Track":
         """The same face, seen again."""
         elapsed = time - self.seen
         if elapsed <= 0:
             return replace(self, box=box)
-        (old_x, old_y), (x, y) = _centre(self.box), _centre(box)
+        (old_x, old_y), (x, y) = self.box.center, box.center
         weight = 1 - 0.5 ** (elapsed / _STEADINESS)
         velocity = (
             self.velocity[0] + weight * ((x - old_x) / elapsed - self.velocity[0]),
@@ -72,7 +72,7 @@ class Tracker:
         self._tracks: list[Track] = []
         self._ids = itertools.count(1)
 
-    def update(self, boxes: Sequence[BoxXYWH], time: float) -> list[int]:
+    def update(self, boxes: Sequence[Box], time: float) -> list[int]:
         """Take the next frame's boxes.
 
         Args:
@@ -102,12 +102,12 @@ class Tracker:
         return frozenset(track.id for track in self._tracks)
 
 
-def _matched(tracks: Sequence[BoxXYWH], boxes: Sequence[BoxXYWH]) -> dict[int, int]:
+def _matched(tracks: Sequence[Box], boxes: Sequence[Box]) -> dict[int, int]:
     """From the index of a box to that of its track."""
     matches: dict[int, int] = {}
     if tracks and boxes:
         old, new = np.array(tracks, float)[None, :], np.array(boxes, float)[:, None]
-        for scores, least in ((_overlap(new, old), _LEAST_OVERLAP), (_closeness(new, old), -_MOST_DISTANCE)):
+        for scores, least in ((iou(new, old), _LEAST_OVERLAP), (_closeness(new, old), -_MOST_DISTANCE)):
             _match_greedily(scores, least, matches)
     return matches
 
@@ -123,16 +123,6 @@ def _match_greedily(scores: NDArray[np.float64], least: float, matches: dict[int
             taken.add(track)
 
 
-def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of boxes [..., 4], 0 to 1."""
-    begin = np.maximum(one[..., :2], other[..., :2])
-    end = np.minimum(one[..., :2] + one[..., 2:], other[..., :2] + other[..., 2:])
-    shared = np.prod(np.clip(end - begin, 0, None), axis=-1)
-    union = np.prod(one[..., 2:], axis=-1) + np.prod(other[..., 2:], axis=-1) - shared
-    overlap: NDArray[np.float64] = shared / union
-    return overlap
-
-
 def _closeness(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Minus the distance of the centres in sides of the mean box; minus infinity for sizes too different."""
     side, other_side = (np.sqrt(np.prod(boxes[..., 2:], axis=-1)) for boxes in (one, other))
@@ -140,7 +130,3 @@ def _closeness(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
     distance: NDArray[np.float64] = np.hypot(apart[..., 0], apart[..., 1]) / ((side + other_side) / 2)
     similar = np.maximum(side, other_side) <= _MOST_GROWTH * np.minimum(side, other_side)
     return np.where(similar, -distance, -np.inf)
-
-
-def _centre(box: BoxXYWH) -> tuple[float, float]:
-    return box[0] + box[2] / 2, box[1] + box[3] / 2

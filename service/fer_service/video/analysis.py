@@ -66,7 +66,7 @@ def analyse_clip(
 
 
 def _look(analyzer: Analyzer, follower: TrackedStream, frame: ClipFrame) -> FramePrediction:
-    prediction = analyzer.analyze_pixels(frame.pixels)
+    prediction = analyzer.process_pixels(frame.pixels)
     return FramePrediction(
         frame=frame.number,
         time=round(frame.time, 4),

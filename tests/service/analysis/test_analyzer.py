@@ -1,3 +1,4 @@
+import io
 import math
 
 import numpy as np
@@ -5,8 +6,10 @@ import pytest
 from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer, Limits, Options
 from fer_service.classification.classifier import open_classifier
+from fer_service.contract.boxes import Box
 from fer_service.contract.errors import InvalidParameter, TooManyPixels, UndecodableImage
-from fer_service.contract.schemas import Box, ImageSize, ModelName
+from fer_service.contract.job import Job
+from fer_service.contract.schemas import BoundingBox, ImageSize, ModelName
 from fer_service.detection.detector import Face
 from fer_service.detection.haar import Haar
 from PIL import Image
@@ -28,7 +31,7 @@ def three_stripes(width: int, height: int) -> Pixels:
 
 
 def test_each_face_gets_the_answer_of_its_own_crop() -> None:
-    faces = [Face(210, 10, 80, 80), Face(110, 10, 78, 78), Face(10, 10, 76, 76)]
+    faces = [Face(Box(210, 10, 80, 80)), Face(Box(110, 10, 78, 78)), Face(Box(10, 10, 76, 76))]
     prediction = analyzer(*faces).analyze(encoded(three_stripes(300, 100), "PNG"))
     assert [(face.box.x, face.emotion) for face in prediction.faces] == [
         (210, "neutral"),
@@ -39,15 +42,17 @@ def test_each_face_gets_the_answer_of_its_own_crop() -> None:
     assert prediction.model == ModelName(name="tiny", version="1.2.3")
 
 
-def test_all_faces_of_a_image_share_one_run_of_the_network() -> None:
-    line = analyzer(*(Face(n, n, 10, 10) for n in range(5)))
+def test_all_faces_of_an_image_share_one_run_of_the_network() -> None:
+    line = analyzer(*(Face(Box(n, n, 10, 10)) for n in range(5)))
     line.analyze(plain("red"))
     assert isinstance(line.classifier, FakeClassifier)
     assert line.classifier.batches == [5]
 
 
 def test_every_label_has_its_probability_and_the_best_one_is_the_emotion() -> None:
-    (face,) = analyzer(Face(0, 0, 64, 64)).analyze(encoded(Image.new("RGB", (64, 64), (50, 200, 0)), "PNG")).faces
+    (face,) = (
+        analyzer(Face(Box(0, 0, 64, 64))).analyze(encoded(Image.new("RGB", (64, 64), (50, 200, 0)), "PNG")).faces
+    )
     assert list(face.probabilities) == ["angry", "happy", "neutral"]
     assert sum(face.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert (face.emotion, face.confidence) == ("happy", face.probabilities["happy"])
@@ -57,11 +62,11 @@ def test_every_label_has_its_probability_and_the_best_one_is_the_emotion() -> No
 @pytest.mark.parametrize(("best", "uncertain"), [(0.49, True), (0.5, False), (0.9, False)])
 def test_below_the_bundles_threshold_an_answer_is_uncertain(best: float, uncertain: bool) -> None:
     rest = (1 - best) / 2
-    line = Analyzer(FakeDetector(Face(0, 0, 9, 9)), FakeClassifier(lambda crop: (rest, best, rest)))
+    line = Analyzer(FakeDetector(Face(Box(0, 0, 9, 9))), FakeClassifier(lambda crop: (rest, best, rest)))
     assert line.analyze(plain("red")).faces[0].uncertain is uncertain
 
 
-def test_a_image_without_faces_has_an_empty_list() -> None:
+def test_an_image_without_faces_has_an_empty_list() -> None:
     line = analyzer()
     assert line.analyze(plain("red")).faces == []
     assert isinstance(line.classifier, FakeClassifier)
@@ -80,7 +85,7 @@ def test_a_image_without_faces_has_an_empty_list() -> None:
 def test_faces_are_sorted_by_area_and_the_largest_are_kept(
     options: Options, limits: Limits, areas: list[int]
 ) -> None:
-    line = analyzer(Face(0, 0, 10, 10), Face(0, 0, 20, 20), Face(0, 0, 20, 10), limits=limits)
+    line = analyzer(Face(Box(0, 0, 10, 10)), Face(Box(0, 0, 20, 20)), Face(Box(0, 0, 20, 10)), limits=limits)
     boxes = [face.box for face in line.analyze(plain("red"), options).faces]
     assert [box.width * box.height for box in boxes] == areas
 
@@ -95,7 +100,7 @@ def test_faces_are_sorted_by_area_and_the_largest_are_kept(
     ],
 )
 def test_faces_below_the_least_score_are_left_out(options: Options, limits: Limits, scores: list[float]) -> None:
-    line = analyzer(*(Face(0, 0, 10, 10, score) for score in (0.9, 0.7, 0.3)), limits=limits)
+    line = analyzer(*(Face(Box(0, 0, 10, 10), score) for score in (0.9, 0.7, 0.3)), limits=limits)
     assert [face.score for face in line.analyze(plain("red"), options).faces] == scores
 
 
@@ -118,23 +123,23 @@ def test_options_out_of_range_are_invalid(options: Options, text: str) -> None:
 @pytest.mark.parametrize(
     ("face", "box"),
     [
-        (Face(10.4, 20.6, 30, 40), (10, 21, 30, 40)),
-        (Face(-10, -20, 30, 40), (0, 0, 20, 20)),
-        (Face(80, 70, 30, 40), (80, 70, 20, 30)),
-        (Face(-10, -10, 500, 500), (0, 0, 100, 100)),
-        (Face(200, 200, 10, 10), (99, 99, 1, 1)),
-        (Face(-50, -50, 10, 10), (0, 0, 1, 1)),
-        (Face(10, 10, 0.1, 0.1), (10, 10, 1, 1)),
+        (Face(Box(10.4, 20.6, 30, 40)), (10, 21, 30, 40)),
+        (Face(Box(-10, -20, 30, 40)), (0, 0, 20, 20)),
+        (Face(Box(80, 70, 30, 40)), (80, 70, 20, 30)),
+        (Face(Box(-10, -10, 500, 500)), (0, 0, 100, 100)),
+        (Face(Box(200, 200, 10, 10)), (99, 99, 1, 1)),
+        (Face(Box(-50, -50, 10, 10)), (0, 0, 1, 1)),
+        (Face(Box(10, 10, 0.1, 0.1)), (10, 10, 1, 1)),
     ],
 )
 def test_boxes_are_whole_pixels_of_the_image(face: Face, box: tuple[int, ...]) -> None:
     answer = analyzer(face).analyze(plain("red", 100, 100)).faces[0].box
-    assert answer == Box(x=box[0], y=box[1], width=box[2], height=box[3])
+    assert answer == BoundingBox(x=box[0], y=box[1], width=box[2], height=box[3])
 
 
 def test_landmarks_have_names_and_are_clipped_too() -> None:
     points = ((50.4, 40.0), (-3.0, 40.0), (40.0, 500.0), (48.0, 60.6), (32.0, 60.0))
-    (face,) = analyzer(Face(20, 20, 40, 50, 0.9, points)).analyze(plain("red", 100, 80)).faces
+    (face,) = analyzer(Face(Box(20, 20, 40, 50), 0.9, points)).analyze(plain("red", 100, 80)).faces
     assert face.landmarks is not None
     assert face.landmarks.model_dump() == {
         "right_eye": (50, 40),
@@ -146,21 +151,21 @@ def test_landmarks_have_names_and_are_clipped_too() -> None:
 
 
 def test_a_detector_without_scores_and_landmarks_gives_null() -> None:
-    (face,) = analyzer(Face(1, 2, 3, 4)).analyze(plain("red")).faces
+    (face,) = analyzer(Face(Box(1, 2, 3, 4))).analyze(plain("red")).faces
     assert face.score is None
     assert face.landmarks is None
 
 
 def test_without_detection_the_whole_image_is_one_face() -> None:
-    line = analyzer(Face(1, 1, 5, 5))
+    line = analyzer(Face(Box(1, 1, 5, 5)))
     (face,) = line.analyze(plain("blue", 90, 60), Options(detect=False)).faces
-    assert face.box == Box(x=0, y=0, width=90, height=60)
+    assert face.box == BoundingBox(x=0, y=0, width=90, height=60)
     assert (face.score, face.landmarks, face.emotion) == (None, None, "neutral")
     assert isinstance(line.detector, FakeDetector)
     assert line.detector.seen == []
 
 
-def test_without_detection_a_image_is_padded_by_its_border() -> None:
+def test_without_detection_an_image_is_padded_by_its_border() -> None:
     pixels = np.zeros((16, 48, 3), np.uint8)
     pixels[0], pixels[-1] = (255, 0, 0), (0, 255, 0)
     (crop,) = analyzer().prepare(encoded(pixels, "PNG"), Options(detect=False)).crops
@@ -172,26 +177,28 @@ def test_boxes_of_a_turned_image_are_those_of_the_upright_one() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = np.ascontiguousarray(np.rot90(three_stripes(300, 100)))
-    line = analyzer(Face(110, 10, 80, 80))
+    line = analyzer(Face(Box(110, 10, 80, 80)))
     prediction = line.analyze(encoded(stored, "JPEG", exif=exif, quality=95))
     assert prediction.image == ImageSize(width=300, height=100)
-    assert prediction.faces[0].box == Box(x=110, y=10, width=80, height=80)
+    assert prediction.faces[0].box == BoundingBox(x=110, y=10, width=80, height=80)
     assert prediction.faces[0].emotion == "happy"
 
 
 def test_the_crop_goes_by_the_bundles_frame_and_the_detectors_scale() -> None:
     geometry = {"frame": 2.0, "align": False, "interpolation": "linear", "border": "replicate"}
-    line = Analyzer(FakeDetector(Face(40, 40, 24, 24)), FakeClassifier(bundle_metadata=metadata(crop=geometry)))
+    line = Analyzer(
+        FakeDetector(Face(Box(40, 40, 24, 24))), FakeClassifier(bundle_metadata=metadata(crop=geometry))
+    )
     pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
     (crop,) = line.prepare(encoded(pixels, "PNG"), Options()).crops
     np.testing.assert_array_equal(crop, pixels[28:76, 28:76])
 
 
-def test_the_times_of_all_stages_are_told() -> None:
-    seconds = analyzer(Face(0, 0, 9, 9)).prepare(plain("red"), Options()).seconds
-    assert list(seconds) == ["decode", "detect", "crop"]
-    assert min(seconds.values()) >= 0
-    assert list(analyzer().prepare(plain("red"), Options(detect=False)).seconds) == ["decode", "crop"]
+def test_every_stage_is_timed_in_the_order_in_which_it_ran() -> None:
+    job = Job()
+    analyzer(Face(Box(0, 0, 9, 9))).process(plain("red"), Options(draw="png"), job)
+    assert list(job.seconds) == ["decode", "detect", "crop", "infer", "draw"]
+    assert min(job.seconds.values()) >= 0
 
 
 def test_images_beyond_the_limit_and_garbage_are_refused() -> None:
@@ -203,7 +210,7 @@ def test_images_beyond_the_limit_and_garbage_are_refused() -> None:
 
 
 def test_warming_runs_the_line_once() -> None:
-    line = analyzer(Face(0, 0, 9, 9))
+    line = analyzer(Face(Box(0, 0, 9, 9)))
     line.warm()
     assert isinstance(line.classifier, FakeClassifier)
     assert isinstance(line.detector, FakeDetector)
@@ -221,3 +228,14 @@ def test_the_astronaut_is_happy(astronaut_jpeg: bytes) -> None:
     assert largest.emotion == "happy"
     assert largest.confidence > 0.5
     assert sum(largest.probabilities.values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_drawn_answer_is_the_upright_image_at_full_size() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = np.ascontiguousarray(np.rot90(three_stripes(1500, 500)))
+    data = encoded(stored, "JPEG", exif=exif, quality=95)
+    drawn = analyzer().process(data, Options(draw="png"), Job()).drawn
+    assert drawn is not None
+    with Image.open(io.BytesIO(drawn)) as image:
+        assert image.size == (1500, 500)

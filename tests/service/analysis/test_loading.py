@@ -4,11 +4,12 @@ import pytest
 from fer_service import assets
 from fer_service.analysis.loading import choose_classifier, detector_device, load
 from fer_service.contract.bundle import file_sha256
+from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError, ProviderError
 from fer_service.contract.settings import load_settings
 from fer_service.detection.coarse_first import CoarseFirst
 from fer_service.detection.tiny import TinyDetector
-from fer_service.onnx.session import Device, cuda_is_built_in
+from fer_service.onnx.session import cuda_is_built_in
 
 cpu_only = pytest.mark.skipif(cuda_is_built_in(), reason="this onnxruntime could take a GPU")
 

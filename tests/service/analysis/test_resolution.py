@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
 
 from tests.fakes import FakeClassifier, FakeDetector
@@ -50,7 +51,7 @@ def test_a_png_is_not_reduced(large: Pixels) -> None:
 
 
 def test_boxes_are_told_in_pixels_of_the_whole_image(jpeg: bytes) -> None:
-    analyzer, _ = line(Face(25, 50, 60, 70, 0.9, ((30, 60),) * 5), side=200)
+    analyzer, _ = line(Face(Box(25, 50, 60, 70), 0.9, ((30, 60),) * 5), side=200)
     (face,) = analyzer.analyze(jpeg).faces
     assert (face.box.x, face.box.y, face.box.width, face.box.height) == (200, 400, 480, 560)
     assert face.landmarks is not None
@@ -59,7 +60,7 @@ def test_boxes_are_told_in_pixels_of_the_whole_image(jpeg: bytes) -> None:
 
 def test_a_small_faces_crop_is_cut_from_enough_resolution(jpeg: bytes, large: Pixels) -> None:
     # 6 of 200 pixels are 48 of 1600: only the whole image has as many as the network wants.
-    analyzer, detector = line(Face(100, 50, 6, 6), side=200)
+    analyzer, detector = line(Face(Box(100, 50, 6, 6)), side=200)
     (crop,) = analyzer.prepare(jpeg, Options()).crops
     assert detector.seen == [(150, 200, 3)]
     assert np.abs(crop.astype(int) - large[400:448, 800:848]).mean() < 4
@@ -79,15 +80,15 @@ def has_stripes(crop: Pixels) -> bool:
 @pytest.mark.parametrize(
     ("height", "decodes_again"), [(100, False), (48, False), (47, True), (24, True), (10, True)]
 )
-def test_a_image_is_decoded_again_only_for_faces_that_need_it(height: int, decodes_again: bool) -> None:
-    analyzer, detector = line(Face(100, 100, height, height), side=400)
+def test_an_image_is_decoded_again_only_for_faces_that_need_it(height: int, decodes_again: bool) -> None:
+    analyzer, detector = line(Face(Box(100, 100, height, height)), side=400)
     (crop,) = analyzer.prepare(stripes(), Options()).crops
     assert detector.seen == [(300, 400, 3)]
     assert has_stripes(crop) is decodes_again
 
 
 def test_the_smallest_of_several_faces_decides(jpeg: bytes, large: Pixels) -> None:
-    faces = Face(20, 20, 240, 240), Face(300, 150, 24, 24)
+    faces = Face(Box(20, 20, 240, 240)), Face(Box(300, 150, 24, 24))
     analyzer, _ = line(*faces, side=400)
     _, small = analyzer.prepare(stripes(), Options()).crops
     assert has_stripes(small)
@@ -103,5 +104,5 @@ def test_the_whole_image_as_a_face_is_the_whole_image_padded(large: Pixels, widt
     prepared = analyzer.prepare(encoded(pixels, "JPEG", quality=95), Options(detect=False))
     beside, above = (max(width, height) - width) // 2, (max(width, height) - height) // 2
     padded = cv2.copyMakeBorder(pixels, above, above, beside, beside, cv2.BORDER_REPLICATE).astype(np.uint8)
-    assert (prepared.width, prepared.height) == (width, height)
+    assert prepared.size == (width, height)
     assert np.abs(prepared.crops[0].astype(int) - area(padded, 48)).mean() < 6

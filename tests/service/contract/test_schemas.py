@@ -5,7 +5,7 @@ from fer_service.contract.schemas import (
     BatchError,
     BatchPrediction,
     BatchResult,
-    Box,
+    BoundingBox,
     FaceEmotion,
     ImageSize,
     Landmarks,
@@ -20,7 +20,7 @@ POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
 def prediction() -> Prediction:
     face = FaceEmotion(
-        box=Box(x=412, y=120, width=180, height=196),
+        box=BoundingBox(x=412, y=120, width=180, height=196),
         score=0.98,
         landmarks=Landmarks(**{name: (number, 10) for number, name in enumerate(POINTS)}),
         emotion="happy",

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from fer_service.contract.errors import NotReady, Overloaded
-from fer_service.detection.batched import MOST, BatchedDetector
+from fer_service.detection.batched import MAX_BATCH, BatchedDetector
 from fer_service.detection.detector import BatchDetector, Face
 
 from tests.fakes import FakeBatchDetector, FakeDetector
@@ -61,7 +61,7 @@ def test_images_that_wait_share_a_run_and_each_gets_its_own_faces(sharing: Shari
     others = [sharing.pool.submit(sharing.ask, level) for level in (20, 30, 40)]
     waiting(sharing, 3)
     sharing.inner.free.set()
-    widths = [[face.width for face in asked.result(SECONDS)] for asked in (first, *others)]
+    widths = [[face.box.width for face in asked.result(SECONDS)] for asked in (first, *others)]
     assert widths == [[10], [20], [30], [40]]
     assert sharing.inner.batches == sharing.told == [1, 3]
 
@@ -78,7 +78,7 @@ def test_a_crowd_of_threads_warms_no_more_than_a_run_may_hold() -> None:
     shared = BatchedDetector(inner, threads=1000, on_batch=lambda count: None)
     shared.start()
     shared.stop()
-    assert inner.warmed == [MOST]
+    assert inner.warmed == [MAX_BATCH]
 
 
 def test_a_failed_run_fails_its_own_images_alone(sharing: Sharing) -> None:

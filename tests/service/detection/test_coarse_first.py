@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fer_service import assets
+from fer_service.contract.boxes import Box
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.coarse_first import CoarseFirst
 from fer_service.detection.detector import Detector, Face
@@ -14,9 +15,9 @@ from fer_service.imaging.decode import decode, read_header
 from tests.fakes import FakeDetector
 
 PICTURE = np.zeros((480, 640, 3), np.uint8)
-FINE = Face(300, 200, 30, 40, 0.9)
+FINE = Face(Box(300, 200, 30, 40), 0.9)
 # The coarse image is 320 of 640 pixels wide, and a face of 32 in it is one of 64 here.
-NEAR = Face(100, 100, 80, 100, 0.8)
+NEAR = Face(Box(100, 100, 80, 100), 0.8)
 
 
 def looking(*first: Face) -> tuple[CoarseFirst, FakeDetector, FakeDetector]:
@@ -25,7 +26,7 @@ def looking(*first: Face) -> tuple[CoarseFirst, FakeDetector, FakeDetector]:
 
 
 def test_near_faces_without_a_doubt_are_settled_by_the_first_look() -> None:
-    other = Face(300, 100, 60, 80, 0.6)
+    other = Face(Box(300, 100, 60, 80), 0.6)
     detector, coarse, fine = looking(NEAR, other)
     assert detector.detect(PICTURE, 0.6) == [NEAR, other]
     assert (len(coarse.seen), len(fine.seen)) == (1, 0)
@@ -35,10 +36,10 @@ def test_near_faces_without_a_doubt_are_settled_by_the_first_look() -> None:
     "first",
     [
         pytest.param((), id="nothing found"),
-        pytest.param((NEAR, Face(300, 100, 60, 80, 0.11)), id="some doubt about a second face"),
-        pytest.param((Face(100, 100, 80, 100, 0.55),), id="some doubt about the only one"),
-        pytest.param((NEAR, Face(300, 100, 60, 63, 0.9)), id="a face so small that smaller ones may be near"),
-        pytest.param((Face(100, 100, 80, 100),), id="a face without a score"),
+        pytest.param((NEAR, Face(Box(300, 100, 60, 80), 0.11)), id="some doubt about a second face"),
+        pytest.param((Face(Box(100, 100, 80, 100), 0.55),), id="some doubt about the only one"),
+        pytest.param((NEAR, Face(Box(300, 100, 60, 63), 0.9)), id="a face so small that smaller ones may be near"),
+        pytest.param((Face(Box(100, 100, 80, 100)),), id="a face without a score"),
     ],
 )
 def test_a_doubt_takes_a_second_look(first: tuple[Face, ...]) -> None:
@@ -48,7 +49,7 @@ def test_a_doubt_takes_a_second_look(first: tuple[Face, ...]) -> None:
 
 
 def test_what_is_a_doubt_goes_with_the_score_that_is_wanted() -> None:
-    faint = Face(300, 100, 60, 80, 0.11)
+    faint = Face(Box(300, 100, 60, 80), 0.11)
     assert looking(NEAR, faint)[0].detect(PICTURE, 0.6) == [FINE]
     assert looking(NEAR, faint)[0].detect(PICTURE, 0.1) == [NEAR, faint]
     # 0.11 is less than a sixth of 0.7: the first look does not report it.
@@ -95,5 +96,5 @@ def test_both_looks_see_the_same_face(astronaut_jpeg: bytes) -> None:
     assert isinstance(detector, CoarseFirst)
     for look in (detector.coarse, detector.fine):
         face = max(look.detect(pixels, 0.6), key=lambda face: face.score or 0)
-        assert (face.x + face.width / 2, face.y + face.height / 2) == pytest.approx((224, 130), abs=15)
-        assert face.height == pytest.approx(115, rel=0.25)
+        assert face.box.center == pytest.approx((224, 130), abs=15)
+        assert face.box.height == pytest.approx(115, rel=0.25)

@@ -13,7 +13,9 @@ from tests.service.conftest import Pixels
 def test_the_astronauts_face_is_found_where_it_is(astronaut: Pixels) -> None:
     faces = Haar(320).detect(astronaut, 0.6)
     assert any(
-        170 < face.x + face.width / 2 < 280 and 60 < face.y + face.height / 2 < 190 and 60 < face.height < 200
+        170 < face.box.x + face.box.width / 2 < 280
+        and 60 < face.box.y + face.box.height / 2 < 190
+        and 60 < face.box.height < 200
         for face in faces
     )
 

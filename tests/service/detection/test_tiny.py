@@ -65,7 +65,7 @@ def own_file(tmp_path: Path) -> Path:
 
 def detect(detector: Detector, width: int, height: int, min_score: float) -> list[tuple[float, ...]]:
     faces = detector.detect(np.zeros((height, width, 3), np.uint8), min_score)
-    return [(face.x, face.y, face.width, face.height) for face in faces]
+    return [(face.box.x, face.box.y, face.box.width, face.box.height) for face in faces]
 
 
 def test_each_face_is_told_once(own_file: Path) -> None:

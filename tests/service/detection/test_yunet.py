@@ -74,7 +74,7 @@ def image(height: int, width: int) -> Pixels:
 
 
 def assert_box(face: Face, x: float, y: float, width: float, height: float) -> None:
-    assert (face.x, face.y, face.width, face.height) == pytest.approx((x, y, width, height), abs=1e-3)
+    assert tuple(face.box) == pytest.approx((x, y, width, height), abs=1e-3)
 
 
 @pytest.mark.parametrize("stride", STRIDES)
@@ -104,7 +104,7 @@ def test_faces_below_the_least_score_are_left_out(min_score: float, count: int) 
     assert len(detector.detect(image(320, 320), min_score)) == count
 
 
-def test_a_image_without_faces_has_none() -> None:
+def test_an_image_without_faces_has_none() -> None:
     assert yunet()[0].detect(image(48, 64), 0.0) == []
 
 
@@ -116,7 +116,7 @@ def test_of_boxes_that_overlap_the_best_stays() -> None:
         Plant(16, 5, 15, classes=0.7, box=wide),
     )
     faces = detector.detect(image(320, 320), 0.1)
-    assert [round(face.x + face.width / 2) for face in faces] == [6 * 16, 15 * 16]
+    assert [round(face.box.x + face.box.width / 2) for face in faces] == [6 * 16, 15 * 16]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_network_gets_plain_levels_in_the_order_blue_green_red() -> None:
 
 
 @pytest.mark.parametrize("shape", [(40, 20), (64, 20), (40, 64)])
-def test_what_is_added_to_a_image_is_black_whatever_the_memory_held_before(shape: tuple[int, int]) -> None:
+def test_what_is_added_to_an_image_is_black_whatever_the_memory_held_before(shape: tuple[int, int]) -> None:
     height, width = shape
     detector, _ = yunet()
     white = np.full((64, 64, 3), 255, np.uint8)

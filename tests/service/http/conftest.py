@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fer_service.analysis.analyzer import Analyzer, Limits
+from fer_service.contract.boxes import Box
 from fer_service.contract.settings import load_settings
 from fer_service.detection.detector import Face
 from fer_service.http.app import create_app
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from tests.fakes import FakeClassifier, FakeDetector
 
-FACE = Face(10, 10, 40, 40, 0.9, ((20, 25), (40, 25), (30, 35), (22, 42), (38, 42)))
+FACE = Face(Box(10, 10, 40, 40), 0.9, ((20, 25), (40, 25), (30, 35), (22, 42), (38, 42)))
 FIRST, SECOND = "first-key-0123456789", "second-key-0123456789"
 Serve = Callable[..., TestClient]
 

@@ -45,7 +45,7 @@ def test_a_file_that_became_bad_leaves_the_keys_as_they_were(
     rewrite(key_file, content)
     clock.now = 1.0
     assert keys.holder(FIRST)
-    assert "the keys stay as they were" in caplog.text
+    assert "the previous keys stay in use" in caplog.text
 
 
 def test_a_file_that_is_gone_leaves_the_keys_as_they_were(key_file: Path) -> None:
@@ -69,11 +69,11 @@ def test_a_holders_name_is_its_own_and_tells_nothing_of_the_key(key_file: Path) 
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", "holds no key"),
-        (b"# nothing\n\n", "holds no key"),
-        (b"good-key-0123456789\nshort\n", "line 2 is no key"),
-        (b"two words are no single key\n", "line 1 is no key"),
-        ("schlüssel-0123456789\n".encode(), "line 1 is no key"),
+        (b"", "no key found"),
+        (b"# nothing\n\n", "no key found"),
+        (b"good-key-0123456789\nshort\n", "invalid key in line 2"),
+        (b"two words are no single key\n", "invalid key in line 1"),
+        ("schlüssel-0123456789\n".encode(), "invalid key in line 1"),
         (b"\xff\xfe\xff\xfe", "cannot be read"),
     ],
 )

@@ -54,10 +54,10 @@ def test_parameters_count_for_every_image(client: TestClient) -> None:
 def test_the_stages_of_all_images_are_told(client: TestClient) -> None:
     timing = post(client, ("a", RED), ("b", GREEN)).headers["server-timing"]
     assert [part.split(";")[0] for part in timing.split(", ")] == [
+        "queue",
         "decode",
         "detect",
         "crop",
-        "queue",
         "infer",
         "total",
     ]

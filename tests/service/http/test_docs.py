@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-PROBLEMS = {"400", "413", "415", "422", "429", "503", "504"}
+PROBLEMS = {"401", "400", "413", "415", "422", "429", "503", "504"}
 
 
 @pytest.fixture

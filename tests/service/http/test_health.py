@@ -65,7 +65,7 @@ def test_while_it_drains_clients_are_told_to_connect_anew(heard: list[int]) -> N
 def test_what_auto_fell_back_to_is_a_metric(serve: Serve) -> None:
     lines = serve(FACE).get("/metrics").text.splitlines()
     assert 'fer_fallback{part="device"} 0.0' in lines
-    assert 'fer_fallback{part="detector"} 0.0' in lines
+    assert 'fer_fallback{part="detector"} 1.0' in lines
 
 
 def test_after_its_end_it_is_dead() -> None:

@@ -2,33 +2,12 @@ import asyncio
 import logging
 
 import pytest
-from fer_service.http.access import CLIENT
-from fer_service.http.admission import Admission
-from fer_service.http.middleware import AdmissionMiddleware, RequestMetricsMiddleware
+from fer_service.http.middleware.request_metrics import RequestMetricsMiddleware
 from fer_service.observability.metrics import Metrics
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.service.conftest import SECONDS
 from tests.service.http.conftest import Answer, call
-
-UNDECLARED = 1000
-
-
-class Held:
-    """An app that reads its body and answers 204 once it is let."""
-
-    def __init__(self) -> None:
-        self.inside = 0
-        self.entered = asyncio.Event()
-        self.free = asyncio.Event()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.inside += 1
-        self.entered.set()
-        await self.free.wait()
-        await answer(scope, receive, send)
-        self.inside -= 1
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,163 +103,9 @@ def test_what_is_no_http_passes_untouched(metrics: Metrics, kind: str) -> None:
     async def send(message: Message) -> None:
         raise AssertionError(message)
 
-    for layer in (RequestMetricsMiddleware(echo, metrics), door_before(echo, metrics, 1, 1)):
-        scope: Scope = {"type": kind, "path": "/x", "headers": []}
-        asyncio.run(layer(scope, receive, send))
-        assert scope["seen"] is True
-
-
-def door_before(app: ASGIApp, metrics: Metrics, max_requests: int, max_bytes: int) -> AdmissionMiddleware:
-    admission = Admission(metrics, max_requests=max_requests, max_bytes=max_bytes)
-    return AdmissionMiddleware(app, admission=admission, paths=["/x"], streams=[], undeclared_bytes=UNDECLARED)
-
-
-async def held(door: AdmissionMiddleware, app: Held, size: int) -> "asyncio.Task[Answer]":
-    """A request that has passed the door and stays inside."""
-    app.entered.clear()
-    task = asyncio.create_task(call(door, "/x", b"", headers={"Content-Length": str(size)}))
-    async with asyncio.timeout(SECONDS):
-        await app.entered.wait()
-    return task
-
-
-@pytest.mark.parametrize(
-    ("max_requests", "max_bytes", "inside", "size", "reason"),
-    [
-        (2, 1000, [10, 10], 10, "requests"),
-        (2, 1000, [10], 10, None),
-        (9, 1000, [600], 401, "bytes"),
-        (9, 1000, [600], 400, None),
-        (9, 1000, [], 5000, None),
-        (9, 1000, [5000], 1, "bytes"),
-    ],
-)
-def test_the_door_counts_requests_and_bytes(
-    metrics: Metrics,
-    registry: CollectorRegistry,
-    max_requests: int,
-    max_bytes: int,
-    inside: list[int],
-    size: int,
-    reason: str | None,
-) -> None:
-    async def scenario() -> None:
-        app = Held()
-        door = door_before(app, metrics, max_requests, max_bytes)
-        tasks = [await held(door, app, each) for each in inside]
-        assert registry.get_sample_value("fer_requests_in_flight") == len(inside)
-        if reason is None:
-            tasks.append(await held(door, app, size))
-        else:
-            refused = await call(door, "/x", headers={"Content-Length": str(size)})
-            assert (refused.status, refused.code) == (429, "overloaded")
-            assert int(refused.headers["retry-after"]) >= 1
-            assert registry.get_sample_value("fer_rejected_total", {"reason": reason}) == 1
-        assert app.inside == len(tasks)
-        app.free.set()
-        assert [answer.status for answer in await asyncio.gather(*tasks)] == [204] * len(tasks)
-        assert registry.get_sample_value("fer_requests_in_flight") == 0
-
-    asyncio.run(scenario())
-
-
-def test_streams_take_their_clients_places(metrics: Metrics, registry: CollectorRegistry) -> None:
-    async def open_stream(door: AdmissionMiddleware, client: str) -> list[Message]:
-        sent: list[Message] = []
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        async def receive() -> Message:
-            return {"type": "websocket.connect"}
-
-        extensions: dict[str, object] = {"websocket.http.response": {}}
-        await door({"type": "websocket", "path": "/s", CLIENT: client, "extensions": extensions}, receive, send)
-        return sent
-
-    async def scenario() -> None:
-        app = Held()
-        admission = Admission(metrics, max_requests=9, max_bytes=9, max_per_client=1)
-        door = AdmissionMiddleware(
-            app, admission=admission, paths=["/x"], streams=["/s"], undeclared_bytes=UNDECLARED
-        )
-        first = asyncio.create_task(open_stream(door, "a"))
-        async with asyncio.timeout(SECONDS):
-            await app.entered.wait()
-        refused = await open_stream(door, "a")
-        assert (refused[0]["type"], refused[0]["status"]) == ("websocket.http.response.start", 429)
-        other = asyncio.create_task(open_stream(door, "b"))
-        app.free.set()
-        await asyncio.gather(first, other)
-        assert app.inside == 0
-        assert "status" in (await open_stream(door, "a"))[0]
-
-    asyncio.run(scenario())
-    assert registry.get_sample_value("fer_rejected_total", {"reason": "client"}) == 1
-
-
-def test_the_door_opens_again_even_after_a_failure(metrics: Metrics) -> None:
-    async def scenario() -> None:
-        door = door_before(broken, metrics, 1, 1)
-        for _ in range(3):
-            with pytest.raises(ArithmeticError):
-                await call(door, "/x", headers={"Content-Length": "100"})
-
-    asyncio.run(scenario())
-
-
-def test_only_posts_stand_before_the_door(metrics: Metrics) -> None:
-    async def scenario() -> None:
-        app = Held()
-        door = door_before(app, metrics, 1, 1)
-        task = await held(door, app, 1)
-        app.free.set()
-        assert (await call(door, "/x", method="GET")).status == 204
-        await task
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize("length", ["", "-5", "many", "1e9", "²"])
-def test_a_length_that_is_no_number_counts_as_undeclared(metrics: Metrics, length: str) -> None:
-    async def second_beside(size: int) -> int:
-        app = Held()
-        door = door_before(app, metrics, 9, UNDECLARED + 1)
-        task = await held(door, app, size)
-        app.free.set()
-        status = (await call(door, "/x", headers={"Content-Length": length})).status
-        await task
-        return status
-
-    assert asyncio.run(second_beside(1)) == 204
-    assert asyncio.run(second_beside(2)) == 429
-
-
-def test_other_routes_have_no_door(metrics: Metrics) -> None:
-    async def scenario() -> None:
-        app = Held()
-        door = door_before(app, metrics, 1, 1)
-        task = await held(door, app, 1)
-        app.free.set()
-        assert (await call(door, "/y", headers={"Content-Length": "5"})).status == 204
-        await task
-
-    asyncio.run(scenario())
-
-
-def test_a_refusal_is_counted_for_its_route(metrics: Metrics, registry: CollectorRegistry) -> None:
-    async def scenario() -> None:
-        app = Held()
-        door = door_before(app, metrics, 1, 1)
-        task = await held(door, app, 1)
-        assert (
-            await call(RequestMetricsMiddleware(door, metrics), "/x", headers={"Content-Length": "1"})
-        ).status == 429
-        app.free.set()
-        await task
-
-    asyncio.run(scenario())
-    assert registry.get_sample_value("fer_requests_total", {"route": "/x", "code": "429"}) == 1
+    scope: Scope = {"type": kind, "path": "/x", "headers": []}
+    asyncio.run(RequestMetricsMiddleware(echo, metrics)(scope, receive, send))
+    assert scope["seen"] is True
 
 
 def test_nothing_is_logged_for_an_answer_in_good_order(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,4 +17,5 @@ def test_the_card_says_what_is_in_use(client: TestClient) -> None:
         "uncertain_below": 0.5,
         "provider": "FakeExecutionProvider",
         "detector": "fake",
+        "fallback": ["detector"],
     }

@@ -6,7 +6,7 @@ READ = """
 import asyncio, sys
 import httpx
 from starlette.requests import Request
-from fer_service.http.uploads import read_many
+from fer_service.http.uploads import read_images
 
 made = httpx.Request("POST", "http://test", files=[("file", ("a.jpg", bytes(5_000_000)))] * 3)
 content = made.read()
@@ -23,7 +23,7 @@ def audit(event, arguments):
         written.append((event, arguments))
 
 sys.addaudithook(audit)
-uploads = asyncio.run(read_many(request, 6_000_000, 3))
+uploads = asyncio.run(read_images(request, 6_000_000, 3))
 assert [len(upload.data) for upload in uploads] == [5_000_000] * 3
 assert not written, written
 """

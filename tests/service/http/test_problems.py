@@ -1,20 +1,29 @@
 import json
 
-from fer_service.contract.errors import Overloaded, TooManyPixels
+import pytest
+from fer_service.contract.errors import Overloaded, RequestError, TooManyPixels, Unauthorized
 from fer_service.contract.schemas import Problem
-from fer_service.http.problems import error_response, problem_of, problem_response
+from fer_service.http.problems import PROBLEMS, error_response, problem_of
+
+
+def test_every_request_error_has_a_problem_with_a_code_of_its_own() -> None:
+    assert set(PROBLEMS) == set(RequestError.__subclasses__())
+    codes = [kind.code for kind in PROBLEMS.values()]
+    assert len(set(codes)) == len(codes)
+    for kind in PROBLEMS.values():
+        assert 400 <= kind.status < 600
+        assert kind.code.replace("_", "").isalpha()
+        assert kind.code == kind.code.lower()
+        assert kind.title[0].isupper()
 
 
 def test_an_error_becomes_problem_details() -> None:
-    assert problem_of(TooManyPixels("9 pixels; 4 are allowed")) == Problem(
-        title="The image has too many pixels",
-        status=413,
-        detail="9 pixels; 4 are allowed",
-        code="too_many_pixels",
+    assert problem_of(TooManyPixels("9 pixels, the maximum is 4")) == Problem(
+        title="Too many pixels", status=413, detail="9 pixels, the maximum is 4", code="too_many_pixels"
     )
 
 
-def test_problem_details_travel_as_such() -> None:
+def test_problem_details_have_their_media_type() -> None:
     response = error_response(TooManyPixels("9 pixels"))
     assert response.status_code == 413
     assert response.headers["content-type"] == "application/problem+json"
@@ -22,10 +31,12 @@ def test_problem_details_travel_as_such() -> None:
     assert "retry-after" not in response.headers
 
 
-def test_who_comes_at_a_bad_time_is_told_when_to_come_again() -> None:
-    assert error_response(Overloaded("busy")).headers["retry-after"] == "1"
-
-
-def test_headers_can_be_added() -> None:
-    problem = Problem(title="Method Not Allowed", status=405, detail="", code="method_not_allowed")
-    assert problem_response(problem, {"Allow": "POST"}).headers["allow"] == "POST"
+@pytest.mark.parametrize(
+    ("error", "header", "value"),
+    [
+        (Overloaded("busy"), "retry-after", "1"),
+        (Unauthorized("missing"), "www-authenticate", 'Bearer realm="fer-service"'),
+    ],
+)
+def test_some_errors_need_a_header(error: RequestError, header: str, value: str) -> None:
+    assert error_response(error).headers[header] == value

@@ -1,23 +1,20 @@
-import os
-import subprocess
-import sys
+import socket
 
-from fer_service import assets
-
-FROZEN = (
-    "import gc; from fer_service.http.server import replica; replica(); "
-    "print(gc.get_freeze_count(), len(gc.get_objects()))"
-)
+import pytest
+from fer_service.contract.errors import StartError
+from fer_service.contract.settings import load_settings
+from fer_service.http.server import listen
 
 
-def test_the_collector_does_not_go_through_what_lasts() -> None:
-    environment = os.environ | {
-        "FER_DETECTOR": "haar",
-        "FER_DEVICE": "cpu",
-        "FER_MODEL": str(assets.MODELS["bundled"]),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", FROZEN], capture_output=True, text=True, check=True, env=environment
-    )
-    kept, left = map(int, done.stdout.split())
-    assert kept > 20 * left
+def test_an_address_in_use_is_named() -> None:
+    with listen(load_settings(port=0)) as taken:
+        port = taken.getsockname()[1]
+        taken.listen()
+        with pytest.raises(StartError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .* \(FER_HOST, FER_PORT\)"):
+            listen(load_settings(port=port))
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+def test_an_ipv6_address_is_accepted() -> None:
+    with listen(load_settings(host="::1", port=0)) as listener:
+        assert listener.family is socket.AF_INET6

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fer_service.analysis.analyzer import Limits
+from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
 from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 
@@ -217,7 +218,7 @@ def test_a_parameter_that_is_not_valid_is_named(client: TestClient, query: str, 
 
 
 def test_a_stream_may_choose_like_a_request(serve: Serve) -> None:
-    client = serve(Face(0, 0, 9, 9, 0.9), Face(20, 20, 30, 30, 0.7))
+    client = serve(Face(Box(0, 0, 9, 9), 0.9), Face(Box(20, 20, 30, 30), 0.7))
     with client.websocket_connect("/stream?min_score=0.8") as stream:
         assert len(answered(stream, GREEN)["faces"]) == 1
 

@@ -10,7 +10,7 @@ from fer_service.contract.errors import (
     RequestError,
     UnsupportedMediaType,
 )
-from fer_service.http.uploads import Upload, read_many, read_one
+from fer_service.http.uploads import Upload, read_image, read_images
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -49,11 +49,11 @@ def form(*parts: Part, chunk: int = 700) -> Request:
 
 
 def one(made: Request, limit: int = LIMIT) -> bytes:
-    return asyncio.run(read_one(made, limit))
+    return asyncio.run(read_image(made, limit))
 
 
 def many(made: Request, limit: int = LIMIT, count: int = 4) -> list[Upload]:
-    return asyncio.run(read_many(made, limit, count))
+    return asyncio.run(read_images(made, limit, count))
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_other_content_types_are_not_read(content_type: str) -> None:
         ),
     ],
 )
-def test_without_a_image_there_is_a_sentence(made: Request) -> None:
+def test_without_an_image_there_is_a_sentence(made: Request) -> None:
     with pytest.raises(MissingImage, match=r"\w+ \w+ \w+"):
         one(made)
 
 
 def test_several_images_belong_elsewhere() -> None:
-    with pytest.raises(InvalidParameter, match="has 2 'file' fields; POST /predict/batch"):
+    with pytest.raises(InvalidParameter, match="2 fields named 'file'; send several images to /predict/batch"):
         one(form(("file", ("a", PICTURE)), ("file", ("b", PICTURE))))
 
 
@@ -137,7 +137,7 @@ def test_a_raw_body_of_exactly_the_limit_is_read(declared: bool) -> None:
 
 def test_a_declared_length_beyond_the_limit_is_refused_before_it_is_read() -> None:
     body = Body(bytes(LIMIT + 1))
-    with pytest.raises(ImageTooLarge, match="10,001 bytes; 10,000 are allowed"):
+    with pytest.raises(ImageTooLarge, match="10,001 bytes, the maximum is 10,000"):
         one(request(body, "image/png", LIMIT + 1))
     assert body.read == 0
 

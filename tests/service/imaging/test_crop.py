@@ -3,6 +3,7 @@ import math
 import cv2
 import numpy as np
 import pytest
+from fer_service.contract.boxes import Box
 from fer_service.contract.bundle import CropGeometry
 from fer_service.detection.detector import Face
 from fer_service.imaging.crop import Square, crop, square_around, square_over
@@ -113,7 +114,7 @@ def test_a_wide_image_is_padded_to_a_square_by_its_border() -> None:
 def test_the_square_stands_on_the_box_and_goes_by_its_height(
     frame: float, frame_scale: float, side: float
 ) -> None:
-    square = square_around(Face(10, 20, 60, 80), CropGeometry(frame=frame), frame_scale)
+    square = square_around(Box(10, 20, 60, 80), None, CropGeometry(frame=frame), frame_scale)
     assert (square.x, square.y, square.angle) == (40, 60, 0)
     assert square.side == pytest.approx(side)
 
@@ -121,10 +122,10 @@ def test_the_square_stands_on_the_box_and_goes_by_its_height(
 @pytest.mark.parametrize(("lower", "angle"), [(0, 0), (10, math.pi / 4), (-10, -math.pi / 4)])
 def test_alignment_levels_the_eyes(lower: float, angle: float) -> None:
     landmarks = ((30.0, 40.0), (40.0, 40.0 + lower), (35.0, 50.0), (31.0, 60.0), (39.0, 60.0))
-    face = Face(0, 0, 80, 80, 0.9, landmarks)
-    assert square_around(face, CropGeometry(align=True), 1.0).angle == pytest.approx(angle)
-    assert square_around(face, CropGeometry(align=False), 1.0).angle == 0
+    face = Face(Box(0, 0, 80, 80), 0.9, landmarks)
+    assert square_around(face.box, face.landmarks, CropGeometry(align=True), 1.0).angle == pytest.approx(angle)
+    assert square_around(face.box, face.landmarks, CropGeometry(align=False), 1.0).angle == 0
 
 
 def test_alignment_without_landmarks_leaves_the_square_upright() -> None:
-    assert square_around(Face(0, 0, 80, 80), CropGeometry(align=True), 1.0).angle == 0
+    assert square_around(Box(0, 0, 80, 80), None, CropGeometry(align=True), 1.0).angle == 0

@@ -137,7 +137,7 @@ def test_of_several_frames_the_first_is_taken(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
-def test_a_image_of_one_pixel_is_a_image(kind: str) -> None:
+def test_an_image_of_one_pixel_is_an_image(kind: str) -> None:
     assert_close(decoded(encoded(Image.new("RGB", (1, 1), "white"), kind)), np.full((1, 1, 3), 255, np.uint8), 2)
 
 

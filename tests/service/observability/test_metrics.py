@@ -1,8 +1,9 @@
 import math
 
 import pytest
-from fer_service.contract.schemas import Box, FaceEmotion, ImageSize, ModelName, Prediction
-from fer_service.observability.metrics import REASONS, STAGES, Metrics
+from fer_service.contract.job import Stage
+from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, ModelName, Prediction
+from fer_service.observability.metrics import REASONS, Metrics
 from prometheus_client import CollectorRegistry
 
 
@@ -17,7 +18,7 @@ def metrics(registry: CollectorRegistry) -> Metrics:
 
 
 def prediction(*answers: tuple[str, float]) -> Prediction:
-    box = Box(x=0, y=0, width=1, height=1)
+    box = BoundingBox(x=0, y=0, width=1, height=1)
     return Prediction(
         image=ImageSize(width=1, height=1),
         model=ModelName(name="tiny", version="1"),
@@ -77,7 +78,7 @@ def test_reasons_to_refuse_start_at_zero(metrics: Metrics, registry: CollectorRe
 def test_stages_and_expected_emotions_start_at_zero(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.expect(["happy"])
     assert registry.get_sample_value("fer_predictions_total", {"emotion": "happy"}) == 0
-    for stage in STAGES:
+    for stage in Stage:
         assert registry.get_sample_value("fer_stage_duration_seconds_count", {"stage": stage}) == 0
 
 
@@ -93,7 +94,7 @@ def test_the_model_in_use_is_labels_of_a_one(metrics: Metrics, registry: Collect
     assert registry.get_sample_value("fer_model_info", labels) == 1
 
 
-def test_a_images_faces_and_times_are_counted(metrics: Metrics, registry: CollectorRegistry) -> None:
+def test_an_images_faces_and_times_are_counted(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.observe(prediction(("happy", 0.95), ("happy", 0.55), ("sad", 0.25)), {"decode": 0.5, "infer": 0.25})
     metrics.observe(prediction(), {"decode": 0.25})
     values = {

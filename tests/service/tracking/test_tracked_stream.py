@@ -1,7 +1,7 @@
 import tracemalloc
 
 import pytest
-from fer_service.contract.schemas import Box, FaceEmotion, ImageSize, ModelName, Prediction
+from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, ModelName, Prediction
 from fer_service.tracking.tracked_stream import TrackedStream
 
 
@@ -11,7 +11,7 @@ def prediction(*faces: tuple[int, float]) -> Prediction:
         image=ImageSize(width=640, height=480),
         faces=[
             FaceEmotion(
-                box=Box(x=x, y=10, width=50, height=50),
+                box=BoundingBox(x=x, y=10, width=50, height=50),
                 score=0.9,
                 landmarks=None,
                 emotion="happy" if happy > 0.5 else "sad",

@@ -1,13 +1,14 @@
 import itertools
 
 import pytest
-from fer_service.tracking.tracker import BoxXYWH, Tracker
+from fer_service.contract.boxes import Box
+from fer_service.tracking.tracker import Tracker
 
 FRAME = 1 / 15
 
 
-def face(x: float, y: float = 100, side: float = 60) -> BoxXYWH:
-    return x - side / 2, y - side / 2, side, side
+def face(x: float, y: float = 100, side: float = 60) -> Box:
+    return Box(x - side / 2, y - side / 2, side, side)
 
 
 def moving(start: float, speed: float, frames: int) -> list[float]:

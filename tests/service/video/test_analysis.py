@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from fer_service.analysis.analyzer import Analyzer
+from fer_service.contract.boxes import Box
 from fer_service.contract.errors import ClipError
 from fer_service.detection.detector import Face
 from fer_service.video.analysis import analyse_clip
@@ -12,7 +13,7 @@ from fer_service.video.clip import Clip
 from tests.fakes import FakeClassifier, FakeDetector
 from tests.service.video.conftest import STEADY, plain_frame, write_clip
 
-ANALYZER = Analyzer(FakeDetector(Face(20, 20, 30, 30, 0.9)), FakeClassifier())
+ANALYZER = Analyzer(FakeDetector(Face(Box(20, 20, 30, 30), 0.9)), FakeClassifier())
 
 
 def frames_of(path: Path, tmp_path: Path, **options: Any) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from fer_service.contract.errors import ClipError
-from fer_service.contract.schemas import Box, FramePrediction, ImageSize, ModelName, TrackedFace
+from fer_service.contract.schemas import BoundingBox, FramePrediction, ImageSize, ModelName, TrackedFace
 from fer_service.video.timeline import open_timeline
 
 LABELS = ("happy", "sad")
@@ -15,7 +15,7 @@ def result(frame: int, *ids: int) -> FramePrediction:
     faces = [
         TrackedFace(
             id=number,
-            box=Box(x=1, y=2, width=30, height=40),
+            box=BoundingBox(x=1, y=2, width=30, height=40),
             score=0.5 if number == 1 else None,
             landmarks=None,
             emotion="happy",

@@ -43,7 +43,7 @@ def test_a_file_that_has_gone_is_named(files: FileImages, tmp_path: Path) -> Non
         files.load()
 
 
-def test_a_image_is_read_as_it_would_be_resized(files: FileImages, tmp_path: Path) -> None:
+def test_an_image_is_read_as_it_would_be_resized(files: FileImages, tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (60, 40, 3)).astype(np.uint8)
     (tmp_path / "x.png").write_bytes(png(image[..., ::-1]))
     assert np.array_equal(read_square(tmp_path / "x.png", 24), resized(image, 24))

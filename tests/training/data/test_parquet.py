@@ -61,7 +61,7 @@ def test_a_row_without_a_split_is_named(path: Path, faces: FaceDataset) -> None:
         read(path)
 
 
-def test_a_image_of_another_size_is_named_by_its_row(path: Path, faces: FaceDataset) -> None:
+def test_an_image_of_another_size_is_named_by_its_row(path: Path, faces: FaceDataset) -> None:
     images: list[object] = [png(image) for image in faces.images]
     images[5] = png(np.zeros((32, 32), np.uint8))
     write_parquet(faces, path, image=images)

@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
 from fer_service.detection.tiny import OUTPUT_NAMES, DetectorMetadata, open_tiny
 from fer_service.onnx.session import Session
@@ -73,7 +74,7 @@ def test_the_file_says_where_it_comes_from(exported: tuple[Path, DetectorMetadat
 def test_the_crops_frame_is_measured_on_faces_of_known_size() -> None:
     # Each face is 144 pixels high in its image.
     faces = np.stack([face_tile()] * 3)
-    assert frame_scale(FakeDetector(Face(90, 90, 100, 120, 0.9)), faces) == pytest.approx(1.2)
+    assert frame_scale(FakeDetector(Face(Box(90, 90, 100, 120), 0.9)), faces) == pytest.approx(1.2)
 
 
 def test_a_run_without_weights_is_an_error(tmp_path: Path, assets: SceneAssets) -> None:

@@ -57,4 +57,4 @@ def test_a_network_in_training_can_be_asked_for_faces(network: DetectorNetwork) 
     faces = TorchDetector(network, 80).detect(pixels, 0.001)
     assert faces
     assert all(face.score is not None and face.score >= 0.001 for face in faces)
-    assert np.array([face.x for face in faces]).max() > 40
+    assert np.array([face.box.x for face in faces]).max() > 40

@@ -60,7 +60,7 @@ def test_decoys_are_no_faces(assets: SceneAssets) -> None:
     assert any(image.pixels.std() > 10 for image in made)
 
 
-def test_a_image_without_people_and_pastes_has_no_faces(assets: SceneAssets) -> None:
+def test_an_image_without_people_and_pastes_has_no_faces(assets: SceneAssets) -> None:
     made = images(composer(assets, empty=1.0, pastes=0.0, decoys=0.0))
     assert all(len(image.boxes) + len(image.ignored) == 0 for image in made)
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
 from fer_training.detector.photographs import Photograph
 from fer_training.detector.scoring import EvalResult, evaluate, matched
@@ -15,7 +16,7 @@ def photo(*boxes: tuple[float, float, float, float], bare: bool = True) -> Photo
 
 def scored(*boxes: tuple[float, float, float, float, float]) -> list[Face]:
     """Left, top, right, bottom, score."""
-    return [Face(x, y, right - x, bottom - y, score) for x, y, right, bottom, score in boxes]
+    return [Face(Box(x, y, right - x, bottom - y), score) for x, y, right, bottom, score in boxes]
 
 
 def all_faces(judged: EvalResult) -> float:
@@ -57,7 +58,7 @@ def test_average_precision_is_the_area_under_the_precisions_envelope() -> None:
     assert all_faces(matched([found], [photo(*faces)], 0.5)) == pytest.approx(1 / 4 + 3 / 4 * 2 / 4)
 
 
-def test_recall_is_read_where_half_a_false_box_a_image_is_left() -> None:
+def test_recall_is_read_where_half_a_false_box_an_image_is_left() -> None:
     faces = photo((10, 10, 40, 40))
     found = [
         scored((10, 10, 40, 40, 0.9), (100, 100, 130, 130, 0.7)),
@@ -103,5 +104,5 @@ def test_a_detector_is_asked_about_every_photograph() -> None:
 
 
 def test_boxes_without_a_score_count_as_certain() -> None:
-    judged = matched([[Face(10, 10, 30, 30)]], [photo((10, 10, 40, 40))], 0.5)
+    judged = matched([[Face(Box(10, 10, 30, 30))]], [photo((10, 10, 40, 40))], 0.5)
     assert judged.scores.tolist() == [1.0]

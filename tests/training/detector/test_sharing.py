@@ -43,7 +43,7 @@ def shared(exported: Exported) -> Iterator[tuple[BatchedDetector, list[int]]]:
 
 def numbers(faces: list[Face]) -> list[tuple[float, ...]]:
     """The faces from left to right, as numbers."""
-    return sorted((face.x, face.y, face.width, face.height, face.score or 0) for face in faces)
+    return sorted((face.box.x, face.box.y, face.box.width, face.box.height, face.score or 0) for face in faces)
 
 
 def test_together_images_answer_as_they_do_one_by_one(

@@ -17,10 +17,10 @@ def detector() -> TinyDetector:
 
 def test_it_finds_a_face_where_it_is(detector: TinyDetector, astronaut: NDArray[np.uint8]) -> None:
     (face,) = detector.detect(astronaut, 0.6)
-    assert 150 < face.x < 200
-    assert 40 < face.y < 90
-    assert 80 < face.width < 130
-    assert 100 < face.height < 150
+    assert 150 < face.box.x < 200
+    assert 40 < face.box.y < 90
+    assert 80 < face.box.width < 130
+    assert 100 < face.box.height < 150
 
 
 @pytest.mark.parametrize("angle", [-15, 15])

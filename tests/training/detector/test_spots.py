@@ -2,7 +2,7 @@ import numpy as np
 from fer_training.detector.spots import spot_tile, spotted
 
 
-def test_a_image_of_spots_has_its_size_and_more_than_one_colour() -> None:
+def test_an_image_of_spots_has_its_size_and_more_than_one_colour() -> None:
     image = spotted(np.random.default_rng(0), 120, 80)
     assert image.shape == (80, 120, 3)
     assert image.dtype == np.uint8

@@ -112,7 +112,7 @@ def frame_scale(detector: Detector, faces: NDArray[np.uint8]) -> float:
     some = faces[:: max(len(faces) // _FRAMED, 1), ..., None]
     # The surest box, however sure it is: a score that only some faces reach would choose among their sizes.
     found = [detector.detect(in_a_image(face), 0.0) for face in some]
-    ratios = [FACE / max(faces, key=lambda face: face.score or 0).height for faces in found if faces]
+    ratios = [FACE / max(faces, key=lambda face: face.score or 0).box.height for faces in found if faces]
     if not ratios:
         raise ExportError(
             f"the detector finds none of {len(some)} faces that it was fitted to: train it for longer"

@@ -7,6 +7,7 @@ import copy
 
 import numpy as np
 import torch
+from fer_service.contract.job import Job
 from fer_service.detection.detector import Face
 from fer_service.detection.resizing import padded, shrunk
 from fer_service.detection.tiny import ANSWERS, faces_of
@@ -64,7 +65,7 @@ class TorchDetector:
         self._device = next(network.parameters()).device
         self._served = DetectorExportWrapper(network).eval()
 
-    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         """Find the faces of an image (see `Detector.detect`)."""
         small = shrunk(pixels, self.side)
         with torch.inference_mode():

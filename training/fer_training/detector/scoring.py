@@ -114,7 +114,7 @@ def matched(found: Sequence[list[Face]], photographs: Sequence[Photograph], over
     for number, (boxes, photo) in enumerate(zip(found, photographs, strict=True)):
         ranked = sorted(boxes, key=lambda face: -(face.score or _UNSCORED))
         scores += [_UNSCORED if face.score is None else face.score for face in ranked]
-        heights += [face.height for face in ranked]
+        heights += [face.box.height for face in ranked]
         images += [number] * len(ranked)
         faces += [index + first if index >= 0 else -1 for index in _matches(corners(ranked), photo.boxes, overlap)]
         first += len(photo.boxes)
@@ -133,7 +133,7 @@ def matched(found: Sequence[list[Face]], photographs: Sequence[Photograph], over
 
 def corners(faces: Sequence[Face]) -> Boxes:
     """Boxes float32 [n, 4]: left, top, right, bottom."""
-    edges = [(face.x, face.y, face.x + face.width, face.y + face.height) for face in faces]
+    edges = [(face.box.x, face.box.y, face.box.x + face.box.width, face.box.y + face.box.height) for face in faces]
     return np.array(edges, np.float32).reshape(-1, 4)
 
 

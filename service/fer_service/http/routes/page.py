@@ -1,4 +1,4 @@
-"""GET /: the page, from files that are shipped with the package and nothing else."""
+"""GET /: the page, made of files that come with the package."""
 
 from pathlib import Path
 from typing import Final
@@ -9,7 +9,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 FOLDER: Final = Path(__file__).parents[2] / "web"
-# Everything from here, nothing inline, nothing sent elsewhere; images and the camera only as blobs and streams.
+# The page loads only its own files, has nothing inline, and sends nothing elsewhere.
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
@@ -20,13 +20,13 @@ _HEADERS: Final = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    # Asked for again each time and answered 304 by its ETag, so that a new version is seen at once.
+    # Browsers ask each time and get 304 by the ETag, so that a new version shows at once.
     "Cache-Control": "no-cache",
 }
 
 
 class _Files(StaticFiles):
-    """The page's files with the headers that keep it to itself."""
+    """The page's files with security headers."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -35,7 +35,7 @@ class _Files(StaticFiles):
 
 
 def add_page(app: FastAPI) -> None:
-    """Serve the page at / and what it consists of under /web."""
+    """Serve the page at / and its files under /web."""
     files = _Files(directory=FOLDER)
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)

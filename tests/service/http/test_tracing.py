@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.contract.errors import SettingsError
+from fer_service.contract.job import Job
 from fer_service.contract.settings import load_settings
 from fer_service.detection.detector import Face
 from fer_service.http.app import create_app
@@ -25,14 +26,14 @@ from tests.fakes import FakeClassifier, FakeDetector
 from tests.service.conftest import plain
 from tests.service.http.conftest import FACE
 
-STAGES = ["decode", "detect", "crop", "queue", "infer"]
+STAGES = ["queue", "decode", "detect", "crop", "infer"]
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 class BrokenForWide(FakeDetector):
     """Fails, in a way that nobody foresaw, where an image is wider than 64 pixels."""
 
-    def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         if pixels.shape[1] > 64:
             raise ArithmeticError("broken")
         return super().detect(pixels, min_score)

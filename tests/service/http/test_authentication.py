@@ -1,14 +1,15 @@
 import asyncio
 import base64
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fer_service.http.access import CLIENT, AuthMiddleware
+from fer_service.contract.errors import Forbidden, Unauthorized
 from fer_service.http.api_keys import ApiKeys
-from starlette.testclient import TestClient
-from starlette.types import Message, Scope
-from starlette.websockets import WebSocket
+from fer_service.http.authentication import authenticate, check_origin
+from starlette.requests import HTTPConnection
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import Scope
 
 from tests.service.conftest import HeldClassifier, plain
 from tests.service.http.conftest import FACE, FIRST, SECOND, Serve, build, call, running
@@ -64,9 +65,9 @@ def test_probes_scrapers_and_the_documentation_need_no_key(keyed: TestClient, pa
     assert keyed.get(path).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/predict/batch", "/livez/", "/static-offline-docs"])
-def test_whatever_is_not_named_as_open_is_closed(keyed: TestClient, path: str) -> None:
-    assert keyed.get(path).status_code == 401
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_every_prediction_route_needs_a_key(keyed: TestClient, path: str) -> None:
+    assert keyed.post(path).status_code == 401
 
 
 def test_a_refusal_is_counted_and_its_body_is_not_read(key_file: Path) -> None:
@@ -108,33 +109,23 @@ def protocol(key: str) -> str:
     return "fer.key." + base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
 
 
-def opened(guard: AuthMiddleware, *protocols: str, **headers: str) -> tuple[list[Message], Scope]:
-    """What is sent to a stream that offers these subprotocols with these headers, and its scope."""
-    sent: list[Message] = []
+def connection(*protocols: str, **headers: str) -> HTTPConnection:
+    """A handshake that offers these subprotocols with these headers."""
     scope: Scope = {
         "type": "websocket",
         "path": "/stream",
         "client": ("10.0.0.1", 1),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "subprotocols": list(protocols),
-        "extensions": {"websocket.http.response": {}},
     }
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    asyncio.run(guard(scope, receive, send))
-    return sent, scope
+    return HTTPConnection(scope)
 
 
-def guard(keys: ApiKeys | None = None, origins: tuple[str, ...] = ()) -> AuthMiddleware:
-    async def stream(scope: Scope, receive: object, send: object) -> None:
-        await WebSocket(scope, receive, send).accept()  # type: ignore[arg-type]
-
-    return AuthMiddleware(stream, keys=keys, open_paths=[], open_folders=(), routes=[], origins=origins)
+def client_of(keys: ApiKeys | None, *protocols: str, **headers: str) -> str:
+    """The client that `authenticate` sees."""
+    app = build(FACE)
+    state = replace(app.state.service, keys=keys)
+    return asyncio.run(authenticate(connection(*protocols, **headers), state))
 
 
 @pytest.mark.parametrize(
@@ -149,23 +140,26 @@ def guard(keys: ApiKeys | None = None, origins: tuple[str, ...] = ()) -> AuthMid
         (("*",), {"host": "fer:8000", "origin": "http://evil.org"}, True),
     ],
 )
-def test_a_stream_is_opened_by_this_page_or_those_that_are_named(
+def test_a_stream_is_opened_by_the_services_page_or_an_allowed_origin(
     origins: tuple[str, ...], headers: dict[str, str], accepted: bool
 ) -> None:
-    sent, _ = opened(guard(origins=origins), **headers)
     if accepted:
-        assert sent[0]["type"] == "websocket.accept"
+        check_origin(connection(**headers).headers, origins)
     else:
-        assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 403)
-        assert json.loads(sent[1]["body"])["code"] == "forbidden"
+        with pytest.raises(Forbidden, match="FER_CORS_ORIGINS"):
+            check_origin(connection(**headers).headers, origins)
 
 
-def test_a_stream_needs_a_key_too(key_file: Path) -> None:
+def test_a_refused_stream_is_answered_with_a_problem(keyed: TestClient) -> None:
+    for headers, status, code in (({"Origin": "http://evil.org"}, 403, "forbidden"), ({}, 401, "unauthorized")):
+        with pytest.raises(WebSocketDenialResponse) as denied, keyed.websocket_connect("/stream", headers=headers):
+            pass
+        assert (denied.value.status_code, denied.value.json()["code"]) == (status, code)
+
+
+def test_a_stream_takes_its_key_as_a_header_too(key_file: Path) -> None:
     keys = ApiKeys(key_file)
-    assert opened(guard(keys))[0][0]["status"] == 401
-    sent, scope = opened(guard(keys), **{"x-api-key": FIRST})
-    assert sent[0]["type"] == "websocket.accept"
-    assert scope[CLIENT] == keys.holder(FIRST)
+    assert client_of(keys, **{"x-api-key": FIRST}) == keys.holder(FIRST)
 
 
 # Among them every length modulo 3, and signs that base64 and its form for addresses write differently.
@@ -174,9 +168,7 @@ def test_a_page_offers_its_key_as_a_subprotocol(key_file: Path, key: str) -> Non
     key_file.write_text(f"{SECOND}\n{key}\n")
     keys = ApiKeys(key_file)
     for protocols in (["fer.v1", protocol(key)], [protocol(key), "fer.v1"]):
-        sent, scope = opened(guard(keys), *protocols)
-        assert sent[0]["type"] == "websocket.accept"
-        assert scope[CLIENT] == keys.holder(key)
+        assert client_of(keys, *protocols) == keys.holder(key)
 
 
 @pytest.mark.parametrize(
@@ -193,11 +185,10 @@ def test_a_page_offers_its_key_as_a_subprotocol(key_file: Path, key: str) -> Non
         "fer.key.AAAAA",
     ],
 )
-def test_a_subprotocol_that_is_no_known_key_is_refused_and_not_repeated(key_file: Path, offered: str) -> None:
-    sent, _ = opened(guard(ApiKeys(key_file)), "fer.v1", offered)
-    assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 401)
-    assert json.loads(sent[1]["body"])["code"] == "unauthorized"
-    assert (offered.removeprefix("fer.key.") or FIRST) not in str(sent)
+def test_a_subprotocol_without_a_valid_key_is_refused_and_not_repeated(key_file: Path, offered: str) -> None:
+    with pytest.raises(Unauthorized) as refused:
+        client_of(ApiKeys(key_file), "fer.v1", offered)
+    assert (offered.removeprefix("fer.key.") or FIRST) not in str(refused.value)
 
 
 def test_a_request_cannot_bring_its_key_as_a_subprotocol(keyed: TestClient) -> None:
@@ -205,7 +196,7 @@ def test_a_request_cannot_bring_its_key_as_a_subprotocol(keyed: TestClient) -> N
 
 
 def test_a_client_without_a_key_is_its_address() -> None:
-    assert opened(guard())[1][CLIENT] == "10.0.0.1"
+    assert client_of(None) == "10.0.0.1"
 
 
 def test_one_client_cannot_take_every_place(key_file: Path) -> None:

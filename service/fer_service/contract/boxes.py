@@ -1,0 +1,69 @@
+"""Boxes in pixels: the one type for them, and how much two of them overlap."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Right eye, left eye, nose, right and left corner of the mouth, each as x and y; right and left are the person's.
+Landmarks = tuple[tuple[float, float], ...]
+
+
+class Box(NamedTuple):
+    """An axis-aligned box in pixels; it may reach beyond the image.
+
+    Attributes:
+        x: Left edge, from the left edge of the image.
+        y: Top edge, from the top edge of the image.
+        width: Width.
+        height: Height.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        """Area in square pixels."""
+        return self.width * self.height
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Center as x and y."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def scaled(self, factor_x: float, factor_y: float) -> "Box":
+        """Return the same box in an image resized by these factors."""
+        return Box(self.x * factor_x, self.y * factor_y, self.width * factor_x, self.height * factor_y)
+
+    def clipped(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Round to whole pixels inside an image.
+
+        Args:
+            width: Image width in pixels.
+            height: Image height in pixels.
+
+        Returns:
+            Left, top, width and height; the box keeps at least one pixel.
+        """
+        left, top = min(max(round(self.x), 0), width - 1), min(max(round(self.y), 0), height - 1)
+        right = min(max(round(self.x + self.width), left + 1), width)
+        bottom = min(max(round(self.y + self.height), top + 1), height)
+        return left, top, right - left, bottom - top
+
+
+def iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the intersection over union of boxes, 0 to 1.
+
+    Args:
+        one: [..., 4]: x, y, width, height.
+        other: Broadcastable to `one`.
+    """
+    begin = np.maximum(one[..., :2], other[..., :2])
+    end = np.minimum(one[..., :2] + one[..., 2:], other[..., :2] + other[..., 2:])
+    shared = np.prod(np.clip(end - begin, 0, None), axis=-1)
+    union = np.prod(one[..., 2:], axis=-1) + np.prod(other[..., 2:], axis=-1) - shared
+    ratio: NDArray[np.float64] = np.asarray(shared / np.maximum(union, 1e-12), np.float64)
+    return ratio

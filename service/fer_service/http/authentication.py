@@ -1,0 +1,80 @@
+"""API keys of requests and streams, and the origins of pages that open streams."""
+
+import base64
+from collections.abc import Collection
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from fastapi import Depends
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+
+from fer_service.contract.errors import Forbidden, Unauthorized
+from fer_service.http.state import StateDep
+
+API_KEY: Final = "X-API-Key"
+KEY_PROTOCOL: Final = "fer.key."  # before the key in base64url, among the subprotocols that a stream offers
+
+
+async def authenticate(connection: HTTPConnection, state: StateDep) -> str:
+    """Return the client that sends a request: the holder of its API key, or its address if there are no keys.
+
+    Raises:
+        Unauthorized: the key is missing or invalid.
+    """
+    if state.keys is None:
+        return connection.client.host if connection.client else ""
+    key = _key_in_headers(connection.headers) or _key_in_subprotocols(connection)
+    if not key:
+        raise Unauthorized(f"missing API key; send it as {API_KEY} or as Authorization: Bearer")
+    holder = state.keys.holder(key)
+    if holder is None:
+        raise Unauthorized("invalid or revoked API key")
+    return holder
+
+
+Client = Annotated[str, Depends(authenticate)]
+
+
+def check_origin(headers: Headers, allowed: Collection[str]) -> None:
+    """Refuse streams that a foreign web page opens.
+
+    A browser lets any page open a WebSocket to any address and names the page's origin (RFC 6455, section 10.2).
+
+    Args:
+        headers: Headers of the handshake.
+        allowed: Origins of other pages that may open streams; `*` allows all.
+
+    Raises:
+        Forbidden: the origin is neither the service's own nor allowed.
+    """
+    origin = headers.get("origin")
+    if origin is None or origin in allowed or "*" in allowed:
+        return
+    # A proxy may replace Host and forward the client's; a page can set neither.
+    if urlsplit(origin).netloc not in (headers.get("host"), headers.get("x-forwarded-host")):
+        raise Forbidden(f"pages of {origin} may not open streams; allow the origin with FER_CORS_ORIGINS")
+
+
+def _key_in_headers(headers: Headers) -> str:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and credentials:
+        return credentials.strip()
+    return headers.get(API_KEY, "")
+
+
+def _key_in_subprotocols(connection: HTTPConnection) -> str:
+    """Return the key that a stream offers as a subprotocol.
+
+    The only WebSocket header that a page can set is Sec-WebSocket-Protocol. Its entries are tokens (RFC 6455,
+    section 4.1), and not every key is one, so the key comes in base64url without padding (RFC 4648, section 5).
+    """
+    for protocol in connection.scope.get("subprotocols", ()):
+        if protocol.startswith(KEY_PROTOCOL):
+            encoded = protocol.removeprefix(KEY_PROTOCOL)
+            try:
+                padded = encoded + "=" * (-len(encoded) % 4)
+                return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+            except ValueError:
+                raise Unauthorized(f"the key after {KEY_PROTOCOL} is not base64url without padding") from None
+    return ""

@@ -1,0 +1,60 @@
+"""What the routes share: built once by `create_app`, found through `app.state`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from prometheus_client import CollectorRegistry
+from starlette.requests import HTTPConnection
+
+from fer_service.analysis.executor import Executor
+from fer_service.contract.errors import NotReady
+from fer_service.contract.schemas import ModelCard
+from fer_service.contract.settings import Settings
+from fer_service.http.admission import Admission
+from fer_service.http.api_keys import ApiKeys
+from fer_service.http.lifecycle import Lifecycle
+from fer_service.observability.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class AppState:
+    """The parts of one application.
+
+    Attributes:
+        settings: Settings.
+        executor: Analyzes images.
+        admission: Bounds what is in flight.
+        lifecycle: Phase of the process.
+        metrics: Metrics of this process.
+        registry: The registry that holds them.
+        keys: API keys; None disables authentication.
+        card: The model and the detector in use.
+    """
+
+    settings: Settings
+    executor: Executor
+    admission: Admission
+    lifecycle: Lifecycle
+    metrics: Metrics
+    registry: CollectorRegistry
+    keys: ApiKeys | None
+    card: ModelCard
+
+    def check_alive(self) -> None:
+        """Refuse work that no thread would do.
+
+        Raises:
+            NotReady: a network's thread has ended.
+        """
+        if not self.executor.alive:
+            raise NotReady("a network's thread has ended; the process must be restarted")
+
+
+async def get_state(connection: HTTPConnection) -> AppState:
+    """Return the application's parts; a FastAPI dependency."""
+    state: AppState = connection.app.state.service
+    return state
+
+
+StateDep = Annotated[AppState, Depends(get_state)]

@@ -1,0 +1,58 @@
+"""Limits on how long a request may take: its deadline, and the patience of its client."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from fer_service.contract.errors import DeadlineExceeded
+from fer_service.contract.job import Job
+
+_Result = TypeVar("_Result")
+
+
+@asynccontextmanager
+async def time_limit(job: Job) -> AsyncIterator[None]:
+    """Run the block until the job's deadline at most.
+
+    Raises:
+        DeadlineExceeded: the deadline passed.
+    """
+    try:
+        # Event loops and deadlines share a clock: time.monotonic().
+        async with asyncio.timeout_at(job.deadline):
+            yield
+    except TimeoutError as error:
+        job.cancel()
+        raise DeadlineExceeded("request timed out (FER_REQUEST_TIMEOUT)") from error
+
+
+async def cancel_on_disconnect(request: Request, work: Awaitable[_Result]) -> _Result:
+    """Await work, and cancel it if the client disconnects.
+
+    Args:
+        request: A request whose body has been read.
+        work: The work.
+
+    Raises:
+        ClientDisconnect: the client disconnected.
+    """
+    task, disconnect = asyncio.current_task(), asyncio.ensure_future(request.receive())
+
+    def cancel(received: asyncio.Future[Message]) -> None:
+        if task and not received.cancelled():
+            task.cancel()
+
+    disconnect.add_done_callback(cancel)
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        # If someone else cancelled the task too, they must see the cancellation.
+        if task and disconnect.done() and not task.uncancel():
+            raise ClientDisconnect from error
+        raise
+    finally:
+        disconnect.cancel()
