@@ -51,7 +51,7 @@ def test_everything_selects_the_same_pods() -> None:
 
 def test_ports_are_called_the_same_everywhere() -> None:
     (port,) = container()["ports"]
-    assert port["containerPort"] == 8000
+    assert port["containerPort"] == Settings.model_fields["port"].default
     (service,) = loaded("base/service.yaml")["spec"]["ports"]
     (endpoint,) = loaded("base/monitor.yaml")["spec"]["endpoints"]
     probes = [container()[kind]["httpGet"]["port"] for kind in ("startupProbe", "readinessProbe", "livenessProbe")]
@@ -59,27 +59,9 @@ def test_ports_are_called_the_same_everywhere() -> None:
     assert (endpoint["port"], endpoint["path"]) == (service["name"], "/metrics")
 
 
-def test_probes_ask_what_they_are_for() -> None:
-    assert container()["livenessProbe"]["httpGet"]["path"] == "/livez"
-    assert container()["readinessProbe"]["httpGet"]["path"] == "/readyz"
-
-
 def test_there_is_time_to_drain() -> None:
     sleep, delay, grace = seconds()
     assert grace > sleep + delay + Settings.model_fields["request_timeout"].default
-
-
-def test_no_variable_is_injected_that_looks_like_a_setting() -> None:
-    assert pod()["spec"]["enableServiceLinks"] is False
-
-
-def test_the_container_can_do_as_little_as_possible() -> None:
-    context, own = pod()["spec"]["securityContext"], container()["securityContext"]
-    assert (context["runAsNonRoot"], context["runAsUser"]) == (True, 10001)
-    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert own["readOnlyRootFilesystem"] is True
-    assert own["allowPrivilegeEscalation"] is False
-    assert own["capabilities"] == {"drop": ["ALL"]}
 
 
 def test_the_autoscaler_and_the_adapter_speak_of_the_same_metric() -> None:

@@ -88,27 +88,11 @@ def test_the_routes_that_are_counted_as_predictions_are_those() -> None:
             assert all(re.fullmatch(pattern, path) for path in PATHS)
 
 
-def test_the_dashboard_shows_what_an_operator_asks() -> None:
-    titles = " | ".join(panel["title"].lower() for panel in panels())
-    for wanted in (
-        "requests by route",
-        "errors by code",
-        "stages",
-        "queue",
-        "batch size",
-        "faces an image",
-        "class mix",
-        "mean confidence",
-        "in use",
-        "memory",
-        "streams open",
-        "frames by outcome",
-    ):
-        assert wanted in titles
+def test_every_panel_has_its_own_id() -> None:
     assert len({panel["id"] for panel in panels()}) == len(panels())
 
 
-def test_panels_lie_beside_and_below_each_other() -> None:
+def test_panels_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels():
         grid = panel["gridPos"]
