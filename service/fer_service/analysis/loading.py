@@ -1,4 +1,4 @@
-"""Settings → the parts they name, put together."""
+"""From settings to an analyzer."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from fer_service.onnx.session import Gpu, cuda_is_built_in
 
 
 def load(settings: Settings | None = None) -> Analyzer:
-    """The line for one image, from settings alone, in any process.
+    """Build the pipeline for one image, from settings alone, in any process.
 
     Args:
-        settings: Read from the environment unless given.
+        settings: Settings; read from the environment if None.
 
     Raises:
-        StartError: a setting, the model, the detector or the device is not right.
+        StartError: a setting, the model, the detector or the device is invalid.
     """
     settings = settings or load_settings()
     limits = Limits(settings.max_image_pixels, settings.max_faces, settings.min_score)
@@ -34,28 +34,28 @@ def load(settings: Settings | None = None) -> Analyzer:
 
 
 def detector_device(device: Device, on_gpu: bool) -> Device:
-    """Where the detector is to run: beside the network, so that one setting decides about both.
+    """Return the detector's device: the classifier's, so that one setting decides for both.
 
     Args:
-        device: What was asked for.
-        on_gpu: Whether the network got a GPU.
+        device: The requested device.
+        on_gpu: True if the classifier runs on a GPU.
     """
     if not on_gpu:
         return "cpu"
-    # TensorRT would take minutes for each size of batch; a network this small gains little by it.
+    # TensorRT needs minutes per batch size, and a network this small gains little from it.
     return "auto" if device == "auto" else "cuda"
 
 
 def choose_classifier(settings: Settings) -> Classifier:
-    """The model that the settings name, on the device they name.
+    """Open the model that the settings name, on the device that they name.
 
     Raises:
         BundleError: the file is missing or breaks the contract.
-        ProviderError: the device that was asked for cannot be had.
+        ProviderError: the requested device is not available.
     """
     gpu = Gpu(settings.cuda_graphs, settings.tensorrt_cache)
 
-    # Images side by side keep the cores busy; several threads for one crop cost more than they save.
+    # Concurrent images keep the cores busy; several threads per crop cost more than they save.
     def opened(path: Path, device: Device) -> Classifier:
         return open_classifier(path, device, threads=1, gpu=gpu)
 

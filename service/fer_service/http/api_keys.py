@@ -27,7 +27,7 @@ class ApiKeys:
             clock: Seconds; limits how often the file is checked.
 
         Raises:
-            SettingsError: the file cannot be read, has no key, or an invalid one.
+            SettingsError: the file cannot be read, is empty, or holds an invalid key.
         """
         self._path = path
         self._clock = clock

@@ -17,7 +17,7 @@ KEY_PROTOCOL: Final = "fer.key."  # before the key in base64url, among the subpr
 
 
 async def authenticate(connection: HTTPConnection, state: StateDep) -> str:
-    """Return the client that sends a request: the holder of its API key, or its address if there are no keys.
+    """Return the client that sends a request: the holder of its API key, or its address without authentication.
 
     Raises:
         Unauthorized: the key is missing or invalid.

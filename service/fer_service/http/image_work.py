@@ -1,4 +1,4 @@
-"""What a request's images took: the routes record it in the request's state, logs and traces read it."""
+"""Times and faces of a request's images: the routes record them for logs and traces."""
 
 import time
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def record_image(scope: Scope, analysis: Analysis, job: Job) -> None:
 
 
 def record_frame(scope: Scope, analysis: Analysis, job: Job) -> None:
-    """Record a frame of a stream; only the sum is kept, because a stream has no bound."""
+    """Record a frame of a stream; only the sum is kept, because a stream may last for days."""
     work = _work(analysis, job)
     recorded = recorded_images(scope)
     for before in recorded:

@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Phase(Enum):
-    """The phases of a process, in order; there is no way back."""
+    """The phases of a process, in order."""
 
     STARTING = "starting"
     READY = "ready"

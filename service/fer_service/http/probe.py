@@ -1,6 +1,6 @@
 """The container health check: `python -m fer_service.http.probe` asks this machine's service if it is ready.
 
-Nothing but the standard library is imported, because this runs every few seconds beside the service.
+It imports only the standard library, because it runs every few seconds.
 """
 
 import http.client
@@ -14,13 +14,13 @@ _ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S
 
 
 def probe(environment: Mapping[str, str]) -> str:
-    """Ask /readyz.
+    """Request /readyz.
 
     Args:
-        environment: `FER_HOST` and `FER_PORT` say where, as they do for the service.
+        environment: `FER_HOST` and `FER_PORT` name the address, as for the service.
 
     Returns:
-        Empty when the service is ready, else why it is not.
+        Empty if the service is ready, else the reason.
     """
     host, port = environment.get("FER_HOST", "127.0.0.1"), environment.get("FER_PORT", "8000")
     try:
@@ -30,12 +30,12 @@ def probe(environment: Mapping[str, str]) -> str:
         body = answer.read().decode(errors="replace")
         connection.close()
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return f"nobody answers on {host}:{port}: {error}"
+        return f"no answer from {host}:{port}: {error}"
     return "" if answer.status == HTTPStatus.OK else f"{answer.status} {body}"
 
 
 def main() -> None:
-    """Exit with 0 when the service is ready, else with 1 and the reason."""
+    """Exit with 0 if the service is ready, else with 1 and the reason."""
     sys.exit(probe(os.environ) or None)
 
 

@@ -1,4 +1,4 @@
-"""What the routes share: built once by `create_app`, found through `app.state`."""
+"""The parts that the routes share; `create_app` builds them once."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -13,7 +13,7 @@ from fer_service.contract.errors import ImageTooLarge, InvalidParameter, Missing
 FIELD: Final = "file"
 _PART_OVERHEAD: Final = 64 * 2**10  # bytes that multipart adds to an image: boundaries and the part's headers
 _RAW_TYPES: Final = ("application/octet-stream", "application/x-www-form-urlencoded")
-_MAX_LENGTH_DIGITS: Final = 18  # more digits are no length of a real body
+_MAX_LENGTH_DIGITS: Final = 18  # a real body is shorter
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ async def read_image(request: Request, max_bytes: int) -> bytes:
         max_bytes: Maximum bytes of the image; nothing beyond them is read.
 
     Raises:
-        MissingImage: the body is empty, or its multipart is invalid or has no `file` field.
+        MissingImage: the body is empty, invalid multipart, or multipart without a `file` field.
         InvalidParameter: there are several `file` fields.
         ImageTooLarge: the image has more than `max_bytes`.
         UnsupportedMediaType: the content type is neither an image nor multipart/form-data.
@@ -73,7 +73,7 @@ async def read_images(request: Request, max_bytes: int, max_count: int) -> list[
         max_count: Maximum number of images.
 
     Raises:
-        MissingImage: there is no `file` field.
+        MissingImage: the `file` field is missing.
         InvalidParameter: there are more than `max_count`.
         ImageTooLarge: the body has more bytes than `max_count` images may have.
         UnsupportedMediaType: the content type is not multipart/form-data.
@@ -107,7 +107,7 @@ async def _read_form(request: Request, max_bytes: int, max_count: int) -> list[U
     _, parameters = parse_options_header(request.headers.get("content-type", ""))
     boundary = parameters.get(b"boundary")
     if not boundary:
-        raise MissingImage("the content type of the multipart body has no boundary")
+        raise MissingImage("the content type multipart/form-data needs a boundary")
     uploads: list[Upload] = []
 
     def on_file(part: File) -> None:
@@ -140,7 +140,7 @@ async def _read_form(request: Request, max_bytes: int, max_count: int) -> list[U
     finally:
         parser.close()
     if not uploads:
-        raise MissingImage(f"the multipart body has no field named {FIELD!r}")
+        raise MissingImage(f"missing field {FIELD!r} in the multipart body")
     return uploads
 
 

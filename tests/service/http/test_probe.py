@@ -56,7 +56,7 @@ def test_nobody_there_is_not_ready() -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         port = deaf.getsockname()[1]
-        assert probe({"FER_PORT": str(port)}).startswith(f"nobody answers on 127.0.0.1:{port}: ")
+        assert probe({"FER_PORT": str(port)}).startswith(f"no answer from 127.0.0.1:{port}: ")
 
 
 @pytest.mark.parametrize("port", ["http", "-1", "70000"])

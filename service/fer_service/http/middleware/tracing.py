@@ -1,7 +1,7 @@
 """OpenTelemetry spans: one per request, and one per stage beneath it.
 
 The stages' times are known when an image is answered. Their spans are made then, in the order in which the stages
-ran and end to end up to that moment: their lengths are as measured, and what is no stage comes before them.
+ran and end to end up to that moment. Their lengths are as measured; time outside the stages comes before them.
 """
 
 from typing import TYPE_CHECKING
@@ -21,20 +21,20 @@ _UNTRACED = ("/livez", "/readyz", "/metrics")
 
 
 class TracingMiddleware:
-    """Makes the spans of each request; no middleware stands here where there are no traces."""
+    """Makes the spans of each request."""
 
     def __init__(self, app: ASGIApp, provider: "TracerProvider") -> None:
         """Wrap an app.
 
         Args:
-            app: What answers.
-            provider: Takes the spans.
+            app: The app.
+            provider: Receives the spans.
         """
         self._app = app
         self._tracer: Tracer = provider.get_tracer("fer-service")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
+        """Handle one request or stream."""
         if scope["type"] != "http" or scope["path"] in _UNTRACED:
             await self._app(scope, receive, send)
             return
