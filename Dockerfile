@@ -1,19 +1,19 @@
 # syntax=docker/dockerfile:1
-# Targets: cpu (the last, so the default), gpu and training; each is installed from its own hash-locked set.
+# Targets: cpu (default), gpu and training. Each one is installed from its own hash-locked requirements.
 #
 #   docker build --target cpu -t fer-service:cpu .
-#   docker build --build-arg DETECTOR=own .                       # with our own detector alone, fetches no weights
-#   docker build --build-context weights=folder/with/the/file .   # YuNet's weights from this machine
+#   docker build --build-arg DETECTOR=own .                       # only the built-in detector, no download
+#   docker build --build-context weights=folder/with/the/file .   # YuNet's weights from a local folder
 #
-# Nothing of CUDA is in the base: its libraries come as wheels, and the host brings the driver alone.
+# The base image contains no CUDA. The CUDA libraries are Python wheels; the host provides only the driver.
 ARG DETECTOR=yunet
 
-# Stands aside for `--build-context weights=…`. The one file makes it a folder that can be copied.
+# Placeholder for `--build-context weights=…`. It needs one file because an empty image cannot be copied.
 FROM scratch AS weights
 COPY requirements/README.md /
 
 FROM python:3.13-slim AS build
-# For hosts that reach packages through a mirror; unset they change nothing.
+# Optional: package mirrors.
 ARG PIP_INDEX_URL
 ARG UV_DEFAULT_INDEX
 ENV UV_LINK_MODE=copy UV_NO_PROGRESS=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -23,7 +23,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv /build && /build/bin/python -m pip install --quiet --require-hashes -r requirements/build.txt
 ENV PATH=/build/bin:$PATH VIRTUAL_ENV=/opt/fer-service
 RUN uv venv --quiet --python /usr/local/bin/python /opt/fer-service
-# The libraries' own tests, and onnxruntime's converters of language models: 26 MB that serving never reads.
+# Tests of the libraries and onnxruntime's converters for language models: 26 MB that the service never reads.
 ENV PRUNE="find /opt/fer-service/lib -depth -type d ( -name tests -o -path */onnxruntime/transformers ) -exec rm -r {} +"
 
 FROM build AS cpu-libraries
@@ -43,7 +43,7 @@ COPY requirements/training.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --quiet --require-hashes --compile-bytecode -r requirements/training.txt
 
-# The package by itself, so that a change of it is one small layer.
+# The package has its own stage, so that a code change rebuilds only one small layer.
 FROM build AS package
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
@@ -52,11 +52,11 @@ COPY training training
 RUN uv build --quiet --wheel --no-build-isolation --python /build/bin/python --out-dir /wheel . \
  && uv pip install --quiet --no-deps --compile-bytecode --prefix /package /wheel/*.whl
 
-# What serves needs no training, whose libraries are not there.
+# The service images contain no training code because its libraries are not installed there.
 FROM package AS service-package
 RUN rm -r /package/bin/fer-train /package/lib/python3*/site-packages/fer_training
 
-# The weights, fetched from their pinned address or taken from `weights`, and checked either way.
+# YuNet's weights, from the pinned URL or from `weights`. The SHA-256 is checked in both cases.
 FROM cpu-libraries AS detector
 ARG DETECTOR
 COPY --from=service-package /package /opt/fer-service
@@ -68,7 +68,7 @@ RUN mkdir -p /opt/cache \
       yunet) given=/weights/yunet_n_dynamic.onnx; \
              if [ -e "$given" ]; then set -- --from "$given"; fi; \
              /opt/fer-service/bin/fer-service detector pull "$@" ;; \
-      *) echo "DETECTOR=$DETECTOR: it is yunet or own" >&2; exit 2 ;; \
+      *) echo "DETECTOR=$DETECTOR is invalid; use yunet or own" >&2; exit 2 ;; \
     esac \
  && chmod -R a+rX /opt/cache
 
@@ -91,7 +91,7 @@ STOPSIGNAL SIGTERM
 FROM base AS service
 ARG DETECTOR
 COPY --from=detector /opt/cache /opt/cache
-# Only in a container is every address its own; elsewhere the service listens on 127.0.0.1.
+# A container listens on every address of its own network. Outside a container the default is 127.0.0.1.
 ENV FER_HOST=0.0.0.0 FER_PORT=8000 FER_LOG_FORMAT=json FER_DETECTOR=$DETECTOR XDG_CACHE_HOME=/opt/cache
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "fer_service.http.probe"]
@@ -103,7 +103,7 @@ CMD ["serve"]
 FROM base AS training
 COPY --from=training-libraries /opt/fer-service /opt/fer-service
 COPY --from=package /package /opt/fer-service
-# Named volumes take their owner from here. Pretrained weights that a recipe names are kept in /cache.
+# Named volumes take their owner from these folders. /cache stores downloaded pretrained weights.
 RUN install -d -o 10001 -g 10001 /data /runs /cache
 ENV XDG_CACHE_HOME=/cache HF_HOME=/cache/huggingface TORCH_HOME=/cache/torch MPLCONFIGDIR=/tmp/matplotlib
 USER 10001:10001

@@ -1,1 +1,1 @@
-"""Generators of documentation."""
+"""Documentation generators."""

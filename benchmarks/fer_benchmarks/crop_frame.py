@@ -1,7 +1,7 @@
-"""How a detector's boxes relate to FER-2013's framing, and what a wrong frame costs.
+"""Compare a detector's boxes with FER-2013's framing, and measure the accuracy by crop frame.
 
-Every face of a split is enlarged and laid into a larger image, found again by the detector and cropped with
-frames from tight to wide. Run it with the training environment:
+Every face of a split is enlarged, pasted into a larger image and detected. Then it is cropped with frames from
+tight to wide. Needs the training environment.
 
     python -m fer_benchmarks.crop_frame --data fer2013.parquet --detector haar
 """
@@ -17,43 +17,43 @@ from fer_service.imaging.crop import crop, square_around
 from fer_service.system.cores import available_cores
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.evaluate import probabilities_of
-from fer_training.robustness import FACE, PICTURE, classified, in_a_image, largest
+from fer_training.robustness import FACE, PICTURE, classified, in_an_image, largest
 from numpy.typing import NDArray
 
 FRAMES = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--split", default="PublicTest")
-    parser.add_argument("--detector", default="auto", help="as FER_DETECTOR")
-    parser.add_argument("--model", type=Path, default=assets.MODELS["bundled"])
-    parser.add_argument("--limit", type=int, default=None, help="take so many faces")
+    parser.add_argument("--data", type=Path, required=True, help="Data set, as for `fer-train train`.")
+    parser.add_argument("--split", default="PublicTest", help="Split to measure.")
+    parser.add_argument("--detector", default="auto", help="Detector, as in FER_DETECTOR.")
+    parser.add_argument("--model", type=Path, default=assets.MODELS["bundled"], help="Model file.")
+    parser.add_argument("--limit", type=int, default=None, help="Maximum number of faces.")
     arguments = parser.parse_args()
 
     classifier = open_classifier(arguments.model, "cpu", available_cores())
     faces = load_dataset(arguments.data, classifier.bundle.metadata.input_size).split(arguments.split)
     faces = faces.limited(arguments.limit) if arguments.limit else faces
     detector = choose_detector(arguments.detector, PICTURE)
-    images = [in_a_image(image) for image in faces.images]
+    images = [in_an_image(image) for image in faces.images]
     found = [largest(detector, image) for image in images]
     report_geometry(detector, found)
     report_accuracy(classifier, faces, images, found)
 
 
 def report_geometry(detector: Detector, found: list[Face | None]) -> None:
-    """Print how many faces were found, and where their frame lies."""
+    """Print how many faces were found, and where FER-2013's frame lies relative to the boxes."""
     faces = [face for face in found if face is not None]
     middle = PICTURE / 2
     print(f"{detector.name}: {len(faces)} of {len(found)} faces found ({len(faces) / len(found):.1%})")
     measures = {
         "frame side / box height": [FACE / face.box.height for face in faces],
-        "centre right of the frame's, of its side": [
+        "offset of the centre to the right / frame side": [
             (face.box.x + face.box.width / 2 - middle) / FACE for face in faces
         ],
-        "centre below the frame's, of its side": [
+        "offset of the centre downwards / frame side": [
             (face.box.y + face.box.height / 2 - middle) / FACE for face in faces
         ],
     }
@@ -68,11 +68,11 @@ def report_accuracy(
     images: list[NDArray[np.uint8]],
     found: list[Face | None],
 ) -> None:
-    """Print the accuracy on the found faces: cropped as published, and by the detector at each frame."""
+    """Print the accuracy on the found faces: as published, and cropped from the detector's box with each frame."""
     metadata = classifier.bundle.metadata
     rows = [row for row, face in enumerate(found) if face is not None]
     direct = probabilities_of(classifier, faces.images).argmax(axis=1) == faces.labels
-    print(f"cropped as published: {direct[rows].mean():.2%} of the found faces, {direct.mean():.2%} of all")
+    print(f"crop as published: {direct[rows].mean():.2%} of the found faces, {direct.mean():.2%} of all")
     for frame in FRAMES:
         geometry = metadata.crop.model_copy(update={"frame": frame})
         crops = [
@@ -83,7 +83,7 @@ def report_accuracy(
             if (face := found[row]) is not None
         ]
         right = classified(classifier, crops) == faces.labels[rows]
-        print(f"square of {frame:.2f} x the box's height: {right.mean():.2%}")
+        print(f"crop of {frame:.2f} × box height: {right.mean():.2%}")
 
 
 if __name__ == "__main__":

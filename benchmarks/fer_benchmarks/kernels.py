@@ -1,8 +1,8 @@
-"""What no Python can beat: decoding, the detector's network and the classifier's network alone."""
+"""CPU time of the kernels alone: decoding, the detector's network and the classifier's network."""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,43 +13,57 @@ from fer_service.detection.yunet import YuNet
 from fer_service.imaging.decode import decode, read_header
 from numpy.typing import NDArray
 
+Part = Callable[[], object]
+Clock = Callable[[], float]
+
 
 @dataclass(frozen=True)
-class Kernels:
-    """CPU milliseconds an image, on one thread.
+class KernelCosts:
+    """CPU milliseconds per image on one thread.
 
     Attributes:
-        decode: The image's bytes to pixels.
-        detect: The detector's network alone; the whole of a detector that is none; 0 without detection.
-        classify: The classifier on all faces of the image at once; 0 without a face.
-        line: Everything: from bytes to the prediction's JSON.
+        decode: From encoded bytes to pixels.
+        detect: The detector's network alone, or the whole detector if it has no network. 0 without detection.
+        classify: The classifier on all faces of the image at once. 0 without a face.
+        pipeline: The whole pipeline, from encoded bytes to the prediction's JSON.
     """
 
     decode: float
     detect: float
     classify: float
-    line: float
+    pipeline: float
 
     @property
-    def outside(self) -> float:
-        """What the line spends outside its kernels."""
-        return self.line - self.decode - self.detect - self.classify
+    def overhead(self) -> float:
+        """CPU milliseconds of the pipeline outside its kernels."""
+        return self.pipeline - self.decode - self.detect - self.classify
 
 
-def kernels(analyzer: Analyzer, data: bytes, options: Options, seconds: float) -> Kernels:
-    """Time the line for one image and its parts, turn by turn, so that all see the same state of the machine.
+def measure_kernels(
+    analyzer: Analyzer, data: bytes, options: Options, seconds: float, clock: Clock = time.thread_time
+) -> KernelCosts:
+    """Time the pipeline and its kernels for one image.
+
+    They run in rotation, so that all see the same state of the machine.
 
     Args:
-        analyzer: Opened with one thread.
-        data: An encoded image.
-        options: What is asked for.
-        seconds: To spend, about.
+        analyzer: Analyzer with one thread.
+        data: Encoded image.
+        options: Options of the request.
+        seconds: Approximate duration.
+        clock: CPU seconds of this thread.
     """
+    costs = cpu_milliseconds(pipeline_parts(analyzer, data, options), seconds, clock)
+    return KernelCosts(**({"detect": 0.0, "classify": 0.0} | costs))
+
+
+def pipeline_parts(analyzer: Analyzer, data: bytes, options: Options) -> dict[str, Part]:
+    """Return calls that run the pipeline and each of its kernels for one image, by field of `KernelCosts`."""
     header = read_header(data, analyzer.limits.max_pixels)
     crops = analyzer.prepare(data, options).crops
     reduction = analyzer.reduction(header, options)
-    parts: dict[str, Callable[[], object]] = {
-        "line": lambda: analyzer.analyze(data, options).model_dump_json(),
+    parts: dict[str, Part] = {
+        "pipeline": lambda: analyzer.analyze(data, options).model_dump_json(),
         "decode": lambda: decode(data, header, reduction),
     }
     if options.detect:
@@ -57,28 +71,41 @@ def kernels(analyzer: Analyzer, data: bytes, options: Options, seconds: float) -
         parts["detect"] = lambda: [run() for run in networks]
     if crops:
         parts["classify"] = lambda: analyzer.classifier.classify(crops)
-    milliseconds = {"detect": 0.0, "classify": 0.0} | cpu_milliseconds(parts, seconds)
-    return Kernels(**milliseconds)
+    return parts
 
 
-def cpu_milliseconds(parts: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """Median CPU milliseconds of this thread a call of each part, the parts taking turns."""
+def cpu_milliseconds(
+    parts: Mapping[str, Part],
+    seconds: float,
+    clock: Clock = time.thread_time,
+    now: Clock = time.monotonic,
+) -> dict[str, float]:
+    """Return the median CPU milliseconds per call of each part.
+
+    The parts run in rotation for about so many seconds, and at least once.
+    """
     times: dict[str, list[float]] = {name: [] for name in parts}
-    end = time.monotonic() + seconds
-    while time.monotonic() < end or not times["line"]:
+    end = now() + seconds
+    while True:
         for name, part in parts.items():
-            began = time.thread_time()
+            began = clock()
             part()
-            times[name].append((time.thread_time() - began) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
+            times[name].append((clock() - began) * 1e3)
+        if now() >= end:
+            return {name: statistics.median(values) for name, values in times.items()}
 
 
-def _networks(detector: Detector, pixels: NDArray[np.uint8], min_score: float) -> list[Callable[[], object]]:
-    """The runs of networks that looking at an image takes."""
+def cpu_milliseconds_of(part: Part, seconds: float) -> float:
+    """Return the median CPU milliseconds per call of one part."""
+    return cpu_milliseconds({"": part}, seconds)[""]
+
+
+def _networks(detector: Detector, pixels: NDArray[np.uint8], min_score: float) -> list[Part]:
+    """Return the network runs that the detector needs for this image."""
     if isinstance(detector, CoarseFirst):
-        first = detector.pays(pixels)
-        settled = first and detector.first_look(pixels, min_score) is not None
-        looks = [detector.coarse] * first + [detector.fine] * (not settled)
+        coarse = detector.pays(pixels)
+        settled = coarse and detector.first_look(pixels, min_score) is not None
+        looks = [detector.coarse] * coarse + [detector.fine] * (not settled)
         return [run for look in looks for run in _networks(look, pixels, min_score)]
     if isinstance(detector, YuNet):
         blob = detector.blob(detector.shrunk(pixels))

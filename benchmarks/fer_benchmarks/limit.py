@@ -1,128 +1,153 @@
-"""The line without HTTP, images in memory: what a server could reach at best on this machine."""
+"""Images per second of the pipeline without HTTP: the most that a server can reach on this machine."""
 
 import multiprocessing
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from typing import Protocol
 
 import cv2
-from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.analyzer import Options
 from fer_service.analysis.loading import load
 from fer_service.contract.errors import StartError
 from fer_service.contract.settings import Settings
 from fer_service.system.allocator import keep_image_memory
 
+Analyze = Callable[[], object]
+Clock = Callable[[], float]
+_WARM_SECONDS = 0.1
 
-class Threads:
-    """Threads of this process, which share an analyzer with one thread a session."""
 
-    def __init__(self, settings: Settings, data: bytes, options: Options, count: int) -> None:
-        """Load the line and answer the image once, so that a measurement finds it warm.
-
-        Raises:
-            StartError: a setting, the model or the detector is not right.
-            RequestError: the image cannot be answered.
-        """
-        self._analyzer = _warm(settings, data, options)
-        self._data, self._options, self._count = data, options, count
-        # Kept: a thread opens sessions of its own when it first runs.
-        self._pool = ThreadPoolExecutor(count)
-        self.rate(0.1)
+class PipelineLimit(Protocol):
+    """Runs the pipeline on one image, without HTTP."""
 
     def rate(self, seconds: float) -> float:
-        """Images a second over so many seconds."""
-        began = time.perf_counter()
-        done = self._pool.map(
-            lambda _: _answered(self._analyzer, self._data, self._options, seconds), range(self._count)
-        )
-        return sum(done) / (time.perf_counter() - began)
+        """Return images per second, measured for so many seconds."""
+        ...
 
 
-class Processes:
-    """Processes with one thread each, started once and asked again and again; use it in a `with` block."""
+class ThreadLimit:
+    """Threads that share one pipeline."""
+
+    def __init__(self, analyze: Analyze, count: int, clock: Clock = time.perf_counter) -> None:
+        """Start and warm up the threads.
+
+        Args:
+            analyze: Runs the pipeline once (see `open_pipeline`).
+            count: Number of threads.
+            clock: Seconds.
+        """
+        self._analyze, self._count, self._clock = analyze, count, clock
+        # The pool is kept, because each thread opens its own sessions when it first runs.
+        self._pool = ThreadPoolExecutor(count)
+        self.rate(_WARM_SECONDS)
+
+    def rate(self, seconds: float) -> float:
+        """Return images per second of all threads together."""
+        began = self._clock()
+        counts = self._pool.map(lambda _: _repeat(self._analyze, seconds, self._clock), range(self._count))
+        return sum(counts) / (self._clock() - began)
+
+
+class ProcessLimit:
+    """Processes with one analyzer and one thread each; used in a `with` block."""
 
     def __init__(self, settings: Settings, data: bytes, options: Options, count: int) -> None:
-        """Start them.
+        """Start and warm up the processes.
 
         Raises:
-            StartError: one of them ended instead of waiting to be asked.
+            StartError: A process ended.
         """
         context = multiprocessing.get_context("spawn")
-        self._replicas: dict[Connection, SpawnProcess] = {}
+        self._processes: dict[Connection, SpawnProcess] = {}
         for _ in range(count):
             ours, theirs = context.Pipe()
-            replica = context.Process(target=_replica, args=(settings, data, options, theirs), daemon=True)
-            replica.start()
-            theirs.close()  # the replica's is the only one then, so that its end is the pipe's
-            self._replicas[ours] = replica
+            process = context.Process(
+                target=_analyze_on_request, args=(settings, data, options, theirs), daemon=True
+            )
+            process.start()
+            theirs.close()  # only the child holds this end now, so the pipe closes when the child ends
+            self._processes[ours] = process
         try:
-            self._answers()  # that each is warm
+            self._sum_of_rates()  # each sends 0 when it is warm
         except StartError:
             self.__exit__()
             raise
 
-    def __enter__(self) -> "Processes":
-        """Itself."""
+    def __enter__(self) -> "ProcessLimit":
+        """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End them."""
-        for replica in self._replicas.values():
-            replica.terminate()
-            replica.join()
+        """Stop the processes."""
+        for process in self._processes.values():
+            process.terminate()
+            process.join()
 
     def rate(self, seconds: float) -> float:
-        """Images a second over so many seconds, all processes together.
+        """Return images per second of all processes together.
 
         Raises:
-            StartError: one of them ended before it had measured.
+            StartError: A process ended.
         """
-        for pipe in self._replicas:
+        for pipe in self._processes:
             pipe.send(seconds)
-        return self._answers()
+        return self._sum_of_rates()
 
-    def _answers(self) -> float:
-        total, waiting = 0.0, list(self._replicas)
+    def _sum_of_rates(self) -> float:
+        total, waiting = 0.0, list(self._processes)
         while waiting:
-            done = wait(waiting)
-            for pipe in [one for one in waiting if one in done]:
+            readable = wait(waiting)
+            for pipe in [one for one in waiting if one in readable]:
                 waiting.remove(pipe)
                 try:
                     total += pipe.recv()
                 except EOFError:
-                    replica = self._replicas[pipe]
-                    replica.join()
+                    process = self._processes[pipe]
+                    process.join()
                     raise StartError(
-                        f"a process that measures the limit ended with exit code {replica.exitcode}; "
-                        "what it wrote before this says why, and nothing where its memory ran out"
+                        f"a process that measures the limit ended with exit code {process.exitcode}; "
+                        "its output above has the reason, or the machine ran out of memory"
                     ) from None
         return total
 
 
-def _replica(settings: Settings, data: bytes, options: Options, asked: Connection) -> None:
-    analyzer = _warm(settings, data, options)
-    asked.send(0.0)
-    while True:
-        try:
-            seconds: float = asked.recv()
-        except EOFError:
-            return
-        began = time.perf_counter()
-        asked.send(_answered(analyzer, data, options, seconds) / (time.perf_counter() - began))
+def open_pipeline(settings: Settings, data: bytes, options: Options) -> Analyze:
+    """Load the pipeline, warm it up with an image, and return a call that analyzes this image.
 
-
-def _warm(settings: Settings, data: bytes, options: Options) -> Analyzer:
+    Raises:
+        StartError: A setting, the model or the detector is invalid.
+        RequestError: The image is refused.
+    """
     cv2.setNumThreads(1)
     keep_image_memory()
     analyzer = load(settings)
-    _answered(analyzer, data, options, 0.1)
-    return analyzer
+
+    def analyze() -> str:
+        return analyzer.analyze(data, options).model_dump_json()
+
+    _repeat(analyze, _WARM_SECONDS)
+    return analyze
 
 
-def _answered(analyzer: Analyzer, data: bytes, options: Options, seconds: float) -> int:
-    count, end = 0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        analyzer.analyze(data, options).model_dump_json()
+def _analyze_on_request(settings: Settings, data: bytes, options: Options, pipe: Connection) -> None:
+    analyze = open_pipeline(settings, data, options)
+    pipe.send(0.0)
+    while True:
+        try:
+            seconds: float = pipe.recv()
+        except EOFError:
+            return
+        began = time.perf_counter()
+        pipe.send(_repeat(analyze, seconds) / (time.perf_counter() - began))
+
+
+def _repeat(analyze: Analyze, seconds: float, clock: Clock = time.perf_counter) -> int:
+    """Analyze the image again and again for so many seconds, and at least once; return the count."""
+    count, end = 0, clock() + seconds
+    while not count or clock() < end:
+        analyze()
         count += 1
     return count

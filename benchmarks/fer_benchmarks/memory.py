@@ -1,35 +1,37 @@
-"""Whether the server's memory stays where it is: resident size over many requests of all sizes, and its slope.
+"""Measure the growth of the server's memory over many requests.
 
     python -m fer_benchmarks.memory --requests 50000 --out memory.json
 
-The benchmark's images take turns, so that every size comes again and again; the first tenth warms up and is left
-out of the slope.
+The test images alternate, so every size occurs again and again. The first tenth is warm-up and does not count.
 """
 
 import argparse
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from fer_service.contract.settings import load_settings
 
-from fer_benchmarks.images import images
-from fer_benchmarks.run import fer_server
+from fer_benchmarks.images import SampleImage, make_images
+from fer_benchmarks.load import Load
+from fer_benchmarks.server_process import Usage
+from fer_benchmarks.service import running_service
 
 _CONCURRENCY = 8
-_TURN_SECONDS = 1.0
+_SECONDS_PER_IMAGE = 1.0
 
 
 @dataclass(frozen=True)
-class Growth:
+class MemoryGrowth:
     """Resident memory over a run.
 
     Attributes:
-        requests: Answered so far, at each reading.
-        megabytes: Resident MiB at each.
-        peak: Most MiB at any moment.
-        slope: MiB a thousand requests, least squares over all but the first tenth of the run.
+        requests: Requests answered so far, at each reading.
+        megabytes: Resident memory in MiB, at each reading.
+        peak: Peak of the resident memory in MiB.
+        slope: MiB per thousand requests, least squares without the first tenth of the run.
     """
 
     requests: list[int]
@@ -39,54 +41,56 @@ class Growth:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=50_000)
-    parser.add_argument("--out", type=Path, help="the readings, as JSON")
+    parser.add_argument("--requests", type=int, default=50_000, help="Minimum number of requests.")
+    parser.add_argument("--out", type=Path, help="Write the readings to this JSON file.")
     arguments = parser.parse_args()
-    found = growth(arguments.requests, images())
-    first, last = found.megabytes[0], found.megabytes[-1]
+    with running_service(load_settings()) as server:
+        growth = measure_growth(
+            server.load, server.process.usage, make_images().values(), arguments.requests, _SECONDS_PER_IMAGE
+        )
     print(
-        f"{found.requests[-1]} requests: {first:.0f} MiB after {found.requests[0]}, {last:.0f} MiB at the end, "
-        f"{found.peak:.0f} at most; {found.slope:+.3f} MiB a thousand requests"
+        f"{growth.requests[-1]} requests: {growth.megabytes[0]:.0f} MiB after {growth.requests[0]}, "
+        f"{growth.megabytes[-1]:.0f} MiB at the end, peak {growth.peak:.0f} MiB; "
+        f"{growth.slope:+.3f} MiB per thousand requests"
     )
     if arguments.out:
-        arguments.out.write_text(json.dumps(asdict(found)) + "\n", encoding="utf-8")
+        arguments.out.write_text(json.dumps(asdict(growth)) + "\n", encoding="utf-8")
 
 
-def growth(count: int, chosen: dict[str, tuple[bytes, bool]], turn_seconds: float = _TURN_SECONDS) -> Growth:
-    """Ask the real server so many times and read its memory after every turn of all images.
+def measure_growth(
+    load: Load, usage: Callable[[], Usage | None], images: Iterable[SampleImage], count: int, seconds: float
+) -> MemoryGrowth:
+    """Send the images in rotation and read the memory after each rotation.
 
     Args:
-        count: Requests, at least.
-        chosen: Images, as `images` gives them.
-        turn_seconds: How long each image is asked about in a turn.
+        load: Load for the server.
+        usage: Reads the server's resources.
+        images: Images to send.
+        count: Minimum number of requests.
+        seconds: Duration per image and rotation.
 
     Raises:
-        StartError: the server does not start.
-        RuntimeError: it answers nothing, or its system does not tell its memory.
+        RuntimeError: The server answers no image, or the system does not report memory.
     """
-    requests: list[int] = []
-    megabytes: list[float] = []
-    peak, answered = 0.0, 0
-    with fer_server(load_settings()) as server:
-        while answered < count:
-            before = answered
-            for data, detect in chosen.values():
-                path = "/predict" if detect else "/predict?detect=false"
-                load = server.load(data, path=path, seconds=turn_seconds, concurrency=_CONCURRENCY)
-                answered += load.statuses.get(200, 0)
-            usage = server.usage()
-            if usage is None or answered == before:
-                raise RuntimeError("the server answers no image, or this system does not tell its memory")
-            requests.append(answered)
-            megabytes.append(round(usage.memory, 2))
-            peak = usage.peak
-    return Growth(requests, megabytes, round(peak, 2), round(slope(requests, megabytes), 4))
+    images, requests, megabytes = list(images), [0], []
+    while requests[-1] < count:
+        answered = sum(
+            load.run(image.data, path=image.path, seconds=seconds, concurrency=_CONCURRENCY).answered
+            for image in images
+        )
+        now = usage()
+        if now is None or not answered:
+            raise RuntimeError("the server answers no image, or this system does not report memory")
+        requests.append(requests[-1] + answered)
+        megabytes.append(round(now.memory, 2))
+        peak = now.peak
+    return MemoryGrowth(requests[1:], megabytes, round(peak, 2), round(slope(requests[1:], megabytes), 4))
 
 
 def slope(requests: list[int], megabytes: list[float]) -> float:
-    """MiB a thousand requests, by least squares over the readings after the first tenth; 0 with fewer than two."""
+    """Return MiB per thousand requests by least squares, without the first tenth; 0 if too few readings remain."""
     settled = [at for at, answered in enumerate(requests) if answered > requests[-1] / 10]
     if len(settled) < 2:
         return 0.0

@@ -1,79 +1,111 @@
-"""How much of a training step is the network's own: real steps against steps fed by one constant batch.
+"""Measure the share of a training step that the network takes.
 
     python -m fer_benchmarks.training_speed compact-resnet18 --data fer2013.parquet
 
-Both kinds alternate in blocks, so that a noisy machine slows them alike.
+Real steps alternate, in blocks, with steps of the same network on one constant batch, without data and
+augmentation.
 """
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from fer_training.config import load_recipe
-from fer_training.data import load_dataset
+from fer_training.config import Recipe, load_recipe
+from fer_training.data import FaceDataset, load_dataset
 from fer_training.device import build_fabric
-from fer_training.losses import loss_of
 from fer_training.model import as_levels
 from fer_training.phases import build_optimizer, set_trainable, train_mode
 from fer_training.run import RunFolder
 from fer_training.splits import recipe_classes, train_and_validation
 from fer_training.trainer import Trainer
+from torch.nn.functional import cross_entropy
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Median seconds per step.
+
+    Attributes:
+        real: Real training step.
+        constant: Step on one constant batch.
+    """
+
+    real: float
+    constant: float
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--blocks", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=6, help="a block")
+    parser.add_argument("recipe", help="Name or file of a recipe without teachers.")
+    parser.add_argument("--data", type=Path, required=True, help="Data set, as for `fer-train train`.")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda.")
+    parser.add_argument("--blocks", type=int, default=8, help="Blocks of each kind of step.")
+    parser.add_argument("--steps", type=int, default=6, help="Steps per block.")
     arguments = parser.parse_args()
-
     recipe = load_recipe(arguments.recipe)
+    if recipe.loss.teachers:
+        parser.error(f"{arguments.recipe} needs teachers; choose a recipe without loss.teachers")
     data = recipe_classes(load_dataset(arguments.data, recipe.network.input_size), recipe)
-    fabric = build_fabric(arguments.device)
+    times = measure_steps(recipe, data, arguments.device, arguments.blocks, arguments.steps)
+    rate = recipe.batch_size / times.real
+    print(f"{recipe.name}: real step {times.real * 1e3:.1f} ms ({rate:.0f} images/s)")
+    print(f"constant batch {times.constant * 1e3:.1f} ms, share {times.constant / times.real:.1%}")
+
+
+def measure_steps(recipe: Recipe, data: FaceDataset, device: str, blocks: int, steps: int) -> StepTimes:
+    """Time both kinds of step, in the recipe's first phase, after one block of warm-up.
+
+    Args:
+        recipe: Recipe without teachers.
+        data: Data set with the recipe's classes.
+        device: auto, cpu or cuda.
+        blocks: Blocks of each kind of step.
+        steps: Steps per block.
+    """
+    fabric = build_fabric(device)
     with tempfile.TemporaryDirectory() as folder:
-        training = Trainer(recipe, *train_and_validation(data, recipe), RunFolder(Path(folder)), fabric)
-    set_trainable(training.network, recipe.phases[0])
-    model = fabric.setup_module(training.network)
-    optimizer: Any = fabric.setup_optimizers(build_optimizer(training.network, recipe.phases[0]))
-    train_mode(training.network)
-    batches = training._batches(0)
+        trainer = Trainer(recipe, *train_and_validation(data, recipe), RunFolder(Path(folder)), fabric)
+    phase = recipe.phases[0]
+    set_trainable(trainer.network, phase)
+    model = fabric.setup_module(trainer.network)
+    optimizer: Any = fabric.setup_optimizers(build_optimizer(trainer.network, phase))
+    train_mode(trainer.network)
+    batches = itertools.chain.from_iterable(trainer._batches(epoch) for epoch in itertools.count())
     rows, pixels = next(batches)
-    levels = as_levels(pixels, recipe.network).contiguous(memory_format=torch.channels_last)
-    targets = training.targets[rows]
+    levels = as_levels(pixels, recipe.network, phase.input_size).contiguous(memory_format=torch.channels_last)
+    targets = trainer.targets[rows]
 
-    def real() -> None:
+    def real_step() -> None:
         rows, pixels = next(batches)
-        training._step(recipe.phases[0], model, optimizer, rows, pixels)
+        trainer._step(phase, model, optimizer, rows, pixels)
 
-    def constant() -> None:
+    def constant_step() -> None:
         output = model(levels)
-        # In training a second head answers too.
-        fabric.backward(loss_of(output[0] if isinstance(output, tuple) else output, targets))
+        # A network with a votes head returns a tuple in training.
+        logits = output[0] if isinstance(output, tuple) else output
+        fabric.backward(cross_entropy(logits.float(), targets))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    seconds: dict[str, list[float]] = {"real": [], "constant": []}
-    for block in range(arguments.blocks + 1):
-        for name, step in (("real", real), ("constant", constant)):
-            times = [timed(step, fabric.device) for _ in range(arguments.steps)]
-            if block:  # the first one warms up
-                seconds[name].append(statistics.median(times))
-    real_time, constant_time = (statistics.median(seconds[name]) for name in ("real", "constant"))
-    rate = recipe.batch_size / real_time
-    print(f"{recipe.name} on {fabric.device}: real step {real_time * 1e3:.1f} ms ({rate:.0f} images/s)")
-    print(f"constant batch {constant_time * 1e3:.1f} ms; share {constant_time / real_time:.1%}")
+    seconds: dict[Callable[[], None], list[float]] = {real_step: [], constant_step: []}
+    for block in range(blocks + 1):
+        for step, medians in seconds.items():
+            median = statistics.median(_seconds_of(step, fabric.device) for _ in range(steps))
+            if block:  # the first block is warm-up
+                medians.append(median)
+    return StepTimes(statistics.median(seconds[real_step]), statistics.median(seconds[constant_step]))
 
 
-def timed(step: Callable[[], None], device: torch.device) -> float:
-    """Seconds that a step takes, the device's work included."""
+def _seconds_of(step: Callable[[], None], device: torch.device) -> float:
+    """Return the duration of a step in seconds, including the work that the device still does after the call."""
     began = time.perf_counter()
     step()
     if device.type == "cuda":

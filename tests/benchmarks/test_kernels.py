@@ -1,96 +1,114 @@
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from fer_benchmarks.kernels import cpu_milliseconds, kernels
+from fer_benchmarks.kernels import KernelCosts, cpu_milliseconds, measure_kernels
 from fer_service.analysis.analyzer import Analyzer, Options
 from fer_service.contract.boxes import Box
+from fer_service.contract.job import Job
 from fer_service.detection.coarse_first import CoarseFirst
-from fer_service.detection.detector import Answer, Face
+from fer_service.detection.detector import Answer, Detector, Face
 from numpy.typing import NDArray
 
+from tests.benchmarks.fakes import FakeClock
 from tests.fakes import FakeBatchDetector, FakeClassifier, FakeDetector
 
-
-def busy(seconds: float) -> None:
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
-        pass
+FACE = Face(Box(170, 60, 100, 130))
 
 
-class Slow(FakeDetector):
-    def detect(self, pixels: object, min_score: float) -> list[Face]:
-        busy(0.004)
-        return list(self.faces)
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
-def analyzer(*faces: Face) -> Analyzer:
+class SlowDetector(FakeDetector):
+    """Takes 4 ms."""
+
+    def __init__(self, clock: FakeClock, *faces: Face, side: int = 640) -> None:
+        super().__init__(*faces, side=side)
+        self.clock = clock
+
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
+        self.clock.work(0.004)
+        return super().detect(pixels, min_score)
+
+
+class SlowNetworkDetector(FakeBatchDetector):
+    """Takes 4 ms to resize an image and 1 ms to run its network."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
+        (answer,) = self.run([self.fitted(pixels)])
+        return self.faces(answer, pixels.shape[:2], min_score)
+
+    def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        self.clock.work(0.004)
+        return super().fitted(pixels)
+
+    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+        self.clock.work(0.001)
+        return super().run(images)
+
+
+def slow_classifier(clock: FakeClock) -> FakeClassifier:
+    """A classifier that takes 2 ms per face."""
+
     def rule(crop: object) -> list[float]:
-        busy(0.002)
+        clock.work(0.002)
         return [0.2, 0.5, 0.3]
 
-    return Analyzer(Slow(*faces), FakeClassifier(rule))
+    return FakeClassifier(rule)
 
 
-def test_the_parts_are_timed_apart_from_the_line(astronaut_jpeg: bytes) -> None:
-    parts = kernels(analyzer(Face(Box(170, 60, 100, 130))), astronaut_jpeg, Options(), 0.2)
-    assert parts.detect == pytest.approx(4, abs=1)
-    assert parts.classify == pytest.approx(2, abs=1)
-    assert parts.decode > 0
-    assert 0 <= parts.outside < parts.line
-    assert parts.line >= parts.detect + parts.classify + parts.decode
+Measure = Callable[[Detector, Options], KernelCosts]
 
 
-def test_an_image_without_faces_costs_no_classifier(astronaut_jpeg: bytes) -> None:
-    assert kernels(analyzer(), astronaut_jpeg, Options(), 0.05).classify == 0
+@pytest.fixture
+def measure(clock: FakeClock, astronaut_jpeg: bytes) -> Measure:
+    return lambda detector, options: measure_kernels(
+        Analyzer(detector, slow_classifier(clock)), astronaut_jpeg, options, 0, clock
+    )
 
 
-def test_without_detection_the_detector_costs_nothing(astronaut_jpeg: bytes) -> None:
-    parts = kernels(analyzer(), astronaut_jpeg, Options(detect=False), 0.05)
-    assert parts.detect == 0
-    assert parts.classify == pytest.approx(2, abs=1)
+def test_kernels_are_timed_alone_and_in_the_pipeline(measure: Measure, clock: FakeClock) -> None:
+    costs = measure(SlowDetector(clock, FACE, FACE), Options())
+    assert (costs.detect, costs.classify, costs.pipeline) == pytest.approx((4, 4, 8))
+    assert costs.overhead == pytest.approx(0)
 
 
-def test_of_a_network_only_its_run_counts(astronaut_jpeg: bytes) -> None:
-    class Networked(FakeBatchDetector):
-        def detect(self, pixels: NDArray[np.uint8], min_score: float) -> list[Face]:
-            (answer,) = self.run([self.fitted(pixels)])
-            return self.faces(answer, pixels.shape[:2], min_score)
-
-        def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            busy(0.004)
-            return super().fitted(pixels)
-
-        def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
-            busy(0.001)
-            return super().run(images)
-
-    parts = kernels(Analyzer(Networked(), FakeClassifier()), astronaut_jpeg, Options(), 0.1)
-    assert parts.detect == pytest.approx(1, abs=0.5)
-    assert parts.line > 4
+def test_an_image_without_faces_costs_no_classifier(measure: Measure, clock: FakeClock) -> None:
+    costs = measure(SlowDetector(clock), Options())
+    assert costs.classify == 0
+    assert costs.pipeline == pytest.approx(4)
 
 
-def test_waiting_is_no_cpu_time() -> None:
-    times = cpu_milliseconds({"line": lambda: time.sleep(0.02), "work": lambda: busy(0.01)}, 0.1)
-    assert times["line"] < 5
-    assert times["work"] == pytest.approx(10, abs=2)
+def test_without_detection_the_detector_costs_nothing(measure: Measure, clock: FakeClock) -> None:
+    costs = measure(SlowDetector(clock), Options(detect=False))
+    assert (costs.detect, costs.classify) == pytest.approx((0, 2))
 
 
-def test_every_part_is_timed_once_at_least() -> None:
-    assert cpu_milliseconds({"line": lambda: busy(0.01)}, 0)["line"] >= 10
+def test_preparing_the_networks_input_is_overhead(measure: Measure, clock: FakeClock) -> None:
+    costs = measure(SlowNetworkDetector(clock), Options())
+    assert costs.detect == pytest.approx(1)
+    assert costs.overhead == pytest.approx(4)
 
 
 @pytest.mark.parametrize(
-    ("first", "looks"),
-    [
-        pytest.param(Face(Box(170, 60, 100, 130), 0.9), 1, id="the first look settles it"),
-        pytest.param(Face(Box(170, 60, 100, 130), 0.5), 2, id="a doubt takes the second"),
-    ],
+    ("score", "looks"), [pytest.param(0.9, 1, id="clear face"), pytest.param(0.5, 2, id="doubtful face")]
 )
-def test_the_networks_of_the_looks_that_an_image_takes_are_counted(
-    astronaut_jpeg: bytes, first: Face, looks: int
+def test_every_look_of_a_coarse_first_detector_counts(
+    measure: Measure, clock: FakeClock, score: float, looks: int
 ) -> None:
-    detector = CoarseFirst(Slow(first, side=160), Slow(Face(Box(170, 60, 100, 130), 0.9), side=640))
-    parts = kernels(Analyzer(detector, FakeClassifier()), astronaut_jpeg, Options(), 0.1)
-    assert parts.detect == pytest.approx(4 * looks, abs=1)
+    coarse = SlowDetector(clock, Face(FACE.box, score), side=160)
+    detector = CoarseFirst(coarse, SlowDetector(clock, Face(FACE.box, 0.9), side=640))
+    assert measure(detector, Options()).detect == pytest.approx(4 * looks)
+
+
+def test_the_median_ignores_a_slow_call() -> None:
+    clock, durations = FakeClock(), iter([0.001, 0.5, 0.001])
+    now = iter([0.0, 0.0, 0.0, 1.0])
+    costs = cpu_milliseconds({"part": lambda: clock.work(next(durations))}, 1, clock, lambda: next(now))
+    assert costs == {"part": pytest.approx(1)}

@@ -12,7 +12,7 @@ RunTool = Callable[..., str]
 
 @pytest.fixture
 def run_tool() -> RunTool:
-    """Runs a tool of the operators' that this machine may have, in the repository; what it printed."""
+    """Run a deployment tool in the repository root and return its output; skip the test if it is missing."""
 
     def run(name: str, *arguments: object) -> str:
         found = shutil.which(name)

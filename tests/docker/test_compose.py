@@ -12,7 +12,7 @@ COMPOSE = ROOT / "docker-compose.yml"
 
 
 class _Loader(yaml.SafeLoader):
-    """Knows Compose's own tags."""
+    """A YAML loader for the tags of Compose."""
 
 
 _Loader.add_constructor("!reset", lambda loader, node: None)
@@ -24,7 +24,7 @@ def services(path: Path = COMPOSE) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ["service", "prometheus", "grafana"])
-def test_what_serves_is_bounded_restarted_and_published_on_this_host_alone(name: str) -> None:
+def test_servers_are_limited_restarted_and_published_on_localhost_only(name: str) -> None:
     container = services()[name]
     assert container["restart"] == "unless-stopped"
     assert {"cpus", "memory"} <= set(container["deploy"]["resources"]["limits"])
@@ -32,11 +32,11 @@ def test_what_serves_is_bounded_restarted_and_published_on_this_host_alone(name:
 
 
 @pytest.mark.parametrize("name", ["prometheus", "grafana"])
-def test_the_versions_of_others_are_pinned(name: str) -> None:
+def test_third_party_images_are_pinned(name: str) -> None:
     assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", services()[name]["image"])
 
 
-def test_the_gpu_is_reserved_and_a_host_without_one_takes_it_out() -> None:
+def test_the_cpu_override_removes_the_gpu_reservation() -> None:
     for name in ("service", "training"):
         (device,) = services()[name]["deploy"]["resources"]["reservations"]["devices"]
         assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
@@ -44,7 +44,7 @@ def test_the_gpu_is_reserved_and_a_host_without_one_takes_it_out() -> None:
         assert over["reservations"] is None
 
 
-def test_the_settings_are_settings_and_there_is_time_to_drain() -> None:
+def test_settings_are_known_and_the_grace_period_covers_the_drain() -> None:
     for path in (COMPOSE, DOCKER / "compose.cpu.yml", DOCKER / "compose.keys.yml"):
         for name in services(path)["service"].get("environment", {}):
             assert name.removeprefix(PREFIX).lower() in Settings.model_fields
@@ -53,7 +53,7 @@ def test_the_settings_are_settings_and_there_is_time_to_drain() -> None:
     assert float(service["stop_grace_period"].removesuffix("s")) > needed
 
 
-def test_the_targets_that_are_built_are_the_dockerfiles() -> None:
+def test_compose_builds_targets_of_the_dockerfile() -> None:
     targets = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     built = {services()["service"]["build"]["target"], services()["training"]["build"]["target"]}
     built.add(services(DOCKER / "compose.cpu.yml")["service"]["build"]["target"])
@@ -61,7 +61,7 @@ def test_the_targets_that_are_built_are_the_dockerfiles() -> None:
     assert built <= set(targets)
 
 
-def test_prometheus_scrapes_the_service_by_its_name_and_port() -> None:
+def test_prometheus_scrapes_the_service() -> None:
     (job,) = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
     (target,) = job["static_configs"][0]["targets"]
     name, port = target.split(":")
@@ -72,8 +72,15 @@ CPU, KEYS = "docker/compose.cpu.yml", "docker/compose.keys.yml"
 
 
 @pytest.mark.parametrize("over", [[], [CPU], [CPU, KEYS]])
-def test_compose_itself_accepts_the_files(run_tool: RunTool, over: list[str]) -> None:
+def test_compose_accepts_the_files(run_tool: RunTool, over: list[str]) -> None:
     files = [argument for path in ["docker-compose.yml", *over] for argument in ("-f", path)]
     made = yaml.safe_load(run_tool("docker-compose", *files, "--profile", "training", "config"))
     reserved = made["services"]["service"]["deploy"]["resources"].get("reservations")
     assert bool(reserved) is not bool(over)
+
+
+def test_the_build_context_contains_every_copied_path() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    included = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    for path in " ".join(copied).split():
+        assert path.partition("/")[0] in included, path

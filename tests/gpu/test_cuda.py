@@ -48,7 +48,7 @@ def test_a_larger_bucket_costs_less_a_face(on_cuda: OnnxClassifier) -> None:
         return 50 * count / (time.perf_counter() - began)
 
     rates = {count: max(rate(count) for _ in range(3)) for count in buckets(64)}
-    print({count: round(each) for count, each in rates.items()})  # the table is made by benchmarks/gpu.py
+    print({count: round(each) for count, each in rates.items()})  # the table is made by fer_benchmarks.gpu
     assert rates[64] > 4 * rates[1]
 
 

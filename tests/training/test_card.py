@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fer_service.contract.bundle import Metadata, WholeLine
+from fer_service.contract.bundle import EndToEnd, Metadata
 from fer_training.card import card_text, write_card
 
 from tests.fakes import LABELS, metadata
@@ -22,7 +22,7 @@ def front_matter(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["FER-2013", "my faces", "faces, cropped", "faces: 2024", "{raw}", "2013", "no"])
-def test_the_front_matter_is_yaml_whatever_the_data_is_called(name: str) -> None:
+def test_the_front_matter_is_valid_yaml_for_any_data_name(name: str) -> None:
     about = metadata(data={"name": name, "splits": {"train": 3}, "sha256": "0" * 64})
     (entry,) = front_matter(card(about))["model-index"]
     (result,) = entry["results"]
@@ -44,51 +44,51 @@ def test_the_figures_are_those_of_the_file() -> None:
     assert [label for label in LABELS if f"| {label} | 1.000 | 1.000 | 1.000 | 1 |" in text] == list(LABELS)
 
 
-def test_the_share_of_accepted_faces_is_told_with_the_threshold() -> None:
+def test_the_threshold_comes_with_its_share_of_accepted_faces() -> None:
     text = card(metadata(uncertain_below=0.6, accepted=2 / 3))
     assert "below 0.600" in text
     assert "accepts 66.7% of the faces" in " ".join(text.split())
-    assert "90% of the accepted answers are right" in text
+    assert "90% of the accepted answers are correct" in text
 
 
 @pytest.mark.parametrize("accepted", [0.0, None])
-def test_a_file_that_accepts_no_answer_promises_nothing_of_accepted_ones(accepted: float | None) -> None:
-    assert "of the accepted answers are right" not in card(metadata(uncertain_below=1.0, accepted=accepted))
+def test_without_accepted_answers_the_card_does_not_mention_them(accepted: float | None) -> None:
+    assert "of the accepted answers" not in card(metadata(uncertain_below=1.0, accepted=accepted))
 
 
-def test_the_confusion_is_a_row_a_true_class() -> None:
+def test_the_confusion_matrix_has_one_row_per_true_class() -> None:
     metrics = metadata().metrics.model_copy(update={"confusion": [[8, 1, 2], [0, 7, 3], [4, 5, 6]]})
     text = card(metadata(metrics=metrics.model_dump()))
     assert "| **angry** | 8 | 1 | 2 |" in text
     assert "| **neutral** | 4 | 5 | 6 |" in text
 
 
-def test_what_was_measured_on_worse_images_is_told() -> None:
-    line = WholeLine(detector="fake", found=0.9, direct=0.7, accuracy=0.69)
-    text = card(metadata(robustness={"turned by 15°": 0.651}, whole_line=line.model_dump()))
+def test_robustness_and_end_to_end_figures_are_listed() -> None:
+    measured = EndToEnd(detector="fake", found=0.9, direct=0.7, accuracy=0.69)
+    text = card(metadata(robustness={"turned by 15°": 0.651}, end_to_end=measured.model_dump()))
     assert "| turned by 15° | 65.10% |" in text
-    assert "90.0% of the faces are found by fake" in text
+    assert "fake finds 90.0% of the faces" in text
     assert "69.00%" in text
     assert "70.00%" in text
 
 
-def test_what_was_not_measured_is_not_spoken_of() -> None:
+def test_figures_that_were_not_measured_are_left_out() -> None:
     text = card(metadata())
-    assert "Worse images" not in text
-    assert "Laid into" not in text
+    assert "Robustness" not in text
+    assert "End to end" not in text
     assert "Variant" not in text
 
 
-def test_the_variant_is_told() -> None:
+def test_the_variant_is_named() -> None:
     assert "- Variant: INT8." in card(metadata(variant="INT8"))
 
 
-@pytest.mark.parametrize("said", ["# tiny 1.2.3", "Learns by looking.", "Recipe `tiny`, seed 0, 3 epochs", "MIT."])
-def test_the_card_says_what_the_file_is_and_how_it_was_made(said: str) -> None:
-    assert said in card(metadata())
+@pytest.mark.parametrize("text", ["# tiny 1.2.3", "Learns by looking.", "Recipe `tiny`, seed 0, 3 epochs", "MIT."])
+def test_the_card_names_the_file_and_its_training(text: str) -> None:
+    assert text in card(metadata())
 
 
-def test_the_card_warns_of_bias_and_of_the_law() -> None:
+def test_the_card_warns_about_bias_and_names_the_law() -> None:
     text = card(metadata())
     assert "Limits and bias" in text
     assert "2024/1689" in text

@@ -3,7 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from fer_service.contract.boxes import Box
-from fer_service.contract.bundle import WholeLine
+from fer_service.contract.bundle import EndToEnd
+from fer_service.contract.job import Job
 from fer_service.detection.choice import Face
 from fer_training.data import FaceDataset
 from fer_training.robustness import (
@@ -13,6 +14,7 @@ from fer_training.robustness import (
     blurred,
     compressed,
     covered,
+    end_to_end,
     framed,
     in_an_image,
     largest,
@@ -21,7 +23,6 @@ from fer_training.robustness import (
     print_robustness,
     robustness_of,
     rotated,
-    whole_line,
 )
 from numpy.typing import NDArray
 from rich.console import Console
@@ -164,42 +165,42 @@ def test_the_largest_face_counts() -> None:
     assert largest(FakeDetector(), image) is None
 
 
-def test_the_whole_line_is_compared_on_the_faces_that_are_found() -> None:
+def test_end_to_end_accuracy_covers_the_found_faces() -> None:
     class Sometimes(FakeDetector):
-        """Finds bright faces alone, and frames them as they lie."""
+        """Finds bright faces only, and returns their exact boxes."""
 
-        def detect(self, pixels: Image, min_score: float) -> list[Face]:
+        def detect(self, pixels: Image, min_score: float, job: Job | None = None) -> list[Face]:
             edge = (PICTURE - FACE) // 2
             return [Face(Box(edge, edge, FACE, FACE), 0.9)] if pixels[0, 0, 0] >= 150 else []
 
-    line = whole_line(FakeClassifier(halves), Sometimes(), HALVES)
-    assert line == WholeLine(detector="fake", found=0.66667, direct=1, accuracy=1)
+    result = end_to_end(FakeClassifier(halves), Sometimes(), HALVES)
+    assert result == EndToEnd(detector="fake", found=0.66667, direct=1, accuracy=1)
 
 
 def test_a_wrong_box_costs_accuracy_after_detection_alone() -> None:
     above = FakeDetector(Face(Box(100, 0, 40, 40), 0.9))
-    line = whole_line(FakeClassifier(halves), above, HALVES)
-    assert (line.found, line.direct) == (1, 1)
-    assert line.accuracy == pytest.approx(1 / 3, abs=1e-5)
+    result = end_to_end(FakeClassifier(halves), above, HALVES)
+    assert (result.found, result.direct) == (1, 1)
+    assert result.accuracy == pytest.approx(1 / 3, abs=1e-5)
 
 
 def test_a_detector_that_finds_nothing_leaves_nothing_to_compare() -> None:
-    line = whole_line(FakeClassifier(halves), FakeDetector(), HALVES)
-    assert line == WholeLine(detector="fake", found=0, direct=0, accuracy=0)
+    result = end_to_end(FakeClassifier(halves), FakeDetector(), HALVES)
+    assert result == EndToEnd(detector="fake", found=0, direct=0, accuracy=0)
 
 
 def test_the_measured_figures_go_into_the_metadata() -> None:
     measured = measure(FakeClassifier(halves), "haar", HALVES)
     assert measured.robustness["half as bright"] == 1
-    assert measured.whole_line is not None
-    assert measured.whole_line.detector == "haar"
-    assert measured.model_copy(update={"robustness": {}, "whole_line": None}) == metadata()
+    assert measured.end_to_end is not None
+    assert measured.end_to_end.detector == "haar"
+    assert measured.model_copy(update={"robustness": {}, "end_to_end": None}) == metadata()
 
 
 def test_the_figures_are_printed_for_people() -> None:
     console = Console(record=True, width=120)
-    line = WholeLine(detector="fake", found=0.9, direct=0.7, accuracy=0.69)
-    about = metadata(robustness={"turned by 15°": 0.651}, whole_line=line.model_dump())
+    result = EndToEnd(detector="fake", found=0.9, direct=0.7, accuracy=0.69)
+    about = metadata(robustness={"turned by 15°": 0.651}, end_to_end=result.model_dump())
     print_robustness(about, console)
     text = console.export_text()
     assert "turned by 15°" in text

@@ -24,15 +24,15 @@ def classifier(path: Path) -> OnnxClassifier:
     return open_classifier(path, "cpu", threads=1)
 
 
-def test_the_shipped_model_keeps_the_contract_and_names_fer2013s_emotions(classifier: OnnxClassifier) -> None:
+def test_the_shipped_model_has_the_labels_of_fer2013(classifier: OnnxClassifier) -> None:
     assert classifier.bundle.metadata.labels == FER2013_LABELS
 
 
-def test_its_recipe_is_shipped_too(classifier: OnnxClassifier) -> None:
+def test_its_recipe_is_part_of_the_package(classifier: OnnxClassifier) -> None:
     assert classifier.bundle.metadata.recipe in available_recipes()
 
 
-def test_its_graph_holds_no_bookkeeping_of_shapes(path: Path) -> None:
+def test_its_graph_has_no_shape_operators(path: Path) -> None:
     assert {node.op_type for node in onnx.load(path).graph.node}.isdisjoint({"Shape", "Gather"})
 
 
@@ -41,7 +41,7 @@ def test_it_is_small_enough_for_a_repository(path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 17])
-def test_its_rows_sum_to_1_for_any_batch(classifier: OnnxClassifier, count: int) -> None:
+def test_its_rows_sum_to_1_for_any_batch_size(classifier: OnnxClassifier, count: int) -> None:
     size = classifier.bundle.metadata.input_size
     crops = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
     rows = classifier.classify(list(crops))
@@ -50,7 +50,7 @@ def test_its_rows_sum_to_1_for_any_batch(classifier: OnnxClassifier, count: int)
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
 
 
-def test_it_was_calibrated_and_proven_equal_to_its_network(classifier: OnnxClassifier) -> None:
+def test_it_is_calibrated_and_equals_its_network(classifier: OnnxClassifier) -> None:
     about = classifier.bundle.metadata
     assert about.metrics.split == "PublicTest"
     assert about.metrics.ece15 < 0.05
@@ -58,33 +58,33 @@ def test_it_was_calibrated_and_proven_equal_to_its_network(classifier: OnnxClass
     assert 0 < about.uncertain_below < 1
 
 
-def test_its_card_tells_the_same_figures(path: Path, classifier: OnnxClassifier) -> None:
+def test_its_card_matches_its_metadata(path: Path, classifier: OnnxClassifier) -> None:
     assert path.with_suffix(".md").read_text(encoding="utf-8") == card_text(classifier.bundle.metadata)
 
 
-def test_its_robustness_was_measured_and_detecting_costs_little(classifier: OnnxClassifier) -> None:
+def test_its_robustness_is_measured_and_detection_costs_little_accuracy(classifier: OnnxClassifier) -> None:
     about = classifier.bundle.metadata
     assert set(about.robustness) == set(CONDITIONS)
-    assert about.whole_line is not None
-    assert about.whole_line.direct - about.whole_line.accuracy <= 0.02
+    assert about.end_to_end is not None
+    assert about.end_to_end.direct - about.end_to_end.accuracy <= 0.02
 
 
-def test_most_answers_that_it_stands_by_are_right(classifier: OnnxClassifier) -> None:
+def test_the_threshold_accepts_most_answers(classifier: OnnxClassifier) -> None:
     about = classifier.bundle.metadata
     assert about.selective_accuracy == 0.85
     assert about.accepted is not None
     assert about.accepted > 0.5
 
 
-def test_a_smile_is_happy(classifier: OnnxClassifier, astronaut: NDArray[np.uint8]) -> None:
+def test_a_smile_is_classified_as_happy(classifier: OnnxClassifier, astronaut: NDArray[np.uint8]) -> None:
     about = classifier.bundle.metadata
     (row,) = classifier.classify([crop(astronaut, Square(225, 125, 120), about.input_size, about.crop)])
     assert about.labels[row.argmax()] == "happy"
 
 
-def test_the_large_model_is_worth_its_work() -> None:
-    usual, large = (
+def test_the_large_model_is_more_accurate() -> None:
+    small, large = (
         open_classifier(assets.int8_file(assets.MODELS[name]), "cpu", threads=1).bundle.metadata.metrics.accuracy
         for name in ("bundled", "large")
     )
-    assert large >= usual + 0.005
+    assert large >= small + 0.005

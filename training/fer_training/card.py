@@ -1,4 +1,4 @@
-"""The model card that lies beside an exported file, written from what the file says of itself."""
+"""The model card of an exported file, written from its metadata."""
 
 from pathlib import Path
 from typing import Any
@@ -8,17 +8,17 @@ from fer_service.contract.bundle import Metadata
 
 
 def write_card(metadata: Metadata, path: Path) -> None:
-    """Write the card in the hub's conventions.
+    """Write the card in the format of the Hugging Face hub.
 
     Args:
-        metadata: Of the exported file.
-        path: The Markdown file.
+        metadata: Metadata of the exported file.
+        path: The Markdown file to write.
     """
     path.write_text(card_text(metadata), encoding="utf-8")
 
 
 def card_text(metadata: Metadata) -> str:
-    """The card as Markdown."""
+    """Return the card as Markdown."""
     metrics = metadata.metrics
     rows = "\n".join(
         f"| {label} | {entry.precision:.3f} | {entry.recall:.3f} | {entry.f1:.3f} | {entry.support} |"
@@ -27,9 +27,7 @@ def card_text(metadata: Metadata) -> str:
     fresh = ""
     if metadata.deduplicated:
         again = metadata.deduplicated
-        fresh = (
-            f"| accuracy, {again.count:,} faces that the training split does not have | {again.accuracy:.2%} |\n"
-        )
+        fresh = f"| accuracy, {again.count:,} faces without duplicates in training | {again.accuracy:.2%} |\n"
     splits = ", ".join(f"{name} {count:,}" for name, count in metadata.data.splits.items())
     front_matter = yaml.safe_dump(_front_matter(metadata), sort_keys=False)
     return f"""---
@@ -38,7 +36,7 @@ def card_text(metadata: Metadata) -> str:
 
 {metadata.description}
 
-It names the **apparent expression** of a face in an image: {", ".join(metadata.labels)}. It does not know what
+It predicts the **apparent expression** of a face in an image: {", ".join(metadata.labels)}. It cannot know what
 a person feels.
 
 | {metrics.split}, {metrics.count:,} faces, single crop, as served | |
@@ -48,39 +46,39 @@ a person feels.
 | ECE-15 | {metrics.ece15:.4f} |
 | negative log likelihood | {metrics.nll:.4f} |
 {fresh}
-The epoch, the temperature ({metadata.temperature:.3f}) and the threshold were chosen on this same split, so these
-figures are a little optimistic.
+The epoch, the temperature ({metadata.temperature:.3f}) and the threshold were chosen on the same split, so these
+figures are slightly optimistic.
 
 | class | precision | recall | F1 | support |
 | --- | --- | --- | --- | --- |
 {rows}
 
-Faces whose top probability is below {metadata.uncertain_below:.3f} are marked `uncertain`.{_promise(metadata)}
+Faces whose top probability is below {metadata.uncertain_below:.3f} are marked `uncertain`.{_selective(metadata)}
 {_confusion(metadata)}{_robustness(metadata)}
-## Making
+## Training and export
 
 - Recipe `{metadata.recipe}`{_run(metadata)}.{_variant(metadata)}
 - Exported {metadata.created} at commit `{metadata.commit}`.
 - Data: {metadata.data.name} ({splits}), SHA-256 `{metadata.data.sha256}`.
-- The fp32 graph against the trained network over {metadata.parity.rows:,} faces: probabilities differ by at most
-  {metadata.parity.max_difference:.1e}, no answer differs.
+- Parity of the fp32 graph with the trained network over {metadata.parity.rows:,} faces: probabilities differ
+  by at most {metadata.parity.max_difference:.1e}; top-1 answers are identical.
 
 ## Use
 
-For software that reacts to the expression in an image its user chose to give: sorting photographs, games,
-accessibility, research on aggregates. Every answer is a guess about a face's look and is to be treated as one.
+Intended use: software that reacts to the expression in an image that its user chose to submit, such as photo
+sorting, games, accessibility, and research on aggregates. Treat every answer as a guess about appearance.
 
-Not for judging people: not for hiring, education, credit, policing, medicine, or telling lies from truth. In the
-European Union, Regulation (EU) 2024/1689 forbids inferring emotions of people at work or in education from their
-faces, but for medical or safety reasons (Article 5(1)(f)); other emotion recognition is high-risk (Annex III,
-point 1(c)), and people exposed to it must be told (Article 50(3)).
+Do not judge people with it: no hiring, education, credit, policing, medicine or lie detection. In the European
+Union, Regulation (EU) 2024/1689 prohibits inferring the emotions of people at work or in education, except for
+medical or safety reasons (Article 5(1)(f)). Other emotion recognition is high-risk (Annex III, point 1(c)), and
+the people exposed to it must be informed (Article 50(3)).
 
 ## Limits and bias
 
-- FER-2013's labels are noisy: people agree with them about two times in three, so a score near 75 % is a ceiling.
-- The faces were collected by web search, are mostly posed, frontal and of adults, and carry no data on age, sex
-  or skin colour; differences of accuracy between groups were not measured and must be expected.
-- Disgust has few examples; fear is often taken for sadness or surprise.
+- The labels of FER-2013 are noisy: human raters agree with about two thirds of them, so about 75 % is a ceiling.
+- The faces come from web search and are mostly posed, frontal and adult. The data has no age, sex or skin colour.
+  Accuracy per group was not measured. Expect differences.
+- Disgust has few examples. Fear is often confused with sadness or surprise.
 
 ## Licence
 
@@ -88,12 +86,12 @@ point 1(c)), and people exposed to it must be told (Article 50(3)).
 """
 
 
-def _promise(metadata: Metadata) -> str:
+def _selective(metadata: Metadata) -> str:
     if not metadata.accepted:
         return ""
     return (
-        f" On {metadata.metrics.split} that\naccepts {metadata.accepted:.1%} of the faces, and "
-        f"{metadata.selective_accuracy:.0%} of the accepted answers are right."
+        f" On {metadata.metrics.split}, this\nthreshold accepts {metadata.accepted:.1%} of the faces, and "
+        f"{metadata.selective_accuracy:.0%} of the accepted answers are correct."
     )
 
 
@@ -104,7 +102,7 @@ def _confusion(metadata: Metadata) -> str:
         for label, counts in zip(labels, metadata.metrics.confusion, strict=True)
     )
     return f"""
-| true \\ answer | {" | ".join(labels)} |
+| true \\ predicted | {" | ".join(labels)} |
 | --- |{" --- |" * len(labels)}
 {rows}
 """
@@ -115,18 +113,18 @@ def _robustness(metadata: Metadata) -> str:
     text = ""
     if lines:
         text = f"""
-## Worse images
+## Robustness
 
-| {metadata.metrics.split}, changed | accuracy |
+| condition, {metadata.metrics.split} | accuracy |
 | --- | --- |
-| as they are | {metadata.metrics.accuracy:.2%} |
+| unchanged | {metadata.metrics.accuracy:.2%} |
 {lines}
 """
-    line = metadata.whole_line
-    if line:
+    measured = metadata.end_to_end
+    if measured:
         text += f"""
-Laid into larger images, {line.found:.1%} of the faces are found by {line.detector}. Of those {line.accuracy:.2%}
-are named right after detecting and cropping, {line.direct:.2%} when the face itself is given.
+End to end, in larger images, {measured.detector} finds {measured.found:.1%} of the faces. Accuracy on those is
+{measured.accuracy:.2%} with detection and cropping, and {measured.direct:.2%} with the faces given directly.
 """
     return text
 

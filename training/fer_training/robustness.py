@@ -1,4 +1,4 @@
-"""What is left of a bundle's accuracy when images get worse, and when the face has to be found first."""
+"""Accuracy of a bundle on degraded images, and end to end with detection and cropping."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 from fer_service.classification.classifier import Classifier
-from fer_service.contract.bundle import Metadata, WholeLine
+from fer_service.contract.bundle import EndToEnd, Metadata
 from fer_service.detection.choice import Detector, Face, choose_detector
 from fer_service.imaging.crop import crop, square_around
 from numpy.typing import NDArray
@@ -20,13 +20,13 @@ Image = NDArray[np.uint8]
 Change = Callable[[Image], Image]
 
 _NOMINAL_SIDE: Final = 48  # blurs are given in pixels of FER-2013's images
-# A face found by a detector: its side, and that of the image it lies in, pixels.
+# Side of the face and of the image around it, in pixels, for the end-to-end measurement.
 FACE, PICTURE = 144, 320
 _BATCH: Final = 256
 
 
 def rotated(degrees: float) -> Change:
-    """Turn about the middle, clockwise; the border is repeated."""
+    """Rotate clockwise about the centre; the border is repeated."""
 
     def change(image: Image) -> Image:
         height, width = image.shape[:2]
@@ -46,12 +46,12 @@ def blurred(sigma: float) -> Change:
 
 
 def lit(factor: float) -> Change:
-    """Every level times a factor, clipped at 255."""
+    """Multiply every level by a factor, clipped at 255."""
     return lambda image: (image * float(factor)).clip(0, 255).astype(np.uint8)
 
 
 def compressed(quality: int) -> Change:
-    """Through JPEG and back."""
+    """Encode as JPEG of this quality (0–100) and decode."""
 
     def change(image: Image) -> Image:
         written = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
@@ -61,7 +61,7 @@ def compressed(quality: int) -> Change:
 
 
 def covered(top: float, bottom: float) -> Change:
-    """The rows between two shares of the height become black, as behind a mask or dark glasses."""
+    """Blacken the rows between two fractions of the height, as a mask or dark glasses do."""
 
     def change(image: Image) -> Image:
         rows = len(image)
@@ -73,7 +73,7 @@ def covered(top: float, bottom: float) -> Change:
 
 
 def framed(share: float) -> Change:
-    """A frame wider (above 0) or tighter by a share of its side; beyond the image its border is repeated."""
+    """Widen (above 0) or tighten (below 0) the frame by a fraction of its side; the border is repeated."""
 
     def change(image: Image) -> Image:
         height, width = image.shape[:2]
@@ -101,30 +101,29 @@ CONDITIONS: Final[dict[str, tuple[Change, ...]]] = {
 
 
 def measure(classifier: Classifier, detector: str, faces: FaceDataset) -> Metadata:
-    """Everything here, as the bundle's metadata with these figures in it.
+    """Measure robustness and end-to-end accuracy, and return the metadata of the bundle with these figures.
 
     Args:
-        classifier: Of the bundle.
-        detector: As the setting FER_DETECTOR names it.
-        faces: The bundle's validation split.
+        classifier: The opened bundle.
+        detector: A value of the setting FER_DETECTOR.
+        faces: The validation split of the bundle.
 
     Raises:
-        DetectorError: the detector's file is missing or is none.
+        DetectorError: The detector file is missing or invalid.
     """
-    finder = choose_detector(detector, PICTURE)
-    told = {
+    changes = {
         "robustness": robustness_of(classifier, faces),
-        "whole_line": whole_line(classifier, finder, faces),
+        "end_to_end": end_to_end(classifier, choose_detector(detector, PICTURE), faces),
     }
-    return classifier.bundle.metadata.model_copy(update=told)
+    return classifier.bundle.metadata.model_copy(update=changes)
 
 
 def robustness_of(classifier: Classifier, faces: FaceDataset) -> dict[str, float]:
-    """Accuracy under each condition, the mean over both ways where it has two.
+    """Return the accuracy under each condition; a condition with two directions gives their mean.
 
     Args:
-        classifier: Of the bundle.
-        faces: With its labels.
+        classifier: The opened bundle.
+        faces: Images with the labels of the bundle.
     """
     return {
         name: round(float(np.mean([_accuracy(classifier, faces, change) for change in changes])), 5)
@@ -132,15 +131,15 @@ def robustness_of(classifier: Classifier, faces: FaceDataset) -> dict[str, float
     }
 
 
-def whole_line(classifier: Classifier, detector: Detector, faces: FaceDataset) -> WholeLine:
-    """Lay every face into a larger image, and compare its answer with the one after detecting and cropping.
+def end_to_end(classifier: Classifier, detector: Detector, faces: FaceDataset) -> EndToEnd:
+    """Compare direct classification with detecting, cropping and classifying each face in a larger image.
 
     Args:
-        classifier: Of the bundle.
+        classifier: The opened bundle.
         detector: Made for images of 320 px.
-        faces: With the bundle's labels.
+        faces: Images with the labels of the bundle.
     """
-    images = [in_a_image(image) for image in faces.images]
+    images = [in_an_image(image) for image in faces.images]
     found = [largest(detector, image) for image in images]
     rows = [row for row, face in enumerate(found) if face is not None]
     direct = probabilities_of(classifier, faces.images).argmax(axis=1) == faces.labels
@@ -156,7 +155,7 @@ def whole_line(classifier: Classifier, detector: Detector, faces: FaceDataset) -
         if face is not None
     ]
     right = classified(classifier, crops) == faces.labels[rows]
-    return WholeLine(
+    return EndToEnd(
         detector=detector.name,
         found=round(len(rows) / len(found), 5),
         direct=round(float(direct[rows].mean()), 5) if rows else 0.0,
@@ -164,8 +163,8 @@ def whole_line(classifier: Classifier, detector: Detector, faces: FaceDataset) -
     )
 
 
-def in_a_image(image: Image) -> Image:
-    """A face, uint8 [S, S, C], 144 px large in the middle of an image [320, 320, 3] that repeats its border."""
+def in_an_image(image: Image) -> Image:
+    """Centre a face, uint8 [S, S, C], scaled to 144 px, in an image [320, 320, 3]; the border is repeated."""
     face = cv2.resize(image, (FACE, FACE), interpolation=cv2.INTER_CUBIC)
     edge = (PICTURE - FACE) // 2
     padded = cv2.copyMakeBorder(face, edge, edge, edge, edge, cv2.BORDER_REPLICATE)
@@ -174,29 +173,29 @@ def in_a_image(image: Image) -> Image:
 
 
 def largest(detector: Detector, image: Image) -> Face | None:
-    """The largest face that the detector finds."""
+    """Return the largest detected face, or None."""
     return max(detector.detect(image, 0.6), key=lambda face: face.box.area, default=None)
 
 
 def classified(classifier: Classifier, crops: list[Image]) -> NDArray[np.int64]:
-    """The label index of each crop."""
+    """Return the label index of each crop."""
     parts = [classifier.classify(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
     return np.concatenate(parts).argmax(axis=1) if parts else np.zeros(0, np.int64)
 
 
 def print_robustness(metadata: Metadata, console: Console) -> None:
-    """What was measured, as a table for people."""
+    """Print the measured figures as a table."""
     table = Table("images", "accuracy", title=f"{metadata.name} on {metadata.metrics.split}")
-    table.add_row("as they are", f"{metadata.metrics.accuracy:.2%}")
+    table.add_row("unchanged", f"{metadata.metrics.accuracy:.2%}")
     for name, accuracy in metadata.robustness.items():
         table.add_row(name, f"{accuracy:.2%}")
     console.print(table)
-    line = metadata.whole_line
-    if line:
+    measured = metadata.end_to_end
+    if measured:
         console.print(
-            f"{line.detector} finds {line.found:.1%} of the faces in larger images; "
-            f"of those {line.accuracy:.2%} are right after detecting and cropping, "
-            f"{line.direct:.2%} when given as they are"
+            f"{measured.detector} finds {measured.found:.1%} of the faces in larger images. "
+            f"Accuracy on those: {measured.accuracy:.2%} with detection and cropping, "
+            f"{measured.direct:.2%} without"
         )
 
 
@@ -206,5 +205,5 @@ def _accuracy(classifier: Classifier, faces: FaceDataset, change: Change) -> flo
 
 
 def _shaped(result: Any, original: Image) -> Image:
-    """OpenCV drops a last axis of one."""
+    """Restore a last axis of length one, which OpenCV drops."""
     return np.asarray(result, np.uint8).reshape(*result.shape[:2], original.shape[2])

@@ -1,8 +1,16 @@
-"""The same line behind other servers, each as its documentation advises for a machine of few cores.
+"""Other software for comparison. Each runs in its own virtual environment.
 
-Every module is a program for an environment of its own, run from the repository's root:
-`PORT=8123 python -m fer_benchmarks.peers.litserve_app`. All use the service's own Analyzer with one thread, the
-same model, detector and images, so that only what is around the line differs.
+Programs:
+    servers   Model servers around the service's own pipeline; the apps are `*_app`.
+    products  Packages that predict emotions from images; the subjects are `*_product`.
 
-`*_product` are other packages that answer the same question, each called in process as its README shows.
+Parts:
+    environments      Creates the virtual environments.
+    worker            Runs inside a product's process and measures it. Standard library only.
+    worker_process    Starts such a process and sends it commands.
+    deepface_weights  Random weights in place of DeepFace's download.
+
+All apps use the service's Analyzer with one thread, the same model, detector and images, and read the same FER_
+variables. Only the server around the pipeline differs. Run one by hand, in its environment:
+`PORT=8123 python -m fer_benchmarks.peers.litserve_app`.
 """

@@ -1,7 +1,7 @@
-"""A stand-in for DeepFace's emotion weights: its network with random weights, which takes the same time.
+"""Random weights for DeepFace's emotion network, which takes the same time with them.
 
-DeepFace fetches its weights from an outside address, whose licence and reach are not this benchmark's matter. The
-layers are those of deepface/models/demography/*/Emotion.py, channels last at the input as its ONNX file has them.
+DeepFace would download its own weights. The layers are those of deepface/models/demography/*/Emotion.py, with
+channels last at the input, as in its ONNX file.
 """
 
 from pathlib import Path
@@ -14,13 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 EMOTION = "facial_expression_model_weights.onnx"
 _PRODUCER = "random-weights"
 _CONVOLUTIONS = ((1, 64, 5), (64, 64, 3), (64, 64, 3), (64, 128, 3), (128, 128, 3))
-# After which convolution, and how: kernel and stride 2.
+# Pooling after these convolutions: type and kernel size; the stride is 2.
 _POOLS = {0: ("MaxPool", 5), 2: ("AveragePool", 3), 4: ("AveragePool", 3)}
 _DENSE = ((128, 1024), (1024, 1024), (1024, 7))
 
 
 def ensure_emotion_weights(path: Path) -> str:
-    """Write random weights where no file lies; say which kind lies there, "random" or "its own"."""
+    """Write random weights if the file is missing; return the kind of its weights, "random" or "its own"."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         onnx.save(random_network(), path)
@@ -28,7 +28,7 @@ def ensure_emotion_weights(path: Path) -> str:
 
 
 def random_network() -> onnx.ModelProto:
-    """The network with random weights: float32 [N, 48, 48, 1] to probabilities float32 [N, 7]."""
+    """Return the network with random weights: float32 [N, 48, 48, 1] to probabilities float32 [N, 7]."""
     random = np.random.default_rng(0)
     nodes = [helper.make_node("Transpose", ["input"], ["x0"], perm=[0, 3, 1, 2])]
     weights: list[onnx.TensorProto] = []
@@ -36,7 +36,7 @@ def random_network() -> onnx.ModelProto:
     def add(kind: str, *shapes: tuple[int, ...], **attributes: Any) -> None:
         names = [f"w{len(weights) + number}" for number in range(len(shapes))]
         for name, shape in zip(names, shapes, strict=True):
-            # He's scale keeps the values in range; denormal numbers would be slow.
+            # He's initialization keeps the values in range; denormal numbers would be slow.
             scale = (2 / np.prod(shapes[0][1:])) ** 0.5
             values = random.normal(0, scale, shape).astype(np.float32)
             weights.append(numpy_helper.from_array(values, name))

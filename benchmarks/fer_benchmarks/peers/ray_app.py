@@ -1,4 +1,4 @@
-"""Ray Serve with a replica a core; its HTTP proxy is a process of its own, as it is by default."""
+"""Ray Serve with one replica per core and the default HTTP proxy in its own process."""
 
 import os
 import signal
@@ -16,14 +16,14 @@ from starlette.responses import Response
     max_ongoing_requests=8,
     ray_actor_options={"num_cpus": 1},
 )
-class Line:
-    """The line as a deployment."""
+class PipelineDeployment:
+    """The pipeline as a Ray Serve deployment."""
 
     def __init__(self) -> None:
         self.analyzer = load(Settings(threads=1))
 
     async def __call__(self, request: Request) -> Any:
-        """One image."""
+        """Answer one image."""
         async with request.form() as form:
             upload: Any = form["file"]
             content = await upload.read()
@@ -32,5 +32,5 @@ class Line:
 
 if __name__ == "__main__":
     serve.start(http_options={"host": "127.0.0.1", "port": int(os.environ["PORT"])})
-    serve.run(Line.bind(), route_prefix="/predict")
+    serve.run(PipelineDeployment.bind(), route_prefix="/predict")
     signal.pause()

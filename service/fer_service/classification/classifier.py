@@ -1,4 +1,4 @@
-"""Crops → probabilities, by a bundle on a device."""
+"""Emotion probabilities of face crops, from an ONNX bundle on a device."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from fer_service.contract.bundle import (
     INPUT_NAME,
     OUTPUT_NAME,
     Bundle,
+    Metadata,
     file_sha256,
     read_metadata,
 )
@@ -20,39 +21,46 @@ from fer_service.contract.job import Job
 from fer_service.onnx.buckets import Buckets
 from fer_service.onnx.session import Gpu, Session
 
+# See `Session.open`: 2 · 255 · 64 fits int16, 2 · 255 · 127 does not.
+_MAX_FAST_BITS = 7
+
 
 class Classifier(Protocol):
-    """Says how likely each emotion is; safe to call from several threads at once."""
+    """Predicts emotion probabilities. Implementations are thread-safe."""
 
     @property
     def bundle(self) -> Bundle:
-        """The model file."""
+        """Path, hash and metadata of the model file."""
 
     @property
     def provider(self) -> str:
-        """What it really runs on, by onnxruntime's name."""
+        """Execution provider in use, by onnxruntime's name."""
 
     @property
     def on_gpu(self) -> bool:
-        """Whether that is a GPU, on which a batch costs less than its crops one by one."""
+        """Return True if the provider is a GPU, where batches are cheaper than single crops."""
 
     def classify(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> NDArray[np.float32]:
-        """Probabilities of a batch of crops.
+        """Classify a batch of crops.
 
         Args:
-            crops: N ≥ 1 arrays uint8 [S, S, 3], RGB, S being the bundle's `input_size`.
+            crops: N ≥ 1 arrays, uint8 [S, S, 3], RGB; S is the `input_size` of the bundle.
             job: The work that the crops belong to; only a classifier that queues crops uses it.
 
         Returns:
-            float32 [N, C], one column a label, rows sum to 1.
+            Probabilities, float32 [N, C], one column per label; each row sums to 1.
         """
 
     def warm(self, max_batch: int) -> None:
-        """Run every shape that requests will bring, so that the first request is not the slow one."""
+        """Run every input shape that requests need, so that the first request is not slow.
+
+        Args:
+            max_batch: Maximum crops per batch.
+        """
 
 
 class OnnxClassifier:
-    """A bundle in an onnxruntime session, behind the `Classifier` protocol."""
+    """A `Classifier` that runs a bundle in an onnxruntime session."""
 
     def __init__(self, session: Session, bundle: Bundle) -> None:
         self._session = session
@@ -62,23 +70,23 @@ class OnnxClassifier:
 
     @property
     def provider(self) -> str:
-        """What it really runs on, by onnxruntime's name."""
+        """Execution provider in use, by onnxruntime's name."""
         return self._session.provider
 
     @property
     def on_gpu(self) -> bool:
-        """Whether that is a GPU."""
+        """Return True if the provider is a GPU."""
         return self._session.on_gpu
 
     def classify(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> NDArray[np.float32]:
-        """Probabilities of a batch of crops (see `Classifier.classify`)."""
+        """Classify a batch of crops (see `Classifier.classify`)."""
         if not self._session.on_gpu:
             (probabilities,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.stack(crops)})
             return probabilities
         return self._buckets(crops)[OUTPUT_NAME]
 
     def warm(self, max_batch: int) -> None:
-        """Run every bucket on a GPU, where each costs a search; the CPU needs one run."""
+        """Run every bucket on a GPU, which searches kernels for each one. A CPU needs one run."""
         if self._session.on_gpu:
             self._buckets.warm(max_batch)
         else:
@@ -92,12 +100,20 @@ def open_classifier(path: Path, device: Device, threads: int, gpu: Gpu | None = 
     Args:
         path: The model file.
         device: See `Session.open`.
-        threads: Cores one run may use on the CPU.
-        gpu: How a GPU is used, where it is one.
+        threads: Cores per run on the CPU.
+        gpu: GPU options; ignored on the CPU.
 
     Raises:
-        BundleError: the file is missing or breaks the contract.
-        ProviderError: the device that was asked for cannot be had.
+        BundleError: The file is missing or breaks the contract.
+        ProviderError: The requested device is not available.
     """
     session = Session.open(path, device=device, threads=threads, failure=BundleError, gpu=gpu)
-    return OnnxClassifier(session, Bundle(path, file_sha256(path), read_metadata(session, str(path))))
+    metadata = read_metadata(session, str(path))
+    if not session.on_gpu and not _fits_fast_kernels(metadata):
+        session = Session.open(path, device="cpu", threads=threads, failure=BundleError, exact_int8=True)
+    return OnnxClassifier(session, Bundle(path, file_sha256(path), metadata))
+
+
+def _fits_fast_kernels(metadata: Metadata) -> bool:
+    """Return True if the INT8 weights are declared small enough for 16-bit sums."""
+    return metadata.weight_bits is not None and metadata.weight_bits <= _MAX_FAST_BITS

@@ -85,15 +85,16 @@ def predict(
 def benchmark(
     photos: Annotated[
         list[Path],
-        typer.Argument(help="Images to measure with.", show_default=False, exists=True, dir_okay=False),
+        typer.Argument(help="Images to send.", show_default=False, exists=True, dir_okay=False),
     ],
-    detect: Annotated[bool, typer.Option(help="Look for faces, or take each image whole as one.")] = True,
-    seconds: Annotated[float, typer.Option(min=0.05, help="That each measurement takes; an image has 13.")] = 3,
-    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
+    detect: Annotated[bool, typer.Option(help="Detect faces, or treat each whole image as one face.")] = True,
+    seconds: Annotated[float, typer.Option(min=0.05, help="Seconds per measurement; 13 per image.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
-    """Measure this machine: the kernels, the line without HTTP, and a real server under load."""
-    from fer_benchmarks.run import as_json
-    from fer_benchmarks.run import benchmark as measure
+    """Measure the kernels, the pipeline without HTTP, and a real server under load."""
+    from dataclasses import asdict
+
+    from fer_benchmarks.benchmark import benchmark as measure
     from fer_benchmarks.tables import print_report
 
     from fer_service.analysis.analyzer import Options
@@ -104,7 +105,7 @@ def benchmark(
         reports.append(measure(photo.name, photo.read_bytes(), settings, Options(detect=detect), seconds))
         print_report(reports[-1], Console(width=120))
     if out:
-        out.write_text(json.dumps([as_json(report) for report in reports], indent=2) + "\n", encoding="utf-8")
+        out.write_text(json.dumps([asdict(report) for report in reports], indent=2) + "\n", encoding="utf-8")
 
 
 @detector_app.command("pull")

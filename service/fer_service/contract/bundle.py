@@ -1,4 +1,4 @@
-"""The model file: an ONNX graph from uint8 crops to probabilities, with all about it in its metadata."""
+"""The model file: an ONNX graph from uint8 crops to probabilities, described by its metadata."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fer_service.contract.errors import BundleError
 from fer_service.contract.validation import first_error
@@ -18,19 +18,19 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Record(BaseModel):
-    """A later writer may know more fields than this reader; those are passed over."""
+    """A part of the metadata. Unknown fields are ignored, so that newer files stay readable."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class CropGeometry(_Record):
-    """How a face becomes the network's input: the part of the preprocessing that is no arithmetic.
+    """Geometry of the crop around a face. All later preprocessing is part of the graph.
 
     Attributes:
-        frame: Side of the square crop as a multiple of the face's height; 1.0 is FER-2013's framing.
-        align: Whether the crop is rotated so that the eyes are level.
-        interpolation: Used for enlarging and mild shrinking; shrinking by more than 2 averages areas first.
-        border: What stands beyond the image's edge.
+        frame: Side of the square crop divided by the height of the face; 1.0 is the framing of FER-2013.
+        align: Rotate the crop so that the eyes are level.
+        interpolation: For enlarging and for shrinking by at most 2. Stronger shrinking averages areas first.
+        border: Content of the crop outside the image.
     """
 
     frame: float = Field(1.0, gt=0, le=4)
@@ -40,7 +40,7 @@ class CropGeometry(_Record):
 
 
 class ClassMetrics(_Record):
-    """One class of a classification report."""
+    """Figures of one class in a classification report."""
 
     precision: Fraction
     recall: Fraction
@@ -49,17 +49,17 @@ class ClassMetrics(_Record):
 
 
 class Metrics(_Record):
-    """What the file scores on a split, as it is served.
+    """Scores of the file on a split, measured through the service's own classes.
 
     Attributes:
         split: Name of the split.
         count: Number of images.
-        accuracy: Share of right top-1 answers.
-        macro_f1: Mean of the classes' F1.
+        accuracy: Share of correct top-1 answers.
+        macro_f1: Mean F1 over the classes.
         ece15: Expected calibration error in 15 equal bins of confidence (Guo et al. 2017, arXiv:1706.04599).
         nll: Mean negative log likelihood of the true class, in nats.
-        per_class: By label.
-        confusion: Counts; row = true class, column = answer, both in the order of the labels.
+        per_class: Figures by label.
+        confusion: Counts; row = true class, column = predicted class, both in the order of the labels.
     """
 
     split: str
@@ -73,13 +73,13 @@ class Metrics(_Record):
 
 
 class HeldOut(_Record):
-    """How a selection split was made where the data had none.
+    """Parameters of a validation split that was drawn because the data had none.
 
     Attributes:
-        split: What it was taken from.
-        fraction: Of every class.
-        seed: Of the draw.
-        limit: The data was cut to so many images a split before; None is all.
+        split: Split that the images were taken from.
+        fraction: Share of the images of each class.
+        seed: Seed of the random draw.
+        limit: Maximum images per split, applied before the draw; None means no limit.
     """
 
     split: str
@@ -89,14 +89,14 @@ class HeldOut(_Record):
 
 
 class TrainingData(_Record):
-    """What the network was fitted to.
+    """The data set of the training run.
 
     Attributes:
-        name: What people call the data.
-        splits: Images in the split it was fitted to and in the one it was chosen by.
-        sha256: Of the data's bytes, in hexadecimal.
-        rename: From the data's class names to the file's labels, where they differ.
-        held_out: How the selection split was made, where the data had none.
+        name: Name of the data set.
+        splits: Number of images in the training split and in the validation split.
+        sha256: Hash of the data, in hexadecimal.
+        rename: Class names of the data mapped to labels of the file, where they differ.
+        held_out: How the validation split was drawn; None if the data has one.
     """
 
     name: str
@@ -107,20 +107,20 @@ class TrainingData(_Record):
 
 
 class Parity(_Record):
-    """How far the exported graph is from the trained network."""
+    """Largest difference of probabilities between the exported graph and the trained network."""
 
     max_difference: float = Field(ge=0)
     rows: int = Field(ge=1)
 
 
-class WholeLine(_Record):
-    """What detecting and cropping cost, over the images in which the detector finds the face.
+class EndToEnd(_Record):
+    """Accuracy with detection and cropping, over the images in which the detector finds the face.
 
     Attributes:
-        detector: Which one.
+        detector: Name of the detector.
         found: Share of the images in which it finds a face.
-        direct: Accuracy on those as they are.
-        accuracy: Accuracy on the same ones, found and cropped by the service.
+        direct: Accuracy on those images when the given face is classified directly.
+        accuracy: Accuracy on those images when the service detects, crops and classifies.
     """
 
     detector: str
@@ -132,18 +132,18 @@ class WholeLine(_Record):
 class Metadata(_Record):
     """The JSON object in the ONNX file's metadata property `fer`."""
 
-    # Pydantic reserves names that begin with "schema"; the file's field is called so all the same.
+    # Pydantic reserves attribute names that begin with "schema", hence the alias.
     schema_version: Literal[1] = Field(1, alias="schema")
     name: str
     version: str
     description: str = ""
-    variant: str = ""  # what was done to the trained network: mirrored, quantised, …
+    variant: str = ""  # changes to the trained network: mirrored, quantised, …
     labels: tuple[str, ...] = Field(min_length=2)
     input_size: int = Field(ge=8, le=1024)
     crop: CropGeometry
     uncertain_below: Fraction
-    selective_accuracy: Fraction = 0.85  # of the answers that are not uncertain
-    accepted: Fraction | None = None  # their share
+    selective_accuracy: Fraction = 0.85  # accuracy of the answers that are not uncertain
+    accepted: Fraction | None = None  # share of answers that are not uncertain
     temperature: float = Field(gt=0)
     recipe: str
     seed: int | None = None
@@ -151,8 +151,11 @@ class Metadata(_Record):
     data: TrainingData
     metrics: Metrics
     deduplicated: Metrics | None = None
-    robustness: dict[str, Fraction] = Field(default_factory=dict)  # accuracy, by what was done to the images
-    whole_line: WholeLine | None = None
+    robustness: dict[str, Fraction] = Field(default_factory=dict)  # accuracy by condition
+    # Older files say "whole_line".
+    end_to_end: EndToEnd | None = Field(None, validation_alias=AliasChoices("end_to_end", "whole_line"))
+    # Bits of INT8 weights. With at most 7, the sum of two products fits int16 (2 · 255 · 64 < 2¹⁵).
+    weight_bits: int | None = Field(None, ge=1, le=8)
     parity: Parity
     created: str
     commit: str
@@ -161,12 +164,12 @@ class Metadata(_Record):
     @model_validator(mode="after")
     def _labels_differ(self) -> "Metadata":
         if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels repeat themselves")
+            raise ValueError("duplicate labels")
         return self
 
 
 class Tensor(Protocol):
-    """Name, type and shape of a graph's input or output, as onnxruntime describes them."""
+    """Name, type and shape of an input or output of a graph, as onnxruntime reports them."""
 
     name: str
     type: str
@@ -174,29 +177,29 @@ class Tensor(Protocol):
 
 
 class Graph(Protocol):
-    """The part of an opened ONNX file that the contract speaks about."""
+    """The part of an opened ONNX file that `read_metadata` checks."""
 
     @property
     def inputs(self) -> list[Tensor]:
-        """The graph's inputs."""
+        """Inputs of the graph."""
 
     @property
     def outputs(self) -> list[Tensor]:
-        """The graph's outputs."""
+        """Outputs of the graph."""
 
     @property
     def properties(self) -> Mapping[str, str]:
-        """The file's metadata properties."""
+        """Metadata properties of the file."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model file that keeps the contract.
+    """A valid model file.
 
     Attributes:
-        path: Where it was read from.
-        sha256: Of the whole file, in hexadecimal.
-        metadata: What the file says of itself.
+        path: Path of the file.
+        sha256: Hash of the whole file, in hexadecimal.
+        metadata: Its checked metadata.
     """
 
     path: Path
@@ -205,16 +208,16 @@ class Bundle:
 
 
 def read_metadata(graph: Graph, where: str) -> Metadata:
-    """Check an opened ONNX file against the contract and return what it says of itself.
+    """Check an opened ONNX file against the contract and return its metadata.
 
     Raises:
-        BundleError: with a sentence that says what is missing or wrong.
+        BundleError: The file breaks the contract. The message names the field.
     """
     text = graph.properties.get(METADATA_KEY)
     if text is None:
         raise BundleError(
-            f"{where} is no emotion bundle: its metadata has no property {METADATA_KEY!r}. "
-            "Make one with `fer-train export`."
+            f"{where} is not an emotion bundle: missing metadata property {METADATA_KEY!r}. "
+            "Make a bundle with `fer-train export`."
         )
     try:
         metadata = Metadata.model_validate_json(text)
@@ -230,11 +233,13 @@ def read_metadata(graph: Graph, where: str) -> Metadata:
             f"not {faces.name}: {faces.type} {faces.shape}"
         )
     if isinstance(faces.shape[0], int):
-        raise BundleError(f"{where}: the input's batch size is fixed at {faces.shape[0]}; it must be symbolic")
+        raise BundleError(
+            f"{where}: the batch size of the input is fixed at {faces.shape[0]}; it must be symbolic"
+        )
     answer = _only(graph.outputs, "output", where)
     if (answer.name, answer.type) != (OUTPUT_NAME, "tensor(float)") or answer.shape[1:] != [classes]:
         raise BundleError(
-            f"{where}: the output must be {OUTPUT_NAME}: float32 [N, {classes}], one column a label, "
+            f"{where}: the output must be {OUTPUT_NAME}: float32 [N, {classes}], one column per label, "
             f"not {answer.name}: {answer.type} {answer.shape}"
         )
     return metadata
@@ -248,5 +253,5 @@ def file_sha256(path: Path) -> str:
 
 def _only(tensors: list[Tensor], kind: str, where: str) -> Tensor:
     if len(tensors) != 1:
-        raise BundleError(f"{where}: a bundle has one {kind}, this file has {len(tensors)}")
+        raise BundleError(f"{where}: a bundle has exactly one {kind}, this file has {len(tensors)}")
     return tensors[0]

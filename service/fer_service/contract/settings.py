@@ -103,6 +103,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin} is no origin; https://example.org or http://localhost:3000 are")
         return origins
 
+    def as_environment(self) -> dict[str, str]:
+        """Return FER_ variables that load back to equal settings.
+
+        A setting that is None has no variable: the environment must hold no other FER_ variables.
+        """
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
+
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings.

@@ -1,4 +1,4 @@
-"""The one place that opens an onnxruntime session."""
+"""onnxruntime sessions. No other module opens one."""
 
 import logging
 import threading
@@ -24,7 +24,7 @@ _PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 _CUDA_OPTIONS = {
-    # Exhaustive search costs seconds for every new shape; growing by what is asked keeps the memory flat.
+    # An exhaustive search takes seconds per shape. Growing by the requested size keeps memory flat.
     "cudnn_conv_algo_search": "HEURISTIC",
     "arena_extend_strategy": "kSameAsRequested",
 }
@@ -32,11 +32,11 @@ _CUDA_OPTIONS = {
 
 @dataclass(frozen=True)
 class Gpu:
-    """How a GPU is used.
+    """GPU options.
 
     Attributes:
-        cuda_graphs: Record each bucket's kernels once and replay them, which saves launching them one by one.
-        tensorrt_cache: Folder for TensorRT's engines and timings, which take minutes to make; None keeps none.
+        cuda_graphs: Record the kernels of each bucket once and replay them, which saves single launches.
+        tensorrt_cache: Folder for TensorRT's engines and timings, which take minutes to build; None disables it.
         tensorrt_fp16: Let TensorRT compute in half precision.
     """
 
@@ -46,14 +46,14 @@ class Gpu:
 
 
 class Session:
-    """An ONNX file on a device; several threads may run it at once.
+    """An ONNX file on a device. Thread-safe.
 
-    On the CPU each thread has an onnxruntime session of its own, opened when it first runs: what is computed on
-    the way then stays in the caches of its core (docs/decisions/session-a-thread.md).
+    On the CPU each thread opens its own onnxruntime session at its first run. Intermediate results then stay in
+    the caches of one core (docs/decisions/session-a-thread.md).
 
     Attributes:
-        provider: onnxruntime's name of what the graph really runs on.
-        threads: Cores one run uses on the CPU.
+        provider: Execution provider in use, by onnxruntime's name.
+        threads: Cores per run on the CPU.
     """
 
     def __init__(
@@ -81,30 +81,35 @@ class Session:
         threads: int,
         failure: type[StartError] = StartError,
         gpu: Gpu | None = None,
+        exact_int8: bool = False,
     ) -> "Session":
         """Open a file.
 
         Args:
             path: An ONNX file.
-            device: `auto` takes CUDA only where it binds; `cuda` and `tensorrt` fail where they do not.
-            threads: Cores that one run may use on the CPU.
-            failure: What to raise where the file is at fault.
-            gpu: How a GPU is used, where it is one.
+            device: `auto` takes CUDA if it is available, else the CPU; `cuda` and `tensorrt` never fall back.
+            threads: Cores per run on the CPU.
+            failure: Exception class for a faulty file.
+            gpu: GPU options; ignored on the CPU.
+            exact_int8: Replace INT8 kernels that may saturate. On x86 CPUs without VNNI, vpmaddubsw adds two
+                products of uint8 and int8 in int16, which overflows for 8-bit weights
+                (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html). The replacement
+                takes about 1.5 times as long there. Float graphs and other CPUs are not affected.
 
         Raises:
-            ProviderError: the device that was asked for cannot be had.
-            StartError: (as `failure`) the file is missing or no ONNX.
+            ProviderError: The requested device is not available.
+            StartError: (as `failure`) The file is missing or not a valid ONNX file.
         """
         if not path.is_file():
             raise failure(f"{path}: there is no such file")
         onnxruntime.disable_telemetry_events()
         if device == "auto":
             try:
-                return cls._bind(path, "cuda", threads, failure, gpu or Gpu())
+                return cls._bind(path, "cuda", threads, failure, gpu or Gpu(), exact_int8)
             except ProviderError as reason:
                 logger.info("%s: running on the CPU: %s", path.name, reason)
                 device = "cpu"
-        return cls._bind(path, device, threads, failure, gpu or Gpu())
+        return cls._bind(path, device, threads, failure, gpu or Gpu(), exact_int8)
 
     @classmethod
     def _bind(
@@ -114,19 +119,20 @@ class Session:
         threads: int,
         failure: type[StartError],
         gpu: Gpu,
+        exact_int8: bool,
     ) -> "Session":
         wanted = _PROVIDERS[device]
         if wanted not in onnxruntime.get_available_providers():
             raise ProviderError(
                 f"FER_DEVICE={device}: this onnxruntime ({onnxruntime.__version__}) has no {wanted}; "
-                "install fer-service[cuda] on 64-bit Intel Linux with an NVIDIA driver"
+                "install fer-service[cuda] on x86-64 Linux with an NVIDIA driver"
             )
         if device != "cpu":
             onnxruntime.preload_dlls()
 
         def opened() -> onnxruntime.InferenceSession:
             return onnxruntime.InferenceSession(
-                path, _options(device, threads), providers=providers_for(device, gpu)
+                path, _options(device, threads, exact_int8), providers=providers_for(device, gpu)
             )
 
         try:
@@ -147,45 +153,53 @@ class Session:
 
     @property
     def inputs(self) -> list[Tensor]:
-        """The graph's inputs."""
+        """Inputs of the graph."""
         return list(self._inner.get_inputs())
 
     @property
     def outputs(self) -> list[Tensor]:
-        """The graph's outputs."""
+        """Outputs of the graph."""
         return list(self._inner.get_outputs())
 
     @property
     def properties(self) -> Mapping[str, str]:
-        """The file's metadata properties."""
+        """Metadata properties of the file."""
         found: dict[str, str] = self._inner.get_modelmeta().custom_metadata_map
         return found
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the graph runs on a GPU."""
+        """Return True if the graph runs on a GPU."""
         return self.provider != _PROVIDERS["cpu"]
 
     def bound(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[Any]], graph_id: int
     ) -> BoundRun:
-        """Runs of one shape with their arrays on the device.
+        """Prepare runs of one shape, with arrays that stay on the device.
 
         Args:
-            inputs: By name, an array of the shape and dtype that every run has.
-            outputs: Likewise.
-            graph_id: A number of its own for each shape.
+            inputs: Arrays by input name; they give the shape and dtype of every run.
+            outputs: Arrays by output name, likewise.
+            graph_id: A number that is unique to the shape.
         """
         device = "cuda" if self.on_gpu else "cpu"
         return BoundRun(self._inner, device, inputs, outputs, graph_id if self._gpu.cuda_graphs else None)
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """Run the graph once; arrays in, arrays out, in the order of `outputs`."""
+        """Run the graph once.
+
+        Args:
+            outputs: Names of the wanted outputs.
+            feeds: Arrays by input name.
+
+        Returns:
+            Arrays in the order of `outputs`.
+        """
         result: list[NDArray[np.float32]] = self._own().run(list(outputs), dict(feeds))
         return result
 
     def _own(self) -> onnxruntime.InferenceSession:
-        """This thread's session; the first thread takes the one that is there."""
+        """Return this thread's session. The first thread takes the one that `open` made."""
         if self._another is None:
             return self._inner
         if not hasattr(self._local, "inner"):
@@ -198,27 +212,29 @@ class Session:
 
 
 def cuda_is_built_in() -> bool:
-    """Whether this build of onnxruntime could use a GPU, where there is one."""
+    """Return True if this build of onnxruntime supports CUDA."""
     return _PROVIDERS["cuda"] in onnxruntime.get_available_providers()
 
 
-def _options(device: str, threads: int) -> onnxruntime.SessionOptions:
+def _options(device: str, threads: int, exact_int8: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if device == "cpu":
         options.intra_op_num_threads = threads
-        # Spinning threads answer a little sooner and burn a core each while they wait.
+        # Spinning threads start a little sooner, but each one keeps a core busy while it waits.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Memory patterns are kept a shape; batches come in many.
+        # Memory patterns are stored per shape, and batches have many shapes.
         options.enable_mem_pattern = False
+        if exact_int8:
+            options.add_session_config_entry("session.x64quantprecision", "1")
     else:
-        # A node that silently stays on the CPU costs two copies a run: refuse it instead.
+        # A node that falls back to the CPU costs two copies per run: fail instead.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return options
 
 
 def providers_for(device: str, gpu: Gpu) -> list[Any]:
-    """The providers that a device means, the first choice first, as onnxruntime takes them."""
+    """Return the execution providers of a device in order of preference, as onnxruntime takes them."""
     graphs = {"enable_cuda_graph": "1"} if gpu.cuda_graphs else {}
     cuda = (_PROVIDERS["cuda"], {**_CUDA_OPTIONS, **graphs})
     if device == "cpu":

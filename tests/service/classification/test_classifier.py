@@ -25,7 +25,7 @@ def crop(colour: tuple[int, ...], size: int = 48) -> Pixels:
 
 
 class FakeSession:
-    """Answers each row with its mean and remembers what it was given."""
+    """Returns the mean of each crop and records its inputs."""
 
     def __init__(self, on_gpu: bool) -> None:
         self.on_gpu = on_gpu
@@ -43,7 +43,7 @@ class FakeSession:
     def bound(
         self, inputs: Mapping[str, NDArray[np.uint8]], outputs: Mapping[str, NDArray[np.float32]], graph_id: int
     ) -> Callable[..., dict[str, NDArray[np.float32]]]:
-        """A run that refuses any other shape than the one it was made for."""
+        """A run that accepts only the shape it was made for."""
         assert outputs["probabilities"].shape == (len(inputs["faces"]), 3)
         self.graphs.append(graph_id)
 
@@ -62,7 +62,7 @@ def wrapped(session: FakeSession) -> OnnxClassifier:
     return OnnxClassifier(cast(Session, session), Bundle(Path("tiny.onnx"), "0" * 64, metadata()))
 
 
-def test_a_bundle_answers_with_the_right_labels(tiny_bundle: Path) -> None:
+def test_a_bundle_predicts_the_right_labels(tiny_bundle: Path) -> None:
     classifier = open_classifier(tiny_bundle, "cpu", 1)
     answers = classifier.classify([crop(colour) for colour in COLOURS.values()])
     labels = classifier.bundle.metadata.labels
@@ -71,27 +71,27 @@ def test_a_bundle_answers_with_the_right_labels(tiny_bundle: Path) -> None:
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_bundle_is_known_by_its_content(tiny_bundle: Path) -> None:
+def test_a_bundle_has_its_path_hash_and_metadata(tiny_bundle: Path) -> None:
     classifier = open_classifier(tiny_bundle, "cpu", 1)
     assert classifier.bundle == Bundle(tiny_bundle, file_sha256(tiny_bundle), metadata())
     assert classifier.provider == "CPUExecutionProvider"
 
 
-def test_a_batch_answers_as_its_images_do_alone(tiny_bundle: Path) -> None:
+def test_a_batch_gives_the_same_answers_as_single_crops(tiny_bundle: Path) -> None:
     classifier = open_classifier(tiny_bundle, "cpu", 1)
     crops = list(np.random.default_rng(0).integers(0, 256, (7, 48, 48, 3), np.uint8))
     alone = np.concatenate([classifier.classify([each]) for each in crops])
     np.testing.assert_allclose(classifier.classify(crops), alone, atol=1e-6)
 
 
-def test_other_sizes_and_labels_are_served_as_the_bundle_says(tmp_path: Path) -> None:
+def test_other_sizes_and_labels_are_served(tmp_path: Path) -> None:
     path = write_tiny_bundle(tmp_path / "two.onnx", metadata(labels=("no", "yes"), input_size=96))
     answers = open_classifier(path, "cpu", 1).classify([crop((0, 255, 0), 96)])
     assert answers.shape == (1, 2)
     assert answers[0, 1] > 0.9
 
 
-def test_a_file_whose_metadata_does_not_fit_its_graph_is_refused(tmp_path: Path) -> None:
+def test_metadata_that_does_not_match_the_graph_is_refused(tmp_path: Path) -> None:
     path = write_tiny_bundle(tmp_path / "tiny.onnx", metadata())
     path.write_bytes(path.read_bytes().replace(b'"input_size":48', b'"input_size":64'))
     with pytest.raises(BundleError, match=r"tiny\.onnx: the input must be faces: uint8 \[N, 64, 64, 3\]"):
@@ -99,7 +99,7 @@ def test_a_file_whose_metadata_does_not_fit_its_graph_is_refused(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (2, 2), (3, 4), (5, 8), (8, 8), (33, 64)])
-def test_a_gpu_sees_powers_of_two_padded_with_black(count: int, rows: int) -> None:
+def test_a_gpu_batch_is_padded_with_black_to_a_power_of_two(count: int, rows: int) -> None:
     session = FakeSession(on_gpu=True)
     answers = wrapped(session).classify([crop((9, 9, 9))] * count)
     (fed,) = session.fed
@@ -110,14 +110,14 @@ def test_a_gpu_sees_powers_of_two_padded_with_black(count: int, rows: int) -> No
     assert (answers == 9).all()
 
 
-def test_the_cpu_computes_no_padding() -> None:
+def test_a_cpu_batch_is_not_padded() -> None:
     session = FakeSession(on_gpu=False)
     wrapped(session).classify([crop((9, 9, 9))] * 5)
     assert session.fed[0].shape[0] == 5
 
 
 @pytest.mark.parametrize(("on_gpu", "rows"), [(True, [1, 2, 4, 8, 16]), (False, [1])])
-def test_warming_runs_every_shape_that_will_come(on_gpu: bool, rows: list[int]) -> None:
+def test_warming_runs_every_needed_shape(on_gpu: bool, rows: list[int]) -> None:
     session = FakeSession(on_gpu)
     wrapped(session).warm(12)
     assert [fed.shape[0] for fed in session.fed] == rows

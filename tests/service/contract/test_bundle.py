@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fer_service.contract.bundle import METADATA_KEY, CropGeometry, Tensor, file_sha256, read_metadata
+from fer_service.contract.bundle import METADATA_KEY, CropGeometry, EndToEnd, Tensor, file_sha256, read_metadata
 from fer_service.contract.errors import BundleError
 
 from tests.fakes import LABELS, metadata
@@ -28,7 +28,7 @@ def tensor(name: str, kind: str, shape: list[int | str]) -> Tensor:
 
 @dataclass
 class FakeGraph:
-    """An opened file that keeps the contract, unless told otherwise."""
+    """An opened file; valid by default."""
 
     properties: Mapping[str, str] = field(default_factory=lambda: {METADATA_KEY: json.dumps(fields())})
     inputs: list[Tensor] = field(default_factory=lambda: [tensor(*INPUT)])
@@ -43,13 +43,13 @@ def without(name: str) -> FakeGraph:
     return FakeGraph({METADATA_KEY: json.dumps({key: value for key, value in fields().items() if key != name})})
 
 
-def test_a_bundle_that_keeps_the_contract_says_what_it_is() -> None:
+def test_valid_metadata_is_read() -> None:
     about = read_metadata(FakeGraph(), "tiny.onnx")
     assert about == metadata()
     assert about.labels == LABELS
 
 
-def test_fields_of_later_writers_are_passed_over() -> None:
+def test_unknown_fields_are_ignored() -> None:
     crop = {"frame": 1.0, "align": False, "interpolation": "linear", "border": "replicate", "new": 1}
     assert read_metadata(saying(invented_later={"a": 1}, crop=crop), "tiny.onnx") == metadata()
 
@@ -58,7 +58,7 @@ def test_the_crop_has_defaults() -> None:
     assert read_metadata(saying(crop={}), "tiny.onnx").crop == CropGeometry()
 
 
-def test_any_number_of_classes_and_any_names_will_do() -> None:
+def test_any_number_of_classes_and_any_names_are_accepted() -> None:
     labels = [f"Gefühl {number}" for number in range(11)]
     graph = saying(labels=labels, input_size=64)
     graph.inputs, graph.outputs = (
@@ -71,7 +71,7 @@ def test_any_number_of_classes_and_any_names_will_do() -> None:
 @pytest.mark.parametrize(
     ("graph", "text"),
     [
-        (FakeGraph({}), r"no emotion bundle: its metadata has no property 'fer'.*fer-train export"),
+        (FakeGraph({}), r"not an emotion bundle: missing metadata property 'fer'.*fer-train export"),
         (FakeGraph({METADATA_KEY: "{no json"}), r"property 'fer': the whole property: Invalid JSON"),
         (FakeGraph({METADATA_KEY: "[]"}), r"property 'fer': the whole property"),
         (without("labels"), r"labels: Field required"),
@@ -79,17 +79,18 @@ def test_any_number_of_classes_and_any_names_will_do() -> None:
         (without("licence"), r"licence: Field required"),
         (saying(schema=2), r"schema: .*1"),
         (saying(labels=["happy"]), r"labels: .*at least 2"),
-        (saying(labels=["happy", "sad", "happy"]), r"labels repeat themselves"),
+        (saying(labels=["happy", "sad", "happy"]), r"duplicate labels"),
         (saying(input_size=4), r"input_size: .*8"),
         (saying(input_size="large"), r"input_size: .*integer"),
         (saying(uncertain_below=1.5), r"uncertain_below: "),
         (saying(temperature=0), r"temperature: "),
+        (saying(weight_bits=9), r"weight_bits: .*8"),
         (saying(crop={"frame": 0}), r"crop\.frame: "),
         (saying(crop={"interpolation": "nearest"}), r"crop\.interpolation: .*'linear' or 'cubic'"),
         (saying(data={"name": "a", "splits": {"train": "many"}, "sha256": ""}), r"data\.splits\.train: "),
     ],
 )
-def test_metadata_that_breaks_the_contract_is_named(graph: FakeGraph, text: str) -> None:
+def test_invalid_metadata_is_named(graph: FakeGraph, text: str) -> None:
     with pytest.raises(BundleError, match=rf"tiny\.onnx.*{text}"):
         read_metadata(graph, "tiny.onnx")
 
@@ -103,12 +104,15 @@ def test_metadata_that_breaks_the_contract_is_named(graph: FakeGraph, text: str)
         ([("faces", "tensor(uint8)", ["N", 3, 48, 48])], r"input must be .*\['N', 3, 48, 48\]"),
         ([("faces", "tensor(uint8)", ["N", "H", "W", 3])], r"input must be .*\['N', 'H', 'W', 3\]"),
         ([("faces", "tensor(uint8)", [])], r"input must be .*\[\]"),
-        ([("faces", "tensor(uint8)", [8, 48, 48, 3])], r"batch size is fixed at 8; it must be symbolic"),
-        ([INPUT, INPUT], r"has one input, this file has 2"),
-        ([], r"has one input, this file has 0"),
+        (
+            [("faces", "tensor(uint8)", [8, 48, 48, 3])],
+            r"batch size of the input is fixed at 8; it must be symbolic",
+        ),
+        ([INPUT, INPUT], r"has exactly one input, this file has 2"),
+        ([], r"has exactly one input, this file has 0"),
     ],
 )
-def test_an_input_that_breaks_the_contract_is_named(inputs: list[Entry], text: str) -> None:
+def test_an_invalid_input_is_named(inputs: list[Entry], text: str) -> None:
     with pytest.raises(BundleError, match=rf"tiny\.onnx: .*{text}"):
         read_metadata(FakeGraph(inputs=[tensor(*entry) for entry in inputs]), "tiny.onnx")
 
@@ -118,14 +122,29 @@ def test_an_input_that_breaks_the_contract_is_named(inputs: list[Entry], text: s
     [
         ([("logits", *OUTPUT[1:])], r"output must be probabilities: float32 \[N, 3\].*not logits"),
         ([("probabilities", "tensor(float16)", ["N", 3])], r"output must be .*tensor\(float16\)"),
-        ([("probabilities", "tensor(float)", ["N", 7])], r"\[N, 3\], one column a label, .*\['N', 7\]"),
+        ([("probabilities", "tensor(float)", ["N", 7])], r"\[N, 3\], one column per label, .*\['N', 7\]"),
         ([("probabilities", "tensor(float)", ["N", "C"])], r"output must be .*\['N', 'C'\]"),
-        ([OUTPUT, ("features", "tensor(float)", ["N", 512])], r"has one output, this file has 2"),
+        ([OUTPUT, ("features", "tensor(float)", ["N", 512])], r"has exactly one output, this file has 2"),
     ],
 )
-def test_an_output_that_breaks_the_contract_is_named(outputs: list[Entry], text: str) -> None:
+def test_an_invalid_output_is_named(outputs: list[Entry], text: str) -> None:
     with pytest.raises(BundleError, match=rf"tiny\.onnx: .*{text}"):
         read_metadata(FakeGraph(outputs=[tensor(*entry) for entry in outputs]), "tiny.onnx")
+
+
+@pytest.mark.parametrize("key", ["end_to_end", "whole_line"])
+def test_the_end_to_end_figures_are_read_under_the_new_key_and_the_old_one(key: str) -> None:
+    figures = {"detector": "fake", "found": 0.9, "direct": 0.7, "accuracy": 0.6}
+    content = {name: value for name, value in fields().items() if name != "end_to_end"}
+    about = read_metadata(FakeGraph({METADATA_KEY: json.dumps(content | {key: figures})}), "tiny.onnx")
+    assert about.end_to_end == EndToEnd.model_validate(figures)
+    written = json.loads(about.model_dump_json(by_alias=True))
+    assert written["end_to_end"] == figures
+    assert "whole_line" not in written
+
+
+def test_older_files_do_not_declare_the_bits_of_their_weights() -> None:
+    assert read_metadata(without("weight_bits"), "tiny.onnx").weight_bits is None
 
 
 def test_the_sha256_is_that_of_the_whole_file(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fer_service.contract.errors import SettingsError
@@ -75,6 +77,54 @@ def test_a_bad_value_is_refused_and_named(name: str, value: str, monkeypatch: py
     monkeypatch.setenv(f"FER_{name}", value)
     with pytest.raises(SettingsError, match=rf"^FER_{name}={re.escape(value)}: .+"):
         load_settings()
+
+
+OTHER_VALUES: dict[str, Any] = {
+    "host": "0.0.0.0",
+    "port": 9000,
+    "model": "models/large one.onnx",
+    "detector": "own",
+    "device": "cpu",
+    "cuda_graphs": True,
+    "tensorrt_cache": Path("/tmp/engines"),
+    "workers": 3,
+    "threads": 7,
+    "max_image_bytes": 1000,
+    "max_image_pixels": 2000,
+    "max_faces": 5,
+    "min_score": 0.123456789012345,
+    "detect_side": 512,
+    "coarse_side": 0,
+    "max_batch": 8,
+    "max_in_flight": 9,
+    "max_streams": 10,
+    "max_per_client": 11,
+    "max_batch_images": 12,
+    "request_timeout": 1.5,
+    "drain_delay": 2.5,
+    "api_keys_file": Path("/etc/fer/keys"),
+    "cors_origins": ("https://example.org", "http://localhost:3000"),
+    "log_level": "error",
+    "log_format": "json",
+    "access_log": True,
+}
+
+
+def test_every_setting_survives_a_round_trip_through_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(**OTHER_VALUES)
+    assert OTHER_VALUES.keys() == Settings.model_fields.keys()
+    defaults = load_settings()
+    assert all(getattr(defaults, name) != value for name, value in OTHER_VALUES.items())
+    for name, value in settings.as_environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings
+
+
+def test_the_defaults_survive_a_round_trip_through_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+    for name, value in settings.as_environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings
 
 
 def test_settings_are_frozen() -> None:

@@ -29,18 +29,18 @@ def test_a_session_describes_its_file(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", [StartError, BundleError])
-def test_a_missing_file_fails_as_it_is_told_to(failure: type[StartError], tmp_path: Path) -> None:
+def test_a_missing_file_raises_the_requested_error(failure: type[StartError], tmp_path: Path) -> None:
     with pytest.raises(failure, match=r"missing\.onnx: there is no such file"):
         Session.open(tmp_path / "missing.onnx", device="cpu", threads=1, failure=failure)
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="there is no such file"):
         Session.open(tmp_path, device="cpu", threads=1)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 1000])
-def test_what_is_no_onnx_file_cannot_be_opened(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_onnx_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "garbage.onnx"
     path.write_bytes(content)
     with pytest.raises(BundleError, match=r"garbage\.onnx cannot be opened: .") as caught:
@@ -50,13 +50,15 @@ def test_what_is_no_onnx_file_cannot_be_opened(content: bytes, tmp_path: Path) -
 
 @gpuless
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
-def test_a_device_that_is_not_there_is_named(device: Literal["cuda", "tensorrt"], tiny_bundle: Path) -> None:
+def test_an_unavailable_device_is_named(device: Literal["cuda", "tensorrt"], tiny_bundle: Path) -> None:
     with pytest.raises(ProviderError, match=rf"FER_DEVICE={device}: "):
         Session.open(tiny_bundle, device=device, threads=1)
 
 
 @gpuless
-def test_auto_falls_back_to_the_cpu_and_says_why(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_falls_back_to_the_cpu_and_logs_the_reason(
+    tiny_bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO, logger="fer_service"):
         session = Session.open(tiny_bundle, device="auto", threads=1)
     assert session.provider == "CPUExecutionProvider"
@@ -64,14 +66,14 @@ def test_auto_falls_back_to_the_cpu_and_says_why(tiny_bundle: Path, caplog: pyte
 
 
 @gpuless
-def test_auto_still_refuses_what_is_no_onnx_file(tmp_path: Path) -> None:
+def test_auto_refuses_a_file_that_is_not_onnx(tmp_path: Path) -> None:
     path = tmp_path / "garbage.onnx"
     path.write_bytes(b"garbage")
     with pytest.raises(BundleError, match="cannot be opened"):
         Session.open(path, device="auto", threads=1, failure=BundleError)
 
 
-def test_tensorrt_falls_back_to_cuda_alone_and_keeps_its_engines(tmp_path: Path) -> None:
+def test_tensorrt_falls_back_to_cuda_only_and_caches_its_engines(tmp_path: Path) -> None:
     (first, options), (second, _) = providers_for("tensorrt", Gpu(tensorrt_cache=tmp_path))
     assert (first, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
     assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(tmp_path)
@@ -79,24 +81,24 @@ def test_tensorrt_falls_back_to_cuda_alone_and_keeps_its_engines(tmp_path: Path)
     assert options["trt_fp16_enable"] == "True"
 
 
-def test_without_a_folder_tensorrt_keeps_nothing() -> None:
+def test_without_a_folder_tensorrt_caches_nothing() -> None:
     (_, options), _ = providers_for("tensorrt", Gpu())
     assert not any("cache" in name for name in options)
 
 
-@pytest.mark.parametrize(("graphs", "said"), [(True, "1"), (False, None)])
-def test_cuda_graphs_are_asked_for_where_they_are_wanted(graphs: bool, said: str | None) -> None:
+@pytest.mark.parametrize(("graphs", "expected"), [(True, "1"), (False, None)])
+def test_cuda_graphs_are_enabled_on_request(graphs: bool, expected: str | None) -> None:
     ((provider, options),) = providers_for("cuda", Gpu(cuda_graphs=graphs))
     assert provider == "CUDAExecutionProvider"
-    assert options.get("enable_cuda_graph") == said
+    assert options.get("enable_cuda_graph") == expected
     assert options["cudnn_conv_algo_search"] == "HEURISTIC"
 
 
-def test_the_cpu_takes_no_options() -> None:
+def test_the_cpu_provider_has_no_options() -> None:
     assert providers_for("cpu", Gpu(cuda_graphs=True)) == ["CPUExecutionProvider"]
 
 
-def test_a_bound_run_answers_as_a_plain_one_again_and_again(tiny_bundle: Path) -> None:
+def test_bound_runs_equal_plain_runs(tiny_bundle: Path) -> None:
     session = Session.open(tiny_bundle, device="cpu", threads=1)
     batches = np.random.default_rng(0).integers(0, 256, (3, 4, 48, 48, 3), np.uint8)
     run = session.bound({"faces": batches[0]}, {"probabilities": np.zeros((4, 3), np.float32)}, graph_id=4)
@@ -106,7 +108,7 @@ def test_a_bound_run_answers_as_a_plain_one_again_and_again(tiny_bundle: Path) -
 
 
 class CountedSession:
-    """Answers with its number."""
+    """Returns its number."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -115,7 +117,7 @@ class CountedSession:
         return [np.array([self.number], np.float32)]
 
 
-def test_on_the_cpu_each_thread_keeps_a_session_of_its_own_and_the_first_takes_the_one_that_is_there() -> None:
+def test_on_the_cpu_each_thread_has_its_own_session_and_the_first_thread_takes_the_first_one() -> None:
     numbers = itertools.count(1)
     session = Session(
         cast(Any, CountedSession(0)),

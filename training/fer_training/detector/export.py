@@ -37,7 +37,7 @@ from fer_training.detector.scoring import EvalResult, evaluate
 from fer_training.detector.trainer import JUDGED_SIDE, epochs_of
 from fer_training.errors import ExportError, RunError
 from fer_training.onnx_export import trace, write_model
-from fer_training.robustness import FACE, PICTURE, in_a_image
+from fer_training.robustness import FACE, PICTURE, in_an_image
 from fer_training.run import RunFolder, commit
 
 _OPSET = 18  # the last whose every operator here has a CUDA kernel in onnxruntime 1.23: Pad of 19 has none
@@ -111,7 +111,7 @@ def frame_scale(detector: Detector, faces: NDArray[np.uint8]) -> float:
     """
     some = faces[:: max(len(faces) // _FRAMED, 1), ..., None]
     # The surest box, however sure it is: a score that only some faces reach would choose among their sizes.
-    found = [detector.detect(in_a_image(face), 0.0) for face in some]
+    found = [detector.detect(in_an_image(face), 0.0) for face in some]
     ratios = [FACE / max(faces, key=lambda face: face.score or 0).box.height for faces in found if faces]
     if not ratios:
         raise ExportError(

@@ -1,10 +1,10 @@
-"""What a first look at a coarse image leaves out, and what it saves, by detector and coarse side.
+"""Measure recall and CPU time of a coarse first look (FER_COARSE_SIDE), by detector and coarse side.
 
-Photographs with boxed faces, whole and cut about their largest face, all scaled to 640 pixels, are looked at once
-finely and once coarsely first; those with one near face also with a small one beside it. Run it with the training
-environment:
+The photographs have boxes of their faces and are scaled to 640 pixels. They are taken whole and cropped around
+their largest face. Photographs with one close face are also taken with an added small face. Needs the training
+environment.
 
-    python -m fer_benchmarks.coarse --data faces853 --detector own --detector yunet.onnx
+    python -m fer_benchmarks.coarse_first --data faces853 --detector own --detector yunet.onnx
 """
 
 import argparse
@@ -21,45 +21,50 @@ from fer_training.detector.scoring import EvalResult, matched
 from rich.console import Console
 from rich.table import Table
 
-from fer_benchmarks.kernels import cpu_milliseconds
-from fer_benchmarks.recall import scene
+from fer_benchmarks.kernels import cpu_milliseconds_of
+from fer_benchmarks.recall import face_scene
 
 SIDES = (256, 320)
 SIDE = 640
 SCORE = 0.6
-ROWS = 480  # of the images that the small faces are made for
-SMALL = (16, 20, 24, 28, 32, 48, 64)  # heights of the small faces, pixels
+ROWS = 480  # maximum height of images that get a small face
+SMALL = (16, 20, 24, 28, 32, 48, 64)  # heights of the small faces in pixels
 KINDS = ("bare 12–24", "bare 24+", "covered 24+")
-_SECONDS = 0.01  # a photograph
+_SECONDS = 0.01  # per photograph
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="what the detector's recipe takes")
-    parser.add_argument("--detector", action="append", required=True, help="as FER_DETECTOR; several times")
-    parser.add_argument("--hold-out", type=float, default=0.2, help="as in the detector's recipe")
+    parser.add_argument("--data", type=Path, required=True, help="Data set, as for the detector's recipe.")
+    parser.add_argument(
+        "--detector",
+        action="append",
+        required=True,
+        help="Detector, as in FER_DETECTOR. Repeat the option for several.",
+    )
+    parser.add_argument("--hold-out", type=float, default=0.2, help="Share held out, as in the detector's recipe.")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     photographs = read_photographs(arguments.data).halves(arguments.hold_out, 0)[1]
     rng = np.random.default_rng(0)
-    close = [near(photo, rng) for photo in photographs]
+    close_ups = [close_up(photo, rng) for photo in photographs]
     sets = {
-        "whole": [sized(photo) for photo in photographs],
-        "near": close,
-        **{f"{height} px beside": beside(close, height) for height in SMALL},
+        "whole": [resized(photo) for photo in photographs],
+        "close-up": close_ups,
+        **{f"with {height} px face": with_small_face(close_ups, height) for height in SMALL},
     }
-    headings = ("photographs", "detector", "first look", "settled", *KINDS, "false an image", "CPU ms")
+    headings = ("photographs", "detector", "first look", "settled", *KINDS, "false per image", "CPU ms")
     table = Table(*headings)
     for choice in arguments.detector:
         for name, images in sets.items():
             for coarse in (0, *SIDES):
-                table.add_row(name, *row(choice, coarse, images))
+                table.add_row(name, *table_row(choice, coarse, images))
     Console(width=160).print(table)
 
 
-def sized(photo: Photograph) -> Photograph:
-    """The photograph with a long side of 640 pixels."""
+def resized(photo: Photograph) -> Photograph:
+    """Return the photograph with a long side of 640 pixels."""
     rows, columns = photo.pixels.shape[:2]
     scale = SIDE / max(rows, columns)
     if scale <= 1:
@@ -68,8 +73,8 @@ def sized(photo: Photograph) -> Photograph:
     return Photograph(photo.name, pixels, photo.boxes * np.float32(scale), photo.bare)
 
 
-def near(photo: Photograph, rng: np.random.Generator) -> Photograph:
-    """What a camera closer to the largest face would see: that face 80 to 320 of 640 pixels high."""
+def close_up(photo: Photograph, rng: np.random.Generator) -> Photograph:
+    """Return the photograph as seen closer to its largest face, which is then 80 to 320 of 640 pixels high."""
     left, top, right, bottom = photo.boxes[(photo.boxes[:, 3] - photo.boxes[:, 1]).argmax()]
     rows, columns = photo.pixels.shape[:2]
     width = min((bottom - top) * SIDE / float(np.exp(rng.uniform(np.log(80), np.log(320)))), columns)
@@ -80,11 +85,11 @@ def near(photo: Photograph, rng: np.random.Generator) -> Photograph:
     boxes = photo.boxes - np.array([int(x), int(y)] * 2, np.float32)
     seen = clipped(boxes, part.shape[1], part.shape[0])
     inside = ((seen[:, 2:] - seen[:, :2]) >= 0.5 * (boxes[:, 2:] - boxes[:, :2])).all(axis=1)
-    return sized(Photograph(photo.name, part, seen[inside], photo.bare[inside]))
+    return resized(Photograph(photo.name, part, seen[inside], photo.bare[inside]))
 
 
-def beside(photographs: list[Photograph], height: int) -> list[Photograph]:
-    """Those with one near face, and a small one in a corner, the astronaut's; only that one counts."""
+def with_small_face(photographs: list[Photograph], height: int) -> list[Photograph]:
+    """Add the astronaut's small face in a free corner of photographs with one face. Only the small face counts."""
     made = []
     for photo in photographs:
         rows, columns = photo.pixels.shape[:2]
@@ -94,7 +99,7 @@ def beside(photographs: list[Photograph], height: int) -> list[Photograph]:
         for x, y in ((60, 60), (columns - 60, 60), (60, rows - 60), (columns - 60, rows - 60)):
             if left - height < x < right + height and top - height < y < bottom + height:
                 continue
-            pixels, head = photo.pixels.copy(), scene("", [(x, y)], height).pixels[:rows, :columns]
+            pixels, head = photo.pixels.copy(), face_scene("", [(x, y)], height).pixels[:rows, :columns]
             mask = cv2.circle(np.zeros((rows, columns), np.uint8), (x, y), round(height * 0.95), 1, -1) > 0
             pixels[mask] = head[mask]
             half = height / 2
@@ -104,8 +109,8 @@ def beside(photographs: list[Photograph], height: int) -> list[Photograph]:
     return made
 
 
-def row(choice: str, coarse: int, photographs: list[Photograph]) -> list[str]:
-    """The figures of a detector with a first look of so many pixels; 0 for none."""
+def table_row(choice: str, coarse: int, photographs: list[Photograph]) -> list[str]:
+    """Return the figures of a detector with a first look at this long side; 0 is no first look."""
     detector = choose_detector(choice, SIDE, coarse=coarse)
     settled = ""
     if isinstance(detector, CoarseFirst):
@@ -114,10 +119,7 @@ def row(choice: str, coarse: int, photographs: list[Photograph]) -> list[str]:
     judged: EvalResult = matched([detector.detect(photo.pixels, SCORE) for photo in photographs], photographs, 0.5)
     kinds = judged.kinds()
     found = [f"{judged.recall(kinds[kind][0], SCORE):.3f} of {kinds[kind][0].sum()}" for kind in KINDS]
-    cost = [
-        cpu_milliseconds({"line": partial(detector.detect, photo.pixels, SCORE)}, _SECONDS)["line"]
-        for photo in photographs
-    ]
+    cost = [cpu_milliseconds_of(partial(detector.detect, photo.pixels, SCORE), _SECONDS) for photo in photographs]
     look = str(coarse) if coarse else "–"
     return [detector.name, look, settled, *found, f"{judged.false_boxes(SCORE):.2f}", f"{np.mean(cost):.2f}"]
 

@@ -1,4 +1,4 @@
-"""FastAPI as tutorials write it: an async route that does everything, sessions with a thread a core."""
+"""FastAPI as in tutorials: an async route that does everything, sessions with one thread per core."""
 
 import os
 
@@ -14,7 +14,7 @@ analyzer = load(Settings(threads=os.cpu_count() or 1))
 
 @app.post("/predict")
 async def predict(file: UploadFile) -> Prediction:
-    """One image, on the event loop."""
+    """Answer one image, on the event loop."""
     return analyzer.analyze(await file.read())
 
 

@@ -1,4 +1,4 @@
-"""The least that HTTP takes on this machine: the line behind uvicorn, without a framework, checks or metrics."""
+"""The pipeline behind uvicorn, without framework, checks or metrics: the minimum cost of HTTP."""
 
 import asyncio
 import os
@@ -19,12 +19,12 @@ pool = ThreadPoolExecutor(cores)
 
 
 def answer(body: bytes) -> bytes:
-    """The prediction of a multipart body's image, as JSON; the image is everything from its first byte on."""
+    """Return the prediction for a multipart body as JSON. Everything after the part's header counts as image."""
     return analyzer.analyze(body[body.index(b"\r\n\r\n") + 4 :]).model_dump_json().encode()
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Reads a body and answers it; nothing else."""
+    """Answer each HTTP request."""
     if scope["type"] != "http":
         return
     body, more = b"", True
