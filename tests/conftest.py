@@ -15,8 +15,8 @@ from tests.scenes import encode_image
 
 FOLDER = Path(__file__).parent
 # Tests that use one of these fixtures train a network, or use one that was trained for them.
-TRAINING_FIXTURES = {"fabric", "trained_run", "detector_run"}
-# What each of these makes takes seconds and is shared by several files of tests, which one worker therefore runs.
+TRAINING_FIXTURES = {"fabric", "trained_run", "detector_run", "recipe_file"}
+# These take seconds to make, and several files share them. One worker runs all tests that use the same one.
 SHARED_FIXTURES = ("trained_run", "detector_run")
 
 
