@@ -22,7 +22,7 @@ test: setup-training ## Run all tests and check the coverage threshold
 	$(PYTEST) --cov --cov-report=term
 
 test-quick: setup-training ## Run only the unit tests that train no network
-	$(PYTEST) -m "(service or training or docker or tools or docs) and not trains"
+	$(PYTEST) -m "(service or training or docker or tools) and not trains"
 
 lint: setup-training ## Check style, types and imports between packages
 	$(TRAIN_ENV)/bin/ruff check

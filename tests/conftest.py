@@ -23,7 +23,7 @@ SHARED_FIXTURES = ("trained_run", "detector_run")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their folder, mark those that train, and say which tests one worker runs together."""
     for item in items:
-        fixtures: list[str] = getattr(item, "fixturenames", [])
+        fixtures = _fixtures_of(item)
         item.add_marker(item.path.relative_to(FOLDER).parts[0])
         if TRAINING_FIXTURES.intersection(fixtures):
             item.add_marker("trains")
@@ -31,6 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             shared = next((name for name in SHARED_FIXTURES if name in fixtures), None)
             item.add_marker(pytest.mark.xdist_group(shared or item.path.relative_to(FOLDER).as_posix()))
     items.sort(key=_is_short)
+
+
+def _fixtures_of(item: pytest.Item) -> set[str]:
+    """The fixtures that a test uses, also those that it names in its parameters and requests later."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    parameters = getattr(item, "callspec", None)
+    named = parameters.params.values() if parameters else ()
+    if any(value in ("exported", "exported_six") for value in named if isinstance(value, str)):
+        fixtures.add("trained_run")
+    return fixtures
 
 
 def _is_short(item: pytest.Item) -> bool:
