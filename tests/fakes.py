@@ -9,7 +9,7 @@ import numpy as np
 from fer_service.contract.boxes import Box
 from fer_service.contract.bundle import Bundle, Metadata
 from fer_service.contract.job import Job
-from fer_service.detection.detector import Answer, Face
+from fer_service.detection.detector import Face, RawDetections
 from fer_service.onnx.binding import BoundRun
 from fer_service.onnx.session import Session
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ def metadata(**changes: object) -> Metadata:
 
 
 class FakeDetector:
-    """Reports the faces it was given, whatever the image."""
+    """Returns the faces that it was given for every image."""
 
     name = "fake"
     frame_scale = 1.0
@@ -67,7 +67,7 @@ class FakeDetector:
 
 
 class FakeBatchDetector:
-    """Sees one face an image, as wide as its pixels are bright; `run` can be held and made to fail."""
+    """Finds one face per image, as wide as its pixels are bright; `run` can be held and made to fail."""
 
     name = "fake"
     side = 640
@@ -83,12 +83,12 @@ class FakeBatchDetector:
         self.free.set()
 
     def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
-        raise AssertionError("a shared detector goes step by step")
+        raise AssertionError("a batched detector runs step by step")
 
-    def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def preprocess(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return pixels[:1, :1]
 
-    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[RawDetections]:
         self.threads.add(threading.get_ident())
         self.batches.append(len(images))
         self.began.release()
@@ -98,13 +98,13 @@ class FakeBatchDetector:
             raise ArithmeticError("too dark")
         return [(np.array([[0, 0, level, level]], np.float32), np.ones(1, np.float32)) for level in levels]
 
-    def faces(self, answer: Answer, size: tuple[int, ...], min_score: float) -> list[Face]:
-        boxes, scores = answer
+    def postprocess(self, output: RawDetections, size: tuple[int, ...], min_score: float) -> list[Face]:
+        boxes, scores = output
         return [Face(Box(*boxes[0].tolist()), float(scores[0]))] if scores[0] >= min_score else []
 
-    def warm(self, most: int) -> None:
+    def warm(self, max_batch: int) -> None:
         self.threads.add(threading.get_ident())
-        self.warmed.append(most)
+        self.warmed.append(max_batch)
 
 
 class PretendedGpu:

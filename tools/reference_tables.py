@@ -78,7 +78,7 @@ def robustness_table() -> str:
     about = metadata(int8_file(MODELS["bundled"]))
     rows = ["| images | accuracy |", "| --- | --- |", f"| as given | {_percent(about['metrics']['accuracy'])} |"]
     rows += [f"| {name} | {_percent(accuracy)} |" for name, accuracy in about["robustness"].items()]
-    found = about["whole_line"]
+    found = about["end_to_end"]
     rows.append(
         f"| found in a larger image and cropped ({_percent(found['found'])}) | {_percent(found['accuracy'])} |"
     )

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.coarse_first import CoarseFirst
-from fer_training.detector.boxes import clipped
+from fer_training.detector.boxes import clip_boxes
 from fer_training.detector.photographs import Photograph, read_photographs
-from fer_training.detector.scoring import EvalResult, matched
+from fer_training.detector.scoring import EvalResult, match_boxes
 from rich.console import Console
 from rich.table import Table
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--hold-out", type=float, default=0.2, help="Share held out, as in the detector's recipe.")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    photographs = read_photographs(arguments.data).halves(arguments.hold_out, 0)[1]
+    photographs = read_photographs(arguments.data).split(arguments.hold_out, 0)[1]
     rng = np.random.default_rng(0)
     close_ups = [close_up(photo, rng) for photo in photographs]
     sets = {
@@ -83,7 +83,7 @@ def close_up(photo: Photograph, rng: np.random.Generator) -> Photograph:
     y = float(np.clip((top + bottom - height) / 2, 0, rows - height))
     part = photo.pixels[int(y) : int(y + height), int(x) : int(x + width)]
     boxes = photo.boxes - np.array([int(x), int(y)] * 2, np.float32)
-    seen = clipped(boxes, part.shape[1], part.shape[0])
+    seen = clip_boxes(boxes, part.shape[1], part.shape[0])
     inside = ((seen[:, 2:] - seen[:, :2]) >= 0.5 * (boxes[:, 2:] - boxes[:, :2])).all(axis=1)
     return resized(Photograph(photo.name, part, seen[inside], photo.bare[inside]))
 
@@ -114,14 +114,16 @@ def table_row(choice: str, coarse: int, photographs: list[Photograph]) -> list[s
     detector = choose_detector(choice, SIDE, coarse=coarse)
     settled = ""
     if isinstance(detector, CoarseFirst):
-        looked = [photo.pixels for photo in photographs if detector.pays(photo.pixels)]
-        settled = f"{sum(detector.first_look(pixels, SCORE) is not None for pixels in looked)} of {len(looked)}"
-    judged: EvalResult = matched([detector.detect(photo.pixels, SCORE) for photo in photographs], photographs, 0.5)
-    kinds = judged.kinds()
-    found = [f"{judged.recall(kinds[kind][0], SCORE):.3f} of {kinds[kind][0].sum()}" for kind in KINDS]
+        looked = [photo.pixels for photo in photographs if detector.has_coarse_pass(photo.pixels)]
+        settled = f"{sum(detector.detect_coarse(pixels, SCORE) is not None for pixels in looked)} of {len(looked)}"
+    result: EvalResult = match_boxes(
+        [detector.detect(photo.pixels, SCORE) for photo in photographs], photographs, 0.5
+    )
+    kinds = result.kinds()
+    found = [f"{result.recall(kinds[kind][0], SCORE):.3f} of {kinds[kind][0].sum()}" for kind in KINDS]
     cost = [cpu_milliseconds_of(partial(detector.detect, photo.pixels, SCORE), _SECONDS) for photo in photographs]
     look = str(coarse) if coarse else "–"
-    return [detector.name, look, settled, *found, f"{judged.false_boxes(SCORE):.2f}", f"{np.mean(cost):.2f}"]
+    return [detector.name, look, settled, *found, f"{result.false_boxes(SCORE):.2f}", f"{np.mean(cost):.2f}"]
 
 
 if __name__ == "__main__":

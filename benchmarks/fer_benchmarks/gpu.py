@@ -144,7 +144,7 @@ def batcher_rate(path: Path, device: ComputeDevice, max_batch: int, seconds: flo
     crops = list(np.random.default_rng(0).integers(0, 256, (max_batch, size, size, 3), np.uint8)) * _QUEUED_BATCHES
     batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]] = Batcher(
         lambda batch: list(classifier.classify(batch)),
-        first=lambda: classifier.warm(max_batch),
+        setup=lambda: classifier.warm(max_batch),
         max_batch=max_batch,
         max_queue=len(crops),
     )

@@ -10,7 +10,8 @@ from fer_service.analysis.analyzer import Analyzer, Options
 from fer_service.detection.coarse_first import CoarseFirst
 from fer_service.detection.detector import BatchDetector, Detector
 from fer_service.detection.yunet import YuNet
-from fer_service.imaging.decode import decode, read_header
+from fer_service.imaging.decode import decode
+from fer_service.imaging.header import read_header
 from numpy.typing import NDArray
 
 Part = Callable[[], object]
@@ -103,14 +104,14 @@ def cpu_milliseconds_of(part: Part, seconds: float) -> float:
 def _networks(detector: Detector, pixels: NDArray[np.uint8], min_score: float) -> list[Part]:
     """Return the network runs that the detector needs for this image."""
     if isinstance(detector, CoarseFirst):
-        coarse = detector.pays(pixels)
-        settled = coarse and detector.first_look(pixels, min_score) is not None
+        coarse = detector.has_coarse_pass(pixels)
+        settled = coarse and detector.detect_coarse(pixels, min_score) is not None
         looks = [detector.coarse] * coarse + [detector.fine] * (not settled)
         return [run for look in looks for run in _networks(look, pixels, min_score)]
     if isinstance(detector, YuNet):
         blob = detector.blob(detector.shrunk(pixels))
         return [lambda: detector.run(blob)]
     if isinstance(detector, BatchDetector):
-        fitted = detector.fitted(pixels)
-        return [lambda: detector.run([fitted])]
+        prepared = detector.preprocess(pixels)
+        return [lambda: detector.run([prepared])]
     return [lambda: detector.detect(pixels, min_score)]

@@ -18,7 +18,8 @@ import numpy as np
 import skimage.data
 from fer_service.contract.errors import RequestError
 from fer_service.detection.choice import Detector, Face, choose_detector
-from fer_service.imaging.decode import decode, read_header
+from fer_service.imaging.decode import decode
+from fer_service.imaging.header import read_header
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table

@@ -7,7 +7,7 @@ from fer_service.analysis.analyzer import Analyzer, Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.job import Job
 from fer_service.detection.coarse_first import CoarseFirst
-from fer_service.detection.detector import Answer, Detector, Face
+from fer_service.detection.detector import Detector, Face, RawDetections
 from numpy.typing import NDArray
 
 from tests.benchmarks.fakes import FakeClock
@@ -41,14 +41,14 @@ class SlowNetworkDetector(FakeBatchDetector):
         self.clock = clock
 
     def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
-        (answer,) = self.run([self.fitted(pixels)])
-        return self.faces(answer, pixels.shape[:2], min_score)
+        (answer,) = self.run([self.preprocess(pixels)])
+        return self.postprocess(answer, pixels.shape[:2], min_score)
 
-    def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def preprocess(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         self.clock.work(0.004)
-        return super().fitted(pixels)
+        return super().preprocess(pixels)
 
-    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[RawDetections]:
         self.clock.work(0.001)
         return super().run(images)
 

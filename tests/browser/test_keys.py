@@ -74,7 +74,7 @@ def test_a_wrong_key_is_reported_and_can_be_corrected(visit: Visit, image_file: 
     page = visit.page
     page.set_input_files("#file", image_file)
     alert = dialog_of(page).get_by_role("alert")
-    for wrong, words in ((OTHER, "does not know this key"), ("", "Type the key"), ("schlüssel", "one word")):
+    for wrong, words in ((OTHER, "Invalid or revoked"), ("", "Type the key"), ("schlüssel", "no spaces")):
         enter(page, wrong)
         expect(alert).to_contain_text(words)
         expect(dialog_of(page).get_by_label("Key", exact=True)).to_be_focused()
@@ -137,7 +137,7 @@ def test_a_revoked_key_is_reported(browser: Browser, tmp_path: Path, image_file:
             old = {"X-API-Key": KEY}
             eventually(visit.page, lambda: server.client.get("/model", headers=old).status_code == 401)
             visit.page.set_input_files("#file", image_file)
-            expect(dialog_of(visit.page).get_by_role("alert")).to_contain_text("not any more")
+            expect(dialog_of(visit.page).get_by_role("alert")).to_contain_text("revoked")
             enter(visit.page, OTHER)
             expect(visit.page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
             forgive(visit)
@@ -165,7 +165,7 @@ def test_the_live_view_without_a_key_reports_it_and_releases_the_camera(visit: V
     page.get_by_role("button", name="Start camera").click()
     expect(dialog_of(page)).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.get_by_role("alert")).to_contain_text("asks for an API key")
+    expect(page.get_by_role("alert")).to_contain_text("requires an API key")
     assert page.locator("#video").evaluate("video => video.srcObject") is None
     page.get_by_role("button", name="Try again").click()
     enter(page, KEY)

@@ -150,9 +150,23 @@ def test_the_model_card_is_one_click_away(visit: Visit, server: Server) -> None:
         card["sha256"],
         card["detector"],
         "PublicTest",
-        "not what somebody feels",
+        "not what the person feels",
     ):
         expect(dialog).to_contain_text(text)
     expect(dialog.locator(".bars li")).to_have_count(7)
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+@pytest.mark.parametrize(("fallback", "count"), [(["detector"], 1), ([], 0)])
+def test_a_missing_yunet_is_noted_with_the_first_result(
+    visit: Visit, server: Server, image_file: Path, fallback: list[str], count: int
+) -> None:
+    card = server.client.get("/model").json() | {"fallback": fallback}
+    visit.page.route("**/model", lambda route: route.fulfill(json=card))
+    note = visit.page.get_by_text("fer-service detector pull").filter(visible=True)
+    expect(note).to_have_count(0)
+    with visit.page.expect_response("**/model"):
+        visit.page.set_input_files("#file", image_file)
+    expect(visit.page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+    expect(note).to_have_count(count)

@@ -61,7 +61,7 @@ def test_the_batcher_keeps_nine_tenths_of_what_the_session_does(on_cuda: OnnxCla
 
     batcher: Batcher[object, object] = Batcher(
         lambda crops: list(on_cuda.classify(crops)),  # type: ignore[arg-type]
-        first=lambda: on_cuda.warm(64),
+        setup=lambda: on_cuda.warm(64),
         max_batch=64,
         max_queue=100_000,
     )

@@ -47,7 +47,7 @@ def best_scores(detect: Callable[[Pixels, float], list[Face]], image: Pixels) ->
 
 
 def test_a_batch_answers_as_its_images_do_one_by_one(on_cuda: TinyDetector) -> None:
-    squares = [on_cuda.fitted(image) for image in PICTURES]
+    squares = [on_cuda.preprocess(image) for image in PICTURES]
     for _ in range(2):
         together = on_cuda.run(squares)
         for square, (_, scores) in zip(squares, together, strict=True):
@@ -71,6 +71,6 @@ def test_threads_that_share_runs_get_their_own_answers(on_cuda: TinyDetector, de
 def test_the_gpu_answers_as_the_cpu_does(on_cuda: TinyDetector, detector_file: Path) -> None:
     on_cpu = open_tiny(detector_file, SIDE)
     for image in PICTURES[:4]:
-        square = on_cuda.fitted(image)
+        square = on_cuda.preprocess(image)
         (found,), (expected,) = on_cuda.run([square]), on_cpu.run([square])
         np.testing.assert_allclose(found[1], expected[1], atol=5e-3)

@@ -20,7 +20,7 @@ from tests.training.synthetic import make_faces, make_recipe, write_csv, write_f
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Networks this small are slower on several threads than on one."""
+    """Use one thread: these small networks are slower on several."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -76,7 +76,7 @@ def fabric() -> Fabric:
 def trained_run(
     tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, parquet_file: Path, fabric: Fabric
 ) -> RunFolder:
-    """The tiny recipe, trained to its end on the parquet file."""
+    """A complete run of the tiny recipe on the parquet file."""
     run = RunFolder(tmp_path_factory.mktemp("run"))
     data = load_dataset(parquet_file, recipe.network.input_size)
     run.start(recipe, data, parquet_file, resume=False)
@@ -86,14 +86,14 @@ def trained_run(
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory, trained_run: RunFolder) -> tuple[Path, Metadata]:
-    """The tiny run as a bundle, and what `export` said of it."""
+    """The bundle of the tiny run, and its metadata from `export`."""
     out = tmp_path_factory.mktemp("exported") / "tiny.onnx"
     return out, export(trained_run, out)
 
 
 @pytest.fixture(scope="session")
 def voted(faces: FaceDataset) -> FaceDataset:
-    """The faces, every other one with votes that all agree with its label."""
+    """The faces; every second image has votes, all for its label."""
     votes = np.eye(7, dtype=np.float32)[faces.labels]
     votes[::2] = 0
     return replace(faces, votes=votes)

@@ -1,4 +1,4 @@
-"""Trains under torchrun and writes what each process thinks of the run: RECIPE DATA OUT."""
+"""Trains under torchrun and writes the state of each process. Arguments: RECIPE DATA OUT."""
 
 import json
 import sys

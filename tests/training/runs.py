@@ -1,4 +1,4 @@
-"""Runs to be compared: whole, interrupted, and what their checkpoints hold."""
+"""Complete and interrupted runs, and comparison of their checkpoints."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ PLATEAU = make_recipe(
 
 @dataclass(frozen=True)
 class InterruptedRun(RunFolder):
-    """A run that someone interrupts when an epoch has ended, before or after it is logged."""
+    """A run folder that raises KeyboardInterrupt after an epoch, before or after it is logged."""
 
     after_epoch: int = 1
     logged: bool = True
@@ -54,7 +54,7 @@ def checkpoint(path: Path) -> dict[str, Any]:
 
 
 def assert_same(one: Any, other: Any, where: str = "") -> None:
-    """Equal bit for bit, through all levels of a checkpoint."""
+    """Return True if two checkpoints are equal in every bit, at all levels."""
     assert type(one) is type(other), where
     if isinstance(one, torch.Tensor):
         assert torch.equal(one, other), where

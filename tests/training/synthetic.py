@@ -1,4 +1,4 @@
-"""A FER-like data set whose classes are simple patterns, writers for its layouts, and a recipe that learns it."""
+"""A synthetic data set with simple patterns as classes, writers for all layouts, and a recipe for it."""
 
 import csv
 from collections import Counter
@@ -29,7 +29,7 @@ PHASE = {
 
 
 def make_faces() -> FaceDataset:
-    """Each class a pattern of its own under noise, 48×48 grey, as many images of each class in each split."""
+    """48×48 grey images of one noisy pattern per class, the same number per class in each split."""
     rng = np.random.default_rng(0)
     labels = np.concatenate([np.arange(count) % 7 for count in SPLIT_SIZES.values()])
     images = np.stack([_patterns()[label] for label in labels]) + rng.normal(0, 15, (len(labels), 48, 48))
@@ -44,7 +44,7 @@ def make_faces() -> FaceDataset:
 
 
 def recipe_content(**changes: object) -> dict[str, object]:
-    """A recipe that learns the patterns in a few steps; `changes` replace its lines."""
+    """A recipe that learns the patterns in a few steps. `changes` replace its values."""
     content: dict[str, object] = {
         "name": "tiny",
         "description": "Learns seven patterns.",
@@ -60,7 +60,7 @@ def make_recipe(**changes: object) -> Recipe:
 
 
 def write_parquet(faces: FaceDataset, path: Path, **columns: list[object]) -> Path:
-    """As the hub's copies of the set are laid out; `columns` replace the columns of those names."""
+    """Write the data as parquet. `columns` replace columns by name."""
     content: dict[str, list[object]] = {
         "row": list(range(len(faces))),
         "usage": faces.splits.tolist(),
@@ -90,7 +90,7 @@ def write_folders(faces: FaceDataset, root: Path, *, by_split: bool = True) -> P
 
 
 def contents(faces: FaceDataset) -> Counter[tuple[str, str, bytes]]:
-    """How often each (split, class, grey image) is there: what layouts and orders must not change."""
+    """Count each (split, class, grey image). All layouts must give the same counts."""
     assert (faces.images == faces.images[..., :1]).all()
     names = [faces.classes[label] for label in faces.labels]
     images = [image.tobytes() for image in faces.images[..., 0]]

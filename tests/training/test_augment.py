@@ -107,7 +107,7 @@ def test_mixup_really_mixes_and_is_decided_by_torchs_seed(levels: torch.Tensor) 
 
 
 def numbered() -> tuple[torch.Tensor, torch.Tensor]:
-    """64 flat images [64, 1, 24, 20], image i of level i, each of a class of its own."""
+    """64 constant images [64, 1, 24, 20]; image i has level i and class i."""
     return torch.arange(64.0).view(-1, 1, 1, 1).expand(-1, 1, 24, 20), torch.eye(64)
 
 
@@ -160,13 +160,13 @@ def test_mix_does_what_the_recipe_says_and_one_of_both_where_it_says_both(
         if torch.equal(rows, targets):
             assert torch.equal(images, levels)
             return "nothing"
-        # Mixup blends each image evenly; CutMix leaves whole levels.
+        # Mixup blends all pixels of an image; CutMix keeps original levels.
         return "cutmix" if torch.equal(images, images.round()) else "mixup"
 
     assert {kind(seed) for seed in range(12)} == kinds
 
 
-def test_exposure_multiplies_by_at_most_so_many_stops_either_way() -> None:
+def test_exposure_changes_levels_by_at_most_the_given_stops() -> None:
     torch.manual_seed(0)
     factors = augment(torch.full((4000, 1, 2, 2), 50.0), Augment(exposure=2))[:, 0, 0, 0] / 50
     assert factors.min() == pytest.approx(0.25, rel=0.02)
@@ -190,7 +190,7 @@ def test_blur_smooths_some_images_and_keeps_their_mean_and_border(levels: torch.
     assert torch.allclose(augment(torch.full((4, 3, 9, 9), 77.0), Augment(blur=1)), torch.tensor(77.0))
 
 
-def test_blur_spreads_a_point_evenly_all_ways() -> None:
+def test_blur_spreads_a_point_evenly_in_all_directions() -> None:
     torch.manual_seed(0)
     point = torch.zeros(1, 1, 21, 21)
     point[..., 10, 10] = 200

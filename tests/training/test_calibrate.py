@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from fer_training.calibrate import fit_temperature, threshold_for
+from fer_training.calibrate import confidence_threshold, fit_temperature
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 
 @pytest.fixture(scope="module")
 def calibrated() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits whose softmax is exactly how often each class occurs."""
+    """Logits whose softmax equals the class frequencies."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (20_000, 5)).astype(np.float32)
     draws = softmax(logits, axis=1).cumsum(axis=1) < rng.random((len(logits), 1))
@@ -30,12 +30,12 @@ def test_the_temperature_stays_between_its_bounds() -> None:
 
 
 def threshold(confidence: list[float], correct: list[int], accuracy: float) -> float:
-    return threshold_for(np.array(confidence, np.float32), np.array(correct, bool), accuracy)
+    return confidence_threshold(np.array(confidence, np.float32), np.array(correct, bool), accuracy)
 
 
 def test_the_threshold_is_the_lowest_that_reaches_the_accuracy() -> None:
     confidence, correct = [0.9, 0.5, 0.8, 0.6, 0.7], [1, 0, 1, 1, 0]
-    # From the top: right, right, wrong, right, wrong: 1, 1, 0.67, 0.75, 0.6.
+    # By confidence: correct, correct, wrong, correct, wrong; accuracy 1, 1, 0.67, 0.75, 0.6.
     assert threshold(confidence, correct, 0.75) == np.float32(0.6)
     assert threshold(confidence, correct, 0.76) == np.float32(0.8)
 
@@ -44,7 +44,7 @@ def test_accepted_answers_are_right_often_enough_and_no_lower_threshold_does() -
     rng = np.random.default_rng(1)
     confidence = rng.random(500).astype(np.float32).round(2)
     correct = rng.random(500) < confidence
-    found = threshold_for(confidence, correct, 0.85)
+    found = confidence_threshold(confidence, correct, 0.85)
     assert correct[confidence >= found].mean() >= 0.85
     assert all(correct[confidence >= lower].mean() < 0.85 for lower in np.unique(confidence[confidence < found]))
 

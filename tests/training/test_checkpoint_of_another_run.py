@@ -11,7 +11,7 @@ from tests.training.synthetic import NETWORK, recipe_content
 def test_a_pretrained_run_is_taken_up_without_its_first_weights(
     tmp_path: Path, csv_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # deepfer_cnn has no weights to be had, so asking for them once more would fail.
+    # deepfer_cnn has no pretrained weights, so loading them again would fail.
     network = NETWORK | {"name": "deepfer_cnn", "arguments": {"widths": [8, 8, 16, 16]}, "stem": None}
     recipe = recipe_content() | {"network": network | {"pretrained": True}}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(recipe))

@@ -70,12 +70,12 @@ def test_a_wrong_line_is_named(changes: dict[str, object], line: str) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "words", ["a", "list"]])
-def test_a_file_without_lines_is_no_recipe(content: object) -> None:
+def test_an_empty_file_is_not_a_recipe(content: object) -> None:
     with pytest.raises(RecipeError, match=r"recipe mine\.yaml: the whole file: "):
         parse_recipe(content, "mine.yaml")
 
 
-def test_an_unknown_recipe_is_answered_with_those_that_are_there() -> None:
+def test_an_unknown_recipe_error_lists_the_available_recipes() -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("no-such-recipe")
     assert "no-such-recipe" in str(caught.value)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from fer_training.data import FaceDataset
-from fer_training.device import Split, build_fabric, logits_of
+from fer_training.device import Split, build_fabric, predict_logits
 from fer_training.model import EmotionNetwork
 from lightning.fabric import Fabric
 
@@ -13,13 +13,13 @@ def test_logits_are_those_of_evaluation_in_float32_and_in_order(faces: FaceDatas
     recipe = make_recipe(network=NETWORK | {"dropout": 0.5, "input_size": 16})
     network = fabric.to_device(EmotionNetwork(recipe.network, 7)).train()
     split = Split(faces, fabric.device)
-    logits = logits_of(network, split, recipe, fabric)
+    logits = predict_logits(network, split, recipe, fabric)
     assert logits.shape == (len(faces), 7)
     assert logits.dtype == torch.float32
-    assert torch.equal(logits, logits_of(network, split, recipe, fabric))
+    assert torch.equal(logits, predict_logits(network, split, recipe, fabric))
     last = faces.split("PublicTest")
     rows = torch.from_numpy(faces.splits == "PublicTest")
-    alone = logits_of(network, Split(last, fabric.device), recipe, fabric)
+    alone = predict_logits(network, Split(last, fabric.device), recipe, fabric)
     torch.testing.assert_close(logits[rows], alone, atol=0.05, rtol=0.05)
 
 

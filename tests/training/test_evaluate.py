@@ -36,7 +36,7 @@ def test_figures_are_those_computed_by_hand() -> None:
     assert (neutral.precision, neutral.recall, neutral.f1, neutral.support) == (1.0, 1.0, 1.0, 1)
     assert metrics.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 1) / 3, abs=1e-5)
     assert metrics.nll == pytest.approx(-math.log(0.82 * 0.12 * 0.7 * 0.5) / 4, abs=1e-5)
-    # 0.82 (right) and 0.81 (wrong) share a bin; 0.7 and 0.5 (right) have one each.
+    # 0.82 (correct) and 0.81 (wrong) share a bin; 0.7 and 0.5 (correct) have their own bins.
     assert metrics.ece15 == pytest.approx((abs(1 - 1.63) + 0.3 + 0.5) / 4, abs=1e-5)
 
 
@@ -88,7 +88,7 @@ def test_grey_images_are_served_as_rgb_of_the_networks_size(faces: FaceDataset, 
 
 @pytest.fixture
 def colours(tmp_path: Path) -> Path:
-    """Faces in the colours that `tiny_bundle` takes for emotions, one of them mislabelled; and a fourth class."""
+    """Faces in the colours that `tiny_bundle` classifies, one with a wrong label, and a fourth class."""
     red, green, blue = np.eye(3, dtype=np.uint8) * 200
     content: dict[str, list[NDArray[np.uint8]]] = {
         "angry": [red, red], "happy": [green, blue], "neutral": [blue], "contempt": [red, red, red]
@@ -101,18 +101,18 @@ def colours(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_file_is_scored_through_onnxruntime_on_its_own_classes(tiny_bundle: Path, colours: Path) -> None:
+def test_a_file_is_evaluated_with_onnxruntime_on_its_classes(tiny_bundle: Path, colours: Path) -> None:
     metrics = evaluate_file(tiny_bundle, colours, "test")
     assert metrics.confusion == [[2, 0, 0], [0, 1, 1], [0, 0, 1]]
     assert (metrics.count, metrics.accuracy, metrics.split) == (5, 0.8, "test")
 
 
 def test_a_split_that_is_not_there_is_refused(tiny_bundle: Path, colours: Path) -> None:
-    with pytest.raises(DataError, match="no split 'PublicTest'; it has test"):
+    with pytest.raises(DataError, match="no split 'PublicTest'; available: test"):
         evaluate_file(tiny_bundle, colours, "PublicTest")
 
 
-def test_a_file_that_is_no_bundle_is_refused(tmp_path: Path, colours: Path) -> None:
+def test_a_file_that_is_not_a_bundle_is_refused(tmp_path: Path, colours: Path) -> None:
     path = tmp_path / "no.onnx"
     path.write_bytes(b"no graph")
     with pytest.raises(BundleError, match=r"no\.onnx"):

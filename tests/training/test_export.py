@@ -13,7 +13,7 @@ from fer_training.calibrate import fit_temperature
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.errors import ExportError, RunError
 from fer_training.evaluate import evaluate_file, served_crops
-from fer_training.export import _parity, export
+from fer_training.export import _check_parity, export
 from fer_training.model import ExportWrapper
 from fer_training.predictions import best_network
 from fer_training.run import RunFolder
@@ -37,7 +37,7 @@ def moved_folders(tmp_path_factory: pytest.TempPathFactory, faces: FaceDataset) 
 def exported_six(
     tmp_path_factory: pytest.TempPathFactory, faces: FaceDataset, moved_folders: Path, fabric: Fabric
 ) -> Exported:
-    """An RGB network of six classes and smaller images; its data was moved between training and export."""
+    """A run of an RGB network with six classes and smaller images, whose data was moved before the export."""
     recipe = make_recipe(
         network=NETWORK | {"channels": 3, "mean": [0.5, 0.4, 0.3], "std": [0.3, 0.2, 0.1], "input_size": 40},
         data={"labels": SIX},
@@ -73,12 +73,12 @@ def test_the_exported_file_keeps_the_contract(bundle: Exported) -> None:
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
 
-def test_the_graph_holds_no_bookkeeping_of_shapes(bundle: Exported) -> None:
+def test_the_graph_has_no_shape_nodes(bundle: Exported) -> None:
     graph = onnx.load(bundle[0]).graph
     assert {node.op_type for node in graph.node}.isdisjoint({"Shape", "Gather", "Size", "NonZero"})
 
 
-def test_the_file_is_self_contained_and_tells_no_source_paths(bundle: Exported) -> None:
+def test_the_file_is_self_contained_and_has_no_source_paths(bundle: Exported) -> None:
     path, _ = bundle
     model = onnx.load(path, load_external_data=False)
     assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in model.graph.initializer)
@@ -129,7 +129,7 @@ def test_the_threshold_accepts_answers_that_are_right_often_enough(exported: Exp
     assert (answers.argmax(axis=1) == validation.labels)[accepted].mean() >= 0.85
 
 
-def test_the_card_lies_beside_the_file(bundle: Exported) -> None:
+def test_the_card_is_in_the_folder_of_the_file(bundle: Exported) -> None:
     path, metadata = bundle
     text = path.with_suffix(".md").read_text(encoding="utf-8")
     assert f"{metadata.metrics.accuracy:.2%}" in text
@@ -146,9 +146,9 @@ def test_a_graph_that_does_not_do_what_the_network_does_is_refused(
     crops = np.stack(list(served_crops(faces.split("PublicTest").images, 48, metadata.crop)))
     network = best_network(trained_run, trained_run.recipe(), 7)
     served = ExportWrapper(network, 1, metadata.temperature).eval()
-    assert _parity(served, Session.open(path, device="cpu", threads=1), crops).rows == 35
+    assert _check_parity(served, Session.open(path, device="cpu", threads=1), crops).rows == 35
 
-    # The network's head now knows no difference between classes; the graph's prefers one of them.
+    # The network's head now gives equal logits; the graph prefers one class.
     torch.nn.init.zeros_(network.heads[0].weight)
     torch.nn.init.zeros_(network.heads[0].bias)
     model = onnx.load(path)
@@ -160,8 +160,10 @@ def test_a_graph_that_does_not_do_what_the_network_does_is_refused(
             tensor.CopyFrom(numpy_helper.from_array(preferred, tensor.name))
     onnx.save(model, tmp_path / "tampered.onnx")
     session = Session.open(tmp_path / "tampered.onnx", device="cpu", threads=1)
-    with pytest.raises(ExportError, match=rf"differ by .* \(at most 1e-04\), {answers} answers of 35 changed"):
-        _parity(served, session, crops)
+    with pytest.raises(
+        ExportError, match=rf"probabilities .* \(at most 1e-04\), top-1 class changed for {answers} of 35 images"
+    ):
+        _check_parity(served, session, crops)
 
 
 def test_the_exported_probabilities_need_no_further_temperature(
@@ -174,9 +176,10 @@ def test_the_exported_probabilities_need_no_further_temperature(
     assert fit_temperature(np.log(answers), validation.labels) == pytest.approx(1, abs=0.01)
 
 
-def test_other_data_than_the_runs_is_refused(tmp_path: Path, trained_run: RunFolder, csv_file: Path) -> None:
+def test_data_of_another_run_is_refused(tmp_path: Path, trained_run: RunFolder, csv_file: Path) -> None:
     with pytest.raises(
-        RunError, match=r"fer2013\.csv is not the data that .* was trained on; give that with --data"
+        RunError,
+        match=r"fer2013\.csv differs from the data that .* was trained on: give the original data with --data",
     ):
         export(trained_run, tmp_path / "out.onnx", csv_file)
     assert not list(tmp_path.iterdir())
@@ -185,7 +188,7 @@ def test_other_data_than_the_runs_is_refused(tmp_path: Path, trained_run: RunFol
 def test_a_run_without_weights_is_refused(tmp_path: Path, trained_run: RunFolder) -> None:
     run = RunFolder(shutil.copytree(trained_run.path, tmp_path / "run"))
     run.best.unlink()
-    with pytest.raises(RunError, match=r"has no best\.ckpt: no epoch of it has ended yet"):
+    with pytest.raises(RunError, match=r"has no best\.ckpt: no epoch is complete"):
         export(run, tmp_path / "out.onnx")
 
 
@@ -197,7 +200,7 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path, trained_run: RunFol
         export(run, tmp_path / "out.onnx")
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, trained_run: RunFolder) -> None:
+def test_an_unwritable_output_is_named(tmp_path: Path, trained_run: RunFolder) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ExportError, match=r"out\.onnx"):
         export(trained_run, tmp_path / "file" / "out.onnx")

@@ -13,13 +13,13 @@ from onnx.reference import ReferenceEvaluator
 from tests.conftest import write_tiny_bundle
 from tests.fakes import metadata
 
-DELICATE = {"Softmax", "Div", "Pow", "Gemm"}  # squares of levels, the last layer, the temperature
+FP32_NODES = {"Softmax", "Div", "Pow", "Gemm"}  # nodes that stay in fp32
 Files = tuple[Path, Path, Path]
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, exported: tuple[Path, Metadata]) -> Files:
-    """The exported file, the one that computes in half precision, and its rounded twin."""
+    """The exported file, its fp16 variant, and the fp32 file that simulates the fp16 variant."""
     folder = tmp_path_factory.mktemp("half")
     out, rounded = folder / "half.onnx", folder / "rounded.onnx"
     to_fp16(exported[0], out, rounded)
@@ -32,7 +32,7 @@ def crops(faces: FaceDataset) -> np.ndarray:
 
 
 def types(path: Path) -> dict[str, int]:
-    """The element type of every value in a file."""
+    """Element type of every value in a file."""
     graph = onnx.shape_inference.infer_shapes(onnx.load(path), strict_mode=True).graph
     found = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.output)}
     return found | {tensor.name: tensor.data_type for tensor in graph.initializer}
@@ -52,7 +52,7 @@ def test_every_convolution_takes_and_gives_halves(files: Files) -> None:
 
 def test_what_is_delicate_stays_in_single_precision(files: Files) -> None:
     found = types(files[1])
-    delicate = [node for node in onnx.load(files[1]).graph.node if node.op_type in DELICATE]
+    delicate = [node for node in onnx.load(files[1]).graph.node if node.op_type in FP32_NODES]
     assert {node.op_type for node in delicate} >= {"Softmax", "Gemm", "Div"}
     for node in delicate:
         assert {found[name] for name in (*node.input, *node.output)} == {TensorProto.FLOAT}
@@ -60,7 +60,7 @@ def test_what_is_delicate_stays_in_single_precision(files: Files) -> None:
 
 def test_only_the_seams_have_casts(files: Files) -> None:
     kinds = [node.op_type for node in onnx.load(files[1]).graph.node]
-    # The pixels to fp32, those to halves before the network, and back behind it.
+    # Casts: pixels to fp32, to fp16 before the network, to fp32 after it.
     assert kinds.count("Cast") == 3
 
 
@@ -80,7 +80,7 @@ def test_the_twin_answers_as_arithmetic_in_halves_does(files: Files, crops: np.n
 
 
 def test_the_twin_overflows_where_a_gpu_would(tmp_path: Path) -> None:
-    # 255 times 300 is more than a half holds; the CPU computes the file itself in fp32 and would not see it.
+    # 255 × 300 exceeds the range of fp16. A CPU runs the file itself in fp32 and would not notice.
     source, half, rounded = (tmp_path / f"{name}.onnx" for name in ("source", "half", "rounded"))
     model = onnx.load(write_tiny_bundle(source, metadata()))
     weights = numpy_helper.from_array(np.eye(3, dtype=np.float32) * 300, "large")

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 from fer_training.config import Loss
-from fer_training.losses import balanced_weights, loss_of, soft_targets, votes_loss
+from fer_training.losses import balanced_weights, compute_loss, soft_targets, votes_loss
 
 
 def test_without_smoothing_targets_are_the_labels() -> None:
@@ -34,43 +34,43 @@ def test_the_loss_is_the_mean_cross_entropy_against_soft_rows() -> None:
     logits = torch.tensor([[math.log(0.5), math.log(0.5)], [math.log(0.9), math.log(0.1)]])
     targets = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
     expected = (-math.log(0.5) - 0.25 * math.log(0.9) - 0.75 * math.log(0.1)) / 2
-    assert loss_of(logits, targets).item() == pytest.approx(expected, rel=1e-6)
+    assert compute_loss(logits, targets).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_loss_of_half_precision_logits_is_computed_in_float32() -> None:
     logits = torch.randn(4, 7, dtype=torch.bfloat16)
     targets = soft_targets(torch.arange(4), 7, Loss())
-    loss = loss_of(logits, targets)
+    loss = compute_loss(logits, targets)
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, loss_of(logits.float(), targets))
+    torch.testing.assert_close(loss, compute_loss(logits.float(), targets))
 
 
 @pytest.fixture
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits [16, 5], and soft rows."""
+    """Logits [16, 5] and soft targets [16, 5]."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.softmax(torch.randn(16, 5, generator=generator), dim=1)
     return torch.randn(16, 5, generator=generator) * 3, rows
 
 
 def test_focal_with_gamma_0_is_cross_entropy(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
-    torch.testing.assert_close(loss_of(*batch, Loss(name="focal", gamma=0)), loss_of(*batch))
+    torch.testing.assert_close(compute_loss(*batch, Loss(name="focal", gamma=0)), compute_loss(*batch))
 
 
 @pytest.mark.parametrize("chance", [0.9, 0.5, 0.1])
 def test_focal_weighs_an_answer_by_what_is_missing_to_certainty(chance: float) -> None:
     logits, targets = torch.tensor([[math.log(chance), math.log(1 - chance)]]), torch.tensor([[1.0, 0.0]])
-    focal = loss_of(logits, targets, Loss(name="focal", gamma=2))
-    torch.testing.assert_close(focal, loss_of(logits, targets) * (1 - chance) ** 2)
+    focal = compute_loss(logits, targets, Loss(name="focal", gamma=2))
+    torch.testing.assert_close(focal, compute_loss(logits, targets) * (1 - chance) ** 2)
 
 
 def test_gamma_means_nothing_to_cross_entropy(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
-    assert torch.equal(loss_of(*batch, Loss(gamma=5)), loss_of(*batch))
+    assert torch.equal(compute_loss(*batch, Loss(gamma=5)), compute_loss(*batch))
 
 
 def test_focal_has_a_gradient_even_where_an_answer_is_certain() -> None:
     logits = torch.tensor([[200.0, 0.0], [0.0, 200.0]], requires_grad=True)
-    loss_of(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]]), Loss(name="focal", gamma=0.5)).backward()
+    compute_loss(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]]), Loss(name="focal", gamma=0.5)).backward()
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
 
@@ -88,11 +88,13 @@ def test_a_class_without_images_has_a_finite_weight() -> None:
 
 def test_class_weights_multiply_each_class_share_of_the_loss(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, targets = batch
-    torch.testing.assert_close(loss_of(logits, targets, None, torch.full((5,), 2.0)), 2 * loss_of(logits, targets))
+    torch.testing.assert_close(
+        compute_loss(logits, targets, None, torch.full((5,), 2.0)), 2 * compute_loss(logits, targets)
+    )
     weights = torch.tensor([0.5, 1.0, 2.0, 4.0, 0.0])
     hard = torch.nn.functional.one_hot(torch.arange(16) % 5, 5).float()
-    alone = torch.stack([loss_of(logits[i : i + 1], hard[i : i + 1]) * weights[i % 5] for i in range(16)])
-    torch.testing.assert_close(loss_of(logits, hard, None, weights), alone.mean())
+    alone = torch.stack([compute_loss(logits[i : i + 1], hard[i : i + 1]) * weights[i % 5] for i in range(16)])
+    torch.testing.assert_close(compute_loss(logits, hard, None, weights), alone.mean())
 
 
 def test_the_votes_loss_is_the_mean_over_the_images_somebody_voted_on(
@@ -100,7 +102,7 @@ def test_the_votes_loss_is_the_mean_over_the_images_somebody_voted_on(
 ) -> None:
     logits, votes = batch
     votes = votes * (torch.arange(16) % 4 == 0).float()[:, None]
-    torch.testing.assert_close(votes_loss(logits, votes), loss_of(logits[::4], votes[::4]))
+    torch.testing.assert_close(votes_loss(logits, votes), compute_loss(logits[::4], votes[::4]))
 
 
 def test_without_any_vote_the_votes_loss_is_0_and_has_a_gradient() -> None:

@@ -6,7 +6,7 @@ from fer_service.contract.bundle import CropGeometry
 from fer_service.imaging.crop import crop, square_over
 from fer_training.config import Network
 from fer_training.errors import RecipeError
-from fer_training.model import EmotionNetwork, ExportWrapper, as_levels, standardised
+from fer_training.model import EmotionNetwork, ExportWrapper, as_levels, standardise
 from numpy.typing import NDArray
 from torch import nn
 
@@ -18,7 +18,7 @@ def network(**changes: object) -> EmotionNetwork:
 
 
 class Looking(nn.Module):
-    """Keeps what it was given, and answers with fixed logits."""
+    """Stores its input and returns fixed logits."""
 
     def forward(self, levels: torch.Tensor) -> torch.Tensor:
         self.seen = levels
@@ -64,7 +64,7 @@ def test_the_stem_may_keep_the_pooling() -> None:
     assert isinstance(network(stem={"max_pool": True}).backbone.maxpool, nn.MaxPool2d)
 
 
-def test_without_a_stem_timms_own_stays() -> None:
+def test_without_a_stem_the_first_convolution_is_timms() -> None:
     first = network(stem=None).backbone.conv1
     assert isinstance(first, nn.Conv2d)
     assert (first.kernel_size, first.in_channels) == ((7, 7), 1)
@@ -73,10 +73,10 @@ def test_without_a_stem_timms_own_stays() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"name": "no_such_network", "arguments": {}}, "no_such_network: timm knows no network"),
+        ({"name": "no_such_network", "arguments": {}}, "unknown network no_such_network"),
         ({"arguments": {"colour": "red"}}, "resnet18: .*unexpected keyword argument 'colour'"),
-        ({"name": "mobilenetv3_small_050", "arguments": {}}, "has no plain first convolution"),
-        ({"name": "resnet10t", "arguments": {}}, "resnet10t has no plain first convolution"),
+        ({"name": "mobilenetv3_small_050", "arguments": {}}, "has no convolution named conv1"),
+        ({"name": "resnet10t", "arguments": {}}, "resnet10t has no convolution named conv1"),
     ],
 )
 def test_a_network_that_cannot_be_built_is_the_recipes_fault(changes: dict[str, object], said: str) -> None:
@@ -165,7 +165,7 @@ def test_a_votes_head_does_not_change_what_the_network_answers(name: str) -> Non
     torch.testing.assert_close(built(levels), with_votes)
 
 
-def test_the_mirrored_network_answers_alike_for_a_face_and_its_mirror_image(crops: torch.Tensor) -> None:
+def test_the_mirrored_network_gives_equal_output_for_a_face_and_its_mirror_image(crops: torch.Tensor) -> None:
     torch.manual_seed(0)
     network = EmotionNetwork(Network(name="resnet18"), 7).eval()
     plain, mirrored = (ExportWrapper(network, 1, 1.0, mirror=mirror) for mirror in (False, True))
@@ -204,7 +204,7 @@ def test_images_of_the_inputs_form_are_left_as_they_are(crops: torch.Tensor, cha
 
 @pytest.mark.parametrize("size", [49, 64, 96, 224])
 def test_smooth_images_are_enlarged_as_the_service_crops_them(astronaut: NDArray[np.uint8], size: int) -> None:
-    # OpenCV warps in steps of 1/32 pixel, which shows where neighbours differ much.
+    # OpenCV warps in steps of 1/32 pixel, which is visible at strong edges.
     image = cv2.resize(astronaut[60:190, 160:290], (48, 48), interpolation=cv2.INTER_AREA)
     image = cv2.GaussianBlur(image, (0, 0), 2).astype(np.uint8)
     levels = levels_of(torch.from_numpy(image).permute(2, 0, 1)[None], input_size=size, **RGB)
@@ -220,17 +220,17 @@ def test_images_may_be_brought_to_another_side_and_are_averaged_where_they_shrin
     torch.testing.assert_close(levels[..., 2:-2], torch.full((1, 1, 24, 20), 100.0), atol=13, rtol=0)
 
 
-def test_standardised_images_lose_light_and_contrast() -> None:
+def test_standardised_images_are_independent_of_light_and_contrast() -> None:
     levels = torch.rand(3, 1, 24, 24) * 100 + 20
-    torch.testing.assert_close(standardised(levels * 1.7 + 30), standardised(levels), atol=1e-4, rtol=1e-4)
-    result = standardised(levels)
+    torch.testing.assert_close(standardise(levels * 1.7 + 30), standardise(levels), atol=1e-4, rtol=1e-4)
+    result = standardise(levels)
     torch.testing.assert_close(result.mean(dim=(1, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(result.square().mean(dim=(1, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
 
 
-def test_a_flat_image_is_standardised_to_nothing() -> None:
-    assert not standardised(torch.full((1, 3, 8, 8), 180.0)).any()
-    assert standardised(torch.full((1, 1, 8, 8), 180.0) + torch.rand(8, 8) * 1e-3).abs().max() < 0.01
+def test_a_constant_image_is_standardised_to_zero() -> None:
+    assert not standardise(torch.full((1, 3, 8, 8), 180.0)).any()
+    assert standardise(torch.full((1, 1, 8, 8), 180.0) + torch.rand(8, 8) * 1e-3).abs().max() < 0.01
 
 
 def test_a_recipe_may_ask_for_standardised_images() -> None:

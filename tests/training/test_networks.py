@@ -51,7 +51,7 @@ def test_its_dropout_grows_with_depth_and_is_off_without_a_rate() -> None:
 
 
 @pytest.mark.parametrize("head", [None, {"widths": [5]}])
-def test_a_recipe_builds_it_with_and_without_a_head_of_its_own(head: dict[str, object] | None) -> None:
+def test_a_recipe_builds_it_with_and_without_a_head(head: dict[str, object] | None) -> None:
     config = Network.model_validate({"name": "deepfer_cnn", "arguments": {"widths": WIDTHS}, "head": head})
     assert EmotionNetwork(config, 7, votes_head=True).eval()(torch.rand(2, 1, 48, 48)).shape == (2, 7)
 
@@ -60,5 +60,5 @@ def test_it_has_no_pretrained_weights() -> None:
     with pytest.raises(ValueError, match="no pretrained weights"):
         timm.create_model("deepfer_cnn", pretrained=True)
     config = Network(name="deepfer_cnn", pretrained=True)
-    with pytest.raises(RecipeError, match="the pretrained weights of deepfer_cnn cannot be had"):
+    with pytest.raises(RecipeError, match="cannot load the pretrained weights of deepfer_cnn"):
         EmotionNetwork(config, 7, from_scratch=False)

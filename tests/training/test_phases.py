@@ -27,7 +27,7 @@ def phase(
 
 @pytest.fixture
 def network() -> EmotionNetwork:
-    """Without timm's zero weights at the end of each block, so that gradients reach every layer at once."""
+    """A network without zero-initialised layers, so that every layer gets a gradient at once."""
     torch.manual_seed(0)
     arguments = {**ARGUMENTS, "zero_init_last": False}
     return EmotionNetwork(Network.model_validate(NETWORK | {"arguments": arguments}), 7)
@@ -42,7 +42,7 @@ def one_step(network: EmotionNetwork, which: Phase) -> None:
 
 
 def rates(which: Phase) -> list[float]:
-    """The rate of every step of a phase, as a factor, and the one that would come after."""
+    """Learning-rate factor of every step of a phase, and of the step after it."""
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=which.optimizer.lr)
     schedule = build_schedule(optimizer, which, STEPS)
@@ -142,7 +142,7 @@ def trained(network: EmotionNetwork) -> set[str]:
 
 
 def deepfer(**changes: object) -> EmotionNetwork:
-    """Four blocks of Conv, BN, ReLU, Conv, BN, ReLU, MaxPool and Dropout; then pool, dropout and fc."""
+    """The network has 4 blocks of Conv, BN, ReLU, Conv, BN, ReLU, MaxPool, Dropout; then pool, dropout, fc."""
     content = {"name": "deepfer_cnn", "arguments": {"widths": (4, 4, 8, 8)}} | changes
     return EmotionNetwork(Network.model_validate(content), 7)
 
@@ -155,8 +155,10 @@ def test_from_a_layer_on_everything_is_trained(network: EmotionNetwork, name: st
     assert {".".join(parameter.split(".")[:2]) for parameter in trained(network)} == later
 
 
-def test_an_unknown_layer_is_answered_with_those_that_are_there(network: EmotionNetwork) -> None:
-    with pytest.raises(RecipeError, match=r"no layer 'layer9' to train from; there are conv1, bn1, .*layer4"):
+def test_an_unknown_layer_error_lists_the_layers(network: EmotionNetwork) -> None:
+    with pytest.raises(
+        RecipeError, match=r"unknown layer 'layer9' in trainable.from; the network has conv1, bn1, .*layer4"
+    ):
         set_trainable(network, phase(FromLayer.model_validate({"from": "layer9"})))
 
 
@@ -224,24 +226,24 @@ def test_a_plateau_reduces_the_rate_when_patience_has_passed_without_a_better_ep
         for _ in range(STEPS):
             optimizer.step()
             rate.step()
-        rate.epoch(accuracy)
-        found.append(rate.current)
-        assert rate.current == optimizer.param_groups[0]["lr"]
+        rate.end_epoch(accuracy)
+        found.append(rate.lr)
+        assert rate.lr == optimizer.param_groups[0]["lr"]
     assert found == pytest.approx([0.5, 0.5, 0.5, 0.5, 0.05, 0.05, 0.05, 0.05])
 
 
-def test_a_plateau_goes_on_from_its_state() -> None:
+def test_a_plateau_schedule_resumes_from_its_state() -> None:
     whole, _ = plateau()
     for accuracy in (0.5, 0.4, 0.4, 0.4):
-        whole.epoch(accuracy)
+        whole.end_epoch(accuracy)
     (first, optimizer), (second, other) = plateau(), plateau()
     for accuracy in (0.5, 0.4):
-        first.epoch(accuracy)
+        first.end_epoch(accuracy)
     other.load_state_dict(optimizer.state_dict())
     second.load_state_dict(first.state_dict())
     for accuracy in (0.4, 0.4):
-        second.epoch(accuracy)
-    assert second.current == whole.current == pytest.approx(0.05)
+        second.end_epoch(accuracy)
+    assert second.lr == whole.lr == pytest.approx(0.05)
     assert second.state_dict() == whole.state_dict()
 
 
@@ -249,8 +251,8 @@ def test_schedules_by_steps_take_no_notice_of_accuracy() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
     rate = LRSchedule(optimizer, phase(epochs=2, name="cosine"), STEPS)
     for _ in range(9):
-        rate.epoch(0.1)
-    assert rate.current == 0.5
+        rate.end_epoch(0.1)
+    assert rate.lr == 0.5
     optimizer.step()
     rate.step()
-    assert rate.current < 0.5
+    assert rate.lr < 0.5

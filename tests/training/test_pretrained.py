@@ -41,7 +41,7 @@ def backbone(network: EmotionNetwork) -> Weights:
 
 @pytest.fixture(scope="module")
 def imagenet() -> Weights:
-    """A tiny network of 1,000 classes over RGB."""
+    """Tiny RGB network with 1,000 classes."""
     torch.manual_seed(0)
     weights: Weights = timm.create_model("resnet18", num_classes=1000, **ARGUMENTS).state_dict()
     return weights
@@ -53,7 +53,7 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path: Path, imagenet: Weights
 
 
 @pytest.mark.parametrize("head", [None, {"widths": [5]}])
-def test_a_network_begins_with_the_checkpoint_and_a_head_of_its_own(
+def test_a_network_starts_from_the_checkpoint_with_a_new_head(
     checkpoint: Path, imagenet: Weights, head: dict[str, object] | None
 ) -> None:
     network = built(checkpoint, head=head, **RGB)
@@ -78,7 +78,7 @@ def test_a_stem_is_new_and_all_behind_it_is_the_checkpoints(checkpoint: Path, im
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"--pretrained .*absent\.pth: there is no such file"):
+    with pytest.raises(RecipeError, match=r"--pretrained .*absent\.pth: file not found"):
         built(tmp_path / "absent.pth")
 
 

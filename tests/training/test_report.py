@@ -47,7 +47,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory, trained_run: RunFolder) -
     return run
 
 
-def test_the_page_holds_every_figure_that_lies_beside_it(reported: RunFolder) -> None:
+def test_the_page_embeds_every_figure_of_the_folder(reported: RunFolder) -> None:
     files = {path.stem: path.read_bytes() for path in (reported.path / "figures").iterdir()}
     assert files.keys() == FIGURES
     assert all(content.startswith(PNG) for content in files.values())
@@ -63,7 +63,7 @@ def test_the_page_names_no_outside_address(reported: RunFolder) -> None:
     assert not re.search(r"https?://|url\(|@import|<script|<link", without_images)
 
 
-def test_the_page_tells_recipe_data_and_classes(reported: RunFolder, faces: FaceDataset) -> None:
+def test_the_page_shows_recipe_data_and_classes(reported: RunFolder, faces: FaceDataset) -> None:
     page = (reported.path / "report.html").read_text()
     assert "Learns seven patterns." in page
     assert reported.environment()["data"]["sha256"] in page
@@ -80,7 +80,7 @@ def test_predictions_are_the_selection_split_in_order_with_probabilities(
     rows = np.stack([table[f"p_{label}"].to_numpy() for label in faces.classes], axis=1)
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
     best = max(entry["val_accuracy"] for entry in reported.metrics())
-    # Training may have judged in bf16; an image may fall to the other side.
+    # Training may have validated in bf16, so one prediction may differ.
     assert (rows.argmax(axis=1) == validation.labels).mean() == pytest.approx(best, abs=2 / 35)
 
 
@@ -91,9 +91,7 @@ def test_the_temperature_calibrates_and_changes_no_answer(trained_run: RunFolder
     np.testing.assert_allclose(replace(found, temperature=1e6).probabilities, 1 / 7, atol=1e-3)
 
 
-def test_a_class_that_the_selection_split_lacks_is_no_obstacle(
-    tmp_path: Path, faces: FaceDataset, fabric: Fabric
-) -> None:
+def test_the_validation_split_may_lack_a_class(tmp_path: Path, faces: FaceDataset, fabric: Fabric) -> None:
     lacking = faces._rows((faces.splits == "Training") | (faces.labels != 1))
     run = trained(tmp_path / "run", write_parquet(lacking, tmp_path / "lacking.parquet"), fabric)
     page = write_report(run).read_text()
@@ -101,7 +99,7 @@ def test_a_class_that_the_selection_split_lacks_is_no_obstacle(
     assert pyarrow.parquet.read_table(run.path / "predictions.parquet").num_rows == 30
 
 
-def test_a_selection_split_that_was_all_seen_in_training_is_no_obstacle(
+def test_the_validation_split_may_consist_of_training_images(
     tmp_path: Path, faces: FaceDataset, fabric: Fabric
 ) -> None:
     images = faces.images.copy()
@@ -162,7 +160,7 @@ def test_runs_are_compared_with_the_first_and_their_names_are_escaped(
     assert said.index("+0.00") < said.index(f"{gain:+.2f}", said.index("+0.00") + 1)
 
 
-def test_runs_whose_folders_have_one_name_are_drawn_apart(
+def test_runs_with_equal_folder_names_are_drawn_separately(
     tmp_path: Path, parquet_file: Path, trained_run: RunFolder, fabric: Fabric
 ) -> None:
     one = RunFolder(shutil.copytree(trained_run.path, tmp_path / "one" / "run"))
@@ -190,5 +188,5 @@ def test_a_damaged_run_is_refused(tmp_path: Path, trained_run: RunFolder, damage
 
 def test_a_report_on_other_data_is_refused(tmp_path: Path, faces: FaceDataset, trained_run: RunFolder) -> None:
     other = write_folders(faces, tmp_path / "other")
-    with pytest.raises(RunError, match="is not the data"):
+    with pytest.raises(RunError, match="differs from the data"):
         write_report(trained_run, other)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from fer_training.errors import RunError
-from fer_training.results import record, result_of
+from fer_training.results import record, run_result
 from fer_training.run import RunFolder
 
 
@@ -14,7 +14,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_run_is_one_line(trained_run: RunFolder, tmp_path: Path) -> None:
-    record(result_of(trained_run, "learns, kept"), tmp_path / "results.csv")
+    record(run_result(trained_run, "learns, kept"), tmp_path / "results.csv")
     (row,) = rows(tmp_path / "results.csv")
     best = max(trained_run.metrics(), key=lambda entry: entry["val_accuracy"])
     assert row["recipe"] == "tiny"
@@ -26,10 +26,8 @@ def test_a_run_is_one_line(trained_run: RunFolder, tmp_path: Path) -> None:
     assert row["note"] == "learns, kept"
 
 
-def test_a_run_that_is_told_again_replaces_its_line_and_others_stay(
-    trained_run: RunFolder, tmp_path: Path
-) -> None:
-    path, result = tmp_path / "results.csv", result_of(trained_run, "first")
+def test_a_repeated_record_replaces_the_row_of_its_run_only(trained_run: RunFolder, tmp_path: Path) -> None:
+    path, result = tmp_path / "results.csv", run_result(trained_run, "first")
     record(result, path)
     record(replace(result, seed=1, started="2020-01-01"), path)
     record(replace(result, note="second"), path)
@@ -41,7 +39,7 @@ def test_a_changed_recipe_is_another_fingerprint(trained_run: RunFolder, tmp_pat
     for name in ("recipe.yaml", "environment.json", "metrics.jsonl"):
         text = (trained_run.path / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(text.replace("batch_size: 14", "batch_size: 15"), encoding="utf-8")
-    assert result_of(run).fingerprint != result_of(trained_run).fingerprint
+    assert run_result(run).fingerprint != run_result(trained_run).fingerprint
 
 
 def test_a_run_without_an_epoch_has_no_result(trained_run: RunFolder, tmp_path: Path) -> None:
@@ -49,17 +47,17 @@ def test_a_run_without_an_epoch_has_no_result(trained_run: RunFolder, tmp_path: 
         (tmp_path / name).write_text((trained_run.path / name).read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "metrics.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(RunError, match="no epoch"):
-        result_of(RunFolder(tmp_path))
+        run_result(RunFolder(tmp_path))
 
 
-def test_another_table_is_left_as_it_is(trained_run: RunFolder, tmp_path: Path) -> None:
+def test_another_table_is_not_changed(trained_run: RunFolder, tmp_path: Path) -> None:
     other = tmp_path / "people.csv"
     other.write_text("name,age\nAda,36\n", encoding="utf-8")
-    with pytest.raises(RunError, match="no table of results"):
-        record(result_of(trained_run), other)
+    with pytest.raises(RunError, match="is not a table of results"):
+        record(run_result(trained_run), other)
     assert other.read_text(encoding="utf-8") == "name,age\nAda,36\n"
 
 
-def test_a_folder_that_is_not_there_is_named(trained_run: RunFolder, tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(trained_run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nowhere"):
-        record(result_of(trained_run), tmp_path / "nowhere" / "results.csv")
+        record(run_result(trained_run), tmp_path / "nowhere" / "results.csv")

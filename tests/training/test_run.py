@@ -14,7 +14,7 @@ from tests.training.synthetic import PHASE, make_recipe
 
 @pytest.fixture
 def run(tmp_path: Path, recipe: Recipe, faces: FaceDataset) -> RunFolder:
-    """A run that was started and has a checkpoint."""
+    """A started run with a checkpoint."""
     run = RunFolder(tmp_path / "runs" / "one")
     run.start(recipe, faces, Path("data.csv"), resume=False)
     run.last.write_bytes(b"a checkpoint")
@@ -37,7 +37,7 @@ def test_a_run_folder_records_recipe_and_data(run: RunFolder, recipe: Recipe, fa
 
 
 def test_a_second_start_without_resume_is_refused(run: RunFolder, recipe: Recipe, faces: FaceDataset) -> None:
-    with pytest.raises(RunError, match=r"holds a run already: go on with --resume, or give another --out"):
+    with pytest.raises(RunError, match=r"already has a run: continue it with --resume, or give another --out"):
         run.start(recipe, faces, Path("data.csv"), resume=False)
 
 
@@ -52,12 +52,12 @@ def test_resuming_keeps_what_is_there(run: RunFolder, recipe: Recipe, faces: Fac
 def test_a_run_of_another_recipe_is_not_resumed(
     run: RunFolder, faces: FaceDataset, changes: dict[str, object]
 ) -> None:
-    with pytest.raises(RunError, match="is a run of another recipe"):
+    with pytest.raises(RunError, match="has a run with another recipe"):
         run.start(make_recipe(**changes), faces, Path("data.csv"), resume=True)
 
 
 def test_a_run_on_other_data_is_not_resumed(run: RunFolder, recipe: Recipe, faces: FaceDataset) -> None:
-    with pytest.raises(RunError, match="is a run on other data"):
+    with pytest.raises(RunError, match="has a run with other data"):
         run.start(recipe, replace(faces, sha256="1" * 64), Path("data.csv"), resume=True)
 
 
@@ -77,43 +77,43 @@ def test_epochs_are_logged_a_line_each(run: RunFolder) -> None:
     assert [json.loads(line) for line in lines] == entries
 
 
-def test_an_epoch_told_again_replaces_its_first_telling_and_what_came_after(run: RunFolder) -> None:
+def test_a_repeated_epoch_replaces_its_entry_and_all_later_ones(run: RunFolder) -> None:
     for epoch in (1, 2, 3):
         run.log({"epoch": epoch, "loss": 1.0})
     run.log({"epoch": 2, "loss": 0.5})
     assert run.metrics() == [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5}]
 
 
-def test_nothing_half_written_is_left(run: RunFolder) -> None:
+def test_no_partial_file_is_left(run: RunFolder) -> None:
     run.log({"epoch": 1})
     names = {path.name for path in run.path.iterdir()}
     assert names == {"recipe.yaml", "environment.json", "metrics.jsonl", "last.ckpt"}
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
-def test_a_folder_that_cannot_be_made_is_named(
+def test_a_folder_that_cannot_be_created_is_named(
     tmp_path: Path, recipe: Recipe, faces: FaceDataset, name: str
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunError, match=f"{name} cannot be written: "):
+    with pytest.raises(RunError, match=f"cannot create .*{name}: "):
         RunFolder(tmp_path / name).start(recipe, faces, Path("data.csv"), resume=False)
 
 
-def test_a_full_disk_while_logging_is_an_error_of_the_run(run: RunFolder) -> None:
+def test_a_full_disk_while_logging_is_a_run_error(run: RunFolder) -> None:
     (run.path / "metrics.jsonl.partial").symlink_to("/dev/full")
     with pytest.raises(RunError, match="metrics"):
         run.log({"epoch": 1})
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path, exists: bool) -> None:
+def test_a_folder_without_a_recipe_is_not_a_run(tmp_path: Path, exists: bool) -> None:
     path = tmp_path if exists else tmp_path / "absent"
-    with pytest.raises(RunError, match=r"is no run: it has no recipe\.yaml"):
+    with pytest.raises(RunError, match=r"is not a run folder: recipe\.yaml is missing"):
         RunFolder(path).recipe()
 
 
 @pytest.mark.parametrize(("first", "then"), [(14, 28), (14, None), (None, 14)])
-def test_a_run_goes_on_with_the_images_it_began_with(
+def test_a_run_resumes_only_with_its_limit(
     tmp_path: Path, recipe: Recipe, faces: FaceDataset, first: int | None, then: int | None
 ) -> None:
     run = RunFolder(tmp_path / "limited")
@@ -121,7 +121,7 @@ def test_a_run_goes_on_with_the_images_it_began_with(
     run.last.write_bytes(b"a checkpoint")
     assert run.environment()["data"]["limit"] == first
     run.start(recipe, faces, Path("data.csv"), resume=True, limit=first)
-    with pytest.raises(RunError, match=f"is a run with --limit {first}; give the same or another --out"):
+    with pytest.raises(RunError, match=f"has a run with --limit {first}: give the same --limit, or another --out"):
         run.start(recipe, faces, Path("data.csv"), resume=True, limit=then)
 
 

@@ -51,9 +51,9 @@ def test_what_is_held_out_depends_on_the_recipes_seed_alone(faces: FaceDataset) 
     assert not np.array_equal(first, other)
 
 
-def test_several_splits_of_unknown_names_are_refused(faces: FaceDataset, recipe: Recipe) -> None:
+def test_several_splits_with_unknown_names_are_refused(faces: FaceDataset, recipe: Recipe) -> None:
     with pytest.raises(
-        DataError, match=r"none of the splits odd, even .* \(Training, train\); name it under data\.train"
+        DataError, match=r"has the splits odd, even, .* trains on Training or train: set data\.train"
     ):
         train_and_validation(renamed(faces, "odd", "even"), recipe)
 
@@ -77,11 +77,11 @@ def test_merged_classes_have_their_votes_together(faces: FaceDataset) -> None:
     np.testing.assert_allclose(found.votes[0], [0.75, 0, 0.25, 0, 0, 0])
 
 
-def test_without_lines_about_classes_the_datas_own_are_learnt(faces: FaceDataset, recipe: Recipe) -> None:
+def test_by_default_the_classes_are_those_of_the_data(faces: FaceDataset, recipe: Recipe) -> None:
     assert recipe_classes(faces, recipe).classes == faces.classes
 
 
 def test_a_class_that_the_renamed_data_lacks_is_answered_with_those_it_has(faces: FaceDataset) -> None:
     plan = make_recipe(data={"rename": {"happy": "joy"}, "labels": ["happy", "sad"]})
-    with pytest.raises(DataError, match=r"no class 'happy'; it has angry, disgust, fear, joy"):
+    with pytest.raises(DataError, match=r"no class 'happy'; available: angry, disgust, fear, joy"):
         recipe_classes(faces, plan)

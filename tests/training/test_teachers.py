@@ -68,7 +68,7 @@ def test_a_learner_comes_closer_to_its_teacher(
 
 
 def test_a_recipe_with_a_teacher_loss_needs_teachers(tmp_path: Path, faces: FaceDataset, fabric: Fabric) -> None:
-    with pytest.raises(RecipeError, match="name finished runs with --teacher"):
+    with pytest.raises(RecipeError, match="give finished runs with --teacher"):
         Trainer(LEARNER, *train_and_validation(faces, LEARNER), RunFolder(tmp_path), fabric)
 
 
@@ -81,7 +81,7 @@ def test_teachers_without_a_teacher_loss_are_refused(
 
 
 def test_a_teacher_of_other_classes_is_refused(trained_run: RunFolder) -> None:
-    with pytest.raises(RunError, match=r"knows angry, .*; learnt are calm, wild"):
+    with pytest.raises(RunError, match=r"has the classes angry, .*; the student has calm, wild"):
         Teachers([trained_run], LEARNER.network, ("calm", "wild"))
 
 
@@ -89,7 +89,7 @@ def test_a_teacher_with_other_channels_is_refused(trained_run: RunFolder, faces:
     colour = make_recipe(
         network={"name": "resnet18", "arguments": ARGUMENTS, "channels": 3, "mean": [0.5] * 3, "std": [0.25] * 3}
     )
-    with pytest.raises(RunError, match=r"sees 1 channel\(s\), not 3"):
+    with pytest.raises(RunError, match=r"has 1 input channel\(s\); the student has 3"):
         Teachers([trained_run], colour.network, faces.classes)
 
 

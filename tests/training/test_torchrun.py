@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def torchrun(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Two CPU processes that meet on the loopback."""
+    """Two CPU processes on the loopback interface."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     return subprocess.run(
         [sys.executable, *launcher, "--nproc-per-node", "2", *map(str, words)],
@@ -48,7 +48,7 @@ def test_two_processes_train_one_run(tmp_path: Path, csv_file: Path) -> None:
     assert ended.stdout.count("epoch   1/3") == 1
 
 
-def test_both_processes_judge_the_same_network(tmp_path: Path, csv_file: Path) -> None:
+def test_both_processes_validate_the_same_network(tmp_path: Path, csv_file: Path) -> None:
     phase = PHASE | {"patience": 1, "schedule": {"name": "plateau", "patience": 1}}
     recipe = write_recipe(tmp_path / "tiny.yaml", batch_size=7, phases=[phase])
     ended = torchrun("-m", "tests.training.ranks", recipe, csv_file, tmp_path / "run")

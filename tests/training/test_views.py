@@ -34,17 +34,17 @@ def learner(tmp_path: Path, trained_run: RunFolder, faces: FaceDataset, fabric: 
     return build
 
 
-def test_the_answers_kept_are_the_teachers_own_about_the_kept_images(
+def test_the_cached_probabilities_are_those_of_the_teachers_on_the_cached_images(
     learner: Learn, trained_run: RunFolder, faces: FaceDataset
 ) -> None:
     views = learner().views
     assert views is not None
     teachers = Teachers([trained_run], RECIPE.network, faces.classes).eval()
-    first, second = views.of(0), views.of(1)
+    first, second = views.load(0), views.load(1)
     for view in (first, second):
-        torch.testing.assert_close(view.answers, teachers(view.pixels.float()), atol=0.02, rtol=0)
+        torch.testing.assert_close(view.probabilities, teachers(view.pixels.float()), atol=0.02, rtol=0)
     assert not torch.equal(first.pixels, second.pixels)
-    assert torch.equal(views.of(2).pixels, first.pixels)
+    assert torch.equal(views.load(2).pixels, first.pixels)
 
 
 def test_the_teachers_are_asked_once_for_all_runs_that_share_a_cache(learner: Learn, tmp_path: Path) -> None:
@@ -75,5 +75,5 @@ def test_a_cache_without_views_in_the_recipe_is_refused(learner: Learn, tmp_path
 
 
 def test_views_and_smaller_phases_exclude_each_other() -> None:
-    with pytest.raises(RecipeError, match="teacher_views are of the network's input_size"):
+    with pytest.raises(RecipeError, match="teacher_views requires the network's input_size"):
         make_recipe(loss={"teachers": 1.0, "teacher_views": 2}, phases=[PHASE | {"input_size": 24}])

@@ -1,3 +1,3 @@
-"""Fine-tune the networks that the service serves, and export them as one ONNX file each."""
+"""Train the networks that the service uses, and export each one as an ONNX file."""
 
-import fer_service  # noqa: F401 (what it does about onnxruntime's telemetry has to come before onnxruntime)
+import fer_service  # noqa: F401 (disables the telemetry of onnxruntime; must precede its import)

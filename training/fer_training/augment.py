@@ -1,4 +1,4 @@
-"""Random changes of whole batches, on the device that trains: no worker processes, no copies."""
+"""Random augmentation of batches on the training device."""
 
 import math
 
@@ -8,18 +8,18 @@ from torch.nn import functional
 
 from fer_training.config import Augment
 
-_BLUR_REACH = 4  # pixels; beyond two and a half of the largest sigma little is left
+_BLUR_REACH = 4  # pixels; more than 2.5 times the largest sigma
 
 
 def augment(levels: Tensor, config: Augment) -> Tensor:
-    """Change each image of a batch at random, with torch's generator of the batch's device.
+    """Augment each image of a batch with the random generator of its device.
 
     Args:
         levels: float [N, C, S, S], 0 to 255.
-        config: How strong; nothing is done where all is 0.
+        config: Strengths. A strength of 0 disables the augmentation.
 
     Returns:
-        Like `levels`.
+        Augmented images, shape and range of `levels`.
     """
     if config.flip or config.rotate or config.scale or config.shift:
         levels = _affine(levels, config)
@@ -33,28 +33,28 @@ def augment(levels: Tensor, config: Augment) -> Tensor:
 
 
 def mix(levels: Tensor, targets: Tensor, config: Augment) -> tuple[Tensor, Tensor]:
-    """Mixup or CutMix of a batch with a shuffle of itself; with both in the recipe a coin decides for the batch.
+    """Apply mixup or CutMix between the batch and a permutation of it. If both are set, choose one at random.
 
     Args:
         levels: float [N, C, S, S].
-        targets: float [N, M], what is known of each image.
-        config: The strengths; nothing is done where both are 0.
+        targets: float [N, M].
+        config: Strengths. If both are 0, the batch is returned unchanged.
 
     Returns:
-        The mixed images and targets, shaped as they were.
+        Mixed images and targets, same shapes.
     """
     if config.mixup and config.cutmix:
-        heads = bool(torch.rand(()) < 0.5)
-        return mixup(levels, targets, config.mixup) if heads else cutmix(levels, targets, config.cutmix)
+        use_mixup = bool(torch.rand(()) < 0.5)
+        return mixup(levels, targets, config.mixup) if use_mixup else cutmix(levels, targets, config.cutmix)
     if config.mixup:
         return mixup(levels, targets, config.mixup)
     return cutmix(levels, targets, config.cutmix) if config.cutmix else (levels, targets)
 
 
 def mixup(levels: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al. 2018, arXiv:1710.09412), one weight an image drawn from Beta(alpha, alpha)."""
+    """Mixup (Zhang et al. 2018, arXiv:1710.09412) with one weight per image from Beta(alpha, alpha)."""
     weights = _beta(alpha, len(levels), levels.device)
-    # The larger share stays with the image itself, so that a batch keeps its own classes.
+    # The image itself keeps the larger weight.
     weights = torch.maximum(weights, 1 - weights)
     partner = torch.randperm(len(levels), device=levels.device)
     image, row = weights.view(-1, 1, 1, 1), weights.view(-1, 1)
@@ -65,9 +65,9 @@ def mixup(levels: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor
 
 
 def cutmix(levels: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """CutMix (Yun et al. 2019, arXiv:1905.04899), one rectangle an image, its area drawn from Beta(alpha, alpha).
+    """CutMix (Yun et al. 2019, arXiv:1905.04899) with one rectangle per image, its area from Beta(alpha, alpha).
 
-    Targets are mixed by the area that really was replaced.
+    The targets are mixed by the replaced area after clipping.
     """
     count, _, height, width = levels.shape
     side = (1 - _beta(alpha, count, levels.device)).sqrt().view(-1, 1)
@@ -101,7 +101,7 @@ def _affine(levels: Tensor, config: Augment) -> Tensor:
     size = 1 + _uniform(count, config.scale, levels)
     mirror = 1 - 2 * (torch.rand(count, device=levels.device) < config.flip).to(levels.dtype)
     cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
-    # affine_grid's coordinates run from -1 to 1, so a shift by a share of the side is twice that share.
+    # affine_grid uses coordinates from -1 to 1, so a fraction of the side counts twice.
     shift_x, shift_y = _uniform(count, 2 * config.shift, levels), _uniform(count, 2 * config.shift, levels)
     matrix = torch.stack(
         [torch.stack([cos * mirror, -sin, shift_x], 1), torch.stack([sin * mirror, cos, shift_y], 1)], 1
@@ -120,7 +120,7 @@ def _tone(levels: Tensor, config: Augment) -> Tensor:
 
 
 def _blur(levels: Tensor, chance: float) -> Tensor:
-    """Gaussian blur of some images, with one sigma a batch, so that it stays one convolution each way."""
+    """Blur random images. All images of a batch share one sigma, so that two convolutions are enough."""
     count, channels, _, _ = levels.shape
     sigma = 0.5 + torch.rand((), device=levels.device)
     offsets = torch.arange(-_BLUR_REACH, _BLUR_REACH + 1, device=levels.device)
@@ -133,7 +133,7 @@ def _blur(levels: Tensor, chance: float) -> Tensor:
 
 
 def _erase(levels: Tensor, chance: float) -> Tensor:
-    """Random erasing (Zhong et al. 2020, arXiv:1708.04896): a rectangle takes the image's mean level."""
+    """Random erasing (Zhong et al. 2020, arXiv:1708.04896): fill a rectangle with the image's mean level."""
     count, _, height, width = levels.shape
     sides = torch.rand(2, count, 1, device=levels.device) * 0.3 + 0.1
     corner = torch.rand(2, count, 1, device=levels.device) * (1 - sides)

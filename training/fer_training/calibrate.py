@@ -1,4 +1,4 @@
-"""Make the confidence mean what it says, and choose when to say "not sure"."""
+"""Confidence calibration, and the threshold below which an answer is uncertain."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,14 +7,14 @@ from scipy.special import log_softmax
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """The temperature that minimises the negative log likelihood (Guo et al. 2017, arXiv:1706.04599).
+    """Fit the temperature that minimises the negative log likelihood (Guo et al. 2017, arXiv:1706.04599).
 
     Args:
-        logits: [N, classes], from images that were not trained on.
-        labels: [N].
+        logits: [N, classes], of validation images.
+        labels: [N], true classes.
 
     Returns:
-        A divisor of the logits, between 0.05 and 20.
+        Divisor of the logits, 0.05 to 20.
     """
 
     def nll(log_temperature: float) -> float:
@@ -25,21 +25,21 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
     return float(np.exp(found.x))
 
 
-def threshold_for(confidence: NDArray[np.floating], correct: NDArray[np.bool_], accuracy: float) -> float:
-    """The lowest confidence above which the answers are right often enough.
+def confidence_threshold(confidence: NDArray[np.floating], correct: NDArray[np.bool_], accuracy: float) -> float:
+    """Find the lowest threshold at which the accepted answers reach the accuracy.
 
     Args:
-        confidence: [N], the top probability of each answer.
-        correct: [N].
-        accuracy: The share of accepted answers that has to be right.
+        confidence: [N], top probability of each answer.
+        correct: [N], True for a correct answer.
+        accuracy: Required accuracy of the accepted answers, 0 to 1.
 
     Returns:
-        A threshold, 0 where every answer may be accepted and 1 where none may.
+        Confidence threshold: 0 accepts every answer, 1 accepts none.
     """
     order = np.argsort(-confidence, kind="stable")
     ranked = confidence[order]
     accepted_accuracy = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
-    # A threshold accepts all equal confidences or none, so only the last of each run may end the list.
+    # A threshold accepts equal confidences together, so only the last of equal values can be the threshold.
     ends = np.append(ranked[1:] < ranked[:-1], True)
     good = np.flatnonzero(ends & (accepted_accuracy >= accuracy))
     if not len(good):

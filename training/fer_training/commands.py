@@ -1,4 +1,4 @@
-"""What `fer-train train`, `robustness` and `data` do; the detector's commands are in `detector`."""
+"""Implementation of `fer-train train`, `robustness` and `data`. Detector commands are in `detector`."""
 
 import sys
 from pathlib import Path
@@ -40,63 +40,63 @@ def train(
     strict: bool,
     **changes: int | None,
 ) -> None:
-    """Train a network by a recipe; under `torchrun` on several processes.
+    """Train an emotion network. `torchrun` starts it in several processes.
 
     Args:
-        recipe: A recipe's name, or a YAML file.
-        data: What `load_dataset` takes.
-        out: The run folder.
-        resume: Go on where it stands.
+        recipe: Recipe name or YAML file.
+        data: Path of the data (see `load_dataset`).
+        out: Run folder.
+        resume: Continue the run in `out`.
         device: auto, cpu, cuda or mps.
-        limit: Take about so many images a split.
-        weights: A checkpoint of the recipe's timm network to begin with.
-        from_scratch: Begin with random weights, whatever the recipe says.
-        teachers: Folders of finished runs to learn from.
-        teacher_cache: Where their answers about fixed views are kept.
-        strict: Fail where a file cannot be read.
-        changes: `seed` and `epochs`, instead of the recipe's.
+        limit: Approximate number of images per split; None uses all.
+        weights: Checkpoint of the recipe's timm network to start from.
+        from_scratch: Start from random weights even if the recipe asks for pretrained weights.
+        teachers: Folders of finished runs for distillation.
+        teacher_cache: Cache folder of the teachers' predictions on fixed views.
+        strict: Fail if a file cannot be read.
+        changes: `seed` and `epochs` that replace the recipe's values.
 
     Raises:
-        TrainingError: the recipe, the data or a run folder is not right.
+        TrainingError: The recipe, the data or a run folder is invalid.
     """
-    plan = load_recipe(recipe).changed(**changes)
-    faces = load_dataset(data, plan.network.input_size)
+    resolved = load_recipe(recipe).changed(**changes)
+    faces = load_dataset(data, resolved.network.input_size)
     _report_unreadable(faces.unreadable, strict=strict)
-    faces = recipe_classes(faces, plan)
-    train_split, validation = train_and_validation(faces.limited(limit) if limit else faces, plan)
+    faces = recipe_classes(faces, resolved)
+    train_split, validation = train_and_validation(faces.limited(limit) if limit else faces, resolved)
     fabric = build_fabric(device)
     fabric.launch()
-    run, taught_by = RunFolder(out), [RunFolder(path) for path in teachers]
-    # A run that is taken up again has its weights; those it began with are not fetched once more.
-    begun = run.last.exists()
+    run, teacher_runs = RunFolder(out), [RunFolder(path) for path in teachers]
+    # A resumed run restores its weights from the checkpoint, so do not load initial weights again.
+    resumed = run.last.exists()
     training = Trainer(
-        plan,
+        resolved,
         train_split,
         validation,
         run,
         fabric,
-        weights=None if begun else weights,
-        from_scratch=from_scratch or begun,
-        teachers=taught_by,
+        weights=None if resumed else weights,
+        from_scratch=from_scratch or resumed,
+        teachers=teacher_runs,
         teacher_cache=teacher_cache,
     )
     if fabric.is_global_zero:
-        run.start(plan, faces, data, resume, limit=limit, weights=weights, teachers=taught_by)
+        run.start(resolved, faces, data, resume, limit=limit, weights=weights, teachers=teacher_runs)
     fabric.barrier()
     training.fit()
 
 
 def robustness(model: Path, data: Path, detector: str, *, write: bool) -> Metadata:
-    """Measure a bundle on worse images and through the whole line, on its validation split.
+    """Measure a bundle on degraded images and through the whole pipeline, on its validation split.
 
     Args:
-        model: The bundle.
-        data: What its data is read from.
-        detector: As FER_DETECTOR.
-        write: Put the figures into the file and its card.
+        model: Path of the bundle.
+        data: Path of its data (see `load_dataset`).
+        detector: Face detector, a value of FER_DETECTOR.
+        write: Write the results into the bundle and its card.
 
     Returns:
-        What the file says of itself, with the figures.
+        Metadata of the bundle, with the results.
     """
     classifier = open_classifier(model, "auto", available_cores())
     about = classifier.bundle.metadata
@@ -108,16 +108,16 @@ def robustness(model: Path, data: Path, detector: str, *, write: bool) -> Metada
 
 
 def describe(path: Path, out: Path | None, console: Console, *, strict: bool) -> None:
-    """Print what is in a data set, and plot it.
+    """Print and plot the content of a data set.
 
     Args:
-        path: What `load_dataset` takes.
-        out: Folder for figures; None makes none.
-        console: To print to.
-        strict: Fail where a file cannot be read.
+        path: Path of the data (see `load_dataset`).
+        out: Folder for figures; None writes none.
+        console: Console to print to.
+        strict: Fail if a file cannot be read.
 
     Raises:
-        DataError: the data cannot be read, or with `strict` a file of it.
+        DataError: The data cannot be read, or `strict` is set and a file cannot be read.
     """
     faces = load_dataset(path, _SAMPLE_SIDE)
     found = audit(faces)
@@ -136,4 +136,4 @@ def _report_unreadable(files: tuple[str, ...], *, strict: bool) -> None:
     for line in files:
         print(f"unreadable: {line}", file=sys.stderr)
     if files and strict:
-        raise DataError(f"{len(files)} files cannot be read, and --strict was given")
+        raise DataError(f"{len(files)} files cannot be read: repair or remove them, or run without --strict")

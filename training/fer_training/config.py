@@ -1,4 +1,4 @@
-"""The recipe: everything that decides how a network is made, as one validated YAML file."""
+"""The training recipe: all settings of a training run, as one validated YAML file."""
 
 from importlib import resources
 from pathlib import Path
@@ -21,7 +21,7 @@ class _Section(BaseModel):
 
 
 class Stem(_Section):
-    """The first convolution, where timm's own (7×7, stride 2, max-pooled: made for 224 px) is too coarse."""
+    """Replacement of the first convolution. timm's own (7×7, stride 2, max pooling) is too coarse below 224 px."""
 
     kernel: int = Field(3, ge=1)
     stride: int = Field(2, ge=1)
@@ -29,7 +29,7 @@ class Stem(_Section):
 
 
 class Head(_Section):
-    """Dense layers between pooled features and classes, each batch-normalised, rectified and dropped out."""
+    """Dense layers before the classes, each with batch norm, ReLU and dropout."""
 
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
     batch_norm: bool = True
@@ -37,32 +37,34 @@ class Head(_Section):
 
 
 class Network(_Section):
-    """A timm network, or one of `networks.py`, and how its input is made from levels 0 to 255."""
+    """A network of timm or of `networks.py`, and the normalisation of its input levels (0 to 255)."""
 
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
-    pretrained: bool = Field(False, description="begin with the weights that timm's hub has for the name")
+    pretrained: bool = Field(False, description="Start from the pretrained weights of timm's hub.")
     stem: Stem | None = None
-    head: Head | None = Field(None, description="instead of the network's own single layer")
+    head: Head | None = Field(None, description="Head that replaces the network's single layer.")
     input_size: int = Field(48, ge=8, le=1024)
     channels: Literal[1, 3] = 1
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.25,)
-    standardise: bool = Field(False, description="each image by its own mean and deviation, instead of these")
+    standardise: bool = Field(
+        False, description="Normalise each image by its own mean and standard deviation; ignore mean and std."
+    )
     dropout: Fraction = 0.0
 
     @model_validator(mode="after")
-    def _one_statistic_a_channel(self) -> "Network":
+    def _one_value_per_channel(self) -> "Network":
         if len(self.mean) != self.channels or len(self.std) != self.channels:
-            raise ValueError(f"mean and std need {self.channels} value(s), one a channel")
+            raise ValueError(f"mean and std need {self.channels} value(s), one per channel")
         return self
 
 
 class Data(_Section):
-    """Which classes are learnt and which splits are used; the first name that the data has counts."""
+    """Classes and splits. Of several split names, the first one that the data has is used."""
 
-    rename: dict[str, str] = Field(default_factory=dict, description="the data's class names to the recipe's")
-    labels: tuple[str, ...] | None = Field(None, description="the classes, in this order; None is all the data's")
+    rename: dict[str, str] = Field(default_factory=dict, description="Map class names of the data to other names.")
+    labels: tuple[str, ...] | None = Field(None, description="Classes in output order; None takes all classes.")
     train: tuple[str, ...] = Field(("Training", "train"), validation_alias=AliasChoices("train", "fit"))
     validation: tuple[str, ...] = Field(
         ("PublicTest", "validation", "valid", "val", "test"), validation_alias=AliasChoices("validation", "select")
@@ -71,7 +73,7 @@ class Data(_Section):
 
 
 class Optimizer(_Section):
-    """An optimiser of torch."""
+    """A torch optimiser."""
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(gt=0)
@@ -81,77 +83,100 @@ class Optimizer(_Section):
 
 
 class Schedule(_Section):
-    """How the rate moves within a phase, step by step."""
+    """Learning-rate schedule of a phase."""
 
     name: Literal["constant", "cosine", "onecycle", "plateau"] = "cosine"
     warmup_epochs: float = Field(0.0, ge=0)
-    factor: Fraction = Field(0.1, description="of the rate, when a plateau has lasted for `patience` epochs")
+    factor: Fraction = Field(
+        0.1, description="Multiplies the learning rate after `patience` epochs without improvement."
+    )
     patience: int = Field(3, ge=1)
 
 
 class FromLayer(_Section):
-    """Everything from the layer of this name on, as the network's definition orders them."""
+    """The named layer and all layers after it, in definition order."""
 
     from_: str = Field(alias="from")
 
 
 class LastLayers(_Section):
-    """The last so many layers: modules without children, activations and pooling counted, as Keras counts."""
+    """The last N layers. As in Keras, activations and pooling count as layers."""
 
     last: int = Field(ge=1)
 
 
 class Phase(_Section):
-    """A stretch of epochs with one set of trainable layers and one optimiser."""
+    """Consecutive epochs with one set of trainable layers and one optimiser."""
 
     name: str
     trainable: Literal["all", "head"] | FromLayer | LastLayers = "all"
     epochs: int = Field(ge=1)
-    patience: int = Field(0, ge=0, description="end after so many epochs without a better one; 0 is off")
-    input_size: int | None = Field(None, ge=8, le=1024, description="fit at another side than the network serves")
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Early stopping: end the phase after this many epochs without improvement; 0 disables it.",
+    )
+    input_size: int | None = Field(
+        None, ge=8, le=1024, description="Training input size, if it differs from the network's input_size."
+    )
     optimizer: Optimizer
     schedule: Schedule = Schedule()
 
 
 class Augment(_Section):
-    """Random changes of a training image; each strength 0 is off."""
+    """Random augmentation of training images. A strength of 0 disables the augmentation."""
 
     flip: Fraction = 0.0
-    rotate: float = Field(0.0, ge=0, le=180, description="degrees, either way")
-    scale: Fraction = Field(0.0, description="relative size change, either way")
-    shift: Fraction = Field(0.0, description="of the image's side, either way")
+    rotate: float = Field(0.0, ge=0, le=180, description="Maximum angle in degrees, both directions.")
+    scale: Fraction = Field(0.0, description="Maximum relative size change, both directions.")
+    shift: Fraction = Field(0.0, description="Maximum shift as a fraction of the image side, both directions.")
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
-    exposure: float = Field(0.0, ge=0, le=4, description="stops, either way; too bright levels are clipped")
-    blur: Fraction = Field(0.0, description="chance that an image is blurred, by a sigma of 0.5 to 1.5 pixels")
-    erase: Fraction = Field(0.0, description="chance that a rectangle is blanked")
-    mixup: float = Field(0.0, ge=0, description="alpha of the Beta distribution; 0 is off")
-    cutmix: float = Field(0.0, ge=0, description="likewise; with both, each batch takes one of them")
+    exposure: float = Field(
+        0.0,
+        ge=0,
+        le=4,
+        description="Maximum exposure change in stops, both directions; bright levels are clipped.",
+    )
+    blur: Fraction = Field(0.0, description="Probability of Gaussian blur with a sigma of 0.5 to 1.5 pixels.")
+    erase: Fraction = Field(0.0, description="Probability of random erasing.")
+    mixup: float = Field(0.0, ge=0, description="Mixup: alpha of the Beta distribution; 0 disables it.")
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        description="CutMix: alpha of the Beta distribution; 0 disables it. With mixup, a batch uses one of both.",
+    )
 
 
 class Loss(_Section):
-    """What is minimised."""
+    """Loss function and training targets."""
 
     name: Literal["cross_entropy", "focal"] = "cross_entropy"
-    gamma: float = Field(2.0, ge=0, description="of the focal loss")
+    gamma: float = Field(2.0, ge=0, description="Exponent of the focal loss.")
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: Fraction = 0.0
-    votes: Fraction = Field(0.0, description="share of the crowd's votes in the targets, where the data has them")
-    teachers: Fraction = Field(0.0, description="share of the teachers' mean answer in the targets")
-    teacher_views: int = Field(
-        0, ge=0, description="ask the teachers about this many fixed views of each image; 0 asks at every step"
+    votes: Fraction = Field(0.0, description="Weight of the FER+ votes in the targets, for data that has votes.")
+    teachers: Fraction = Field(
+        0.0, description="Distillation: weight of the teachers' mean probabilities in the targets."
     )
-    votes_head: float = Field(0.0, ge=0, description="weight of a second head that learns the votes; 0 is off")
+    teacher_views: int = Field(
+        0,
+        ge=0,
+        description="Run the teachers once on this many fixed views of each image; 0 runs them at every step.",
+    )
+    votes_head: float = Field(
+        0.0, ge=0, description="Loss weight of a second head that learns the votes; 0 disables it."
+    )
 
 
 class Crop(CropGeometry):
-    """The bundle's crop geometry, without lines that nobody knows."""
+    """Crop geometry of the bundle. Unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Recipe(_Section):
-    """One way to make a network, from the data's labels to the served file."""
+    """All settings that make an emotion model."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     description: str
@@ -163,19 +188,23 @@ class Recipe(_Section):
     augment: Augment = Augment()
     sampler: Literal["shuffled", "balanced"] = "shuffled"
     batch_size: int = Field(128, ge=1)
-    ema_decay: float = Field(0.0, ge=0, lt=1, description="0 is off")
-    clip_norm: float = Field(0.0, ge=0, description="0 is off")
-    selective_accuracy: float = Field(0.85, gt=0, le=1)
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="Decay of the weight average; 0 disables it.")
+    clip_norm: float = Field(0.0, ge=0, description="Maximum gradient norm; 0 disables clipping.")
+    selective_accuracy: float = Field(
+        0.85, gt=0, le=1, description="Accuracy that the answers above the confidence threshold must reach."
+    )
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _views_have_one_size(self) -> "Recipe":
         if self.loss.teacher_views and any(phase.input_size for phase in self.phases):
-            raise ValueError("loss.teacher_views are of the network's input_size; a phase cannot have another")
+            raise ValueError(
+                "loss.teacher_views requires the network's input_size: remove input_size from the phases"
+            )
         return self
 
     def changed(self, *, seed: int | None = None, epochs: int | None = None) -> "Recipe":
-        """The recipe with another seed, or with phases of at most so many epochs."""
+        """Return a copy with another seed, or with at most `epochs` epochs per phase."""
         phases = self.phases
         if epochs is not None:
             phases = tuple(p.model_copy(update={"epochs": min(p.epochs, epochs)}) for p in phases)
@@ -183,30 +212,33 @@ class Recipe(_Section):
 
     @property
     def epochs(self) -> int:
-        """All phases together."""
+        """Number of epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
 
 def available_recipes() -> tuple[str, ...]:
-    """The names of the recipes that come with the project, sorted."""
+    """Names of the included recipes, sorted."""
     folder = resources.files("fer_training") / "recipes"
     return tuple(sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")))
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """Read a recipe by the name it is shipped under, or from a YAML file.
+    """Read a recipe by name, or from a YAML file.
 
     Raises:
-        RecipeError: no such recipe, not YAML, or a line that the recipe's format does not allow.
+        RecipeError: The recipe is missing, is not YAML, or is invalid.
     """
     return parse_recipe(*read_recipe(name_or_path))
 
 
 def read_recipe(name_or_path: str | Path) -> tuple[object, str]:
-    """A recipe's content as YAML has it, of whatever kind it is, and what names it in errors.
+    """Read the YAML content of an emotion or detector recipe.
+
+    Returns:
+        The parsed content, and the name to use in error messages.
 
     Raises:
-        RecipeError: there is no such recipe, or it is not YAML.
+        RecipeError: The recipe is missing or is not YAML.
     """
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
@@ -216,8 +248,7 @@ def read_recipe(name_or_path: str | Path) -> tuple[object, str]:
         where = str(name_or_path)
     else:
         raise RecipeError(
-            f"there is no recipe {str(name_or_path)!r}: give a .yaml file or one of "
-            f"{', '.join(available_recipes())}"
+            f"unknown recipe {str(name_or_path)!r}: give a .yaml file or one of {', '.join(available_recipes())}"
         )
     try:
         content: object = yaml.safe_load(source.read_text(encoding="utf-8"))
@@ -229,24 +260,29 @@ def read_recipe(name_or_path: str | Path) -> tuple[object, str]:
 
 
 def is_detector_recipe(content: object) -> bool:
-    """Whether a recipe's content is that of a face detector (`training/fer_training/detector/recipe.py`)."""
+    """Return True if the content is a face detector's recipe (see `fer_training.detector.recipe`)."""
     return isinstance(content, dict) and content.get("kind") == "detector"
 
 
 def parse_recipe(content: object, where: str) -> Recipe:
-    """Validate a recipe's content; `where` names it in errors.
+    """Validate the content of an emotion recipe (see `validate_recipe`).
 
     Raises:
-        RecipeError: naming the first line that is wrong and what it would have to be.
+        RecipeError: The content is invalid.
     """
-    return validated(Recipe, content, where)
+    return validate_recipe(Recipe, content, where)
 
 
-def validated(kind: type[_Kind], content: object, where: str) -> _Kind:
-    """A recipe's content as a recipe of this kind; `where` names it in errors.
+def validate_recipe(kind: type[_Kind], content: object, where: str) -> _Kind:
+    """Validate the content of a recipe.
+
+    Args:
+        kind: Model to validate against.
+        content: Parsed YAML.
+        where: Name of the recipe in error messages.
 
     Raises:
-        RecipeError: naming the first line that is wrong and what it would have to be.
+        RecipeError: The content is invalid. The message names the first invalid key and its allowed values.
     """
     try:
         return kind.model_validate(content)

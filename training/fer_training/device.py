@@ -1,4 +1,4 @@
-"""The device that a training runs on: its precision, a split's images on it, and answers from it."""
+"""Training device and precision, a split's images on the device, and inference on a split."""
 
 import copy
 import os
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fer_training.config import Recipe
 from fer_training.data import FaceDataset
-from fer_training.data.images import FileImages, prefetched
+from fer_training.data.images import FileImages, prefetch
 from fer_training.errors import RunError
 from fer_training.model import EmotionNetwork, as_levels
 
@@ -20,10 +20,10 @@ _EVALUATION_BATCH = 256
 
 
 def build_fabric(device: str = "auto") -> Fabric:
-    """Lightning Fabric with bf16 where the device computes in it; several processes under `torchrun`.
+    """Build a Lightning Fabric, with bf16 if the device supports it and one process per `torchrun` rank.
 
     Raises:
-        RunError: there is no such device.
+        RunError: The device is unknown or not available.
     """
     bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() and device != "cpu" else _cpu_has_bf16()
     try:
@@ -37,7 +37,7 @@ def build_fabric(device: str = "auto") -> Fabric:
 
 
 class Split:
-    """A split's images: on the device where they fit in memory, else read while the device works."""
+    """Images of a split: in device memory if they fit, else read from files while the device computes."""
 
     def __init__(self, data: FaceDataset, device: torch.device) -> None:
         self.data = data
@@ -50,17 +50,17 @@ class Split:
     def __len__(self) -> int:
         return len(self.data)
 
-    def showing(self, pixels: Tensor) -> "Split":
-        """The same split with other images in memory: uint8 [N, C, H, W]."""
+    def with_images(self, pixels: Tensor) -> "Split":
+        """Return the split with other images in memory, uint8 [N, C, H, W]."""
         other = copy.copy(self)
         other._resident = pixels.to(self._device)
         return other
 
     def batches(self, rows: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each batch of rows: the rows, and their images uint8 [B, C, H, W], both on the device."""
+        """Yield for each batch the row indices and the images uint8 [B, C, H, W], both on the device."""
         if self._resident is None:
             read = ((index, self.data.pixels(index.numpy().astype(np.int64))) for index in rows)
-            for index, pixels in prefetched(read):
+            for index, pixels in prefetch(read):
                 yield index.to(self._device), torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
         else:
             for index in rows:
@@ -68,8 +68,8 @@ class Split:
                 yield moved, self._resident[moved]
 
 
-def logits_of(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fabric) -> Tensor:
-    """Logits float32 [N, classes] of a split's images, in evaluation mode, on the CPU."""
+def predict_logits(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fabric) -> Tensor:
+    """Return the logits of a split in evaluation mode, float32 [N, classes], on the CPU."""
     network.eval()
     rows = torch.split(torch.arange(len(split)), _EVALUATION_BATCH)
     with torch.inference_mode(), fabric.autocast():
@@ -80,11 +80,11 @@ def logits_of(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fab
     return torch.cat(parts)
 
 
-def accuracy_of(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fabric) -> float:
-    """Share of right top-1 answers."""
-    return float((logits_of(network, split, recipe, fabric).argmax(dim=1) == split.labels).float().mean())
+def compute_accuracy(network: EmotionNetwork, split: Split, recipe: Recipe, fabric: Fabric) -> float:
+    """Return the top-1 accuracy on a split, 0 to 1."""
+    return float((predict_logits(network, split, recipe, fabric).argmax(dim=1) == split.labels).float().mean())
 
 
 def _cpu_has_bf16() -> bool:
-    # Emulated bf16 is slower than float32, so only real instructions count.
+    # Emulated bf16 is slower than float32, so require hardware instructions.
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,28 +1,28 @@
-"""What can be wrong with a training, as exceptions whose text is meant for the person who started it.
+"""Errors of a training command. Their messages are shown to the user.
 
 TrainingError
-├── RecipeError     the recipe cannot be read, or a line of it is wrong
-├── DataError       the data cannot be read, or lacks what was asked of it
-├── RunError        the run folder is not what the command needs
-└── ExportError     the exported file does not do what the network does
+├── RecipeError     invalid or unreadable recipe
+├── DataError       invalid, unreadable or missing data
+├── RunError        run folder that the command cannot use
+└── ExportError     exported file that fails its checks or cannot be written
 """
 
 
 class TrainingError(Exception):
-    """Base of all errors that end a command with one sentence instead of a traceback."""
+    """Base class. The command line prints the message without a traceback."""
 
 
 class RecipeError(TrainingError):
-    """The recipe cannot be read, or a line of it is wrong."""
+    """The recipe is invalid or cannot be read."""
 
 
 class DataError(TrainingError):
-    """The data cannot be read, or lacks what was asked of it."""
+    """The data is invalid, cannot be read, or lacks a required part."""
 
 
 class RunError(TrainingError):
-    """The run folder is not what the command needs."""
+    """The command cannot use the run folder."""
 
 
 class ExportError(TrainingError):
-    """The exported file does not do what the network does."""
+    """The exported file fails its checks or cannot be written."""

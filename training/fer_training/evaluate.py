@@ -1,4 +1,4 @@
-"""What a bundle scores on a split: through onnxruntime and the service's own classes, exactly as it is served."""
+"""Metrics of a bundle on a split, computed with the service's own code and onnxruntime."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,23 +14,23 @@ from rich.table import Table
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from fer_training.data import FaceDataset, load_dataset
-from fer_training.data.audit import unseen
+from fer_training.data.audit import unseen_mask
 
 _BATCH = 256
 _BINS = 15
 
 
 def evaluate_file(model: Path, data: Path, split: str) -> Metrics:
-    """Score a bundle.
+    """Evaluate a bundle on a split.
 
     Args:
-        model: The bundle.
-        data: What `load_dataset` reads.
-        split: One of the data's splits.
+        model: Path of the bundle.
+        data: Path of the data (see `load_dataset`).
+        split: Name of the split.
 
     Raises:
-        BundleError: the file is no bundle.
-        DataError: the data cannot be read, or lacks the split or one of the bundle's classes.
+        BundleError: The file is not a bundle.
+        DataError: The data cannot be read, or lacks the split or a class of the bundle.
     """
     classifier = open_classifier(model, "auto", available_cores())
     metadata = classifier.bundle.metadata
@@ -39,10 +39,10 @@ def evaluate_file(model: Path, data: Path, split: str) -> Metrics:
 
 
 def bundle_data(metadata: Metadata, path: Path) -> FaceDataset:
-    """Data with a bundle's labels, and with its validation split where that was held out.
+    """Load data with the bundle's labels, and restore the split that was held out in training, if any.
 
     Raises:
-        DataError: the data cannot be read, or lacks one of the labels.
+        DataError: The data cannot be read, or lacks a label.
     """
     data = load_dataset(path, metadata.input_size).renamed(metadata.data.rename).with_classes(metadata.labels)
     held_out = metadata.data.held_out
@@ -53,7 +53,7 @@ def bundle_data(metadata: Metadata, path: Path) -> FaceDataset:
 
 
 def probabilities_of(classifier: Classifier, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """The classifier's answers, float32 [N, C], to images uint8 [H, W, 1 or 3] taken whole as one face each."""
+    """Classify whole images uint8 [H, W, 1 or 3] as one face each. Return probabilities float32 [N, C]."""
     metadata = classifier.bundle.metadata
     batches = _batches(served_crops(images, metadata.input_size, metadata.crop))
     return np.concatenate([classifier.classify(batch) for batch in batches])
@@ -62,7 +62,7 @@ def probabilities_of(classifier: Classifier, images: Iterable[NDArray[np.uint8]]
 def served_crops(
     images: Iterable[NDArray[np.uint8]], size: int, geometry: CropGeometry
 ) -> Iterator[NDArray[np.uint8]]:
-    """Images, uint8 [H, W, 1 or 3], as the service's `detect=false` crops them: uint8 [size, size, 3], RGB."""
+    """Crop images uint8 [H, W, 1 or 3] as `detect=false` does. Yield uint8 [size, size, 3], RGB."""
     for image in images:
         pixels = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
         yield crop(pixels, square_over(pixels.shape[1], pixels.shape[0]), size, geometry)
@@ -71,26 +71,26 @@ def served_crops(
 def score(
     probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels: tuple[str, ...], split: str
 ) -> Metrics:
-    """All figures of a classification.
+    """Compute all classification metrics.
 
     Args:
         probabilities: [N, C], rows sum to 1.
-        truth: [N].
-        labels: The C classes.
-        split: For the record.
+        truth: [N], true classes.
+        labels: Names of the C classes.
+        split: Name of the split, copied into the result.
     """
-    answers = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     indices = list(range(len(labels)))
     precision, recall, f1, support = precision_recall_fscore_support(
-        truth, answers, labels=indices, zero_division=0
+        truth, predicted, labels=indices, zero_division=0
     )
     chosen = np.clip(probabilities[np.arange(len(truth)), truth].astype(np.float64), 1e-12, 1)
     return Metrics(
         split=split,
         count=len(truth),
-        accuracy=round(float((answers == truth).mean()), 5),
+        accuracy=round(float((predicted == truth).mean()), 5),
         macro_f1=round(float(f1.mean()), 5),
-        ece15=round(calibration_error(probabilities.max(axis=1), answers == truth), 5),
+        ece15=round(calibration_error(probabilities.max(axis=1), predicted == truth), 5),
         nll=round(float(-np.log(chosen).mean()), 5),
         per_class={
             label: ClassMetrics(
@@ -101,26 +101,30 @@ def score(
             )
             for i, label in enumerate(labels)
         },
-        confusion=confusion_matrix(truth, answers, labels=indices).tolist(),
+        confusion=confusion_matrix(truth, predicted, labels=indices).tolist(),
     )
 
 
 def deduplicated(
     probabilities: NDArray[np.float32], train: FaceDataset, validation: FaceDataset
 ) -> Metrics | None:
-    """Metrics on the images of `validation` that are neither in `train` nor repeated; None if there are none."""
-    fresh = unseen(validation, train)
+    """Compute the metrics without duplicates of training images or of earlier validation images.
+
+    Returns:
+        The metrics, or None if no image is left.
+    """
+    fresh = unseen_mask(validation, train)
     if not fresh.any():
         return None
     return score(probabilities[fresh], validation.labels[fresh], validation.classes, str(validation.splits[0]))
 
 
 def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
-    """Expected calibration error in 15 equal bins (Guo et al. 2017, arXiv:1706.04599).
+    """Compute the expected calibration error with 15 equal bins (Guo et al. 2017, arXiv:1706.04599).
 
     Args:
-        confidence: [N], the top probabilities.
-        correct: [N].
+        confidence: [N], top probabilities, 0 to 1. A confidence of 1 belongs to the last bin.
+        correct: [N], True for a correct answer.
     """
     bins = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
     gap = np.bincount(bins, weights=correct.astype(np.float64) - confidence, minlength=_BINS)
@@ -128,7 +132,7 @@ def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool
 
 
 def print_metrics(metrics: Metrics, console: Console) -> None:
-    """The figures as tables for people."""
+    """Print the metrics as tables."""
     console.print(
         f"{metrics.split}: {metrics.count} images  accuracy {metrics.accuracy:.2%}  "
         f"macro-F1 {metrics.macro_f1:.4f}  ECE-15 {metrics.ece15:.4f}  NLL {metrics.nll:.4f}"
@@ -138,7 +142,7 @@ def print_metrics(metrics: Metrics, console: Console) -> None:
         figures = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
         report.add_row(label, *figures, str(entry.support))
     labels = list(metrics.per_class)
-    confusion = Table("true \\ answer", *labels, title="confusion matrix")
+    confusion = Table("true \\ predicted", *labels, title="confusion matrix")
     for label, row in zip(labels, metrics.confusion, strict=True):
         confusion.add_row(label, *map(str, row))
     console.print(report, confusion)

@@ -1,4 +1,4 @@
-"""A run's best weights → one ONNX file that holds everything the service needs, proven equal to the network."""
+"""Export of a run's best weights as one ONNX file with all that the service needs, checked against torch."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from fer_service.onnx.session import Session
 from fer_service.system.cores import available_cores
 from numpy.typing import NDArray
 
-from fer_training.calibrate import fit_temperature, threshold_for
+from fer_training.calibrate import confidence_threshold, fit_temperature
 from fer_training.card import write_card
 from fer_training.config import Recipe
 from fer_training.data import FaceDataset
@@ -39,60 +39,59 @@ from fer_training.splits import train_and_validation
 _TOLERANCE = 1e-4
 _PARITY_BATCHES = (1, 2, 17)
 _BATCH = 256
-_LICENCE = (
-    "MIT for the file's making; its weights were fitted to images whose own terms may restrict commercial use"
-)
+_LICENCE = "MIT for the file itself. The weights were trained on images whose licences may restrict commercial use"
 
 
 def export(run: RunFolder, out: Path, data_path: Path | None = None, *, mirror: bool = False) -> Metadata:
-    """Export a run's best weights with calibration, threshold, figures and card.
+    """Export a run's best weights, with calibration, threshold, metrics and model card.
 
     Args:
-        run: A finished or interrupted run.
-        out: The ONNX file to write; the card goes beside it with the suffix .md.
-        data_path: Where the run's data lies now, if it was moved.
-        mirror: The file answers with the mean over the face and its mirror image, at twice the work.
+        run: Finished or interrupted run.
+        out: ONNX file to write. The card gets the same name with the suffix .md.
+        data_path: New path of the run's data, if it was moved.
+        mirror: Average the logits of the face and its mirror image. This doubles the computation.
 
     Returns:
-        What the file says of itself.
+        Metadata of the file.
 
     Raises:
-        RunError: the run has no weights yet, or its data is not there or not the same.
-        ExportError: the file does not answer as the network does.
+        RunError: The run has no weights, or the data differs from the run's data.
+        DataError: The data is missing or cannot be read.
+        ExportError: The file's probabilities differ from the network's, or it cannot be written.
     """
     recipe = run.recipe()
     train, validation = train_and_validation(run.data(data_path), recipe)
     network = best_network(run, recipe, len(validation.classes))
 
     crops = np.stack(list(served_crops(validation.images, recipe.network.input_size, recipe.crop)))
-    served = ExportWrapper(network, recipe.network.channels, 1.0, mirror=mirror).eval()
-    logits = _run(served, crops, logits=True)
-    served.temperature = fit_temperature(logits, validation.labels)
+    wrapper = ExportWrapper(network, recipe.network.channels, 1.0, mirror=mirror).eval()
+    logits = _run(wrapper, crops, logits=True)
+    wrapper.temperature = fit_temperature(logits, validation.labels)
 
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "graph.onnx"
-        write_graph(served, recipe.network.input_size, graph)
+        write_graph(wrapper, recipe.network.input_size, graph)
         session = Session.open(graph, device="cpu", threads=available_cores())
-        parity = _parity(served, session, crops)
-        # The figures are those of this very graph; only then does the file learn them.
+        parity = _check_parity(wrapper, session, crops)
+        # The metrics are measured on the exported graph, then stored in the file.
         probabilities = _run_session(session, crops)
-        metadata = _metadata(run, recipe, train, validation, served, parity, probabilities)
+        metadata = _metadata(run, recipe, train, validation, wrapper, parity, probabilities)
         write_bundle(graph, metadata, out)
     read_metadata(Session.open(out, device="cpu", threads=1), str(out))
     write_card(metadata, out.with_suffix(".md"))
     return metadata
 
 
-def _run(served: ExportWrapper, crops: NDArray[np.uint8], *, logits: bool = False) -> NDArray[np.float32]:
-    """Probabilities (or logits) of crops uint8 [N, S, S, 3] by torch."""
+def _run(wrapper: ExportWrapper, crops: NDArray[np.uint8], *, logits: bool = False) -> NDArray[np.float32]:
+    """Run crops uint8 [N, S, S, 3] through torch. Return probabilities or logits."""
     with torch.inference_mode():
         batches = torch.split(torch.from_numpy(crops), _BATCH)
-        parts = [served.logits(batch) if logits else served(batch) for batch in batches]
+        parts = [wrapper.logits(batch) if logits else wrapper(batch) for batch in batches]
     return torch.cat(parts).numpy()
 
 
 def _run_session(session: Session, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probabilities of crops uint8 [N, S, S, 3] by onnxruntime."""
+    """Run crops uint8 [N, S, S, 3] through onnxruntime. Return probabilities."""
     parts = [
         session.run([OUTPUT_NAME], {INPUT_NAME: crops[start : start + _BATCH]})[0]
         for start in range(0, len(crops), _BATCH)
@@ -100,31 +99,31 @@ def _run_session(session: Session, crops: NDArray[np.uint8]) -> NDArray[np.float
     return np.concatenate(parts)
 
 
-def write_graph(served: ExportWrapper, size: int, path: Path) -> None:
-    """Write the graph for crops of so many pixels a side, with a symbolic batch."""
+def write_graph(wrapper: ExportWrapper, size: int, path: Path) -> None:
+    """Write the ONNX graph for crops of `size` × `size` pixels, with a symbolic batch dimension."""
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     symbolic = {0: torch.export.Dim("N", min=1)}
-    trace(served, example, symbolic, path, input_name=INPUT_NAME, output_names=[OUTPUT_NAME])
+    trace(wrapper, example, symbolic, path, input_name=INPUT_NAME, output_names=[OUTPUT_NAME])
 
 
-def _parity(served: ExportWrapper, session: Session, crops: NDArray[np.uint8]) -> Parity:
-    """Compare torch and onnxruntime, in small batches and over the whole validation split.
+def _check_parity(wrapper: ExportWrapper, session: Session, crops: NDArray[np.uint8]) -> Parity:
+    """Compare torch and onnxruntime, in small batches and on the whole validation split.
 
     Raises:
-        ExportError: probabilities differ by more than 1e-4, or a top-1 answer differs.
+        ExportError: A probability differs by more than 1e-4, or a top-1 class differs.
     """
     difference = 0.0
     for count in _PARITY_BATCHES:
         batch = crops[:count]
-        answer = _run_session(session, batch)
-        difference = max(difference, float(np.abs(answer - _run(served, batch)).max()))
-    expected, answer = _run(served, crops), _run_session(session, crops)
-    difference = max(difference, float(np.abs(answer - expected).max()))
-    changed = int((answer.argmax(axis=1) != expected.argmax(axis=1)).sum())
+        exported = _run_session(session, batch)
+        difference = max(difference, float(np.abs(exported - _run(wrapper, batch)).max()))
+    expected, exported = _run(wrapper, crops), _run_session(session, crops)
+    difference = max(difference, float(np.abs(exported - expected).max()))
+    changed = int((exported.argmax(axis=1) != expected.argmax(axis=1)).sum())
     if difference > _TOLERANCE or changed:
         raise ExportError(
-            f"the exported graph is not the network: probabilities differ by {difference:.2e} "
-            f"(at most {_TOLERANCE:.0e}), {changed} answers of {len(crops)} changed"
+            f"the exported graph differs from the network: maximum difference of probabilities {difference:.2e} "
+            f"(at most {_TOLERANCE:.0e}), top-1 class changed for {changed} of {len(crops)} images"
         )
     return Parity(max_difference=difference, rows=len(crops))
 
@@ -134,7 +133,7 @@ def _metadata(
     recipe: Recipe,
     train: FaceDataset,
     validation: FaceDataset,
-    served: ExportWrapper,
+    wrapper: ExportWrapper,
     parity: Parity,
     probabilities: NDArray[np.float32],
 ) -> Metadata:
@@ -144,12 +143,12 @@ def _metadata(
         name=recipe.name,
         version=__version__,
         description=recipe.description,
-        variant="mean logits of the face and of its mirror image" if served.mirror else "",
+        variant="mean logits of the face and of its mirror image" if wrapper.mirror else "",
         labels=validation.classes,
         input_size=recipe.network.input_size,
         crop=CropGeometry.model_validate(recipe.crop.model_dump()),
         selective_accuracy=recipe.selective_accuracy,
-        temperature=served.temperature,
+        temperature=wrapper.temperature,
         recipe=recipe.name,
         seed=recipe.seed,
         epochs=recipe.epochs,
@@ -178,16 +177,16 @@ def _held_out(run: RunFolder, recipe: Recipe, train: FaceDataset, validation: Fa
 def figures(
     probabilities: NDArray[np.float32], train: FaceDataset, validation: FaceDataset, selective_accuracy: float
 ) -> dict[str, Any]:
-    """The part of the metadata that follows from a file's own answers.
+    """Compute the part of the metadata that depends on the file's predictions.
 
     Args:
-        probabilities: float32 [N, C], the answers to the validation split.
-        train: The split that the weights were fitted to.
-        validation: The N images of the validation split.
-        selective_accuracy: What the answers that are not uncertain have to reach.
+        probabilities: float32 [N, C], predictions on the validation split.
+        train: Training split.
+        validation: Validation split with N images.
+        selective_accuracy: Accuracy that the answers above the confidence threshold must reach.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == validation.labels
-    threshold = threshold_for(confidence, correct, selective_accuracy)
+    threshold = confidence_threshold(confidence, correct, selective_accuracy)
     return {
         "metrics": score(probabilities, validation.labels, validation.classes, str(validation.splits[0])),
         "deduplicated": deduplicated(probabilities, train, validation),
@@ -197,9 +196,9 @@ def figures(
 
 
 def write_bundle(graph: Path, metadata: Metadata, out: Path) -> None:
-    """Write a graph with its metadata, and nothing else in it, as a bundle.
+    """Write a graph as a bundle, with this metadata and no other.
 
     Raises:
-        ExportError: the file cannot be written.
+        ExportError: The file cannot be written.
     """
     write_model(graph, {METADATA_KEY: metadata.model_dump_json(by_alias=True)}, out)

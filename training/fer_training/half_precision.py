@@ -1,4 +1,4 @@
-"""A graph that computes in half precision where it is heavy, and a twin that shows anywhere what that costs."""
+"""Conversion of a bundle to half precision, and an fp32 copy that simulates it on any CPU."""
 
 import tempfile
 from pathlib import Path
@@ -12,43 +12,43 @@ _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
 def to_fp16(source: Path, out: Path, rounded: Path) -> None:
-    """Let a bundle's network compute in half precision, and all around it in single.
+    """Convert a bundle's network to half precision.
 
-    In fp32 stay what comes before the first convolution, where squares of levels leave half precision's range, and
-    the last dense layer with all after it: logits, temperature and softmax.
+    Two parts stay in fp32: the nodes before the first convolution, where squared levels exceed the range of fp16,
+    and the last dense layer with all nodes after it (logits, temperature and softmax).
 
     Args:
-        source: A bundle with fp32 weights.
-        out: The file to write; its metadata is still the source's.
-        rounded: The twin to write: fp32 with every weight and every value between two nodes rounded to half
-            precision. That is what a GPU computes, which multiplies halves and adds in fp32. A CPU without half
-            precision runs `out` itself with rounded weights alone.
+        source: Bundle with fp32 weights.
+        out: File to write. It keeps the metadata of `source`.
+        rounded: Simulation to write: an fp32 graph that rounds every weight and intermediate value to fp16, as a
+            GPU does that multiplies in fp16 and accumulates in fp32. A CPU without fp16 only rounds the weights of
+            `out`.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(source, prepared)  # folds the batch norms while they are still fp32
+        quant_pre_process(source, prepared)  # folds the batch norms in fp32
         converted = OnnxModel(onnx.load(prepared))
         converted.convert_float_to_float16(
-            keep_io_types=True, op_block_list=[], node_block_list=sorted(_delicate(converted.model.graph))
+            keep_io_types=True, op_block_list=[], node_block_list=sorted(_fp32_nodes(converted.model.graph))
         )
-        _once(converted.model.graph)
+        _remove_duplicate_casts(converted.model.graph)
         converted.topological_sort()
         onnx.save(_rounded(onnx.load(prepared), converted.model.graph), rounded)
         onnx.save(converted.model, out)
 
 
-def _once(graph: GraphProto) -> None:
-    """Leave one of each cast: the converter adds another for every fp32 node that takes the same half."""
+def _remove_duplicate_casts(graph: GraphProto) -> None:
+    """Remove duplicate casts. The converter adds one per fp32 consumer of the same value."""
     makers = {node.output[0]: node for node in graph.node}
     del graph.node[:]
     graph.node.extend(makers.values())
 
 
-def _delicate(graph: GraphProto) -> set[str]:
-    """Names of the nodes that have no heavy node at or before them, or none after them."""
+def _fp32_nodes(graph: GraphProto) -> set[str]:
+    """Return the names of nodes that stay in fp32: before the first or after the last heavy node."""
     makers = {name: node for node in graph.node for name in node.output}
     reached: set[str] = set()
-    for node in graph.node:  # sorted: makers come first
+    for node in graph.node:  # topological order
         if node.op_type in _HEAVY or any(makers[name].name in reached for name in node.input if name in makers):
             reached.add(node.name)
     leading: set[str] = set()
@@ -59,7 +59,7 @@ def _delicate(graph: GraphProto) -> set[str]:
 
 
 def _rounded(model: ModelProto, converted: GraphProto) -> ModelProto:
-    """A graph in fp32 whose values and weights are rounded where its converted form has halves."""
+    """Return the fp32 model with weights and values rounded where the converted graph uses fp16."""
     halves = {
         value.name for value in converted.value_info if value.type.tensor_type.elem_type == TensorProto.FLOAT16
     }

@@ -1,4 +1,4 @@
-"""What a training minimises."""
+"""Loss functions and training targets of the emotion network."""
 
 import torch
 from torch import Tensor
@@ -6,18 +6,18 @@ from torch.nn import functional
 
 from fer_training.config import Loss
 
-# Below 1 the focal exponent has no gradient at 0.
+# With an exponent below 1, the focal term has no finite gradient at 0.
 _LEAST = 1e-6
 
 
 def soft_targets(labels: Tensor, classes: int, config: Loss, votes: Tensor | None = None) -> Tensor:
-    """Labels as rows of probabilities.
+    """Convert labels to target probabilities.
 
     Args:
         labels: int64 [N].
         classes: Number of classes.
-        config: Label smoothing is applied here (Szegedy et al. 2016, arXiv:1512.00567), and the votes' share.
-        votes: float32 [N, classes], rows sum to 1, or to 0 where nobody voted.
+        config: Label smoothing (Szegedy et al. 2016, arXiv:1512.00567) and weight of the votes.
+        votes: float32 [N, classes]. Rows sum to 1, or to 0 for images without votes.
 
     Returns:
         float32 [N, classes], rows sum to 1.
@@ -31,19 +31,21 @@ def soft_targets(labels: Tensor, classes: int, config: Loss, votes: Tensor | Non
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:
-    """A weight a class, inverse to how often it occurs, float32 [classes]; 1 on average over the images."""
+    """Return class weights float32 [classes], inverse to the class frequency, with mean 1 over the images."""
     counts = torch.bincount(labels, minlength=classes).clamp_min(1)
     return len(labels) / (classes * counts.to(torch.float32))
 
 
-def loss_of(logits: Tensor, targets: Tensor, config: Loss | None = None, weights: Tensor | None = None) -> Tensor:
-    """Mean loss over a batch.
+def compute_loss(
+    logits: Tensor, targets: Tensor, config: Loss | None = None, weights: Tensor | None = None
+) -> Tensor:
+    """Return the mean loss of a batch.
 
     Args:
-        logits: [N, classes].
-        targets: Rows of probabilities, of the same shape.
-        config: Cross entropy unless it says focal (Lin et al. 2017, arXiv:1708.02002).
-        weights: [classes].
+        logits: float [N, classes].
+        targets: float [N, classes], rows are probabilities.
+        config: Cross entropy (default) or focal loss (Lin et al. 2017, arXiv:1708.02002).
+        weights: Class weights, float [classes].
     """
     log_probabilities = functional.log_softmax(logits.float(), dim=1)
     terms = -targets * log_probabilities
@@ -55,6 +57,6 @@ def loss_of(logits: Tensor, targets: Tensor, config: Loss | None = None, weights
 
 
 def votes_loss(logits: Tensor, votes: Tensor) -> Tensor:
-    """Cross entropy of the second head against the votes, each row counted by what it sums to."""
+    """Return the mean cross entropy of the votes head. Rows without votes do not count."""
     terms = -votes * functional.log_softmax(logits.float(), dim=1)
     return terms.sum() / votes.sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""The network a recipe describes, and the graph that is served."""
+"""The emotion network of a recipe, and the wrapper that is exported."""
 
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,16 @@ from timm.models import load_state_dict
 from torch import Tensor, nn
 from torch.nn import functional
 
-import fer_training.networks  # noqa: F401 (registers our own networks with timm)
+import fer_training.networks  # noqa: F401 (registers this project's networks with timm)
 from fer_training.config import Head, Network
 from fer_training.errors import RecipeError
 
-# ITU-R BT.601, the weights with which OpenCV and Pillow make grey from RGB.
+# Luma weights of ITU-R BT.601, as in OpenCV and Pillow.
 _LUMA = (0.299, 0.587, 0.114)
 
 
 class EmotionNetwork(nn.Module):
-    """A timm network behind its own normalisation, with a head of its own where the recipe has one.
+    """Normalisation, a timm network, and the recipe's head if it has one.
 
     Input: float [N, C, S, S], grey or RGB levels 0 to 255. Output: logits float [N, classes].
     """
@@ -38,14 +38,14 @@ class EmotionNetwork(nn.Module):
         """Build the network.
 
         Args:
-            config: What to build.
+            config: Network section of the recipe.
             classes: Number of classes.
-            votes_head: Add a second head, for training only, that learns the crowd's votes.
-            weights: A checkpoint of the timm network to begin with.
-            from_scratch: Begin with random weights even where the recipe asks for pretrained ones.
+            votes_head: Add a second head that learns the FER+ votes. It is used only in training.
+            weights: Checkpoint of the timm network to start from.
+            from_scratch: Start from random weights even if the recipe asks for pretrained weights.
 
         Raises:
-            RecipeError: there is no such network, or its weights cannot be had.
+            RecipeError: The network is unknown, or its weights cannot be loaded.
         """
         super().__init__()
         self.standardise = config.standardise
@@ -53,14 +53,14 @@ class EmotionNetwork(nn.Module):
         self.register_buffer("std", _per_channel(config.std), persistent=False)
         pretrained = weights is not None or (config.pretrained and not from_scratch)
         self.backbone: Any = _backbone(config, 0 if config.head else classes, pretrained, weights)
-        # Some networks widen their features once more before they classify.
+        # Some networks widen the pooled features before the classifier.
         features = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
         self.classifier = _dense(config.head, features, classes) if config.head else nn.Identity()
         self.votes = nn.Linear(features, classes) if votes_head else None
 
     def forward(self, levels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits of a batch; in training with a second head, both heads' logits."""
-        normalised = standardised(levels) if self.standardise else (levels / 255 - self.mean) / self.std
+        """Return the logits of a batch. In training with a votes head, return the logits of both heads."""
+        normalised = standardise(levels) if self.standardise else (levels / 255 - self.mean) / self.std
         if self.votes is None or not self.training:
             logits: Tensor = self.classifier(self.backbone(normalised))
             return logits
@@ -70,13 +70,13 @@ class EmotionNetwork(nn.Module):
 
     @property
     def heads(self) -> list[nn.Module]:
-        """What classifies: the last layers, which a transfer trains first."""
+        """Last layer of each head. Transfer learning trains these layers first."""
         own = self.classifier if not isinstance(self.classifier, nn.Identity) else self.backbone.get_classifier()
         return [own] if self.votes is None else [own, self.votes]
 
 
 class ExportWrapper(nn.Module):
-    """What the exported file holds: uint8 RGB crops in, calibrated probabilities out.
+    """Exported graph: uint8 RGB crops in, calibrated probabilities out.
 
     Input: uint8 [N, S, S, 3], RGB. Output: float32 [N, classes], rows sum to 1.
     """
@@ -89,10 +89,10 @@ class ExportWrapper(nn.Module):
         """Wrap a network.
 
         Args:
-            network: In evaluation mode.
-            channels: Of its input.
-            temperature: What divides the logits.
-            mirror: Answer with the mean logits of the face and of its mirror image, at twice the work.
+            network: Network in evaluation mode.
+            channels: Input channels of the network, 1 or 3.
+            temperature: Divisor of the logits.
+            mirror: Average the logits of the face and its mirror image. This doubles the computation.
         """
         super().__init__()
         self.network = network
@@ -102,46 +102,46 @@ class ExportWrapper(nn.Module):
         self.register_buffer("luma", _luma(), persistent=False)
 
     def forward(self, faces: Tensor) -> Tensor:
-        """Probabilities of a batch."""
+        """Return the probabilities of a batch."""
         return torch.softmax(self.logits(faces) / self.temperature, dim=1)
 
     def logits(self, faces: Tensor) -> Tensor:
-        """Logits of a batch, before the temperature."""
-        # Left in channels-last order, pooling would export with nodes that compute with shapes.
+        """Return the logits of a batch, before the temperature."""
+        # In channels-last order, pooling would be exported with Shape nodes.
         levels = faces.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         if self.channels == 1:
             levels = (levels * self.luma).sum(dim=1, keepdim=True)
         if not self.mirror:
             logits: Tensor = self.network(levels)
             return logits
-        # One run of both: the graph and its weights are there once, and small batches use a device better.
+        # One pass for both: the graph holds the network once, and larger batches are more efficient.
         both: Tensor = self.network(torch.cat([levels, levels.flip(3)]))
         return both.reshape(2, -1, both.shape[1]).mean(dim=0)
 
 
-def standardised(levels: Tensor) -> Tensor:
-    """Each image with a mean of 0 and a deviation of 1, so that light and contrast are gone; flat ones become 0.
+def standardise(levels: Tensor) -> Tensor:
+    """Normalise each image to mean 0 and standard deviation 1. An image of one level becomes 0.
 
     Args:
         levels: float [N, C, H, W], 0 to 255.
     """
     centred = levels - levels.mean(dim=(1, 2, 3), keepdim=True)
     variance = centred.square().mean(dim=(1, 2, 3), keepdim=True)
-    # A level is the least that is a contrast at all. Not a sum: that would be quantised.
+    # A variance below one level is no contrast. `clamp_min`, not an added epsilon: INT8 would quantise the sum.
     return centred * variance.clamp_min(1.0).rsqrt()
 
 
 def as_levels(pixels: Tensor, config: Network, side: int | None = None) -> Tensor:
-    """Images of a data set as the network's input.
+    """Convert images of a data set to network input.
 
     Args:
         pixels: uint8 [N, C, H, W], C = 1 or 3.
-        config: Says how many channels and which side the input has.
-        side: Another side than that.
+        config: Network section: channels and input size.
+        side: Input size in pixels that replaces `config.input_size`.
 
     Returns:
-        float32 [N, channels, S, S], levels 0 to 255: grey as `ExportWrapper` makes it, resized bilinearly as the
-        service's crop enlarges, and averaged where it shrinks.
+        float32 [N, channels, S, S], levels 0 to 255. The grey conversion is the one of `ExportWrapper`. Resizing
+        is bilinear with anti-aliasing.
     """
     levels = pixels.float()
     if pixels.shape[1] == 3 and config.channels == 1:
@@ -176,9 +176,9 @@ def _dense(head: Head, features: int, classes: int) -> nn.Sequential:
 def _backbone(config: Network, classes: int, pretrained: bool, weights: Path | None) -> Any:
     overlay: dict[str, Any] = {"pretrained_cfg_overlay": {"file": str(weights)}} if weights else {}
     if weights is not None and not weights.is_file():
-        raise RecipeError(f"--pretrained {weights}: there is no such file")
+        raise RecipeError(f"--pretrained {weights}: file not found")
     if config.name not in timm.list_models():
-        raise RecipeError(f"network {config.name}: timm knows no network of this name")
+        raise RecipeError(f"unknown network {config.name}: give a name of timm.list_models()")
     try:
         backbone = timm.create_model(
             config.name,
@@ -189,14 +189,14 @@ def _backbone(config: Network, classes: int, pretrained: bool, weights: Path | N
             **overlay,
             **config.arguments,
         )
-    except Exception as error:  # timm, torch and the hub's client share no base class
+    except Exception as error:  # timm, torch and the hub client have no common base class
         reason = " ".join(str(error).split())[:300]
         if weights is not None:
             raise RecipeError(f"--pretrained {weights} does not fit {config.name}: {reason}") from error
         if pretrained:
             raise RecipeError(
-                f"the pretrained weights of {config.name} cannot be had: {reason}. "
-                "Give them with --pretrained FILE, or begin with random ones by --from-scratch"
+                f"cannot load the pretrained weights of {config.name}: {reason}. "
+                "Give a checkpoint with --pretrained FILE, or use random weights with --from-scratch"
             ) from error
         raise RecipeError(f"network {config.name}: {reason}") from error
     if weights is not None:
@@ -207,7 +207,7 @@ def _backbone(config: Network, classes: int, pretrained: bool, weights: Path | N
 
 
 def _check_weights(backbone: Any, config: Network, weights: Path) -> None:
-    """Refuse a checkpoint that left a part of the network random; timm takes what fits and says nothing."""
+    """Refuse a checkpoint with missing entries. timm ignores them and leaves random weights."""
     classifier = f"{backbone.default_cfg.get('classifier', 'fc')}."
     expected = {
         name
@@ -217,15 +217,15 @@ def _check_weights(backbone: Any, config: Network, weights: Path) -> None:
     missing = sorted(expected - load_state_dict(str(weights)).keys())
     if missing:
         raise RecipeError(
-            f"--pretrained {weights} does not fit {config.name}: it lacks {len(missing)} of {len(expected)} "
-            f"entries, {missing[0]} among them"
+            f"--pretrained {weights} does not fit {config.name}: {len(missing)} of {len(expected)} entries are "
+            f"missing, for example {missing[0]}"
         )
 
 
 def _replace_stem(backbone: Any, config: Network) -> None:
     stem, first = config.stem, getattr(backbone, "conv1", None)
     if stem is None or not isinstance(first, nn.Conv2d):
-        raise RecipeError(f"network {config.name} has no plain first convolution that a stem could replace")
+        raise RecipeError(f"network {config.name} has no convolution named conv1: remove network.stem")
     backbone.conv1 = nn.Conv2d(
         config.channels, first.out_channels, stem.kernel, stem.stride, stem.kernel // 2, bias=False
     )

@@ -1,4 +1,4 @@
-"""Networks of our own, under names that timm's factory knows: importing this module registers them."""
+"""Networks of this project. Importing this module registers them with timm."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 
 class DeepFerCnn(nn.Module):
-    """Four blocks of two convolutions each, batch-normalised, pooled and dropped out, before a dense layer.
+    """Four blocks of two convolutions with batch norm, pooling and dropout, then a dense layer.
 
-    The custom network of the published DeepFER system in outline; its regularisation is the optimiser's weight
-    decay and a dropout that grows with depth. It speaks the part of timm's interface that recipes use.
+    An approximation of the custom CNN of the published DeepFER system. Dropout grows with depth. The class
+    implements the part of timm's interface that recipes use.
 
-    Input: float [N, in_chans, S, S] with S ≥ 16. Output: logits float [N, num_classes], or features where that
-    is 0.
+    Input: float [N, in_chans, S, S] with S ≥ 16. Output: logits float [N, num_classes], or pooled features if
+    `num_classes` is 0.
     """
 
     def __init__(
@@ -33,21 +33,21 @@ class DeepFerCnn(nn.Module):
         self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
     def get_classifier(self) -> nn.Module:
-        """The last layer."""
+        """Return the last layer."""
         return self.fc
 
     def forward_features(self, levels: Tensor) -> Tensor:
-        """Feature maps float [N, widths[-1], S/16, S/16]."""
+        """Return feature maps, float [N, widths[-1], S/16, S/16]."""
         maps: Tensor = self.blocks(levels)
         return maps
 
     def forward_head(self, maps: Tensor, pre_logits: bool = False) -> Tensor:
-        """Logits, or with `pre_logits` the pooled features, of feature maps."""
+        """Return the logits of feature maps, or the pooled features if `pre_logits` is set."""
         pooled: Tensor = self.dropout(self.pool(maps).flatten(1))
         return pooled if pre_logits else self.fc(pooled)
 
     def forward(self, levels: Tensor) -> Tensor:
-        """Logits of a batch."""
+        """Return the logits of a batch."""
         return self.forward_head(self.forward_features(levels))
 
 
@@ -66,7 +66,7 @@ def _block(before: int, width: int, dropout: float) -> nn.Sequential:
 
 @register_model
 def deepfer_cnn(pretrained: bool = False, **arguments: Any) -> DeepFerCnn:
-    """The network under its name in timm's factory, which adds arguments about weights that do not exist."""
+    """Build the network for timm's factory. Further arguments of the factory are ignored."""
     if pretrained:
         raise ValueError("deepfer_cnn has no pretrained weights")
     known = ("num_classes", "in_chans", "drop_rate", "widths")

@@ -1,4 +1,4 @@
-"""ONNX graphs: traced from a network, and written with the metadata that makes them files of ours."""
+"""ONNX export of networks, and writing of ONNX files with metadata."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import onnx
 import torch
+from fer_service.system.files import open_atomically
 
 from fer_training.errors import ExportError
 
@@ -22,16 +23,16 @@ def trace(
     output_names: Sequence[str],
     opset: int = _OPSET,
 ) -> None:
-    """Write a network's graph.
+    """Export a network as an ONNX graph.
 
     Args:
-        network: In evaluation mode; takes one tensor.
-        example: An input; symbolic dimensions have to be two or more in it, one would pass for a constant.
-        symbolic: The input's dimensions that may change, by index, as torch.export.Dim.
-        path: The file to write.
-        input_name: Of the graph.
-        output_names: Of the graph, in the network's order.
-        opset: Of ONNX.
+        network: Network in evaluation mode with one input tensor.
+        example: Example input. Symbolic dimensions must be at least 2; a size of 1 would become a constant.
+        symbolic: Symbolic dimensions of the input by index, as torch.export.Dim.
+        path: File to write.
+        input_name: Name of the graph's input.
+        output_names: Names of the graph's outputs, in the network's order.
+        opset: ONNX opset.
     """
     torch.onnx.export(
         network,
@@ -48,25 +49,24 @@ def trace(
 
 
 def write_model(graph: Path, properties: dict[str, str], out: Path) -> None:
-    """Write a graph with these metadata properties and no others, and without the exporter's notes.
+    """Write a graph with these metadata properties only. Debug information of the exporter is removed.
 
     Raises:
-        ExportError: the file cannot be written.
+        ExportError: The file cannot be written.
     """
     model = onnx.load(graph)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, properties)
     for node in model.graph.node:
-        # The exporter notes the Python source of every node; that is as large as a small network.
+        # The exporter stores the Python source of every node, which can be as large as a small network.
         del node.metadata_props[:]
         node.doc_string = ""
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
         del value.metadata_props[:]
     onnx.checker.check_model(model)
-    partial = out.with_suffix(".partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        onnx.save(model, partial)
-        partial.replace(out)
+        with open_atomically(out) as file:
+            onnx.save(model, file)
     except OSError as error:
-        raise ExportError(f"{out} cannot be written: {error.strerror or error}") from error
+        raise ExportError(f"cannot write {out}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: their templates, and figures as text within them."""
+"""Self-contained HTML pages: templates and embedded figures."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ _DOTS_PER_INCH = 100
 
 
 def page_template(name: str) -> jinja2.Template:
-    """The template of this name, on top of what all pages share."""
+    """Load a template by file name. It extends the shared base page."""
     text = (resources.files("fer_training") / "templates" / name).read_text(encoding="utf-8")
     shared = (resources.files("fer_training") / "templates" / "base.html.j2").read_text(encoding="utf-8")
     loader = jinja2.DictLoader({"base": shared, "page": text})
@@ -21,15 +21,15 @@ def page_template(name: str) -> jinja2.Template:
     )
 
 
-def encoded(figure: Figure) -> str:
-    """The figure as a PNG in base64."""
+def png_base64(figure: Figure) -> str:
+    """Return the figure as a base64-encoded PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def saved(figure: Figure, path: Path) -> str:
-    """Write the figure as a PNG file; returns its content in base64."""
+def save_png(figure: Figure, path: Path) -> str:
+    """Write the figure as a PNG file. Return the same PNG, base64-encoded."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=_DOTS_PER_INCH)
     return base64.b64encode(path.read_bytes()).decode()

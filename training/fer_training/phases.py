@@ -1,4 +1,4 @@
-"""What a phase trains: which layers, with which optimiser, at which rate."""
+"""Trainable layers, optimiser and learning-rate schedule of a phase."""
 
 import math
 from typing import Any
@@ -14,10 +14,10 @@ from fer_training.model import EmotionNetwork
 
 
 def set_trainable(network: EmotionNetwork, phase: Phase) -> None:
-    """Freeze and unfreeze the network's parameters as the phase says; the heads are always trained.
+    """Freeze and unfreeze the network's parameters for a phase. The heads are always trained.
 
     Raises:
-        RecipeError: the network has no layer of the phase's name.
+        RecipeError: The network has no layer of the given name.
     """
     chosen: list[nn.Module]
     if phase.trainable == "all":
@@ -34,7 +34,7 @@ def set_trainable(network: EmotionNetwork, phase: Phase) -> None:
 
 
 def train_mode(network: EmotionNetwork) -> None:
-    """Training mode, but frozen layers keep the statistics of their batch norms."""
+    """Set training mode, but keep frozen batch norms in evaluation mode so that their statistics stay."""
     network.train()
     for module in network.modules():
         own = list(module.parameters(recurse=False))
@@ -43,7 +43,7 @@ def train_mode(network: EmotionNetwork) -> None:
 
 
 def build_optimizer(network: nn.Module, phase: Phase) -> Optimizer:
-    """The phase's optimiser; biases and normalisation layers are not decayed."""
+    """Build the phase's optimiser. Biases and normalisation layers have no weight decay."""
     config = phase.optimizer
     trainable = [p for p in network.parameters() if p.requires_grad]
     groups = [
@@ -59,59 +59,59 @@ def build_optimizer(network: nn.Module, phase: Phase) -> Optimizer:
 
 
 class LRSchedule:
-    """A phase's learning rate: told of every step and of every epoch's accuracy."""
+    """Learning-rate schedule of a phase, per step or (plateau) per epoch."""
 
-    def __init__(self, optimizer: Optimizer, phase: Phase, steps_an_epoch: int) -> None:
-        """Begin at the phase's first rate.
+    def __init__(self, optimizer: Optimizer, phase: Phase, steps_per_epoch: int) -> None:
+        """Start the schedule.
 
         Args:
-            optimizer: Whose rate moves.
-            phase: How.
-            steps_an_epoch: Optimiser steps.
+            optimizer: Optimiser whose learning rate is set.
+            phase: Phase with the schedule's settings.
+            steps_per_epoch: Optimiser steps per epoch.
         """
         config = phase.schedule
         self._plateau = config.name == "plateau"
         self._schedule: LambdaLR | ReduceLROnPlateau = (
             ReduceLROnPlateau(optimizer, mode="max", factor=config.factor, patience=config.patience)
             if self._plateau
-            else build_schedule(optimizer, phase, steps_an_epoch)
+            else build_schedule(optimizer, phase, steps_per_epoch)
         )
 
     def step(self) -> None:
-        """A step was taken."""
+        """Update the learning rate after an optimiser step."""
         if isinstance(self._schedule, LambdaLR):
             self._schedule.step()
 
-    def epoch(self, accuracy: float) -> None:
-        """An epoch has ended with this accuracy on the validation split."""
+    def end_epoch(self, accuracy: float) -> None:
+        """Update the learning rate after an epoch with this validation accuracy."""
         if isinstance(self._schedule, ReduceLROnPlateau):
             self._schedule.step(accuracy)
 
     @property
-    def current(self) -> float:
-        """The rate of the next step."""
+    def lr(self) -> float:
+        """Learning rate of the next step."""
         return float(self._schedule.get_last_lr()[0])
 
     def state_dict(self) -> dict[str, Any]:
-        """All that resuming needs."""
+        """Return the state for a checkpoint."""
         return self._schedule.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another stood."""
+        """Restore the state of a checkpoint."""
         self._schedule.load_state_dict(state)
 
 
-def build_schedule(optimizer: Optimizer, phase: Phase, steps_an_epoch: int) -> LambdaLR:
-    """The phase's rate as a factor of its optimiser's `lr`, a step at a time."""
-    total = phase.epochs * steps_an_epoch
-    warmup = phase.schedule.warmup_epochs * steps_an_epoch
+def build_schedule(optimizer: Optimizer, phase: Phase, steps_per_epoch: int) -> LambdaLR:
+    """Build the per-step schedule of a phase; it multiplies the optimiser's `lr`."""
+    total = phase.epochs * steps_per_epoch
+    warmup = phase.schedule.warmup_epochs * steps_per_epoch
 
     def cosine(progress: float) -> float:
         return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
     def factor(step: int) -> float:
         if phase.schedule.name == "onecycle":
-            # Smith & Topin 2018, arXiv:1708.07120: up for 30 % of the steps, then down to almost nothing.
+            # Smith & Topin 2018, arXiv:1708.07120: rise for 30 % of the steps, then fall to 1e-4.
             rise = 0.3 * total
             if step < rise:
                 return 0.04 + 0.96 * (1 - cosine(step / rise))
@@ -126,7 +126,7 @@ def build_schedule(optimizer: Optimizer, phase: Phase, steps_an_epoch: int) -> L
 
 
 def _layers(network: EmotionNetwork) -> list[nn.Module]:
-    """Modules without children, in the order of their definition."""
+    """Return the modules without children, in definition order."""
     leaves = [module for module in network.modules() if not any(module.children())]
     return [module for module in leaves if not isinstance(module, nn.Identity)]
 
@@ -134,6 +134,6 @@ def _layers(network: EmotionNetwork) -> list[nn.Module]:
 def _from(network: EmotionNetwork, name: str) -> list[nn.Module]:
     children = dict(network.backbone.named_children())
     if name not in children:
-        raise RecipeError(f"there is no layer {name!r} to train from; there are {', '.join(children)}")
+        raise RecipeError(f"unknown layer {name!r} in trainable.from; the network has {', '.join(children)}")
     names = list(children)
     return [children[later] for later in names[names.index(name) :]]

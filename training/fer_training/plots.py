@@ -1,4 +1,4 @@
-"""A run and its predictions as figures; every function draws one and touches no global state."""
+"""Figures of runs and predictions. No function uses matplotlib's global state."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +15,11 @@ _BINS = 15
 
 
 def learning_curves(runs: dict[str, list[dict[str, Any]]], measure: str = "accuracy") -> Figure:
-    """Loss, what the best epoch is chosen by, and rate by epoch, of one run or several.
+    """Plot training loss, validation metric and learning rate by epoch.
 
     Args:
-        runs: By name, the entries of metrics.jsonl.
-        measure: The name that follows `val_` in them.
+        runs: Entries of metrics.jsonl by run name.
+        measure: Validation metric, without the prefix `val_`.
     """
     figure, axes = _figure(3, width=13)
     for name, entries in runs.items():
@@ -34,10 +34,10 @@ def learning_curves(runs: dict[str, list[dict[str, Any]]], measure: str = "accur
 
 
 def class_distribution(counts: dict[str, dict[str, int]]) -> Figure:
-    """Images a class, a bar a split.
+    """Plot the images per class, one bar per split.
 
     Args:
-        counts: By split and class.
+        counts: Image counts by split and class.
     """
     figure, (axis,) = _figure(1, width=8)
     width = 0.8 / len(counts)
@@ -46,7 +46,7 @@ def class_distribution(counts: dict[str, dict[str, int]]) -> Figure:
         bars = axis.bar(places, list(classes.values()), width, label=split)
         axis.bar_label(bars, fontsize=6)
     axis.set_xticks(np.arange(len(classes)) + 0.4 - width / 2, list(classes))
-    axis.set(title="images a class")
+    axis.set(title="images per class")
     axis.legend()
     return figure
 
@@ -54,13 +54,13 @@ def class_distribution(counts: dict[str, dict[str, int]]) -> Figure:
 def image_grid(
     images: Sequence[NDArray[np.uint8]], titles: Sequence[str], columns: int = 8, title: str = ""
 ) -> Figure:
-    """Images in rows.
+    """Plot images in a grid.
 
     Args:
         images: uint8 [H, W, C], C = 1 or 3.
-        titles: One an image.
-        columns: Images a row.
-        title: Of the whole.
+        titles: One title per image.
+        columns: Images per row.
+        title: Title of the figure.
     """
     rows = max(-(-len(images) // columns), 1)
     figure = Figure(figsize=(columns * 1.25, rows * 1.5 + 0.4), layout="constrained")
@@ -74,7 +74,7 @@ def image_grid(
 
 
 def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
-    """A confusion matrix in counts and in rates a true class."""
+    """Plot a confusion matrix as counts and as rates per true class."""
     counts = np.array(matrix)
     rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = _figure(2, width=12, height=5.5)
@@ -83,18 +83,18 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
         axis.grid(visible=False)
         axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
         axis.set_yticks(range(len(labels)), labels)
-        axis.set(xlabel="answer", ylabel="true class")
+        axis.set(xlabel="predicted class", ylabel="true class")
         for row, column in np.ndindex(*values.shape):
             colour = "white" if rates[row, column] > 0.5 else "black"
             text = form.format(values[row, column])
             axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
     axes[0].set_title("counts")
-    axes[1].set_title("share of the true class")
+    axes[1].set_title("rates per true class")
     return figure
 
 
 def ranking_curves(probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels: Sequence[str]) -> Figure:
-    """ROC and precision-recall, one class against the rest."""
+    """Plot ROC and precision-recall curves, one class against the rest."""
     figure, (left, right) = _figure(2, width=12, height=5)
     for index, label in enumerate(labels):
         positive, score = truth == index, probabilities[:, index]
@@ -113,7 +113,7 @@ def ranking_curves(probabilities: NDArray[np.float32], truth: NDArray[np.int64],
 
 
 def reliability(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> Figure:
-    """How often answers of a confidence are right, and how many there are of it (Guo et al. 2017)."""
+    """Plot accuracy and number of predictions by confidence (Guo et al. 2017, arXiv:1706.04599)."""
     figure, (upper, lower) = _figure(2, width=11, height=4.5)
     edges = np.linspace(0, 1, _BINS + 1)
     bins = np.clip(np.digitize(confidence, edges) - 1, 0, _BINS - 1)
@@ -124,12 +124,12 @@ def reliability(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) ->
     upper.plot([0, 1], [0, 1], color="grey", linestyle=":")
     upper.set(title="reliability", xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     lower.bar(centres, counts, 0.9 / _BINS)
-    lower.set(title="answers by confidence", xlabel="confidence", ylabel="images", xlim=(0, 1))
+    lower.set(title="predictions by confidence", xlabel="confidence", ylabel="images", xlim=(0, 1))
     return figure
 
 
 def risk_coverage(confidence: NDArray[np.floating], correct: NDArray[np.bool_], threshold: float) -> Figure:
-    """Error of the accepted answers by the share accepted (Geifman & El-Yaniv 2017, arXiv:1705.08500)."""
+    """Plot the error rate of accepted predictions by coverage (Geifman & El-Yaniv 2017, arXiv:1705.08500)."""
     figure, (axis,) = _figure(1, width=6.5)
     order = np.argsort(-confidence, kind="stable")
     coverage = np.arange(1, len(order) + 1) / len(order)
@@ -137,20 +137,22 @@ def risk_coverage(confidence: NDArray[np.floating], correct: NDArray[np.bool_], 
     axis.plot(coverage, risk)
     accepted = float((confidence >= threshold).mean())
     axis.axvline(accepted, color="grey", linestyle=":", label=f"threshold {threshold:.3f} accepts {accepted:.1%}")
-    axis.set(title="risk and coverage", xlabel="share accepted", ylabel="error of the accepted", ylim=(0, None))
+    axis.set(
+        title="risk and coverage", xlabel="coverage (share accepted)", ylabel="risk (error rate)", ylim=(0, None)
+    )
     axis.legend(fontsize=8)
     return figure
 
 
 def worst_mistakes(data: FaceDataset, probabilities: NDArray[np.float32], count: int = 32) -> Figure:
-    """The most confident wrong answers as images: true class, then answer and its probability."""
+    """Plot the most confident errors, titled with true class, predicted class and probability."""
     answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(answers != data.labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     titles = [
         f"{data.classes[data.labels[row]]}\n→ {data.classes[answers[row]]} {confidence[row]:.2f}" for row in worst
     ]
-    return image_grid(list(data.pixels(worst)), titles, title="the most confident mistakes")
+    return image_grid(list(data.pixels(worst)), titles, title="most confident errors")
 
 
 def _figure(columns: int, width: float, height: float = 4) -> tuple[Figure, list[Axes]]:

@@ -1,4 +1,4 @@
-"""What a run's best weights say of its validation split."""
+"""Predictions of a run's best weights on its validation split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pyarrow.parquet
+from fer_service.system.files import open_atomically
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from scipy.special import softmax
@@ -14,7 +15,7 @@ from fer_training.calibrate import fit_temperature
 from fer_training.checkpoint import load_checkpoint, restore
 from fer_training.config import Recipe
 from fer_training.data import FaceDataset
-from fer_training.device import Split, logits_of
+from fer_training.device import Split, predict_logits
 from fer_training.errors import RunError
 from fer_training.model import EmotionNetwork
 from fer_training.run import RunFolder
@@ -22,13 +23,13 @@ from fer_training.run import RunFolder
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers to a split, row i about its image i.
+    """Predictions on a split; row i belongs to image i.
 
     Attributes:
-        labels: int64 [N], the truth.
+        labels: int64 [N], true classes.
         logits: float32 [N, classes].
-        classes: The class names.
-        temperature: What divides the logits.
+        classes: Class names.
+        temperature: Divisor of the logits.
     """
 
     labels: NDArray[np.int64]
@@ -38,38 +39,39 @@ class Predictions:
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
-        """Float32 [N, classes], calibrated."""
+        """Calibrated probabilities, float32 [N, classes]."""
         calibrated: NDArray[np.float32] = softmax(self.logits / self.temperature, axis=1).astype(np.float32)
         return calibrated
 
     def write(self, path: Path) -> None:
-        """Write the rows as parquet: label, and a probability a class."""
+        """Write a parquet file with the columns `label` and `p_<class>`."""
         columns = {f"p_{name}": self.probabilities[:, i] for i, name in enumerate(self.classes)}
         truth = [self.classes[label] for label in self.labels]
-        pyarrow.parquet.write_table(pyarrow.table({"label": truth} | columns), path)
+        with open_atomically(path) as file:
+            pyarrow.parquet.write_table(pyarrow.table({"label": truth} | columns), file)
 
 
 def predict_run(run: RunFolder, validation: FaceDataset) -> Predictions:
-    """Run a run's best weights over a split, and calibrate them on it.
+    """Predict a split with a run's best weights, and calibrate the predictions on it.
 
     Raises:
-        RunError: no epoch of the run has ended yet.
+        RunError: The run has no best.ckpt.
     """
     recipe = run.recipe()
-    fabric = Fabric(accelerator="auto", devices=1)  # in full precision, as the exported file computes
+    fabric = Fabric(accelerator="auto", devices=1)  # fp32, as in the exported file
     network = best_network(run, recipe, len(validation.classes)).to(fabric.device)
-    logits = logits_of(network, Split(validation, fabric.device), recipe, fabric).numpy()
+    logits = predict_logits(network, Split(validation, fabric.device), recipe, fabric).numpy()
     return Predictions(validation.labels, logits, validation.classes, fit_temperature(logits, validation.labels))
 
 
 def best_network(run: RunFolder, recipe: Recipe, classes: int) -> EmotionNetwork:
-    """The network of a run's best checkpoint, in evaluation mode on the CPU.
+    """Load the network of a run's best checkpoint, in evaluation mode on the CPU.
 
     Raises:
-        RunError: no epoch of the run has ended yet.
+        RunError: The run has no best.ckpt.
     """
     if not run.best.exists():
-        raise RunError(f"{run.path} has no best.ckpt: no epoch of it has ended yet")
+        raise RunError(f"{run.path} has no best.ckpt: no epoch is complete")
     network = EmotionNetwork(recipe.network, classes, votes_head=recipe.loss.votes_head > 0)
     restore(run.best, load_checkpoint(run.best), {"network": network})
     return network.eval()

@@ -1,4 +1,4 @@
-"""What a person sees while a training runs."""
+"""Progress bar and epoch lines of a training."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -18,15 +18,15 @@ _Item = TypeVar("_Item")
 
 
 class SpeedColumn(ProgressColumn):
-    """Steps a second."""
+    """Steps per second."""
 
     def render(self, task: Task) -> Text:
-        """The column's text."""
+        """Return the text of the column."""
         return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
 
 
-def tracked(items: Iterator[_Item], total: int, title: str, *, show: bool) -> Iterator[_Item]:
-    """The same items, under a bar with rate and time left on a terminal."""
+def track_progress(items: Iterator[_Item], total: int, title: str, *, show: bool) -> Iterator[_Item]:
+    """Yield the items. On a terminal, show a progress bar with speed and remaining time."""
     columns = (
         TextColumn(title),
         BarColumn(),
@@ -39,7 +39,7 @@ def tracked(items: Iterator[_Item], total: int, title: str, *, show: bool) -> It
 
 
 def epoch_line(entry: dict[str, Any], epochs: int, best: float, measure: str = "accuracy") -> str:
-    """What stays on the screen of an epoch, whose entry has `val_` and the measure's name."""
+    """Format the metrics of an epoch as one line. `measure` is the validation metric without `val_`."""
     return (
         f"epoch {entry['epoch']:>3}/{epochs} {entry['phase']}  loss {entry['loss']:.4f}  "
         f"{measure} {entry[f'val_{measure}']:.4f} (best {best:.4f})  {entry['seconds']:.0f} s"

@@ -1,4 +1,4 @@
-"""A run as one self-contained HTML page with its figures beside it, and several runs side by side."""
+"""HTML report of one run, and comparison of several runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ from rich.table import Table
 
 from fer_training import plots
 from fer_training.augment import augment
-from fer_training.calibrate import threshold_for
+from fer_training.calibrate import confidence_threshold
 from fer_training.config import Recipe
 from fer_training.data import FaceDataset
 from fer_training.data.audit import class_counts
 from fer_training.evaluate import deduplicated, score
 from fer_training.model import as_levels
-from fer_training.pages import encoded, page_template, saved
+from fer_training.pages import page_template, png_base64, save_png
 from fer_training.predictions import Predictions, predict_run
 from fer_training.run import RunFolder
 from fer_training.splits import train_and_validation
@@ -31,17 +31,17 @@ _SAMPLES = 24
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A run with what it scores.
+class ScoredRun:
+    """A run and its metrics on the validation split.
 
     Attributes:
-        name: Of the run folder.
-        recipe: Of the run.
-        entries: Of metrics.jsonl.
-        official: On the whole validation split, calibrated.
-        deduplicated: On those of its images that stand neither in the fit split nor there before; None where
-            there are none.
-        predictions: On the validation split.
+        name: Name of the run folder.
+        recipe: Recipe of the run.
+        entries: Entries of metrics.jsonl.
+        official: Metrics on the whole split, calibrated.
+        deduplicated: Metrics without duplicates of training images or of earlier validation images. None if no
+            image is left.
+        predictions: Predictions on the split.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Scored:
     predictions: Predictions
 
 
-def score_run(run: RunFolder, train: FaceDataset, validation: FaceDataset) -> Scored:
-    """Predict the validation split with a run's best weights, and score the answers."""
+def score_run(run: RunFolder, train: FaceDataset, validation: FaceDataset) -> ScoredRun:
+    """Predict the validation split with a run's best weights, and compute the metrics."""
     predictions = predict_run(run, validation)
     probabilities, split = predictions.probabilities, str(validation.splits[0])
-    return Scored(
+    return ScoredRun(
         name=run.path.name,
         recipe=run.recipe(),
         entries=run.metrics(),
@@ -70,60 +70,61 @@ def write_report(run: RunFolder, data_path: Path | None = None) -> Path:
     """Write `report.html`, `figures/*.png` and `predictions.parquet` into the run folder.
 
     Args:
-        run: A finished or interrupted run.
-        data_path: Where the run's data lies now, if it was moved.
+        run: Finished or interrupted run.
+        data_path: New path of the run's data, if it was moved.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
-        RunError: the run has no weights yet, or its data is not there or not the same.
+        RunError: The run has no weights, or the data differs from the run's data.
+        DataError: The data is missing or cannot be read.
     """
     recipe = run.recipe()
     train, validation = train_and_validation(run.data(data_path), recipe)
     scored = score_run(run, train, validation)
     scored.predictions.write(run.path / "predictions.parquet")
-    figures = {name: draw() for name, draw in _figures(scored, train, validation).items()}
-    drawn = {name: saved(figure, run.path / "figures" / f"{name}.png") for name, figure in figures.items()}
+    figures = {
+        name: save_png(draw(), run.path / "figures" / f"{name}.png")
+        for name, draw in _figures(scored, train, validation).items()
+    }
     page = run.path / "report.html"
     page.write_text(
         page_template("report.html.j2").render(
             scored=scored,
             recipe_text=yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False),
             environment=run.environment(),
-            figures=drawn,
+            figures=figures,
         ),
         encoding="utf-8",
     )
     return page
 
 
-def write_comparison(runs: list[RunFolder], out: Path, data_path: Path | None = None) -> list[Scored]:
-    """Put runs side by side on one page.
+def write_comparison(runs: list[RunFolder], out: Path, data_path: Path | None = None) -> list[ScoredRun]:
+    """Write a page that compares runs.
 
     Args:
-        runs: Runs of the same classes; the first is what the others are compared with.
-        out: The page to write.
-        data_path: Where the runs' data lies now, if it was moved.
+        runs: Runs with the same classes. The first one is the baseline.
+        out: HTML file to write.
+        data_path: New path of the runs' data, if it was moved.
 
     Returns:
-        The runs' scores, in order.
+        The runs with their metrics, in the given order.
     """
     scored = [score_run(run, *train_and_validation(run.data(data_path), run.recipe())) for run in runs]
     if len({each.name for each in scored}) < len(scored):
         scored = [replace(each, name=str(run.path)) for each, run in zip(scored, runs, strict=True)]
     curves = plots.learning_curves({each.name: each.entries for each in scored})
-    page = page_template("compare.html.j2").render(runs=scored, curves=encoded(curves))
+    page = page_template("compare.html.j2").render(runs=scored, curves=png_base64(curves))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8")
     return scored
 
 
-def print_comparison(runs: list[Scored], console: Console) -> None:
-    """The comparison as a table for people."""
-    table = Table(
-        "run", "recipe", "epochs", "accuracy", "against the first", "macro F1", "ECE-15", "de-duplicated"
-    )
+def print_comparison(runs: list[ScoredRun], console: Console) -> None:
+    """Print the comparison as a table."""
+    table = Table("run", "recipe", "epochs", "accuracy", "vs. first", "macro F1", "ECE-15", "de-duplicated")
     for run in runs:
         gain = (run.official.accuracy - runs[0].official.accuracy) * 100
         table.add_row(
@@ -139,10 +140,10 @@ def print_comparison(runs: list[Scored], console: Console) -> None:
     console.print(table)
 
 
-def _figures(scored: Scored, train: FaceDataset, validation: FaceDataset) -> dict[str, Callable[[], Figure]]:
+def _figures(scored: ScoredRun, train: FaceDataset, validation: FaceDataset) -> dict[str, Callable[[], Figure]]:
     probabilities = scored.predictions.probabilities
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == validation.labels
-    threshold = threshold_for(confidence, correct, scored.recipe.selective_accuracy)
+    threshold = confidence_threshold(confidence, correct, scored.recipe.selective_accuracy)
     counts = {str(part.splits[0]): class_counts(part) for part in (train, validation)}
     return {
         "curves": lambda: plots.learning_curves({scored.name: scored.entries}),
@@ -163,7 +164,7 @@ def _samples(train: FaceDataset) -> Figure:
 
 
 def _augmented(train: FaceDataset, recipe: Recipe) -> Figure:
-    """Eight images, each as it is and twice as the training sees it."""
+    """Plot eight images: the original, then two augmented versions."""
     some = train.stratified(8, seed=0)
     pixels = some.pixels(np.arange(min(8, len(some))))
     levels = as_levels(torch.from_numpy(pixels).permute(0, 3, 1, 2), recipe.network)

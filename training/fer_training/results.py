@@ -1,11 +1,13 @@
-"""The table of all runs, one line each, failures too: a CSV file that lives in the repository."""
+"""Table of results: a CSV file with one row per run."""
 
 import csv
+import io
 import statistics
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from fer_service.contract.bundle import file_sha256
+from fer_service.system.files import write_atomically
 
 from fer_training.errors import RunError
 from fer_training.run import RunFolder
@@ -13,20 +15,20 @@ from fer_training.run import RunFolder
 
 @dataclass(frozen=True)
 class Result:
-    """One run.
+    """Row of the table.
 
     Attributes:
-        started: When, UTC.
-        recipe: Its name.
-        fingerprint: The first 12 hexadecimal digits of the SHA-256 of its recipe.yaml: what was really run.
-        seed: Of the run.
-        epochs: That have ended, of those the recipe has.
-        limit: So many images a split, empty for all.
-        accuracy: The best on the validation split, while training.
-        best_epoch: The one that had it.
-        seconds: Median of an epoch's, without judging it.
-        cores: Of the machine.
-        note: What was learnt, and whether it was kept.
+        started: Start time, UTC.
+        recipe: Name of the recipe.
+        fingerprint: First 12 hexadecimal digits of the SHA-256 of recipe.yaml.
+        seed: Random seed.
+        epochs: Completed epochs / epochs of the recipe.
+        limit: Images per split; empty for all.
+        accuracy: Best validation accuracy in training.
+        best_epoch: Epoch with the best accuracy.
+        seconds: Median seconds per epoch, without validation.
+        cores: CPU cores of the machine.
+        note: Free text.
     """
 
     started: str
@@ -42,15 +44,15 @@ class Result:
     note: str
 
 
-def result_of(run: RunFolder, note: str = "") -> Result:
-    """A run's line.
+def run_result(run: RunFolder, note: str = "") -> Result:
+    """Summarise a run.
 
     Raises:
-        RunError: the folder is no run, or no epoch of it has ended yet.
+        RunError: The folder is not a run folder, or no epoch is complete.
     """
     recipe, environment, entries = run.recipe(), run.environment(), run.metrics()
     if not entries:
-        raise RunError(f"{run.path}: no epoch of it has ended yet")
+        raise RunError(f"{run.path}: no epoch is complete")
     best = max(entries, key=lambda entry: float(entry["val_accuracy"]))
     return Result(
         started=environment["started"],
@@ -68,10 +70,10 @@ def result_of(run: RunFolder, note: str = "") -> Result:
 
 
 def record(result: Result, path: Path) -> None:
-    """Put a line into the table; an earlier one of the same run (same start, recipe and seed) is replaced.
+    """Add a row to the table. It replaces an earlier row of the same run (same start, recipe and seed).
 
     Raises:
-        RunError: the file is another table, or cannot be written.
+        RunError: The file is another table, or cannot be written.
     """
     columns = [field.name for field in fields(Result)]
     rows: list[dict[str, str]] = []
@@ -80,14 +82,15 @@ def record(result: Result, path: Path) -> None:
             with path.open(newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file)
                 if reader.fieldnames != columns:
-                    raise RunError(f"{path} is no table of results: its columns are {reader.fieldnames}")
+                    raise RunError(f"{path} is not a table of results: its columns are {reader.fieldnames}")
                 rows = list(reader)
         new = {name: str(value) for name, value in asdict(result).items()}
         same = ("started", "recipe", "fingerprint", "seed")
         rows = [row for row in rows if any(row[name] != new[name] for name in same)]
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(sorted([*rows, new], key=lambda row: row["started"]))
+        table = io.StringIO()
+        writer = csv.DictWriter(table, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(sorted([*rows, new], key=lambda row: row["started"]))
+        write_atomically(path, table.getvalue())
     except OSError as error:
         raise RunError(f"{path}: {error.strerror or error}") from error

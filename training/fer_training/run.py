@@ -1,11 +1,11 @@
-"""The run folder: all that a training leaves behind, under fixed names.
+"""The run folder: all files of a training run.
 
-recipe.yaml        the recipe as it was resolved
-environment.json   versions, device, commit, data path and SHA-256
-metrics.jsonl      one line an epoch
-last.ckpt          everything that --resume needs
-best.ckpt          of an emotion model: the weights that scored best on the validation split
-tensorboard/       the figures of metrics.jsonl once more, for TensorBoard
+recipe.yaml        resolved recipe
+environment.json   versions, device, commit, path and SHA-256 of the data
+metrics.jsonl      one line per epoch
+last.ckpt          checkpoint for --resume
+best.ckpt          emotion model only: weights with the best validation accuracy
+tensorboard/       the same metrics for TensorBoard
 """
 
 import json
@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 from fer_service.contract.bundle import file_sha256
+from fer_service.system.files import write_atomically
 from pydantic import BaseModel
 
 from fer_training.config import Recipe, parse_recipe
@@ -34,22 +35,22 @@ _PACKAGES = ("torch", "timm", "lightning", "numpy", "onnx", "onnxruntime")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths and records of one training.
+    """Files of one training run.
 
     Attributes:
-        path: The folder.
+        path: Path of the folder.
     """
 
     path: Path
 
     @property
     def last(self) -> Path:
-        """The checkpoint to resume from."""
+        """Path of the checkpoint to resume from."""
         return self.path / "last.ckpt"
 
     @property
     def best(self) -> Path:
-        """The checkpoint to export."""
+        """Path of the checkpoint to export."""
         return self.path / "best.ckpt"
 
     def start(
@@ -63,21 +64,21 @@ class RunFolder:
         weights: Path | None = None,
         teachers: "Sequence[RunFolder]" = (),
     ) -> None:
-        """Make the folder, or check that it belongs to this recipe and data.
+        """Create the folder of an emotion run, or check that an existing run matches.
 
         Args:
-            recipe: As resolved.
-            data: With the recipe's classes, not limited yet.
-            data_path: Where it was read from.
-            resume: Whether a run that is there is wanted.
-            limit: So many images a split are used.
-            weights: The checkpoint that the network begins with.
-            teachers: The runs that it learns from.
+            recipe: Resolved recipe.
+            data: Data with the recipe's classes, before `limit` is applied.
+            data_path: Path of the data.
+            resume: Accept an existing run.
+            limit: Images per split that are used; None uses all.
+            weights: Checkpoint that the network starts from.
+            teachers: Runs of the teachers.
 
         Raises:
-            RunError: a run is there and `resume` is not wanted, or it is a run of something else.
+            RunError: A run exists and `resume` is False, or the run differs from the arguments.
         """
-        taught_by = [{"path": str(run.path.resolve()), "sha256": file_sha256(run.best)} for run in teachers]
+        teacher_records = [{"path": str(run.path.resolve()), "sha256": file_sha256(run.best)} for run in teachers]
         about = {
             "path": str(data_path.resolve()),
             "name": data.name,
@@ -86,60 +87,64 @@ class RunFolder:
             "classes": list(data.classes),
             "limit": limit,
         }
-        begun_with = {"path": str(weights.resolve()), "sha256": file_sha256(weights)} if weights else None
+        initial_weights = {"path": str(weights.resolve()), "sha256": file_sha256(weights)} if weights else None
         if self.last.exists():
-            known = [teacher["sha256"] for teacher in self.environment().get("teachers", [])]
-            if resume and known != [teacher["sha256"] for teacher in taught_by]:
-                raise RunError(f"{self.path} is a run with other teachers; give the same or another --out")
-        self.begin(recipe, about, resume, pretrained=begun_with, teachers=taught_by)
+            recorded = [teacher["sha256"] for teacher in self.environment().get("teachers", [])]
+            if resume and recorded != [teacher["sha256"] for teacher in teacher_records]:
+                raise RunError(
+                    f"{self.path} has a run with other teachers: give the same --teacher, or another --out"
+                )
+        self.begin(recipe, about, resume, pretrained=initial_weights, teachers=teacher_records)
 
     def begin(self, recipe: BaseModel, data: dict[str, Any], resume: bool, **more: object) -> None:
-        """Make the folder, or check that it belongs to this recipe and data.
+        """Create the folder, or check that an existing run matches.
 
         Args:
-            recipe: As resolved.
-            data: What is recorded of the data; `sha256` and `limit` have to be the same when the run goes on.
-            resume: Whether a run that is there is wanted.
-            more: Further entries of the environment.
+            recipe: Resolved recipe.
+            data: Description of the data. `sha256` and `limit` must match in an existing run.
+            resume: Accept an existing run.
+            more: Further entries of environment.json.
 
         Raises:
-            RunError: a run is there and `resume` is not wanted, or it is a run of something else.
+            RunError: A run exists and `resume` is False, or the run differs from the arguments.
         """
         content = recipe.model_dump(mode="json", by_alias=True)
         if self.last.exists():
             if not resume:
-                raise RunError(f"{self.path} holds a run already: go on with --resume, or give another --out")
+                raise RunError(f"{self.path} already has a run: continue it with --resume, or give another --out")
             if type(recipe).model_validate(self.recipe_content()) != recipe:
-                raise RunError(f"{self.path} is a run of another recipe; give another --out")
+                raise RunError(f"{self.path} has a run with another recipe: give another --out")
             recorded = self.environment()["data"]
             if recorded["sha256"] != data["sha256"]:
-                raise RunError(f"{self.path} is a run on other data; give another --out")
+                raise RunError(f"{self.path} has a run with other data: give another --out")
             if recorded.get("limit") != data["limit"]:
                 raise RunError(
-                    f"{self.path} is a run with --limit {recorded.get('limit')}; give the same or another --out"
+                    f"{self.path} has a run with --limit {recorded.get('limit')}: "
+                    "give the same --limit, or another --out"
                 )
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from error
+            raise RunError(f"cannot create {self.path}: {error.strerror or error}") from error
         self._write("recipe.yaml", yaml.safe_dump(content, sort_keys=False))
         self._write("environment.json", json.dumps(_environment() | {"data": data} | more, indent=2) + "\n")
         self._write("metrics.jsonl", "")
 
     def recipe(self) -> Recipe:
-        """The run's recipe.
+        """Read the run's recipe.
 
         Raises:
-            RunError: the folder is no run.
+            RunError: The folder is not a run folder, or recipe.yaml is damaged.
+            RecipeError: The recipe is invalid.
         """
         return parse_recipe(self.recipe_content(), str(self.path / "recipe.yaml"))
 
     def recipe_content(self) -> object:
-        """What recipe.yaml holds, of whatever kind it is.
+        """Read the content of recipe.yaml, of an emotion model or a detector.
 
         Raises:
-            RunError: the folder is no run.
+            RunError: The folder is not a run folder, or recipe.yaml is damaged.
         """
         text = self._read("recipe.yaml")
         try:
@@ -149,25 +154,27 @@ class RunFolder:
         return content
 
     def data(self, moved: Path | None = None) -> FaceDataset:
-        """The very data that the run was trained on, with the recipe's classes.
+        """Load the data that the run was trained on, with the recipe's classes.
 
         Args:
-            moved: Where it lies now, if not where it lay then.
+            moved: New path of the data, if it was moved.
 
         Raises:
-            RunError: what lies there is other data.
-            DataError: it is not there, or cannot be read.
+            RunError: The data differs from the run's data.
+            DataError: The data is missing or cannot be read.
         """
         recipe, recorded = self.recipe(), self.environment()["data"]
         path = moved or Path(recorded["path"])
         data = load_dataset(path, recipe.network.input_size)
         if data.sha256 != recorded["sha256"]:
-            raise RunError(f"{path} is not the data that {self.path} was trained on; give that with --data")
+            raise RunError(
+                f"{path} differs from the data that {self.path} was trained on: give the original data with --data"
+            )
         data = recipe_classes(data, recipe)
         return data.limited(recorded.get("limit")) if recorded.get("limit") else data
 
     def environment(self) -> dict[str, Any]:
-        """Versions, device, commit and data of the run."""
+        """Read versions, device, commit and data of the run."""
         text = self._read("environment.json")
         try:
             content: dict[str, Any] = json.loads(text)
@@ -176,7 +183,7 @@ class RunFolder:
         return content
 
     def metrics(self) -> list[dict[str, Any]]:
-        """What was logged, an epoch an entry."""
+        """Read the logged metrics, one entry per epoch."""
         lines = self._read("metrics.jsonl").splitlines()
         try:
             return [_with_current_names(json.loads(line)) for line in lines]
@@ -184,34 +191,32 @@ class RunFolder:
             raise RunError(f"{self.path / 'metrics.jsonl'} is damaged: {error}") from error
 
     def log(self, entry: dict[str, Any]) -> None:
-        """Append an epoch; a repeated epoch (after a resume) replaces its first telling."""
-        kept = [known for known in self.metrics() if known["epoch"] < entry["epoch"]]
+        """Append the metrics of an epoch. An epoch that is repeated after a resume replaces its old entry."""
+        kept = [logged for logged in self.metrics() if logged["epoch"] < entry["epoch"]]
         self._write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in [*kept, entry]))
 
     def _read(self, name: str) -> str:
         try:
             return (self.path / name).read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise RunError(f"{self.path} is no run: it has no {name}") from error
+            raise RunError(f"{self.path} is not a run folder: {name} is missing") from error
         except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"{self.path / name} cannot be read: {error}") from error
+            raise RunError(f"cannot read {self.path / name}: {error}") from error
 
     def _write(self, name: str, text: str) -> None:
-        partial = self.path / f"{name}.partial"
         try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(self.path / name)
+            write_atomically(self.path / name, text)
         except OSError as error:
-            raise RunError(f"{self.path / name} cannot be written: {error.strerror or error}") from error
+            raise RunError(f"cannot write {self.path / name}: {error.strerror or error}") from error
 
 
 def _with_current_names(entry: dict[str, Any]) -> dict[str, Any]:
-    """An epoch's metrics; earlier versions wrote `select_` for `val_`."""
+    """Return the entry with current names. Earlier versions wrote `select_` instead of `val_`."""
     return {re.sub("^select_", "val_", name): value for name, value in entry.items()}
 
 
 def commit() -> str:
-    """The commit of the working tree, marked where it has changes; empty outside a repository."""
+    """Return the commit of the working tree, with `-dirty` if it has changes; empty outside a repository."""
     folder = Path(__file__).parent
     try:
         command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]

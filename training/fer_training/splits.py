@@ -1,4 +1,4 @@
-"""Which part of the data a recipe fits its weights to, and which part it chooses by."""
+"""Training and validation split of a recipe."""
 
 from fer_training.config import Recipe
 from fer_training.data import FaceDataset
@@ -7,34 +7,34 @@ from fer_training.errors import DataError
 
 
 def recipe_classes(data: FaceDataset, recipe: Recipe) -> FaceDataset:
-    """The data with the recipe's class names, and only its classes.
+    """Rename the classes as in the recipe, and drop the classes that it does not use.
 
     Raises:
-        DataError: the data lacks one of the classes.
+        DataError: The data lacks a class of the recipe.
     """
     renamed = data.renamed(recipe.data.rename)
     return renamed.with_classes(recipe.data.labels or renamed.classes)
 
 
 def train_and_validation(data: FaceDataset, recipe: Recipe) -> tuple[FaceDataset, FaceDataset]:
-    """The two splits of a training.
+    """Return the training split and the validation split.
 
-    Where the data has no split to choose by, a stratified part of the train split is held out for it; where it has
-    one split only, that one is the train split.
+    If the data has no validation split, a stratified part of the training split is held out. If the data has only
+    one split, it is the training split.
 
     Raises:
-        DataError: the data has several splits, and none of them is named as one to fit to.
+        DataError: The data has several splits, and none is listed in the recipe's `data.train`.
     """
     config = recipe.data
-    train = data.first_split_of(config.train)
+    train = data.first_split(config.train)
     if train is None:
         if len(data.split_sizes) > 1:
             raise DataError(
-                f"none of the splits {', '.join(data.split_sizes)} is one that the recipe fits to "
-                f"({', '.join(config.train)}); name it under data.train"
+                f"the data has the splits {', '.join(data.split_sizes)}, but the recipe trains on "
+                f"{' or '.join(config.train)}: set data.train in the recipe"
             )
         train = next(iter(data.split_sizes))
-    validation = data.first_split_of(config.validation)
+    validation = data.first_split(config.validation)
     if validation is None:
         data, validation = data.held_out(train, config.hold_out, recipe.seed), HELD_OUT
     return data.split(train), data.split(validation)

@@ -1,4 +1,4 @@
-"""Networks that a training learns from (Hinton et al. 2015, arXiv:1503.02531)."""
+"""Teacher networks for knowledge distillation (Hinton et al. 2015, arXiv:1503.02531)."""
 
 from collections.abc import Sequence
 
@@ -14,32 +14,37 @@ from fer_training.run import RunFolder
 
 
 class Teachers(nn.Module):
-    """Finished runs, asked together for every image that the learner sees, changed and mixed as it sees it.
+    """Ensemble of finished runs.
 
-    Beyer et al. 2022 (arXiv:2106.05237) found that to matter: the answers are to be about the very same image.
+    The teachers see the same augmented and mixed images as the student (Beyer et al. 2022, arXiv:2106.05237).
     """
 
-    def __init__(self, runs: Sequence[RunFolder], learner: Network, classes: tuple[str, ...]) -> None:
+    def __init__(self, runs: Sequence[RunFolder], student: Network, classes: tuple[str, ...]) -> None:
         """Load the runs' best weights.
 
         Args:
-            runs: At least one.
-            learner: The network that is to learn.
-            classes: In the order of its answers.
+            runs: One or more finished runs.
+            student: Network section of the student's recipe.
+            classes: Class names of the student, in output order.
 
         Raises:
-            RunError: a run has no weights yet, or other classes or channels than the learner.
+            RunError: A run has no weights, or its classes or channels differ from the student's.
         """
         super().__init__()
         self.sides = []
         networks: list[EmotionNetwork] = []
         for run in runs:
-            recipe, theirs = run.recipe(), tuple(run.environment()["data"]["classes"])
-            if theirs != classes:
-                raise RunError(f"--teacher {run.path} knows {', '.join(theirs)}; learnt are {', '.join(classes)}")
-            if recipe.network.channels != learner.channels:
+            recipe = run.recipe()
+            teacher_classes = tuple(run.environment()["data"]["classes"])
+            if teacher_classes != classes:
                 raise RunError(
-                    f"--teacher {run.path} sees {recipe.network.channels} channel(s), not {learner.channels}"
+                    f"--teacher {run.path} has the classes {', '.join(teacher_classes)}; "
+                    f"the student has {', '.join(classes)}"
+                )
+            if recipe.network.channels != student.channels:
+                raise RunError(
+                    f"--teacher {run.path} has {recipe.network.channels} input channel(s); "
+                    f"the student has {student.channels}"
                 )
             self.sides.append(recipe.network.input_size)
             networks.append(best_network(run, recipe, len(classes)))
@@ -47,11 +52,16 @@ class Teachers(nn.Module):
 
     @torch.no_grad()
     def forward(self, levels: Tensor) -> Tensor:
-        """Mean probabilities float32 [N, classes] for levels float [N, C, S, S]; each sees its own size."""
-        answers = []
+        """Return mean probabilities float32 [N, classes] for levels float [N, C, S, S].
+
+        The levels are resized to each teacher's input size.
+        """
+        probabilities = []
         for network, side in zip(self.networks, self.sides, strict=True):
-            own = levels
+            resized = levels
             if levels.shape[2] != side:
-                own = functional.interpolate(levels, (side, side), mode="bilinear", antialias=True)
-            answers.append(network(own.contiguous(memory_format=torch.channels_last)).float().softmax(dim=1))
-        return torch.stack(answers).mean(dim=0)
+                resized = functional.interpolate(levels, (side, side), mode="bilinear", antialias=True)
+            probabilities.append(
+                network(resized.contiguous(memory_format=torch.channels_last)).float().softmax(dim=1)
+            )
+        return torch.stack(probabilities).mean(dim=0)

@@ -1,7 +1,7 @@
-"""The training loop: phases of epochs over images that lie on the device, or stream to it.
+"""Training loop of the emotion network.
 
-Every epoch draws its random numbers from the recipe's seed and its own number alone, so a run that was
-interrupted and resumed at an epoch's start goes on exactly as an uninterrupted one.
+The random numbers of an epoch depend only on the recipe's seed and on the epoch's number. A resumed run therefore
+equals an uninterrupted one.
 """
 
 import time
@@ -20,28 +20,28 @@ from fer_training.augment import augment, mix
 from fer_training.checkpoint import restore, resume, save_checkpoint
 from fer_training.config import Augment, Phase, Recipe
 from fer_training.data import FaceDataset
-from fer_training.device import Split, accuracy_of
+from fer_training.device import Split, compute_accuracy
 from fer_training.errors import RecipeError
-from fer_training.losses import balanced_weights, loss_of, soft_targets, votes_loss
+from fer_training.losses import balanced_weights, compute_loss, soft_targets, votes_loss
 from fer_training.model import EmotionNetwork, as_levels
 from fer_training.phases import LRSchedule, build_optimizer, set_trainable, train_mode
-from fer_training.progress import epoch_line, tracked
+from fer_training.progress import epoch_line, track_progress
 from fer_training.run import RunFolder
 from fer_training.teachers import Teachers
-from fer_training.views import TaughtViews, View
+from fer_training.views import TeacherViews, View
 
 
 @dataclass
 class TrainState:
-    """Where a run stands.
+    """Progress of a run.
 
     Attributes:
-        epoch: Epochs that have ended, all phases together.
-        phase: Index of the phase that the next epoch belongs to.
-        phase_epoch: Epochs of that phase that have ended.
-        stale: How many of them since it had its best one.
-        best: Best accuracy on the validation split.
-        phase_best: Best accuracy of the phase.
+        epoch: Completed epochs of all phases.
+        phase: Index of the next epoch's phase.
+        phase_epoch: Completed epochs of that phase.
+        stale: Epochs since the phase's best epoch.
+        best: Best validation accuracy of the run.
+        phase_best: Best validation accuracy of the phase.
     """
 
     epoch: int = 0
@@ -51,8 +51,8 @@ class TrainState:
     best: float = -1.0
     phase_best: float = -1.0
 
-    def ended(self, accuracy: float) -> None:
-        """An epoch has ended with this accuracy."""
+    def end_epoch(self, accuracy: float) -> None:
+        """Record a completed epoch with its validation accuracy."""
         self.epoch += 1
         self.phase_epoch += 1
         self.stale = 0 if accuracy > self.phase_best else self.stale + 1
@@ -60,16 +60,16 @@ class TrainState:
         self.best = max(self.best, accuracy)
 
     def in_phase(self, phase: Phase) -> bool:
-        """Whether the phase goes on."""
+        """Return True if the phase has another epoch."""
         return self.phase_epoch < phase.epochs and not (phase.patience and self.stale >= phase.patience)
 
     def next_phase(self) -> None:
-        """The phase is over."""
+        """Move on to the next phase."""
         self.phase, self.phase_epoch, self.stale, self.phase_best = self.phase + 1, 0, 0, -1.0
 
 
 class Trainer:
-    """One run in progress."""
+    """Trains one run."""
 
     def __init__(
         self,
@@ -84,32 +84,32 @@ class Trainer:
         teachers: Sequence[RunFolder] = (),
         teacher_cache: Path | None = None,
     ) -> None:
-        """Build the network and take the data to the device.
+        """Build the network and move the data to the device.
 
         Args:
-            recipe: What to do.
-            train: The training split.
-            validation: The split whose accuracy chooses the best epoch.
-            run: Where checkpoints and metrics go.
-            fabric: Device, precision and processes; launched already.
-            weights: A checkpoint of the timm network to begin with.
-            from_scratch: Begin with random weights even where the recipe asks for pretrained ones.
-            teachers: Finished runs to learn from, where the recipe has a share for them.
-            teacher_cache: Folder of the teachers' answers, where the recipe has `loss.teacher_views`; the run's
-                own unless given.
+            recipe: Recipe of the run.
+            train: Training split.
+            validation: Validation split. Its accuracy selects the best epoch.
+            run: Folder for checkpoints and metrics.
+            fabric: Device, precision and processes. It must be launched.
+            weights: Checkpoint of the timm network to start from.
+            from_scratch: Start from random weights even if the recipe asks for pretrained weights.
+            teachers: Finished runs for distillation. Required if and only if the recipe sets `loss.teachers`.
+            teacher_cache: Folder for the teachers' predictions on fixed views (`loss.teacher_views`). Default:
+                `teacher-cache` in the run folder.
 
         Raises:
-            RecipeError: the network cannot be built, or the recipe has no use for teachers, or lacks them.
-            RunError: a teacher has no weights, or other classes.
+            RecipeError: The network cannot be built, or the recipe and the options disagree about teachers.
+            RunError: A teacher has no weights, or its classes or channels differ.
         """
         if bool(teachers) != (recipe.loss.teachers > 0):
             raise RecipeError(
-                "the recipe learns from teachers (loss.teachers): name finished runs with --teacher"
+                "the recipe sets loss.teachers: give finished runs with --teacher"
                 if recipe.loss.teachers
-                else "the recipe has no share for teachers: set loss.teachers"
+                else "--teacher requires loss.teachers in the recipe: set loss.teachers, or remove --teacher"
             )
         if teacher_cache and not recipe.loss.teacher_views:
-            raise RecipeError("--teacher-cache keeps answers about fixed views: set loss.teacher_views")
+            raise RecipeError("--teacher-cache requires fixed views: set loss.teacher_views in the recipe")
         torch.manual_seed(recipe.seed)
         network = EmotionNetwork(
             recipe.network,
@@ -129,7 +129,7 @@ class Trainer:
         self.views = None
         if self.teachers and recipe.loss.teacher_views:
             folder = teacher_cache or run.path / "teacher-cache"
-            self.views = TaughtViews(folder, recipe, self.train_split, self.teachers, teachers, fabric)
+            self.views = TeacherViews(folder, recipe, self.train_split, self.teachers, teachers, fabric)
         labels = torch.from_numpy(train.labels)
         votes = (
             torch.zeros(len(train), len(train.classes)) if train.votes is None else torch.from_numpy(train.votes)
@@ -144,79 +144,82 @@ class Trainer:
         self.board: SummaryWriter | None = None
 
     def fit(self) -> None:
-        """Train to the end, from where the run folder's last checkpoint stands.
+        """Train to the last epoch, starting from the last checkpoint if there is one.
 
         Raises:
-            RunError: a checkpoint is damaged or cannot be written.
+            RunError: A checkpoint is damaged or cannot be written.
         """
         resumed = self._resume()
         if self.fabric.is_global_zero:
-            # What an interrupted epoch has drawn already is drawn again.
+            # Drop the points of an interrupted epoch; it runs again.
             self.board = SummaryWriter(self.run.path / "tensorboard", purge_step=self.state.epoch + 1)
         while self.state.phase < len(self.recipe.phases):
             phase = self.recipe.phases[self.state.phase]
             set_trainable(self.network, phase)
-            # Wrapped anew a phase: DDP fixes the set of trainable parameters when it wraps.
+            # Wrap again in each phase: DDP fixes the set of trainable parameters when it wraps.
             model = self.fabric.setup_module(self.network)
             plain_optimizer = build_optimizer(self.network, phase)
-            rate = LRSchedule(plain_optimizer, phase, self.steps)
+            schedule = LRSchedule(plain_optimizer, phase, self.steps)
             optimizer: Any = self.fabric.setup_optimizers(plain_optimizer)
             if self.state.phase_epoch:
-                restore(self.run.last, resumed, {"optimizer": optimizer, "rate": rate})
+                restore(self.run.last, resumed, {"optimizer": optimizer, "rate": schedule})
             while self.state.in_phase(phase):
-                self._epoch(phase, model, optimizer, rate)
+                self._epoch(phase, model, optimizer, schedule)
             self.state.next_phase()
         if self.board:
             self.board.close()
 
-    def _epoch(self, phase: Phase, model: Any, optimizer: Any, rate: LRSchedule) -> None:
+    def _epoch(self, phase: Phase, model: Any, optimizer: Any, schedule: LRSchedule) -> None:
         number = self.state.epoch
-        view = self.views.of(number) if self.views else None
+        view = self.views.load(number) if self.views else None
         torch.manual_seed((self.recipe.seed * 100_003 + number) * 1_009 + self.fabric.global_rank)
         started = time.perf_counter()
         train_mode(self.network)
         losses = []
         title = f"epoch {number + 1}/{self.recipe.epochs}"
-        batches = tracked(self._batches(number, view), self.steps, title, show=self.fabric.is_global_zero)
+        batches = track_progress(self._batches(number, view), self.steps, title, show=self.fabric.is_global_zero)
         for step, (rows, pixels) in enumerate(batches, number * self.steps):
             losses.append(self._step(phase, model, optimizer, rows, pixels, view))
-            rate.step()
+            schedule.step()
             if self.ema:
                 self.ema.update(self.network, step=step)
         seconds = time.perf_counter() - started
-        judged = self.ema.module if self.ema else self.network
-        accuracy = self._validate(judged)
+        evaluated = self.ema.module if self.ema else self.network
+        accuracy = self._validate(evaluated)
         entry = {
             "epoch": number + 1,
             "phase": phase.name,
             "loss": round(float(torch.stack(losses).mean()), 5),
             "val_accuracy": round(accuracy, 5),
-            "lr": rate.current,
+            "lr": schedule.lr,
             "seconds": round(seconds, 2),
             "images_per_second": round(len(losses) * self.recipe.batch_size * self.fabric.world_size / seconds, 1),
         }
-        rate.epoch(accuracy)
+        schedule.end_epoch(accuracy)
         better = accuracy > self.state.best
-        self.state.ended(accuracy)
+        self.state.end_epoch(accuracy)
         if self.fabric.is_global_zero:
-            # The checkpoint to resume from comes last: whatever fails before it is done again.
+            # Write last.ckpt at the end: if anything before it fails, a resumed run repeats the epoch.
             if better:
-                best = {"network": judged, "epoch": number + 1, "accuracy": accuracy}
+                best = {"network": evaluated, "epoch": number + 1, "accuracy": accuracy}
                 save_checkpoint(self.run.best, best)
             self.run.log(entry)
             self._log_scalars(entry)
             save_checkpoint(
                 self.run.last,
-                self._parts() | {"optimizer": optimizer, "rate": rate, "state": asdict(self.state)},
+                self._parts() | {"optimizer": optimizer, "rate": schedule, "state": asdict(self.state)},
             )
             self.fabric.print(epoch_line(entry, self.recipe.epochs, self.state.best))
 
     def _validate(self, network: EmotionNetwork) -> float:
-        """The accuracy that all processes go on with; of their batch statistics the first one's count."""
+        """Return the validation accuracy of rank 0, so that all ranks take the same decisions.
+
+        The batch-norm statistics of rank 0 are copied to the other ranks first.
+        """
         if self.fabric.world_size > 1:
             for buffer in (*self.network.buffers(), *network.buffers()):
                 torch.distributed.broadcast(buffer, src=0)
-        accuracy = accuracy_of(network, self.val_split, self.recipe, self.fabric)
+        accuracy = compute_accuracy(network, self.val_split, self.recipe, self.fabric)
         return float(self.fabric.broadcast(accuracy, src=0))
 
     def _log_scalars(self, entry: dict[str, Any]) -> None:
@@ -231,18 +234,18 @@ class Trainer:
         recipe = self.recipe
         levels = as_levels(pixels, recipe.network, phase.input_size)
         levels = augment(levels, self._live_augment if view else recipe.augment)
-        known = [self.targets[rows], self.votes[rows], *([view.answers[rows]] if view else [])]
+        known = [self.targets[rows], self.votes[rows], *([view.probabilities[rows]] if view else [])]
         levels, mixed = mix(levels, torch.cat(known, dim=1), recipe.augment)
-        targets, votes, *answers = torch.split(mixed, self.targets.shape[1], dim=1)
+        targets, votes, *teacher_targets = torch.split(mixed, self.targets.shape[1], dim=1)
         levels = levels.contiguous(memory_format=torch.channels_last)
-        if self.teachers and not answers:
+        if self.teachers and not teacher_targets:
             with self.fabric.autocast():
-                answers = [self.teachers(levels)]
-        if answers:
-            targets = torch.lerp(targets, answers[0], recipe.loss.teachers)
+                teacher_targets = [self.teachers(levels)]
+        if teacher_targets:
+            targets = torch.lerp(targets, teacher_targets[0], recipe.loss.teachers)
         output = model(levels)
         logits, votes_logits = output if isinstance(output, tuple) else (output, None)
-        loss = loss_of(logits, targets, recipe.loss, self.class_weights)
+        loss = compute_loss(logits, targets, recipe.loss, self.class_weights)
         if votes_logits is not None:
             loss = loss + recipe.loss.votes_head * votes_loss(votes_logits, votes)
         self.fabric.backward(loss)
@@ -254,11 +257,11 @@ class Trainer:
 
     @property
     def _live_augment(self) -> Augment:
-        """What is left to change of a view: it has no flip, so that the same view is seen in two ways."""
+        """Augmentation on top of a stored view. Only the flip is left: the views are stored without it."""
         return Augment(flip=self.recipe.augment.flip)
 
     def _batches(self, epoch: int, view: View | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's share of the epoch: rows, and their images uint8 [B, C, H, W]."""
+        """Yield this process's batches of an epoch: row indices and images uint8 [B, C, H, W]."""
         generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + epoch)
         count = len(self.train_split)
         if self.row_weights is None:
@@ -266,14 +269,14 @@ class Trainer:
         else:
             order = torch.multinomial(self.row_weights, count, replacement=True, generator=generator)
         share = order[self.fabric.global_rank :: self.fabric.world_size]
-        split = self.train_split.showing(view.pixels) if view else self.train_split
+        split = self.train_split.with_images(view.pixels) if view else self.train_split
         return split.batches(torch.split(share, self.recipe.batch_size)[: self.steps])
 
     def _parts(self) -> dict[str, Any]:
         return {"network": self.network} | ({"ema": self.ema} if self.ema else {})
 
     def _resume(self) -> dict[str, Any]:
-        """Take up the last checkpoint, if there is one; return what is needed later."""
+        """Restore the last checkpoint, if there is one, and return its content."""
         if not self.run.last.exists():
             return {}
         self.state, saved = resume(self.run.last, self.fabric.device, self._parts(), TrainState)

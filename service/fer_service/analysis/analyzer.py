@@ -16,7 +16,8 @@ from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Landmarks, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
 from fer_service.imaging.crop import crop, square_around, square_over
-from fer_service.imaging.decode import Header, decode, read_header
+from fer_service.imaging.decode import decode
+from fer_service.imaging.header import Header, read_header
 
 _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.schemas import FaceEmotion, Prediction
-from fer_service.imaging.annotate import PALETTE, Mark, annotate, drawable
-from fer_service.imaging.decode import Header
+from fer_service.imaging.draw import PALETTE, Mark, draw_marks, drawable
+from fer_service.imaging.header import Header
 
 DrawnFormat = Literal["jpeg", "png"]
 _PARAMETERS: Final[dict[DrawnFormat, list[int]]] = {
@@ -42,7 +42,7 @@ def draw_prediction(pixels: NDArray[np.uint8], prediction: Prediction, kind: Dra
         prediction: The faces.
         kind: Format to encode to.
     """
-    annotate(pixels, [mark_of(face) for face in prediction.faces])
+    draw_marks(pixels, [mark_of(face) for face in prediction.faces])
     _swap_channels(pixels)
     _, encoded = cv2.imencode(f".{kind}", pixels, _PARAMETERS[kind])
     return encoded.tobytes()

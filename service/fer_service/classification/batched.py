@@ -45,7 +45,7 @@ class BatchedClassifier:
 
         self._batcher: Batcher[NDArray[np.uint8], NDArray[np.float32]] = Batcher(
             run,
-            first=lambda: classifier.warm(max_batch),
+            setup=lambda: classifier.warm(max_batch),
             max_batch=max_batch,
             max_queue=max_queue,
             name="classifier",

@@ -1,1 +1,1 @@
-"""The command `fer-service`."""
+"""Command-line interface, one module per command."""

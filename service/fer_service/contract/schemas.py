@@ -1,4 +1,4 @@
-"""The public JSON."""
+"""JSON schemas of the HTTP API."""
 
 from typing import Annotated, Any
 
@@ -12,17 +12,17 @@ class _Response(BaseModel):
 
 
 class ImageSize(_Response):
-    """The upright image's size in pixels."""
+    """Size of the upright image in pixels."""
 
     width: int
     height: int
 
 
 class BoundingBox(_Response):
-    """A face's box in pixels of the upright image, clipped to it."""
+    """Box of a face in pixels of the upright image, clipped to it."""
 
-    x: int = Field(description="left edge")
-    y: int = Field(description="upper edge")
+    x: int = Field(description="Left edge")
+    y: int = Field(description="Top edge")
     width: int
     height: int
 
@@ -38,26 +38,26 @@ class Landmarks(_Response):
 
 
 class FaceEmotion(_Response):
-    """A face and the emotion that it appears to show."""
+    """A face and its apparent emotion."""
 
     box: BoundingBox
-    score: float | None = Field(description="how sure the detector is, 0 to 1; null where it does not say")
-    landmarks: Landmarks | None = Field(description="null where the detector has none")
-    emotion: str = Field(description="the most likely label")
-    confidence: float = Field(description="its probability, calibrated")
-    uncertain: bool = Field(description="the confidence is below the model's threshold")
-    probabilities: dict[str, float] = Field(description="every label's probability; they sum to 1")
+    score: float | None = Field(description="Score of the detector, 0 to 1; null if it gives none")
+    landmarks: Landmarks | None = Field(description="Null if the detector gives none")
+    emotion: str = Field(description="Most likely label")
+    confidence: float = Field(description="Calibrated probability of `emotion`")
+    uncertain: bool = Field(description="True if the confidence is below the threshold of the model")
+    probabilities: dict[str, float] = Field(description="Probability of every label; they sum to 1")
 
 
 class ModelName(_Response):
-    """The model that answered."""
+    """Name and version of the model."""
 
     name: str
     version: str
 
 
 class Prediction(_Response):
-    """An image's faces, the largest first; an empty list where there is none."""
+    """Faces of an image, the largest first."""
 
     image: ImageSize
     faces: list[FaceEmotion]
@@ -71,28 +71,28 @@ class Problem(_Response):
     title: str
     status: int
     detail: str
-    code: Annotated[str, Field(description="stable, for programs")]
+    code: Annotated[str, Field(description="Stable error code for programs")]
 
 
 class TrackedFace(FaceEmotion):
-    """A face of a stream; emotion, confidence and probabilities are smoothed over time."""
+    """A face of a stream. Emotion, confidence and probabilities are smoothed over time."""
 
-    id: int = Field(description="the same face keeps it; never used again in a stream")
-    raw_probabilities: dict[str, float] = Field(description="of this frame alone")
+    id: int = Field(description="Track id: constant for a face, unique in a stream")
+    raw_probabilities: dict[str, float] = Field(description="Probabilities of this frame alone")
 
 
 class FramePrediction(_Response):
-    """What a frame of a stream shows."""
+    """Prediction for a frame of a stream."""
 
-    frame: int = Field(description="the number of the frame, counting from 1 what the client sent")
-    time: float = Field(description="when it came, seconds since the stream began")
+    frame: int = Field(description="Number of the frame among those that the client sent, from 1")
+    time: float = Field(description="Seconds from the start of the stream to the arrival of the frame")
     image: ImageSize
     faces: list[TrackedFace]
     model: ModelName
 
 
 class FrameError(_Response):
-    """A frame of a stream that could not be answered; the stream goes on."""
+    """Error for a frame of a stream; the stream continues."""
 
     frame: int
     time: float
@@ -100,23 +100,23 @@ class FrameError(_Response):
 
 
 class BatchPrediction(_Response):
-    """One image of a batch."""
+    """Prediction for one image of a batch."""
 
-    name: str = Field(description="the file name that the client gave, or the image's number")
+    name: str = Field(description="File name in the request, or the number of the image")
     image: ImageSize
     faces: list[FaceEmotion]
     model: ModelName
 
 
 class BatchError(_Response):
-    """One image of a batch that could not be read."""
+    """Error for one image of a batch."""
 
     name: str
     error: Problem
 
 
 class BatchResult(_Response):
-    """A batch's results in the order of its images."""
+    """Results of a batch, in the order of its images."""
 
     results: list[BatchPrediction | BatchError]
 
@@ -130,15 +130,16 @@ class ModelCard(_Response):
     labels: list[str]
     input_size: int
     uncertain_below: float
-    provider: str = Field(description="what onnxruntime really runs the model on")
-    detector: str = Field(description="the detector really in use")
+    provider: str = Field(description="ONNX Runtime execution provider in use")
+    detector: str = Field(description="Detector in use")
     fallback: list[str] = Field(
-        description="what `auto` could not choose best: `device` (CPU, not GPU), `detector` (built-in, not YuNet)"
+        description="Parts for which `auto` uses less than the best choice: `device` (the CPU instead of a GPU), "
+        "`detector` (the project's own detector instead of YuNet)"
     )
-    card: dict[str, Any] = Field(description="everything that the model file says of itself")
+    card: dict[str, Any] = Field(description="Metadata of the model file")
 
 
 class Health(_Response):
-    """Whether the process lives or is ready."""
+    """Liveness or readiness."""
 
     status: str

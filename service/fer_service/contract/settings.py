@@ -1,4 +1,4 @@
-"""The one settings object: read from FER_ variables, frozen, and strict about what it does not know."""
+"""Settings of the service, read from FER_ environment variables; unknown variables are errors."""
 
 import os
 from pathlib import Path
@@ -15,77 +15,81 @@ from fer_service.contract.validation import first_error
 from fer_service.system.cores import available_cores
 
 PREFIX = "FER_"
-# Pillow refuses headers beyond this whatever it is told.
+# Pillow always refuses images with more pixels.
 _PILLOW_LIMIT = 178_956_970
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, with its default; each field is the variable FER_ and its name."""
+    """All settings with their defaults. The variable of a field is FER_ and its name in capital letters."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 chooses a free one")
     model: str = Field(
         "bundled",
-        description="`bundled`, `large` (more accurate, three to six times the work; both in INT8 on a CPU), "
+        description="`bundled`, `large` (more accurate, 3 to 6 times slower; both use INT8 on a CPU), "
         "or the path of a bundle made by `fer-train export`",
     )
     detector: str = Field(
         "auto",
-        description="`auto` (YuNet where its weights were pulled, else ours where it is there, else Haar), `own`, "
-        "`yunet`, `haar`, or a file's path",
+        description="`auto` (YuNet if its file was downloaded, else the project's own detector), `own`, `yunet`, "
+        "`haar`, or a file path",
     )
     device: Device = Field(
-        "auto", description="`auto` (CUDA where it binds, else the CPU), `cpu`, `cuda` or `tensorrt`"
+        "auto", description="`auto` (CUDA if available, else the CPU), `cpu`, `cuda` or `tensorrt`"
     )
-    cuda_graphs: bool = Field(False, description="record each batch size's GPU kernels once and replay them")
+    cuda_graphs: bool = Field(False, description="Record the GPU kernels of each batch size once and replay them")
     tensorrt_cache: Path = Field(
         default_factory=lambda: platformdirs.user_cache_path("fer-service") / "tensorrt",
-        description="folder that keeps TensorRT's engines, which take minutes to make",
+        description="Folder for TensorRT engines, which take minutes to build",
     )
-    workers: int = Field(1, ge=1, le=256, description="processes, each a whole replica")
-    threads: int = Field(
-        default_factory=available_cores, ge=1, le=1024, description="cores to use; the default obeys the CPU quota"
-    )
-    max_image_bytes: int = Field(20 * 2**20, ge=1, description="most bytes an image")
+    workers: int = Field(1, ge=1, le=256, description="Number of processes; each is a full replica")
+    threads: int = Field(default_factory=available_cores, ge=1, le=1024, description="Number of CPU cores to use")
+    max_image_bytes: int = Field(20 * 2**20, ge=1, description="Maximum bytes per image")
     max_image_pixels: int = Field(
-        50_000_000, ge=1, le=_PILLOW_LIMIT, description="most pixels an image, width times height"
+        50_000_000, ge=1, le=_PILLOW_LIMIT, description="Maximum pixels per image (width × height)"
     )
-    max_faces: int = Field(100, ge=1, le=10_000, description="most faces reported an image")
-    min_score: float = Field(0.6, ge=0, le=1, description="faces below this detector score are left out")
-    detect_side: int = Field(640, ge=64, le=4096, description="long side in pixels at which faces are looked for")
+    max_faces: int = Field(100, ge=1, le=10_000, description="Maximum faces per image")
+    min_score: float = Field(0.6, ge=0, le=1, description="Minimum detector score of a face")
+    detect_side: int = Field(640, ge=64, le=4096, description="Long side in pixels at which faces are detected")
     coarse_side: int = Field(
         320,
         ge=0,
         le=4096,
-        description="long side in pixels of a first look on a CPU, which does alone where it leaves no doubt; "
-        "0, or more than half of FER_DETECT_SIDE, looks once",
+        description="Long side in pixels of the coarse pass of detection on a CPU, which often makes the full pass"
+        " unnecessary. 0, or more than half of FER_DETECT_SIDE, disables it",
     )
-    max_batch: int = Field(64, ge=1, le=1024, description="most crops a run of the network")
+    max_batch: int = Field(64, ge=1, le=1024, description="Maximum crops per inference batch")
     max_in_flight: int = Field(
-        64, ge=1, description="most prediction requests and frames of streams at a time; more are answered 429"
+        64, ge=1, description="Maximum prediction requests and stream frames in progress; more get 429"
     )
-    max_streams: int = Field(64, ge=1, description="most streams open at a time; more are refused")
+    max_streams: int = Field(64, ge=1, description="Maximum open streams; more are refused")
     max_per_client: int | None = Field(
-        None, ge=1, description="most prediction requests and streams a client (a key, else an address) at a time"
+        None, ge=1, description="Maximum prediction requests and streams per client (API key, else address)"
     )
-    max_batch_images: int = Field(16, ge=1, description="most images a request to /predict/batch")
-    request_timeout: float = Field(30.0, gt=0, description="seconds until a request is answered 504")
+    max_batch_images: int = Field(16, ge=1, description="Maximum images per request to /predict/batch")
+    request_timeout: float = Field(30.0, gt=0, description="Seconds after which a request fails with 504")
     drain_delay: float = Field(
-        0.0, ge=0, description="seconds that a process told to end still takes requests while it reports not ready"
+        0.0,
+        ge=0,
+        description="Seconds after SIGTERM for which new requests are still accepted; /readyz fails at once",
     )
     api_keys_file: Path | None = Field(
-        None, description="file of API keys, one a line; without it everybody may ask"
+        None, description="File of API keys, one per line. If unset, authentication is disabled"
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="origins of other web pages that may ask, with commas between, or `*`"
+        (), description="Origins that may call the API from a browser, separated by commas, or `*`"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least level that is logged"
+        "info", description="Minimum level of log lines"
     )
-    log_format: Literal["json", "console"] = Field("console", description="one JSON object a line, or for people")
-    access_log: bool = Field(False, description="a line a request: id, route, status, faces and stage times")
+    log_format: Literal["json", "console"] = Field(
+        "console", description="`json` (one JSON object per line) or `console` (plain text)"
+    )
+    access_log: bool = Field(
+        False, description="Log one line per request: id, route, status, faces and stage times"
+    )
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -100,7 +104,9 @@ class Settings(BaseSettings):
             if origin != "*" and (
                 parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}"
             ):
-                raise ValueError(f"{origin} is no origin; https://example.org or http://localhost:3000 are")
+                raise ValueError(
+                    f"invalid origin {origin}; valid are https://example.org or http://localhost:3000"
+                )
         return origins
 
     def as_environment(self) -> dict[str, str]:
@@ -120,18 +126,18 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the settings.
 
     Args:
-        overrides: Fields that count more than their variables.
+        overrides: Fields that override their variables.
 
     Raises:
-        SettingsError: a FER_ variable is unknown or has a bad value; the text names it.
+        SettingsError: a FER_ variable is unknown or invalid; the message names it.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in os.environ:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise SettingsError(f"{name} is no setting; the settings are {', '.join(sorted(known))}")
+            raise SettingsError(f"unknown setting {name}; the settings are {', '.join(sorted(known))}")
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        mistake = first_error(error.errors())
-        variable = PREFIX + mistake.place.partition(".")[0].upper()
-        raise SettingsError(f"{variable}={mistake.given}: {mistake.message}") from error
+        first = first_error(error.errors())
+        variable = PREFIX + first.path.partition(".")[0].upper()
+        raise SettingsError(f"{variable}={first.value}: {first.message}") from error

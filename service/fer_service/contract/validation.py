@@ -1,32 +1,32 @@
-"""What pydantic finds wrong first: one mistake is enough for a sentence that people read."""
+"""The first of pydantic's validation errors, as one sentence."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
 class FieldError(NamedTuple):
-    """One value that is not as it has to be.
+    """One invalid value.
 
     Attributes:
-        place: Where it stands: names and indices with dots between; empty for the whole.
-        message: What it would have to be.
-        given: The value.
+        path: Path of the field, with dots between names and indices; empty for the whole document.
+        message: What is wrong.
+        value: The invalid value.
     """
 
-    place: str
+    path: str
     message: str
-    given: object
+    value: object
 
     def sentence(self, whole: str) -> str:
-        """Place and message; `whole` names what all places are in."""
-        return f"{self.place or whole}: {self.message}"
+        """Return path and message; `whole` is the name of the whole document."""
+        return f"{self.path or whole}: {self.message}"
 
 
 def first_error(errors: Sequence[Any]) -> FieldError:
-    """The first of a validation's errors.
+    """Return the first error.
 
     Args:
-        errors: As `errors()` of pydantic's ValidationError, or of FastAPI's about a request, gives them.
+        errors: Result of `errors()` of pydantic's ValidationError or of FastAPI's RequestValidationError.
     """
     first = errors[0]
     return FieldError(".".join(map(str, first["loc"])), first["msg"], first["input"])

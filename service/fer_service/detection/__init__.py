@@ -1,1 +1,1 @@
-"""Pixels to faces."""
+"""Face detection: pixels in, faces out."""

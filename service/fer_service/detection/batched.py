@@ -1,4 +1,4 @@
-"""A detector on a GPU under load: images that wait at the same time share a run of its network."""
+"""A detector that batches the images of several threads: on a GPU a batch costs less than single runs."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fer_service.contract.errors import NotReady, Overloaded
 from fer_service.contract.job import Job
-from fer_service.detection.detector import Answer, BatchDetector, Face
+from fer_service.detection.detector import BatchDetector, Face, RawDetections
 from fer_service.onnx.batcher import Batcher, QueueFull, Stopped
 
 MAX_BATCH: Final = 32  # larger batches need more device memory and are no faster per image
@@ -21,21 +21,21 @@ class BatchedDetector:
         """Prepare; call `start` before the first image.
 
         Args:
-            detector: Detector whose runs are shared.
+            detector: Detector to batch.
             threads: Number of threads that call `detect`; each waits for one image at a time.
-            on_batch: Called with the number of images of every run.
+            on_batch: Called with the size of every batch.
         """
         self._detector = detector
         self.name, self.side, self.frame_scale = detector.name, detector.side, detector.frame_scale
 
-        def run(images: list[NDArray[np.uint8]]) -> Sequence[Answer]:
+        def run(images: list[NDArray[np.uint8]]) -> Sequence[RawDetections]:
             on_batch(len(images))
             return detector.run(images)
 
         max_batch = min(threads, MAX_BATCH)
-        self._batcher: Batcher[NDArray[np.uint8], Answer] = Batcher(
+        self._batcher: Batcher[NDArray[np.uint8], RawDetections] = Batcher(
             run,
-            first=lambda: detector.warm(max_batch),
+            setup=lambda: detector.warm(max_batch),
             max_batch=max_batch,
             max_queue=threads,
             name="detector",
@@ -68,7 +68,7 @@ class BatchedDetector:
         """
         job = job or Job()
         try:
-            (future,) = self._batcher.submit([self._detector.fitted(pixels)], job.expired)
+            (future,) = self._batcher.submit([self._detector.preprocess(pixels)], job.expired)
             batched = future.result()
         except Stopped as error:
             raise NotReady("the detector thread has ended") from error
@@ -78,4 +78,4 @@ class BatchedDetector:
             job.check_deadline("the detector")
             raise
         job.queued(batched.queued)
-        return self._detector.faces(batched.value, pixels.shape[:2], min_score)
+        return self._detector.postprocess(batched.value, pixels.shape[:2], min_score)

@@ -1,4 +1,4 @@
-"""What a detector is, and what it finds."""
+"""The detector protocols and the face that detectors return."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from fer_service.contract.boxes import Box, Landmarks
 from fer_service.contract.job import Job
 
-# The network's output for one image: boxes float32 [n, 4] (x, y, width, height) and scores float32 [n].
-Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
+# Raw network output for one image: boxes float32 [n, 4] (x, y, width, height) and scores float32 [n].
+RawDetections = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class Face:
 
 
 class Detector(Protocol):
-    """Finds faces; safe to call from several threads at once."""
+    """Finds faces. Several threads may call it at once."""
 
     @property
     def name(self) -> str:
-        """For people and metrics: which detector this is."""
+        """Name of the detector in GET /model and in the metrics."""
 
     @property
     def side(self) -> int:
-        """Long side in pixels of the images it works on; larger ones it shrinks itself."""
+        """Long side in pixels at which it searches; it shrinks larger images itself."""
 
     @property
     def frame_scale(self) -> float:
@@ -57,8 +57,8 @@ class Detector(Protocol):
 
         Args:
             pixels: uint8 [H, W, 3], RGB, upright.
-            min_score: Faces with a lower score are left out; detectors without scores ignore it.
-            job: The work that the image belongs to; only a detector that queues images uses it.
+            min_score: Minimum score of a face; detectors without scores ignore it.
+            job: Work that the image belongs to; only a detector that queues images uses it.
 
         Returns:
             Faces in the image's pixels, in no particular order.
@@ -67,20 +67,23 @@ class Detector(Protocol):
 
 @runtime_checkable
 class BatchDetector(Detector, Protocol):
-    """A detector whose network takes several images at once; `detect` does the three steps for one of them."""
+    """A detector whose network takes several images per run.
+
+    `detect` does `preprocess`, `run` and `postprocess` for one image.
+    """
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it runs on a GPU, on which a batch costs less than its images one by one."""
+        """True if it runs on a GPU, where a batch costs less than its images one by one."""
 
-    def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An image uint8 [H, W, 3] as the network takes it; on a GPU all have one shape."""
+    def preprocess(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize and pad an image uint8 [H, W, 3] to the network's input; on a GPU all inputs have one shape."""
 
-    def run(self, images: Sequence[NDArray[np.uint8]]) -> Sequence[Answer]:
-        """The network's answers to fitted images of one shape, in order."""
+    def run(self, images: Sequence[NDArray[np.uint8]]) -> Sequence[RawDetections]:
+        """Run the network on preprocessed images of one shape; return one output per image, in order."""
 
-    def faces(self, answer: Answer, size: tuple[int, ...], min_score: float) -> list[Face]:
-        """The faces of an answer, in the pixels of the image itself, whose height and width are `size`."""
+    def postprocess(self, output: RawDetections, size: tuple[int, ...], min_score: float) -> list[Face]:
+        """Return the faces of an output, in pixels of the original image of this height and width."""
 
-    def warm(self, most: int) -> None:
-        """Run every shape that batches of up to `most` images will bring."""
+    def warm(self, max_batch: int) -> None:
+        """Run every input shape that batches of up to `max_batch` images need."""

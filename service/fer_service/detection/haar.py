@@ -1,4 +1,4 @@
-"""OpenCV's Haar cascade (Viola & Jones 2001): always there, and weaker than a network."""
+"""OpenCV's Haar cascade (Viola & Jones 2001): needs no download; misses more faces than a network."""
 
 import threading
 from pathlib import Path
@@ -16,24 +16,24 @@ _CASCADE = "haarcascade_frontalface_default.xml"
 
 
 class Haar:
-    """The frontal-face cascade behind the `Detector` protocol; without scores and landmarks."""
+    """The frontal-face cascade behind the `Detector` protocol. It gives no scores and no landmarks."""
 
     name = "haar"
     # Median over the faces of FER-2013's PublicTest that it finds: docs/decisions/crop-frame.md.
     frame_scale = 1.02
 
     def __init__(self, side: int = 320) -> None:
-        """Take the cascade from OpenCV's own data.
+        """Load the cascade from OpenCV's own data.
 
         Args:
-            side: Long side in pixels that images are shrunk to; its time grows with the square.
+            side: Long side in pixels to which images are shrunk; time grows with its square.
 
         Raises:
-            DetectorError: this OpenCV has no cascades.
+            DetectorError: this OpenCV ships no cascades.
         """
         self.side = side
         self._path = Path(cv2.__file__).parent / "data" / _CASCADE
-        # A cascade keeps state while it runs, so each thread has its own.
+        # A cascade is not thread-safe: each thread has its own.
         self._local = threading.local()
         self._cascade()
 
@@ -54,6 +54,6 @@ class Haar:
         if cascade is None:
             cascade = cv2.CascadeClassifier(str(self._path))
             if cascade.empty():
-                raise DetectorError(f"this OpenCV ({cv2.__version__}) ships no {_CASCADE}; use one below 5.0")
+                raise DetectorError(f"this OpenCV ({cv2.__version__}) has no {_CASCADE}; install opencv below 5.0")
             self._local.cascade = cascade
         return cascade

@@ -1,8 +1,8 @@
-"""Our own detector through onnxruntime; `training/fer_training/detector` makes its file.
+"""The project's own detector through onnxruntime; `fer_training.detector` trains it.
 
-The file takes `images` uint8 [N, H, W, 3], RGB, H and W multiples of 32, and answers with the 1,000 best places
-of each: `boxes` float32 [N, 1000, 4] (left, top, width, height in pixels) and `scores` float32 [N, 1000], best
-first. Its metadata property `fer-detector` is a JSON object that says where it comes from and what it does.
+Input: `images` uint8 [N, H, W, 3], RGB, H and W multiples of 32. Outputs: the 1,000 best candidates per image,
+best first, as `boxes` float32 [N, 1000, 4] (x, y, width, height in pixels) and `scores` float32 [N, 1000]. The
+metadata property `fer-detector` is a JSON object with the origin and the measured quality of the detector.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from fer_service.contract.device import Device
 from fer_service.contract.errors import DetectorError
 from fer_service.contract.job import Job
 from fer_service.contract.validation import first_error
-from fer_service.detection.detector import Answer, Face
+from fer_service.detection.detector import Face, RawDetections
 from fer_service.detection.resizing import MULTIPLE, padded, shrunk, shrunk_size
 from fer_service.onnx.buckets import Buckets
 from fer_service.onnx.session import Gpu, Session
 
-ANSWERS: Final = 1000
+ANSWERS: Final = 1000  # candidates per image
 METADATA_KEY: Final = "fer-detector"
 INPUT_NAME: Final = "images"
 OUTPUT_NAMES: Final = ("boxes", "scores")
@@ -37,12 +37,12 @@ class _Record(BaseModel):
 
 
 class Found(_Record):
-    """What the detector found of one kind of faces.
+    """Measured quality on one kind of faces.
 
     Attributes:
-        count: Faces of the kind.
-        ap50: Average precision at an overlap of 0.5.
-        recall: Share found at the score that leaves half a false box an image.
+        count: Number of faces.
+        ap50: Average precision at an IoU of 0.5.
+        recall: Recall at the score with 0.5 false boxes per image.
     """
 
     count: int = Field(ge=0)
@@ -51,15 +51,15 @@ class Found(_Record):
 
 
 class Trained(_Record):
-    """What the detector was fitted to.
+    """Training data.
 
     Attributes:
-        name: What people call the data.
-        images: Photographs fitted to, and photographs held out.
-        faces: Faces that were pasted into them.
-        sha256: Of the photographs, then of the faces.
-        hold_out: Share of the photographs that was held out.
-        seed: Of the draw, and of the training.
+        name: Name of the data.
+        images: Number of photographs for training and for validation.
+        faces: Number of faces that were pasted into the photographs.
+        sha256: Checksums of the photographs and of the faces.
+        hold_out: Share of the photographs for validation.
+        seed: Random seed of the split and of the training.
     """
 
     name: str
@@ -71,17 +71,17 @@ class Trained(_Record):
 
 
 class DetectorMetadata(_Record):
-    """The JSON object in the file's metadata property.
+    """JSON object in the metadata property of the file.
 
     Attributes:
         frame_scale: Side of the square that frames a face as FER-2013 does, as a multiple of the box's height.
-        found: By kind of faces (`all`, `bare 24–48`, …), on the held-out photographs.
-        false_boxes: Boxes on no face a held-out image, at a score of 0.6.
-        parity: How far the graph's scores are from the trained network's, at most.
-        epochs: Until these weights.
+        found: Quality on the validation photographs per kind of faces (`all`, `bare 24–48`, …).
+        false_boxes: False boxes per validation image at a score of 0.6.
+        parity: Maximum difference between the scores of the graph and of the trained network.
+        epochs: Number of epochs of training.
     """
 
-    # Pydantic reserves names that begin with "schema"; the file's field is called so all the same.
+    # The field is called `schema` in the file; pydantic reserves that name.
     schema_version: Literal[1] = Field(1, alias="schema")
     name: str
     version: str
@@ -98,74 +98,74 @@ class DetectorMetadata(_Record):
 
 
 class TinyDetector:
-    """Our detector behind the `BatchDetector` protocol; without landmarks."""
+    """The project's own detector behind the `BatchDetector` protocol. It gives no landmarks."""
 
     def __init__(self, session: Session, frame_scale: float, name: str, side: int) -> None:
-        """Wrap an opened file.
+        """Wrap an open session.
 
         Args:
-            session: Of the file.
-            frame_scale: Of the crops about its boxes.
-            name: For people.
-            side: Long side in pixels that images are shrunk to.
+            session: Session of the detector file.
+            frame_scale: See `Detector.frame_scale`.
+            name: Name of the detector.
+            side: Long side in pixels to which images are shrunk.
         """
         self._session = session
         self.frame_scale = frame_scale
         self.name = name
         self.side = side
-        self._square = -(-side // MULTIPLE) * MULTIPLE
-        rows = dict(zip(OUTPUT_NAMES, ((ANSWERS, 4), (ANSWERS,)), strict=True))
-        self._buckets = Buckets(session, INPUT_NAME, (self._square, self._square, 3), rows)
+        self._square = -(-side // MULTIPLE) * MULTIPLE  # side of the input on a GPU
+        output_rows = dict(zip(OUTPUT_NAMES, ((ANSWERS, 4), (ANSWERS,)), strict=True))
+        self._buckets = Buckets(session, INPUT_NAME, (self._square, self._square, 3), output_rows)
 
-    def at(self, side: int) -> "TinyDetector":
-        """The same network for images shrunk to another long side, in pixels."""
+    def with_side(self, side: int) -> "TinyDetector":
+        """Return a detector that shares this session and shrinks images to another long side, in pixels."""
         return TinyDetector(self._session, self.frame_scale, self.name, side)
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it runs on a GPU."""
+        """True if it runs on a GPU."""
         return self._session.on_gpu
 
     def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         """Find the faces of an image (see `Detector.detect`)."""
-        (answer,) = self.run([self.fitted(pixels)])
-        return self.faces(answer, pixels.shape[:2], min_score)
+        (output,) = self.run([self.preprocess(pixels)])
+        return self.postprocess(output, pixels.shape[:2], min_score)
 
-    def fitted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An image as the network takes it: no larger than it has to be, on a GPU in a square of one size."""
+    def preprocess(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize and pad an image: to the smallest valid size on a CPU, to one square size on a GPU."""
         return padded(shrunk(pixels, self.side), self._square if self.on_gpu else 0)
 
-    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
-        """The network's answers to fitted images of one shape (see `BatchDetector.run`)."""
+    def run(self, images: Sequence[NDArray[np.uint8]]) -> list[RawDetections]:
+        """Run the network (see `BatchDetector.run`)."""
         if self.on_gpu:
-            found = self._buckets(images)
-            boxes, scores = (found[name] for name in OUTPUT_NAMES)
+            outputs = self._buckets(images)
+            boxes, scores = (outputs[name] for name in OUTPUT_NAMES)
         else:
             boxes, scores = self._session.run(OUTPUT_NAMES, {INPUT_NAME: np.stack(images)})
         return list(zip(boxes, scores, strict=True))
 
-    def faces(self, answer: Answer, size: tuple[int, ...], min_score: float) -> list[Face]:
-        """The faces of an answer in the pixels of the image itself (see `BatchDetector.faces`)."""
+    def postprocess(self, output: RawDetections, size: tuple[int, ...], min_score: float) -> list[Face]:
+        """Return the faces of an output (see `BatchDetector.postprocess`)."""
         height, width = size
         rows, columns = shrunk_size(height, width, self.side)
-        return [face.scaled(width / columns, height / rows) for face in faces_of(*answer, min_score)]
+        return [face.scaled(width / columns, height / rows) for face in faces_of(*output, min_score)]
 
-    def warm(self, most: int) -> None:
-        """Run every bucket that batches of up to `most` images need.
+    def warm(self, max_batch: int) -> None:
+        """Run every bucket that batches of up to `max_batch` images need.
 
         Raises:
-            ProviderError: the device cannot.
+            ProviderError: the device cannot run a bucket.
         """
-        self._buckets.warm(most)
+        self._buckets.warm(max_batch)
 
 
 def faces_of(boxes: NDArray[np.float32], scores: NDArray[np.float32], min_score: float) -> list[Face]:
-    """The faces in an image's answers: those with the score, once each.
+    """Return the candidates with the score, without duplicates (non-maximum suppression).
 
     Args:
-        boxes: float32 [n, 4]: left, top, width, height.
+        boxes: float32 [n, 4]: x, y, width, height.
         scores: float32 [n], best first.
-        min_score: Lower ones are left out.
+        min_score: Minimum score.
     """
     count = int((scores >= max(min_score, 1e-3)).sum())
     if not count:
@@ -175,21 +175,21 @@ def faces_of(boxes: NDArray[np.float32], scores: NDArray[np.float32], min_score:
 
 
 def open_tiny(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = None) -> TinyDetector:
-    """Open a file of ours; on the CPU with one thread an image.
+    """Open a file of the project's own detector; on a CPU with one thread per image.
 
     Args:
-        path: The file.
-        side: Long side in pixels that images are shrunk to.
+        path: Detector file.
+        side: Long side in pixels to which images are shrunk.
         device: See `Session.open`.
-        gpu: How a GPU is used, where it is one.
+        gpu: GPU options.
 
     Raises:
-        DetectorError: the file is missing or is none.
-        ProviderError: the device that was asked for cannot be had.
+        DetectorError: the file is missing or is not such a detector.
+        ProviderError: the requested device is not available.
     """
     if not path.is_file():
         raise DetectorError(
-            f"{path}: there is no such detector file; `fer-train export` makes one of a detector's run"
+            f"{path}: no such detector file; to make one from a training run, run: fer-train export"
         )
     session = Session.open(path, device=device, threads=1, failure=DetectorError, gpu=gpu)
     metadata = read_detector_metadata(session, str(path))
@@ -197,25 +197,29 @@ def open_tiny(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = N
 
 
 def is_tiny_detector(path: Path) -> bool:
-    """Whether a file says that it is a detector of ours, as far as its bytes tell without opening it."""
+    """Return True if the file contains the metadata key of the project's own detector; does not open a session."""
     return path.is_file() and METADATA_KEY.encode() in path.read_bytes()
 
 
 def read_detector_metadata(session: Session, where: str) -> DetectorMetadata:
-    """Check an opened file and return what it says of itself.
+    """Check the inputs, outputs and metadata of a detector file.
+
+    Args:
+        session: Session of the file.
+        where: Name of the file, for messages.
 
     Raises:
-        DetectorError: with a sentence that says what is missing or wrong.
+        DetectorError: something is missing or invalid; the message says what.
     """
     text = session.properties.get(METADATA_KEY)
     names = [entry.name for entry in session.inputs], tuple(entry.name for entry in session.outputs)
     if text is None or names != ([INPUT_NAME], OUTPUT_NAMES):
         raise DetectorError(
-            f"{where} is no detector made by `fer-train export`: it needs the metadata property {METADATA_KEY!r}, "
-            f"the input {INPUT_NAME} and the outputs {', '.join(OUTPUT_NAMES)}"
+            f"{where}: not a detector made by `fer-train export`, which has the metadata property "
+            f"{METADATA_KEY!r}, the input {INPUT_NAME} and the outputs {', '.join(OUTPUT_NAMES)}"
         )
     try:
         return DetectorMetadata.model_validate_json(text)
     except ValidationError as error:
-        mistake = first_error(error.errors()).sentence("the whole property")
-        raise DetectorError(f"{where}: metadata property {METADATA_KEY!r}: {mistake}") from error
+        problem = first_error(error.errors()).sentence("the whole property")
+        raise DetectorError(f"{where}: metadata property {METADATA_KEY!r}: {problem}") from error

@@ -1,4 +1,4 @@
-"""YuNet's weights: where they come from and where they are kept. The running service never fetches them."""
+"""Download and cache of YuNet's weights. The running service never downloads anything."""
 
 import hashlib
 import http.client
@@ -18,12 +18,12 @@ _TIMEOUT_SECONDS: Final = 10
 
 @dataclass(frozen=True)
 class Weights:
-    """A file with a pinned address and a known content.
+    """A file with a pinned URL and a known checksum.
 
     Attributes:
         name: File name in the cache.
-        url: Where it is fetched from: a fixed commit.
-        sha256: Of its content, in hexadecimal.
+        url: Download address, at a fixed commit.
+        sha256: Checksum of the content, in hexadecimal.
     """
 
     name: str
@@ -32,44 +32,44 @@ class Weights:
 
     @property
     def path(self) -> Path:
-        """Where it is kept: the user's cache folder."""
+        """Path in the user's cache folder."""
         return platformdirs.user_cache_path("fer-service") / self.name
 
     def pull(self) -> Path:
-        """Fetch the file, check it, and keep it; nothing is fetched where it is there already.
+        """Download the file, check it and cache it; do nothing if it is cached already.
 
         Raises:
-            DetectorError: it cannot be fetched or kept, or its content is not what it should be.
+            DetectorError: the download or the write failed, or the checksum is wrong.
         """
         if self.path.is_file() and _sha256(self.path.read_bytes()) == self.sha256:
             return self.path
         try:
-            with urllib.request.urlopen(self.url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 (pinned https)
-                content = answer.read()
+            with urllib.request.urlopen(self.url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 (pinned https)
+                content = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise DetectorError(f"{self.url} cannot be fetched: {getattr(error, 'reason', error)}") from error
-        return self._keep(content, f"{self.url} answered with")
+            raise DetectorError(f"cannot download {self.url}: {getattr(error, 'reason', error)}") from error
+        return self._keep(content, self.url)
 
-    def take(self, file: Path) -> Path:
-        """Keep a file that was fetched by other means, after checking it.
+    def store(self, file: Path) -> Path:
+        """Check a file that was downloaded by other means, and cache it.
 
         Args:
-            file: The weights.
+            file: Path of the downloaded file.
 
         Raises:
-            DetectorError: it cannot be read or kept, or its content is not what it should be.
+            DetectorError: the read or the write failed, or the checksum is wrong.
         """
         try:
             content = file.read_bytes()
         except OSError as error:
-            raise DetectorError(f"{file} cannot be read: {error.strerror or error}") from error
-        return self._keep(content, f"{file} has")
+            raise DetectorError(f"cannot read {file}: {error.strerror or error}") from error
+        return self._keep(content, str(file))
 
     def _keep(self, content: bytes, origin: str) -> Path:
         if _sha256(content) != self.sha256:
             raise DetectorError(
-                f"{origin} other content (SHA-256 {_sha256(content)[:16]}…) than {self.sha256[:16]}…; "
-                "nothing was kept"
+                f"{origin}: wrong checksum: SHA-256 is {_sha256(content)[:16]}…, expected {self.sha256[:16]}…; "
+                "the file was not cached"
             )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ class Weights:
                 file.write(content)
             Path(partial).replace(self.path)
         except OSError as error:
-            raise DetectorError(f"{self.path} cannot be written: {error.strerror or error}") from error
+            raise DetectorError(f"cannot write {self.path}: {error.strerror or error}") from error
         return self.path
 
 

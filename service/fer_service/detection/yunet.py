@@ -1,7 +1,7 @@
 """YuNet through onnxruntime (Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", MIR 20).
 
-The file has one output a stride s = 8, 16, 32 and kind: `cls` and `obj` [1, n, 1], `bbox` [1, n, 4] and `kps`
-[1, n, 10], where n runs over the cells of a grid of H/s rows and W/s columns.
+The file has one output per stride s (8, 16, 32) and kind: `cls` and `obj` [1, n, 1], `bbox` [1, n, 4] and `kps`
+[1, n, 10], with one row per cell of a grid of H/s rows and W/s columns.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ _STRIDES: Final = (8, 16, 32)
 _KINDS: Final = ("cls", "obj", "bbox", "kps")
 _OUTPUTS: Final = tuple(f"{kind}_{stride}" for kind in _KINDS for stride in _STRIDES)
 _OVERLAP: Final = 0.3  # boxes that overlap by more (IoU) are the same face
-_CANDIDATES: Final = 2000  # the best so many cells go on; more faces than that no answer holds
+_CANDIDATES: Final = 2000  # maximum number of cells, the best first, that non-maximum suppression sees
 
 
 class YuNet:
@@ -32,31 +32,31 @@ class YuNet:
     frame_scale = 1.0
 
     def __init__(self, session: Session, name: str, side: int) -> None:
-        """Wrap an opened file.
+        """Wrap an open session.
 
         Args:
-            session: Of a YuNet file with symbolic height and width.
-            name: For people.
-            side: Long side in pixels that images are shrunk to.
+            session: Session of a YuNet file with symbolic height and width.
+            name: Name of the detector.
+            side: Long side in pixels to which images are shrunk.
 
         Raises:
-            DetectorError: the file's inputs and outputs are not YuNet's.
+            DetectorError: the file's inputs or outputs are not YuNet's.
         """
         names = {output.name for output in session.outputs}
         shapes = [entry.shape for entry in session.inputs]
         if names != set(_OUTPUTS) or len(shapes) != 1 or len(shapes[0]) != 4:
-            raise DetectorError(f"{name} is no YuNet file: outputs {', '.join(sorted(names))}")
+            raise DetectorError(f"{name}: not a YuNet file (outputs: {', '.join(sorted(names))})")
         if any(isinstance(length, int) for length in shapes[0][2:]):
             raise DetectorError(
-                f"{name} has a fixed input of {shapes[0][2:]}; use a file whose height and width are symbolic"
+                f"{name}: fixed input size {shapes[0][2:]}; use a YuNet file with symbolic height and width"
             )
         self._session = session
         self._input = session.inputs[0].name
         self.name = name
         self.side = side
 
-    def at(self, side: int) -> "YuNet":
-        """The same network for images shrunk to another long side, in pixels."""
+    def with_side(self, side: int) -> "YuNet":
+        """Return a detector that shares this session and shrinks images to another long side, in pixels."""
         return YuNet(self._session, self.name, side)
 
     def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
@@ -67,23 +67,23 @@ class YuNet:
         if not len(boxes):
             return []
         kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, _OVERLAP)
-        back = np.array([pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]])
-        boxes, landmarks = boxes[kept] * np.tile(back, 2), landmarks[kept] * back
+        scale = np.array([pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]])
+        boxes, landmarks = boxes[kept] * np.tile(scale, 2), landmarks[kept] * scale
         return [
             Face(Box(*box), score, tuple(map(tuple, points)))
             for box, score, points in zip(boxes.tolist(), scores[kept].tolist(), landmarks.tolist(), strict=True)
         ]
 
     def blob(self, small: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's input for an image uint8 [H, W, 3], RGB, that is no larger than `side`.
+        """Return the network's input for an image uint8 [H, W, 3], RGB, that is no larger than `side`.
 
         Returns:
-            float32 [1, 3, H', W'], BGR, levels 0 to 255. H' and W' are the next multiples of 32; what is added,
-            below and on the right, is black.
+            float32 [1, 3, H', W'], BGR, 0 to 255. H' and W' are the next multiples of 32; the padding, below and
+            on the right, is black.
         """
         height, width = small.shape[:2]
         blob = np.empty((1, 3, *padded_size(small)), np.float32)
-        # A third of what cv2.dnn.blobFromImage takes, which converts all channels before it parts them.
+        # Takes a third of the time of cv2.dnn.blobFromImage, which converts all channels before it splits them.
         for channel, plane in zip(reversed(blob[0]), cv2.split(small), strict=True):
             channel[:height, :width] = plane
         blob[0, :, height:] = 0
@@ -91,22 +91,22 @@ class YuNet:
         return blob
 
     def run(self, blob: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """The network alone: a blob's outputs, by name."""
+        """Run the network alone; return its outputs by name."""
         return dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, {self._input: blob}), strict=True))
 
     def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image uint8 [H, W, 3], its long side at most `side`."""
+        """Return the image uint8 [H, W, 3], shrunk to a long side of at most `side` pixels."""
         return shrunk(pixels, self.side)
 
 
 def open_yunet(path: Path, side: int) -> YuNet:
-    """Open a YuNet file on the CPU, one thread an image.
+    """Open a YuNet file on the CPU, with one thread per image.
 
     Raises:
-        DetectorError: the file is missing or is no YuNet.
+        DetectorError: the file is missing or is not a YuNet file.
     """
     if not path.is_file():
-        raise DetectorError(f"{path}: there is no such detector file; `fer-service detector pull` fetches one")
+        raise DetectorError(f"{path}: no such detector file; to download YuNet, run: fer-service detector pull")
     session = Session.open(path, device="cpu", threads=1, failure=DetectorError)
     return YuNet(session, f"yunet:{path.stem}", side)
 
@@ -114,12 +114,12 @@ def open_yunet(path: Path, side: int) -> YuNet:
 def _decode(
     outputs: dict[str, NDArray[np.float32]], width: int, min_score: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Boxes [k, 4] (x, y, w, h), scores [k] and landmarks [k, 5, 2] of the cells above the score."""
+    """Return boxes [k, 4] (x, y, w, h), scores [k] and landmarks [k, 5, 2] of the cells with the score."""
     found = []
     for stride in _STRIDES:
         classes, objects, offsets, points = (outputs[f"{kind}_{stride}"][0] for kind in _KINDS)
-        # A score's two factors are at most 1, so both reach its square. Nearly every cell is left out by this
-        # alone, and the rest of the outputs, hundreds of kilobytes that no cache holds any more, is not read.
+        # The score is the root of two factors of at most 1, so each factor is at least its square. This test skips
+        # nearly every cell, so that most of the outputs, hundreds of kilobytes outside the caches, are not read.
         cells = np.flatnonzero(objects >= min_score**2)
         if len(cells):
             scores = np.sqrt(classes[cells, 0].clip(0, 1) * objects[cells, 0].clip(0, 1))

@@ -28,10 +28,11 @@ from fer_service.http.problems import install_error_handlers
 from fer_service.http.routes import health, model, predict, stream
 from fer_service.http.routes.page import add_page
 from fer_service.http.state import AppState
-from fer_service.observability.memory import MemoryCollector, memory_limit
+from fer_service.observability.memory import MemoryCollector
 from fer_service.observability.metrics import Metrics
 from fer_service.observability.traces import open_traces
 from fer_service.onnx.session import cuda_is_built_in
+from fer_service.system.memory import memory_limit
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -75,8 +75,8 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         field = first_error(error.errors())
-        _, _, name = field.place.partition(".")  # without "query" or "body"
-        return error_response(InvalidParameter(field._replace(place=name).sentence("the request")))
+        _, _, name = field.path.partition(".")  # without "query" or "body"
+        return error_response(InvalidParameter(field._replace(path=name).sentence("the request")))
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:

@@ -29,12 +29,12 @@ def run(settings: Settings) -> None:
     Raises:
         StartError: a setting, the model, the detector or the device is invalid, or a replica cannot start.
     """
-    listener = listen(settings)
-    if settings.workers == 1:
-        serve(settings, listener, lambda: announce(listener))
-    else:
-        with _metrics_folder():
-            _Supervisor(settings, listener).run()
+    with listen(settings) as listener:
+        if settings.workers == 1:
+            serve(settings, listener, lambda: announce(listener))
+        else:
+            with _metrics_folder():
+                _Supervisor(settings, listener).run()
 
 
 class _Supervisor:

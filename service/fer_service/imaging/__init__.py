@@ -1,1 +1,1 @@
-"""Bytes to upright pixels, and faces to crops."""
+"""Bytes to upright pixels, faces to crops, and boxes drawn into images."""

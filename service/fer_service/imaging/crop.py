@@ -1,4 +1,4 @@
-"""Faces → the square crops that the network sees."""
+"""Faces to the square crops that the classifier sees."""
 
 import math
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ _BORDER = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 
 @dataclass(frozen=True)
 class Square:
-    """A square of an image, possibly rotated and possibly reaching beyond its edge.
+    """A square region of an image; it may be rotated and may reach beyond the image.
 
     Attributes:
-        x: Centre, pixels from the left edge.
-        y: Centre, pixels from the upper edge.
-        side: Pixels.
-        angle: Radians, clockwise as one looks at the image.
+        x: Centre, in pixels from the left edge.
+        y: Centre, in pixels from the top edge.
+        side: Side in pixels.
+        angle: Clockwise rotation in radians.
     """
 
     x: float
@@ -32,13 +32,13 @@ class Square:
 
 
 def square_around(box: Box, landmarks: Landmarks | None, geometry: CropGeometry, frame_scale: float) -> Square:
-    """The square that shows a face as the network was trained to see it.
+    """Return the square that frames a face as the classifier's training data does.
 
     Args:
         box: Bounding box of the face.
-        landmarks: Its five points, or None.
-        geometry: The bundle's.
-        frame_scale: The detector's: side of FER-2013's framing as a multiple of its boxes' height.
+        landmarks: Landmarks of the face, or None.
+        geometry: Crop geometry of the bundle.
+        frame_scale: Frame scale of the detector (see `Detector.frame_scale`).
     """
     angle = 0.0
     if geometry.align and landmarks is not None:
@@ -49,19 +49,19 @@ def square_around(box: Box, landmarks: Landmarks | None, geometry: CropGeometry,
 
 
 def square_over(width: int, height: int) -> Square:
-    """The smallest square that holds a whole image."""
+    """Return the smallest square that contains an image of this size."""
     return Square(width / 2, height / 2, max(width, height))
 
 
 def crop(pixels: NDArray[np.uint8], square: Square, size: int, geometry: CropGeometry) -> NDArray[np.uint8]:
-    """Cut a square out and bring it to the network's size.
+    """Cut a square out of an image and resize it.
 
-    Where it shrinks by 2 or more, whole-number areas are averaged first, so that nothing aliases.
+    If it shrinks by a factor of 2 or more, it is first reduced by averaging by a whole factor, against aliasing.
 
     Args:
         pixels: uint8 [H, W, 3].
-        square: In the same pixels.
-        size: Side of the result.
+        square: Square to cut out, in the same pixels.
+        size: Side of the result in pixels.
         geometry: Interpolation and border.
 
     Returns:
@@ -70,17 +70,17 @@ def crop(pixels: NDArray[np.uint8], square: Square, size: int, geometry: CropGeo
     cos, sin = math.cos(square.angle), math.sin(square.angle)
     region, left, top = _region(pixels, square, abs(cos) + abs(sin))
     height, width = region.shape[:2]
-    area = int(square.side / size)
-    if area >= 2:
-        reduced = (max(width // area, 1), max(height // area, 1))
+    factor = int(square.side / size)
+    if factor >= 2:
+        reduced = (max(width // factor, 1), max(height // factor, 1))
         region = cv2.resize(region, reduced, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     scale_x, scale_y = region.shape[1] / width, region.shape[0] / height
 
-    # From the crop's pixel centres back to the region's, which warpAffine counts from the first centre.
+    # Maps pixel centres of the crop to the region. In warpAffine, 0 is the centre of the first pixel.
     step, middle = square.side / size, (size - 1) / 2
     x = square.x - left - step * middle * (cos - sin)
     y = square.y - top - step * middle * (sin + cos)
-    back = np.array(
+    to_region = np.array(
         [
             [step * cos * scale_x, -step * sin * scale_x, x * scale_x - 0.5],
             [step * sin * scale_y, step * cos * scale_y, y * scale_y - 0.5],
@@ -88,7 +88,7 @@ def crop(pixels: NDArray[np.uint8], square: Square, size: int, geometry: CropGeo
     )
     return cv2.warpAffine(
         region,
-        back,
+        to_region,
         (size, size),
         flags=_INTERPOLATION[geometry.interpolation] | cv2.WARP_INVERSE_MAP,
         borderMode=_BORDER[geometry.border],
@@ -96,7 +96,7 @@ def crop(pixels: NDArray[np.uint8], square: Square, size: int, geometry: CropGeo
 
 
 def _region(pixels: NDArray[np.uint8], square: Square, extent: float) -> tuple[NDArray[np.uint8], int, int]:
-    """The upright part of the image that the square needs, with its left and upper edge."""
+    """Return the upright part of the image that the square needs, and its left and top edge."""
     height, width = pixels.shape[:2]
     half = square.side * extent / 2 + 2
     left = min(max(math.floor(square.x - half), 0), width - 1)

@@ -1,4 +1,4 @@
-"""The access log: what a request was and took, never what was in it or what its image was called."""
+"""Access log: route, status, times and number of faces per request; never image content or file names."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,39 +9,39 @@ from fer_service.contract.job import Stage
 logger = logging.getLogger(__name__)
 
 
-class Worked(Protocol):
-    """An image that was answered, or several."""
+class ImageStats(Protocol):
+    """Counts and stage times of one image, or of several."""
 
     @property
     def images(self) -> int:
-        """How many."""
+        """Number of images."""
 
     @property
     def faces(self) -> int:
-        """Found in it."""
+        """Number of faces."""
 
     @property
     def seconds(self) -> Mapping[Stage, float]:
-        """By stage."""
+        """Seconds per stage."""
 
 
 def log_request(
-    request_id: str, method: str, route: str, status: int, seconds: float, work: Sequence[Worked]
+    request_id: str, method: str, route: str, status: int, seconds: float, work: Sequence[ImageStats]
 ) -> None:
     """Log a request.
 
     Args:
-        request_id: As in its X-Request-ID.
-        method: Of HTTP.
-        route: The path's template.
-        status: Of the answer; 499 where the client was gone, 101 of a stream that was opened.
-        seconds: From the request's head to its answer's end.
-        work: Images that were answered; a batch's stages add up.
+        request_id: X-Request-ID of the response.
+        method: HTTP method.
+        route: Path template.
+        status: Status of the response; 499 if the client disconnected, 101 for an accepted stream.
+        seconds: Time from the head of the request to the end of the response.
+        work: Processed images; the times of their stages are added up.
     """
     stages: dict[Stage, float] = {}
     for each in work:
-        for stage, took in each.seconds.items():
-            stages[stage] = stages.get(stage, 0.0) + took
+        for stage, duration in each.seconds.items():
+            stages[stage] = stages.get(stage, 0.0) + duration
     images, faces = sum(each.images for each in work), sum(each.faces for each in work)
     fields: dict[str, object] = {
         "request_id": request_id,
@@ -52,10 +52,10 @@ def log_request(
     }
     if images:
         fields |= {"images": images, "faces": faces}
-        fields["stages_ms"] = {stage: _ms(took) for stage, took in stages.items()}
+        fields["stages_ms"] = {stage: _ms(duration) for stage, duration in stages.items()}
     text = f"{method} {route} {status} {_ms(seconds)} ms"
     if images:
-        times = " ".join(f"{stage} {_ms(took)}" for stage, took in stages.items())
+        times = " ".join(f"{stage} {_ms(duration)}" for stage, duration in stages.items())
         text += f", {images} images, {faces} faces: {times}"
     logger.info("%s [%s]", text, request_id, extra={"fields": fields})
 

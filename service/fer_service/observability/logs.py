@@ -1,4 +1,4 @@
-"""Log lines for machines (JSON) or people."""
+"""Log format: JSON for machines or plain lines for people."""
 
 import json
 import logging
@@ -9,10 +9,10 @@ from typing import Literal
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the record's `fields`, and the traceback if any."""
+    """One JSON object per line: time, level, logger, message, the record's `fields`, and the traceback if any."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the line of a record."""
         entry: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -25,16 +25,21 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
-class _NoConversations(logging.Filter):
-    """Leaves out what libraries tell of WebSockets: addresses, query strings, keys, and bytes of images."""
+class _NoWebSocketTraffic(logging.Filter):
+    """Drops debug and info lines of the WebSocket libraries: they hold addresses, API keys and image bytes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is a warning, or from elsewhere; websockets and uvicorn log under the same name."""
+        """Keep warnings, and lines from other files: websockets and uvicorn use the same logger name."""
         return record.levelno >= logging.WARNING or "websockets" not in Path(record.pathname).parts
 
 
 def log_config(level: str, style: Literal["json", "console"]) -> dict[str, object]:
-    """A configuration for `logging.config.dictConfig`, for this package's and uvicorn's loggers alike."""
+    """Return a configuration for `logging.config.dictConfig` with the loggers of this package and of uvicorn.
+
+    Args:
+        level: Minimum level, as in FER_LOG_LEVEL.
+        style: Format, as in FER_LOG_FORMAT.
+    """
     formatters = {
         "json": {"()": JsonFormatter},
         "console": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
@@ -43,9 +48,9 @@ def log_config(level: str, style: Literal["json", "console"]) -> dict[str, objec
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": formatters,
-        "filters": {"no_conversations": {"()": _NoConversations}},
+        "filters": {"no_websocket_traffic": {"()": _NoWebSocketTraffic}},
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": style, "filters": ["no_conversations"]}
+            "stderr": {"class": "logging.StreamHandler", "formatter": style, "filters": ["no_websocket_traffic"]}
         },
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {
@@ -56,5 +61,5 @@ def log_config(level: str, style: Literal["json", "console"]) -> dict[str, objec
 
 
 def configure_logging(level: str, style: Literal["json", "console"]) -> None:
-    """Set up logging for this process."""
+    """Set up logging for this process (see `log_config`)."""
     logging.config.dictConfig(log_config(level, style))

@@ -1,4 +1,4 @@
-"""Every metric of the service, in a registry that is given to it."""
+"""All metrics of the service except memory, in an injected registry."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -17,86 +17,87 @@ _CONFIDENCE: Final = tuple(n / 10 for n in range(1, 11))
 
 
 class Metrics:
-    """The service's metrics; times in seconds.
+    """Metrics of the service; all times are in seconds.
 
     Attributes:
-        registry: Where they live.
+        registry: Registry of the metrics.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self.requests = Counter(
             "fer_requests",
-            "Answered requests; code 499 is a client that went away",
+            "Requests by route and status code; 499 means that the client disconnected",
             ["route", "code"],
             registry=registry,
         )
         self.duration = Histogram(
             "fer_request_duration_seconds",
-            "From a request's head to its answer's end",
+            "Time from the head of a request to the end of its response",
             ["route"],
             buckets=_SECONDS,
             registry=registry,
         )
         self.in_flight = Gauge(
             "fer_requests_in_flight",
-            "Prediction requests being worked on",
+            "Prediction requests in progress",
             registry=registry,
             multiprocess_mode="livesum",
         )
         self.stages = Histogram(
             "fer_stage_duration_seconds",
-            "An image's time in decode, detect, crop, queue and infer",
+            "Time per image and stage: queue, decode, detect, crop, infer, draw",
             ["stage"],
             buckets=_SECONDS,
             registry=registry,
         )
         self.batch_size = Histogram(
-            "fer_batch_size", "Crops a run of the network", buckets=_BATCH, registry=registry
+            "fer_batch_size", "Crops per inference batch", buckets=_BATCH, registry=registry
         )
         self.detector_batch_size = Histogram(
             "fer_detector_batch_size",
-            "Images a run of the detector, where it is on a GPU",
+            "Images per detector batch; on a GPU only",
             buckets=_BATCH,
             registry=registry,
         )
         self.queue_depth = Gauge(
             "fer_queue_depth",
-            "Images waiting for a core, or crops for the GPU",
+            "Images that wait for a CPU core, or crops that wait for the GPU",
             registry=registry,
             multiprocess_mode="livesum",
         )
         self.rejected = Counter(
             "fer_rejected",
-            "Refused before any work: at the door (requests, bytes, client) or by the queue",
+            "Requests and streams refused by admission control, by the limit that was reached",
             ["reason"],
             registry=registry,
         )
-        self.faces = Histogram("fer_faces_per_image", "Faces an image", buckets=_FACES, registry=registry)
-        self.predictions = Counter("fer_predictions", "Faces by emotion", ["emotion"], registry=registry)
+        self.faces = Histogram("fer_faces_per_image", "Faces per image", buckets=_FACES, registry=registry)
+        self.predictions = Counter("fer_predictions", "Faces by predicted emotion", ["emotion"], registry=registry)
         self.confidence = Histogram(
             "fer_prediction_confidence",
-            "Probability of the reported emotion",
+            "Probability of the predicted emotion",
             buckets=_CONFIDENCE,
             registry=registry,
         )
-        self.streams = Gauge("fer_streams", "Streams open", registry=registry, multiprocess_mode="livesum")
-        self.frames = Counter("fer_stream_frames", "Frames of streams", ["outcome"], registry=registry)
+        self.streams = Gauge("fer_streams", "Open streams", registry=registry, multiprocess_mode="livesum")
+        self.frames = Counter("fer_stream_frames", "Frames of streams by outcome", ["outcome"], registry=registry)
         self._info = Gauge(
             "fer_model_info",
-            "Always 1; the labels say which model and detector are in use",
+            "Always 1; the labels name the model and the detector in use",
             ["name", "version", "sha256", "provider", "detector"],
             registry=registry,
             multiprocess_mode="max",
         )
         self._fallback = Gauge(
             "fer_fallback",
-            "1 where `auto` found nothing better than the CPU or Haar",
+            "1 if `auto` uses less than the best choice: the CPU instead of a GPU, the project's own detector "
+            "instead of YuNet",
             ["part"],
             registry=registry,
             multiprocess_mode="max",
         )
-        # Known label values start at 0, so that a rate exists from the first scrape on.
+        # Known label values start at 0, so that rates exist from the first scrape.
         self._stage = {stage: self.stages.labels(stage) for stage in Stage}
         for outcome in OUTCOMES:
             self.frames.labels(outcome)
@@ -104,21 +105,26 @@ class Metrics:
             self.rejected.labels(reason)
 
     def describe(self, name: str, version: str, sha256: str, provider: str, detector: str) -> None:
-        """Say which model and detector are in use."""
+        """Set the labels of `fer_model_info`."""
         self._info.labels(name, version, sha256, provider, detector).set(1)
 
     def fell_back(self, *, device: bool, detector: bool) -> None:
-        """Say whether the device or the detector is less than what `auto` hoped for."""
+        """Set `fer_fallback`: True if `auto` uses less than the best device or detector."""
         self._fallback.labels("device").set(device)
         self._fallback.labels("detector").set(detector)
 
     def expect(self, labels: Iterable[str]) -> None:
-        """Start the counters of these emotions at 0."""
+        """Start the counters of these labels at 0."""
         for label in labels:
             self.predictions.labels(label)
 
     def observe(self, prediction: Prediction, seconds: Mapping[Stage, float]) -> None:
-        """Count an image: its stages' times and what was found in it."""
+        """Count one image: its faces and the time of its stages.
+
+        Args:
+            prediction: Faces of the image.
+            seconds: Seconds per stage.
+        """
         for stage, duration in seconds.items():
             self._stage[stage].observe(duration)
         self.faces.observe(len(prediction.faces))

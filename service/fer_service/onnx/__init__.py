@@ -1,1 +1,1 @@
-"""The model file, the sessions that run it, and the batches they are given."""
+"""ONNX sessions and the batches that they run."""

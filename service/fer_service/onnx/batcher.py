@@ -1,8 +1,8 @@
-"""Work-conserving batching: whenever the device is free, it takes what waits, up to a maximum.
+"""Work-conserving dynamic batching: a free device takes the waiting items, up to a maximum.
 
-Knows neither onnxruntime nor HTTP. One thread runs the batches; nothing polls and nobody waits for a batch to
-fill, so a lone item goes at once and a crowd shares the device. The idea is that of text-embeddings-inference's
-queue; the unit here is one item with one future, so a batch may hold parts of several requests.
+One thread runs the batches. It does not poll and does not wait for a batch to fill: a single item runs at once,
+and many share batches. The queue of text-embeddings-inference works in the same way. Each item has its own
+future, so a batch may hold parts of several requests.
 """
 
 import threading
@@ -17,21 +17,21 @@ Result = TypeVar("Result")
 
 
 class QueueFull(Exception):
-    """The items do not fit into the queue; none of them was taken."""
+    """The items do not fit into the queue; none of them was queued."""
 
 
 class Stopped(Exception):
-    """The batcher takes nothing more."""
+    """The batcher accepts no more items."""
 
 
 class Batched(NamedTuple, Generic[Result]):
-    """One item's result and what its batch took.
+    """Result and times of one item.
 
     Attributes:
         value: The result.
-        queued: Seconds from `submit` until the batch began.
-        ran: Seconds the batch ran.
-        size: Items in the batch.
+        queued: Seconds from `submit` to the start of the batch.
+        ran: Seconds that the batch ran.
+        size: Number of items in the batch.
     """
 
     value: Result
@@ -48,11 +48,11 @@ class _Waiting(NamedTuple, Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """A queue, and one thread that empties it in batches.
+    """A queue and a thread that empties it in batches.
 
     Attributes:
-        max_batch: Most items a batch.
-        max_queue: Most items that may wait.
+        max_batch: Maximum items per batch.
+        max_queue: Maximum items in the queue.
     """
 
     def __init__(
@@ -61,39 +61,40 @@ class Batcher(Generic[Item, Result]):
         *,
         max_batch: int,
         max_queue: int,
-        first: Callable[[], None] | None = None,
+        setup: Callable[[], None] | None = None,
         on_depth: Callable[[int], None] | None = None,
         name: str = "batcher",
     ) -> None:
-        """Prepare; nothing runs before `start`.
+        """Prepare; the thread starts with `start`.
 
         Args:
-            run: From a batch of items to their results, in order; called by one thread.
-            max_batch: Most items a batch.
-            max_queue: Most items that may wait.
-            first: Done by that thread before its first batch: a CUDA graph belongs to the thread that recorded it.
-            on_depth: Told how many items wait whenever that changes, in the order of the changes; must be quick.
-            name: Of the thread.
+            run: Returns the results of a batch of items, in order; called by one thread.
+            max_batch: Maximum items per batch.
+            max_queue: Maximum items in the queue.
+            setup: Called by the same thread before its first batch: a CUDA graph belongs to the thread that
+                recorded it.
+            on_depth: Called with the length of the queue at every change, in order; must be quick.
+            name: Name of the thread.
         """
         self.max_batch = max_batch
         self.max_queue = max_queue
         self._run = run
-        self._first = first or (lambda: None)
-        self._begun: Future[None] = Future()
+        self._setup = setup or (lambda: None)
+        self._ready: Future[None] = Future()
         self._on_depth = on_depth or (lambda depth: None)
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
     def start(self) -> None:
-        """Start the thread, and wait until it has done what comes first.
+        """Start the thread and wait until `setup` has returned.
 
         Raises:
-            Exception: what `first` raised; the thread has ended.
+            Exception: the exception of `setup`; the thread has ended.
         """
         self._thread.start()
-        self._begun.result()
+        self._ready.result()
 
     def submit(
         self, items: Sequence[Item], expired: Callable[[], bool] = lambda: False
@@ -101,30 +102,31 @@ class Batcher(Generic[Item, Result]):
         """Queue items, all or none.
 
         Args:
-            items: What to run.
-            expired: Called before their batch runs; if true, they are skipped and fail with TimeoutError.
+            items: Items to run.
+            expired: Called before their batch runs; if it returns True, they are skipped and fail with
+                TimeoutError.
 
         Returns:
-            One future an item, in order. A cancelled one is skipped.
+            One future per item, in order. Items whose future is cancelled in the queue are skipped.
 
         Raises:
-            QueueFull: they do not all fit.
+            QueueFull: the items do not all fit.
             Stopped: the batcher is draining.
         """
         now = time.monotonic()
         waiting: list[_Waiting[Item, Result]] = [_Waiting(item, Future(), now, expired) for item in items]
         with self._changed:
             if self._stopping:
-                raise Stopped("the batcher takes nothing more")
+                raise Stopped("the batcher accepts no more items")
             if len(self._queue) + len(waiting) > self.max_queue:
-                raise QueueFull(f"{len(self._queue)} of {self.max_queue} items wait already")
+                raise QueueFull(f"{len(self._queue)} of {self.max_queue} items are waiting")
             self._queue.extend(waiting)
             self._on_depth(len(self._queue))
             self._changed.notify()
         return [entry.future for entry in waiting]
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Take nothing more, finish what waits, end the thread; True when it has ended in time."""
+        """Accept no more items, finish the queue and end the thread; return True if it ended in time."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -134,26 +136,26 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """True while the thread runs."""
         return self._thread.is_alive()
 
     @property
     def depth(self) -> int:
-        """Items that wait."""
+        """Number of items in the queue."""
         return len(self._queue)
 
-    def _serve(self) -> None:
+    def _loop(self) -> None:
         try:
-            self._first()
-        except Exception as error:  # whatever it is belongs to who starts
-            self._begun.set_exception(error)
+            self._setup()
+        except Exception as error:  # raised again by `start`
+            self._ready.set_exception(error)
             return
-        self._begun.set_result(None)
+        self._ready.set_result(None)
         while batch := self._take():
-            self._answer(batch)
+            self._run_batch(batch)
 
     def _take(self) -> list[_Waiting[Item, Result]]:
-        """The next batch of items that are still wanted; empty when there will be none."""
+        """Wait for the next batch of wanted items; return an empty list at the end."""
         while True:
             with self._changed:
                 while not self._queue and not self._stopping:
@@ -166,19 +168,19 @@ class Batcher(Generic[Item, Result]):
             if wanted:
                 return wanted
 
-    def _answer(self, batch: list[_Waiting[Item, Result]]) -> None:
-        began = time.monotonic()
+    def _run_batch(self, batch: list[_Waiting[Item, Result]]) -> None:
+        started = time.monotonic()
         try:
             results = self._run([entry.item for entry in batch])
             if len(results) != len(batch):
-                raise RuntimeError(f"a batch of {len(batch)} gave {len(results)} results")
-        except Exception as error:  # whatever it is belongs to this batch's callers
+                raise RuntimeError(f"a batch of {len(batch)} items returned {len(results)} results")
+        except Exception as error:  # raised by the futures of this batch
             for entry in batch:
                 entry.future.set_exception(error)
             return
-        ran = time.monotonic() - began
+        ran = time.monotonic() - started
         for entry, result in zip(batch, results, strict=True):
-            entry.future.set_result(Batched(result, began - entry.since, ran, len(batch)))
+            entry.future.set_result(Batched(result, started - entry.since, ran, len(batch)))
 
 
 def _still_wanted(entry: _Waiting[Item, Result]) -> bool:

@@ -1,4 +1,4 @@
-"""Runs of one shape with their arrays on the device: nothing is allocated, and a CUDA graph can replay them."""
+"""Runs with fixed shapes and arrays on the device: no allocation per run, and a CUDA graph can replay them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class BoundRun:
-    """A graph with its input and output arrays fixed on the device; one thread at a time."""
+    """A graph whose input and output arrays are bound on the device; one thread at a time may call it."""
 
     def __init__(
         self,
@@ -22,11 +22,11 @@ class BoundRun:
         """Allocate the arrays.
 
         Args:
-            session: Opened.
-            device: Where the arrays are: `cuda` or `cpu`.
-            inputs: By name, an array of the shape and dtype that every run has.
-            outputs: Likewise.
-            graph_id: Of the CUDA graph that holds this shape, where the session was opened for graphs.
+            session: Open session.
+            device: Device of the arrays: `cuda` or `cpu`.
+            inputs: Arrays by name, with the shape and dtype of every run.
+            outputs: Like `inputs`.
+            graph_id: Id of the CUDA graph for these shapes, if the session uses CUDA graphs.
         """
         self._session = session
         self._inputs = {name: _on_device(array, device) for name, array in inputs.items()}
@@ -44,18 +44,18 @@ class BoundRun:
         """Run once.
 
         Args:
-            inputs: By name, shaped as they were bound.
+            inputs: Arrays by name, with the bound shapes.
 
         Returns:
-            The outputs by name, copied to the host.
+            Outputs by name, copied to the host.
         """
         for name, array in inputs.items():
             self._inputs[name].update_inplace(array)
         self._session.run_with_iobinding(self._binding, self._options)
-        # A copy even where the arrays are on the host: the next run writes into them again.
+        # Copy also if the arrays are on the host: the next run overwrites them.
         return {name: np.array(value.numpy()) for name, value in self._outputs.items()}
 
 
 def _on_device(array: NDArray[Any], device: str) -> Any:
-    # On the host onnxruntime takes the array itself, so it gets one of its own.
+    # On the host onnxruntime uses the given array itself, so it gets a copy.
     return onnxruntime.OrtValue.ortvalue_from_numpy(np.array(array, order="C"), device, 0)

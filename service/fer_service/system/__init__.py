@@ -1,1 +1,1 @@
-"""What the operating system provides: cores, memory and files."""
+"""Resources of the operating system: cores and memory."""

@@ -1,4 +1,4 @@
-"""How the C library's allocator treats the memory of images."""
+"""Settings of the C library's memory allocator."""
 
 import ctypes
 
@@ -8,20 +8,21 @@ _MIB = 2**20
 
 
 def keep_image_memory() -> bool:
-    """Let freed memory of ordinary images be used again instead of giving it back to the system each time.
+    """Keep the freed memory of images for reuse, instead of returning it to the system each time.
 
-    An image's arrays are megabytes that live for milliseconds. By default glibc gives them back whenever a thread
-    frees them, and the kernel then clears every page anew: a quarter of a request's time. Pieces of 32 MiB or more
-    still go back at once, and so does what is free beyond 64 MiB; one arena for all threads keeps that bound for
-    the whole process. Because it concerns the whole process, the server alone calls it, before it has threads.
+    The arrays of an image are megabytes that live for milliseconds. By default glibc returns them to the system
+    when they are freed, and the kernel clears every page again: a quarter of the time of a request. Blocks of
+    32 MiB or more are still returned at once, and so is free memory above 64 MiB. One arena for all threads makes
+    this limit hold for the whole process. The settings affect the whole process, so only the server calls this,
+    before it starts threads. Measured in docs/decisions/allocator.md.
 
     Returns:
-        Whether the C library took it; other ones than glibc know nothing of this.
+        True if the C library accepted the settings; only glibc has them.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):
         return False
-    wanted = {_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: 32 * _MIB, _M_TRIM_THRESHOLD: 64 * _MIB}
-    taken = [mallopt(option, value) == 1 for option, value in wanted.items()]
-    return all(taken)
+    settings = {_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: 32 * _MIB, _M_TRIM_THRESHOLD: 64 * _MIB}
+    accepted = [mallopt(option, value) == 1 for option, value in settings.items()]
+    return all(accepted)

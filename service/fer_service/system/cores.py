@@ -1,4 +1,4 @@
-"""How many cores this process may really use."""
+"""Number of CPU cores that this process may use."""
 
 import math
 import os
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Cores by affinity and by the container's CPU quota, at least 1.
+    """Return the number of cores by affinity and by the CPU quota of the container, at least 1.
 
     Args:
-        cgroup: Where the control groups are mounted (version 2: `cpu.max`; version 1: `cpu/cpu.cfs_*`).
+        cgroup: Mount point of the control groups (version 2: `cpu.max`; version 1: `cpu/cpu.cfs_*`).
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(cgroup)

@@ -1,1 +1,1 @@
-"""Which face is which over time, and smoothed probabilities."""
+"""Face tracking over time, and smoothed probabilities."""

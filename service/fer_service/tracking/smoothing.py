@@ -1,4 +1,4 @@
-"""Probabilities that do not flicker: an exponential average by time, the same at every frame rate."""
+"""Exponential moving average of probabilities, by time, so that it does not depend on the frame rate."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,31 +11,30 @@ class _Average:
 
 
 class Smoother:
-    """Averages each face's probabilities.
+    """Averages the probabilities of each face.
 
-    After `half_life` seconds what was seen counts half as much as what is seen. Averages of probabilities are
-    probabilities: they sum to 1.
+    Older probabilities count half as much after `half_life` seconds. The averages sum to 1.
     """
 
     def __init__(self, half_life: float) -> None:
         """Start without faces.
 
         Args:
-            half_life: Seconds; 0 leaves everything as it is.
+            half_life: Half-life in seconds; 0 turns smoothing off.
         """
         self.half_life = half_life
         self._averages: dict[int, _Average] = {}
 
     def update(self, face: int, probabilities: Mapping[str, float], time: float) -> dict[str, float]:
-        """Take a face's next probabilities.
+        """Add the next probabilities of a face.
 
         Args:
-            face: Its id.
-            probabilities: By label; the same labels each time.
-            time: Seconds; never less than the last one's.
+            face: Track id.
+            probabilities: Probabilities by label, with the same labels at every call.
+            time: Time in seconds, not before that of the last call.
 
         Returns:
-            The average; of a face's first probabilities, themselves.
+            The averages by label; at the first call for a face, the probabilities themselves.
         """
         if not self.half_life:
             return dict(probabilities)
@@ -43,11 +42,13 @@ class Smoother:
         if last is None:
             smooth = dict(probabilities)
         else:
-            old = 0.5 ** ((time - last.time) / self.half_life)
-            smooth = {label: old * last.values[label] + (1 - old) * new for label, new in probabilities.items()}
+            weight = 0.5 ** ((time - last.time) / self.half_life)
+            smooth = {
+                label: weight * last.values[label] + (1 - weight) * new for label, new in probabilities.items()
+            }
         self._averages[face] = _Average(smooth, time)
         return smooth
 
     def keep(self, faces: Collection[int]) -> None:
-        """Forget every face but these."""
+        """Forget all faces except these."""
         self._averages = {face: average for face, average in self._averages.items() if face in faces}

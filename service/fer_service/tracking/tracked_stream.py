@@ -1,4 +1,4 @@
-"""One stream's predictions → the same with ids and smoothed probabilities."""
+"""Track ids and smoothed probabilities for the predictions of one stream."""
 
 from typing import Final
 
@@ -11,37 +11,40 @@ HALF_LIFE: Final = 0.5  # seconds
 
 
 class TrackedStream:
-    """Follows the faces of one stream; its frames have to come in order."""
+    """Tracks the faces of one stream; frames must come in order."""
 
     def __init__(self, uncertain_below: float, half_life: float = HALF_LIFE) -> None:
         """Start without faces.
 
         Args:
-            uncertain_below: The model's threshold, for the smoothed confidence.
-            half_life: Of the smoothing, seconds; 0 turns it off.
+            uncertain_below: Threshold of the model, applied to the smoothed confidence.
+            half_life: Half-life of the smoothing in seconds; 0 turns smoothing off.
         """
         self._uncertain_below = uncertain_below
         self._tracker = Tracker()
         self._smoother = Smoother(half_life)
 
-    def follow(self, prediction: Prediction, time: float) -> list[TrackedFace]:
-        """The next frame's faces, in the prediction's order.
+    def update(self, prediction: Prediction, time: float) -> list[TrackedFace]:
+        """Add the next frame.
 
         Args:
-            prediction: Of the frame.
-            time: Of the frame, seconds; never less than the last one's.
+            prediction: Prediction of the frame.
+            time: Time of the frame in seconds, not before that of the last frame.
+
+        Returns:
+            Tracked faces, in the order of the prediction.
         """
         boxes = [face.box for face in prediction.faces]
         ids = self._tracker.update([Box(box.x, box.y, box.width, box.height) for box in boxes], time)
-        faces = [self._tracked(face, number, time) for face, number in zip(prediction.faces, ids, strict=True)]
+        faces = [self._tracked(face, track_id, time) for face, track_id in zip(prediction.faces, ids, strict=True)]
         self._smoother.keep(self._tracker.ids)
         return faces
 
-    def _tracked(self, face: FaceEmotion, number: int, time: float) -> TrackedFace:
-        smooth = self._smoother.update(number, face.probabilities, time)
+    def _tracked(self, face: FaceEmotion, track_id: int, time: float) -> TrackedFace:
+        smooth = self._smoother.update(track_id, face.probabilities, time)
         emotion = max(smooth, key=smooth.__getitem__)
         return TrackedFace(
-            id=number,
+            id=track_id,
             box=face.box,
             score=face.score,
             landmarks=face.landmarks,

@@ -1,9 +1,9 @@
-"""Which face of this frame is which of the last ones.
+"""Multi-object tracking: matches the faces of a frame with those of earlier frames.
 
-Boxes are matched as SORT does it (Bewley et al. 2016, "Simple Online and Realtime Tracking", arXiv:1602.00763):
-each track foresees where it is now, and foreseen and found boxes are paired by their overlap (IoU). Faces are few
-and far apart, so pairs are taken greedily, the best first, and what moved too far to overlap is paired by the
-distance of the centres, measured in the size of the faces.
+The method follows SORT (Bewley et al. 2016, "Simple Online and Realtime Tracking", arXiv:1602.00763): each track
+predicts its box, and predicted and detected boxes are matched by IoU. Faces are few and far apart, so matching is
+greedy, best first. Faces that moved too far to overlap are matched by the distance of the centres, relative to the
+size of the faces.
 """
 
 import itertools
@@ -16,42 +16,42 @@ from numpy.typing import NDArray
 
 from fer_service.contract.boxes import Box, iou
 
-_LEAST_OVERLAP: Final = 0.2  # IoU
-_MOST_DISTANCE: Final = 1.0  # of the centres, in sides of the mean box
-_MOST_GROWTH: Final = 2.0  # a face does not double its side between two frames
-_FORESIGHT: Final = 0.3  # seconds a movement is believed to go on
-_STEADINESS: Final = 0.1  # seconds: half-life of the movement's average
+_MIN_IOU: Final = 0.2
+_MAX_DISTANCE: Final = 1.0  # distance of the centres, as a multiple of the mean side of both boxes
+_MAX_SIZE_RATIO: Final = 2.0  # a face does not double its side between two frames
+_MAX_PREDICTION: Final = 0.3  # seconds for which a movement is extrapolated
+_VELOCITY_HALF_LIFE: Final = 0.1  # seconds
 
 
 @dataclass(frozen=True)
 class Track:
-    """A face that has been seen.
+    """A tracked face.
 
     Attributes:
-        id: Its number, never used again.
-        box: Left, top, width and height, where it was seen last.
-        seen: When that was, seconds.
-        velocity: Of its centre, pixels a second.
+        id: Track id, unique in a stream.
+        box: Last detected box.
+        last_seen: Time of the last detection in seconds.
+        velocity: Velocity of the centre in pixels per second, as x and y.
     """
 
     id: int
     box: Box
-    seen: float
+    last_seen: float
     velocity: tuple[float, float] = (0.0, 0.0)
 
-    def foreseen(self, time: float) -> Box:
-        """Where it should be now, if it goes on as it did."""
+    def predicted(self, time: float) -> Box:
+        """Return the box extrapolated to this time."""
         x, y, width, height = self.box
-        ahead = min(time - self.seen, _FORESIGHT)
+        ahead = min(time - self.last_seen, _MAX_PREDICTION)
         return Box(x + self.velocity[0] * ahead, y + self.velocity[1] * ahead, width, height)
 
     def moved(self, box: Box, time: float) -> "Track":
-        """The same face, seen again."""
-        elapsed = time - self.seen
+        """Return the track after a new detection."""
+        elapsed = time - self.last_seen
         if elapsed <= 0:
             return replace(self, box=box)
         (old_x, old_y), (x, y) = self.box.center, box.center
-        weight = 1 - 0.5 ** (elapsed / _STEADINESS)
+        weight = 1 - 0.5 ** (elapsed / _VELOCITY_HALF_LIFE)
         velocity = (
             self.velocity[0] + weight * ((x - old_x) / elapsed - self.velocity[0]),
             self.velocity[1] + weight * ((y - old_y) / elapsed - self.velocity[1]),
@@ -60,31 +60,31 @@ class Track:
 
 
 class Tracker:
-    """Gives the faces of one stream their ids."""
+    """Assigns track ids to the faces of one stream."""
 
-    def __init__(self, survives: float = 1.0) -> None:
+    def __init__(self, max_age: float = 1.0) -> None:
         """Start without faces.
 
         Args:
-            survives: Seconds a face may be unseen and still be the same when it returns.
+            max_age: Seconds without a detection after which a track is dropped.
         """
-        self.survives = survives
+        self.max_age = max_age
         self._tracks: list[Track] = []
         self._ids = itertools.count(1)
 
     def update(self, boxes: Sequence[Box], time: float) -> list[int]:
-        """Take the next frame's boxes.
+        """Add the boxes of the next frame.
 
         Args:
-            boxes: Left, top, width and height in pixels.
-            time: Of the frame, seconds; never less than the last one's.
+            boxes: Detected boxes in pixels.
+            time: Time of the frame in seconds, not before that of the last frame.
 
         Returns:
-            One id a box, in order; new faces count on from 1.
+            One track id per box, in order; ids count from 1.
         """
-        alive = [track for track in self._tracks if time - track.seen <= self.survives]
-        foreseen = [track.foreseen(time) for track in alive]
-        matches = _matched(foreseen, boxes)
+        alive = [track for track in self._tracks if time - track.last_seen <= self.max_age]
+        predicted = [track.predicted(time) for track in alive]
+        matches = _match(predicted, boxes)
         found = {
             index: alive[matches[index]].moved(box, time)
             if index in matches
@@ -98,24 +98,24 @@ class Tracker:
 
     @property
     def ids(self) -> frozenset[int]:
-        """Of the faces that are there or may still return."""
+        """Ids of all tracks that are not dropped."""
         return frozenset(track.id for track in self._tracks)
 
 
-def _matched(tracks: Sequence[Box], boxes: Sequence[Box]) -> dict[int, int]:
-    """From the index of a box to that of its track."""
+def _match(tracks: Sequence[Box], boxes: Sequence[Box]) -> dict[int, int]:
+    """Return the index of the matching track by the index of the box."""
     matches: dict[int, int] = {}
     if tracks and boxes:
         old, new = np.array(tracks, float)[None, :], np.array(boxes, float)[:, None]
-        for scores, least in ((iou(new, old), _LEAST_OVERLAP), (_closeness(new, old), -_MOST_DISTANCE)):
-            _match_greedily(scores, least, matches)
+        for scores, min_score in ((iou(new, old), _MIN_IOU), (_closeness(new, old), -_MAX_DISTANCE)):
+            _match_greedily(scores, min_score, matches)
     return matches
 
 
-def _match_greedily(scores: NDArray[np.float64], least: float, matches: dict[int, int]) -> None:
-    """Add the pairs of what is not matched yet, the best first; scores have a row a box and a column a track."""
+def _match_greedily(scores: NDArray[np.float64], min_score: float, matches: dict[int, int]) -> None:
+    """Add matches between unmatched boxes (rows of `scores`) and tracks (columns), best first."""
     taken = set(matches.values())
-    rows, columns = np.nonzero(scores >= least)
+    rows, columns = np.nonzero(scores >= min_score)
     best_first = np.argsort(-scores[rows, columns], kind="stable")
     for box, track in zip(rows[best_first].tolist(), columns[best_first].tolist(), strict=True):
         if box not in matches and track not in taken:
@@ -124,9 +124,9 @@ def _match_greedily(scores: NDArray[np.float64], least: float, matches: dict[int
 
 
 def _closeness(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Minus the distance of the centres in sides of the mean box; minus infinity for sizes too different."""
+    """Return minus the distance of the centres relative to the mean side, or -inf if the sizes differ too much."""
     side, other_side = (np.sqrt(np.prod(boxes[..., 2:], axis=-1)) for boxes in (one, other))
     apart = one[..., :2] + one[..., 2:] / 2 - other[..., :2] - other[..., 2:] / 2
     distance: NDArray[np.float64] = np.hypot(apart[..., 0], apart[..., 1]) / ((side + other_side) / 2)
-    similar = np.maximum(side, other_side) <= _MOST_GROWTH * np.minimum(side, other_side)
+    similar = np.maximum(side, other_side) <= _MAX_SIZE_RATIO * np.minimum(side, other_side)
     return np.where(similar, -distance, -np.inf)

@@ -1,1 +1,1 @@
-"""Video files: frames with the container's timestamps in, a timeline of faces out. Needs the extra `video`."""
+"""Video files: frames with timestamps in, a timeline of faces and an annotated video out (extra `video`)."""

@@ -1,4 +1,4 @@
-"""A clip with boxes and labels drawn → a new video file, with the frames' own times and without sound."""
+"""Video files with boxes and labels, with the original times of the frames and without sound."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from fer_service.analysis.drawing import mark_of
 from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import TrackedFace
-from fer_service.imaging.annotate import annotate
+from fer_service.imaging.draw import draw_marks
 from fer_service.video.clip import ClipFrame
 
 if TYPE_CHECKING:
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _CODECS: Final = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
-_TICKS: Final = 90_000  # a second: MPEG's clock, fine enough for every rate
-_NOMINAL_RATE: Final = 30  # only a hint for the encoder; the frames' times count
+_TICKS: Final = 90_000  # per second, as in MPEG; exact enough for every frame rate
+_NOMINAL_RATE: Final = 30  # frames per second; only a hint for the encoder
 
 
 class AnnotatedClip:
-    """Writes a video a frame at a time; used as a context, it completes the file whatever happens."""
+    """Writes a video frame by frame. As a context manager, it completes the file also after an error."""
 
     def __init__(self, path: Path) -> None:
-        """Check the name; the file is begun with the first frame, and an older one replaced.
+        """Check the file name; the first frame creates or replaces the file.
 
         Args:
-            path: Its ending decides: .mp4, .mov, .mkv or .webm.
+            path: Video file; the suffix chooses the container: .mp4, .mov, .mkv or .webm.
 
         Raises:
-            ClipError: the ending is another.
+            ClipError: unknown suffix.
         """
         if path.suffix not in _CODECS:
-            raise ClipError(f"{path}: an annotated clip ends in {', '.join(_CODECS)}")
+            raise ClipError(f"{path}: unknown video suffix; use {', '.join(_CODECS)}")
         self._path = path
         self._output: tuple[OutputContainer, VideoStream] | None = None
-        self._last = -1
+        self._last_ticks = -1
 
     def __enter__(self) -> "AnnotatedClip":
         return self
@@ -51,32 +51,32 @@ class AnnotatedClip:
             container.close()
 
     def add(self, frame: ClipFrame, faces: Sequence[TrackedFace]) -> None:
-        """Draw into the frame, and write it.
+        """Draw faces into a frame and write it.
 
         Args:
-            frame: Its pixels are drawn into.
-            faces: What to draw.
+            frame: Frame; its pixels are overwritten.
+            faces: Faces to draw.
 
         Raises:
             ClipError: the file cannot be written.
         """
         import av
 
-        annotate(frame.pixels, [mark_of(face, f"#{face.id}") for face in faces])
-        # Half the colours' resolution needs even sides.
+        draw_marks(frame.pixels, [mark_of(face, f"#{face.id}") for face in faces])
+        # Chroma subsampling needs even sides.
         height, width = (length - length % 2 for length in frame.pixels.shape[:2])
         if self._output is None:
-            self._output = _opened(self._path, width, height)
+            self._output = _open_output(self._path, width, height)
         container, stream = self._output
         image = av.VideoFrame.from_ndarray(frame.pixels[:height, :width].copy(), format="rgb24")
         if (stream.width, stream.height) != (width, height):
             image = image.reformat(stream.width, stream.height)
-        image.pts = self._last = max(round(frame.time * _TICKS), self._last + 1)
+        image.pts = self._last_ticks = max(round(frame.time * _TICKS), self._last_ticks + 1)
         image.time_base = Fraction(1, _TICKS)
         container.mux(stream.encode(image))
 
 
-def _opened(path: Path, width: int, height: int) -> "tuple[OutputContainer, VideoStream]":
+def _open_output(path: Path, width: int, height: int) -> "tuple[OutputContainer, VideoStream]":
     import av
     from av.video.stream import VideoStream
 
@@ -86,7 +86,7 @@ def _opened(path: Path, width: int, height: int) -> "tuple[OutputContainer, Vide
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.codec_context.time_base = Fraction(1, _TICKS)
     try:
-        container.start_encoding()  # opens the file, which `open` does not
+        container.start_encoding()  # opens the file; `av.open` does not
     except (av.FFmpegError, OSError) as error:
-        raise ClipError(f"{path} cannot be written: {error.strerror}") from error
+        raise ClipError(f"cannot write {path}: {error.strerror}") from error
     return container, stream

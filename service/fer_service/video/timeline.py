@@ -1,4 +1,4 @@
-"""Results of a clip → a file, as they come: CSV, JSON or parquet by the file's ending."""
+"""Timelines: results of a clip, written to a CSV, JSON or parquet file as they come."""
 
 import csv
 import json
@@ -10,14 +10,14 @@ from typing import Any, Final, Protocol
 from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import FramePrediction, TrackedFace
 
-_ROWS_A_GROUP: Final = 5000  # of parquet; as many are held in memory
+_ROW_GROUP: Final = 5000  # rows per parquet row group, which is held in memory
 
 
 class Timeline(Protocol):
-    """Takes a clip's results in order; used as a context, it completes the file whatever happens."""
+    """Writes the results of a clip in order. As a context manager, it completes the file also after an error."""
 
     def add(self, result: FramePrediction) -> None:
-        """Write a frame's result."""
+        """Write the result of one frame."""
 
     def __enter__(self) -> "Timeline": ...
 
@@ -27,24 +27,24 @@ class Timeline(Protocol):
 
 
 def open_timeline(path: Path, labels: Sequence[str]) -> Timeline:
-    """Begin a file; an older one is replaced.
+    """Create or replace a timeline file.
 
-    CSV and parquet have a row a face with smoothed probabilities under the labels' names and raw ones under
-    `raw_` and the name; JSON has an entry a frame that was looked at, as the stream's results.
+    CSV and parquet have one row per face and frame, with smoothed probabilities in columns named by the labels and
+    raw ones in columns `raw_<label>`. JSON has one entry per analysed frame, like the results of a stream.
 
     Args:
-        path: Its ending decides: .csv, .json or .parquet.
-        labels: The model's.
+        path: Timeline file; the suffix chooses the format: .csv, .json or .parquet.
+        labels: Labels of the model.
 
     Raises:
-        ClipError: the ending is another, the file cannot be written, or parquet's library is missing.
+        ClipError: unknown suffix, the file cannot be written, or pyarrow is not installed.
     """
-    if path.suffix not in _KINDS:
-        raise ClipError(f"{path}: a timeline ends in {', '.join(_KINDS)}")
+    if path.suffix not in _FORMATS:
+        raise ClipError(f"{path}: unknown timeline suffix; use {', '.join(_FORMATS)}")
     try:
-        return _KINDS[path.suffix](path, labels)
+        return _FORMATS[path.suffix](path, labels)
     except OSError as error:
-        raise ClipError(f"{path} cannot be written: {error.strerror}") from error
+        raise ClipError(f"cannot write {path}: {error.strerror}") from error
 
 
 class _Csv:
@@ -60,7 +60,7 @@ class _Csv:
     def __enter__(self) -> "_Csv":
         return self
 
-    def __exit__(self, *about: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
 
 
@@ -69,16 +69,16 @@ class _Json:
         del labels
         self._file = path.open("w", encoding="utf-8")
         self._file.write('{"frames": [')
-        self._between = "\n"
+        self._separator = "\n"
 
     def add(self, result: FramePrediction) -> None:
-        self._file.write(self._between + json.dumps(result.model_dump(mode="json"), ensure_ascii=False))
-        self._between = ",\n"
+        self._file.write(self._separator + json.dumps(result.model_dump(mode="json"), ensure_ascii=False))
+        self._separator = ",\n"
 
     def __enter__(self) -> "_Json":
         return self
 
-    def __exit__(self, *about: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._file.write("\n]}\n")
         self._file.close()
 
@@ -89,7 +89,7 @@ class _Parquet:
             import pyarrow as pa
             import pyarrow.parquet as pq
         except ImportError as error:
-            raise ClipError("parquet needs pyarrow, of the extra `video`: pip install av pyarrow") from error
+            raise ClipError("pyarrow is not installed; parquet files need it: pip install av pyarrow") from error
         types = {"frame": pa.int64(), "id": pa.int64(), "emotion": pa.string(), "uncertain": pa.bool_()}
         types |= dict.fromkeys(("x", "y", "width", "height"), pa.int32())
         self._labels = labels
@@ -100,13 +100,13 @@ class _Parquet:
 
     def add(self, result: FramePrediction) -> None:
         self._rows.extend(_row(result, face, self._labels) for face in result.faces)
-        if len(self._rows) >= _ROWS_A_GROUP:
+        if len(self._rows) >= _ROW_GROUP:
             self._flush()
 
     def __enter__(self) -> "_Parquet":
         return self
 
-    def __exit__(self, *about: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._flush()
         self._writer.close()
 
@@ -115,7 +115,7 @@ class _Parquet:
         self._rows = []
 
 
-_KINDS: Final[dict[str, Callable[[Path, Sequence[str]], Timeline]]] = {
+_FORMATS: Final[dict[str, Callable[[Path, Sequence[str]], Timeline]]] = {
     ".csv": _Csv,
     ".json": _Json,
     ".parquet": _Parquet,
@@ -123,8 +123,8 @@ _KINDS: Final[dict[str, Callable[[Path, Sequence[str]], Timeline]]] = {
 
 
 def _columns(labels: Sequence[str]) -> list[str]:
-    about = ["frame", "time", "id", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain"]
-    return [*about, *labels, *(f"raw_{label}" for label in labels)]
+    columns = ["frame", "time", "id", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain"]
+    return [*columns, *labels, *(f"raw_{label}" for label in labels)]
 
 
 def _row(result: FramePrediction, face: TrackedFace, labels: Sequence[str]) -> dict[str, Any]:

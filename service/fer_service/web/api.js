@@ -1,9 +1,9 @@
-// The service's HTTP API, as everybody else sees it.
+// Client of the service's HTTP API.
 
 import { currentKey, keyHeaders } from "./key.js";
-import { unlock } from "./unlock.js";
+import { requestKey } from "./keydialog.js";
 
-/** An answer that is none; `code` is the service's stable one, or "unreachable". */
+/** A failed request. `code` is the error code of the service, or "unreachable". */
 export class ApiError extends Error {
   constructor(message, code) {
     super(message);
@@ -11,43 +11,43 @@ export class ApiError extends Error {
   }
 }
 
-/** An image's prediction, the JSON of POST /predict, and how long it took, the time for typing a key left out. */
+/** POST /predict: the prediction for an image, and the duration without the time to type an API key. */
 export async function predict(file) {
-  const { answer, began } = await ask("predict", post(file, "application/json"));
-  return { prediction: await answer.json(), milliseconds: performance.now() - began };
+  const { response, startedAt } = await request("predict", upload(file, "application/json"));
+  return { prediction: await response.json(), milliseconds: performance.now() - startedAt };
 }
 
-/** The image with boxes and labels drawn, as a blob of this media type. */
-export async function drawn(file, type) {
-  return (await ask("predict", post(file, type))).answer.blob();
+/** POST /predict: the image with boxes and labels, as a blob of this media type. */
+export async function predictDrawn(file, type) {
+  return (await request("predict", upload(file, type))).response.blob();
 }
 
-/** The model's card, the JSON of GET /model. */
-export async function model() {
-  return (await ask("model", {})).answer.json();
+/** GET /model. */
+export async function fetchModel() {
+  return (await request("model", {})).response.json();
 }
 
-function post(file, accept) {
+function upload(file, accept) {
   const body = new FormData();
   body.append("file", file, file.name || "image");
   return { method: "POST", body, headers: { Accept: accept } };
 }
 
-/** With the key, and again with another one where that is refused and somebody has it. */
-async function ask(path, options) {
+/** Send a request with the API key. If the key is rejected, ask the user for another one and try again. */
+async function request(path, options) {
   const key = currentKey();
-  const began = performance.now();
-  let answer;
+  const startedAt = performance.now();
+  let response;
   try {
-    answer = await fetch(path, { ...options, headers: { ...options.headers, ...keyHeaders(key) } });
+    response = await fetch(path, { ...options, headers: { ...options.headers, ...keyHeaders(key) } });
   } catch {
-    throw new ApiError("The service does not answer. Is it running, and is there a network?", "unreachable");
+    throw new ApiError("The service does not answer. Check that it is running and that the network works.", "unreachable");
   }
-  if (answer.ok) return { answer, began };
-  if (answer.status === 401) {
-    if (await unlock(key, began)) return ask(path, options);
-    throw new ApiError("The service asks for an API key.", "unauthorized");
+  if (response.ok) return { response, startedAt };
+  if (response.status === 401) {
+    if (await requestKey(key, startedAt)) return request(path, options);
+    throw new ApiError("The service requires an API key.", "unauthorized");
   }
-  const problem = await answer.json().catch(() => null);
-  throw new ApiError(problem?.detail ?? `The service answered ${answer.status}.`, problem?.code ?? `http_${answer.status}`);
+  const problem = await response.json().catch(() => null);
+  throw new ApiError(problem?.detail ?? `The service returned status ${response.status}.`, problem?.code ?? `http_${response.status}`);
 }

@@ -1,24 +1,24 @@
-// Everything wired together.
+// Entry point: sets up all parts of the page.
 
-import { setUpCard } from "./card.js";
-import { Live } from "./live.js";
-import { onPhoto } from "./photo.js";
 import { addImages, setUpImages } from "./images.js";
+import { setUpKeyDialog } from "./keydialog.js";
+import { Live } from "./live.js";
+import { setUpModelCard } from "./card.js";
+import { setUpPhotoDialog } from "./photo.js";
 import { setUpTabs } from "./tabs.js";
 import { setUpTheme } from "./theme.js";
-import { setUpUnlock } from "./unlock.js";
-import { onImages } from "./upload.js";
+import { setUpUpload } from "./upload.js";
 
 const live = new Live();
 const showPanel = setUpTabs((left) => { if (left === "live") live.stop(); });
-const take = (files) => {
+const onFiles = (files) => {
   showPanel("images");
   addImages(files);
 };
 setUpTheme();
-setUpUnlock();
-setUpCard();
+setUpKeyDialog();
+setUpModelCard();
 setUpImages();
-onImages(take);
-onPhoto(take);
+setUpUpload(onFiles);
+setUpPhotoDialog(onFiles);
 addEventListener("pagehide", () => live.stop());

@@ -1,10 +1,10 @@
-// The labels' colours as canvases need them: resolved, in the scheme that is shown.
+// Colours of the labels as canvases need them: resolved for the current colour scheme.
 
 import { colourClass } from "./dom.js";
 
 const resolved = new Map();
 
-/** So many labels' colours; `--c` for lines on the page's ground, `--c-solid` for fills under dark text. */
+/** The colours of `count` labels: `--c` for lines on the background, `--c-solid` for fills under dark text. */
 export function colours(variable, count) {
   const known = resolved.get(variable);
   if (known?.length === count) return known;
@@ -13,7 +13,7 @@ export function colours(variable, count) {
   return found;
 }
 
-/** Look them up anew: the scheme has changed. */
+/** Resolve the colours again after a change of the colour scheme. */
 export const forgetColours = () => resolved.clear();
 
 function resolve(variable, index) {

@@ -1,9 +1,9 @@
-// Elements without innerHTML: nothing that an image or a server says is ever read as markup.
+// DOM functions without innerHTML, so that no text of an image or a server is parsed as markup.
 
 /** The element with this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** A new element: properties as attributes, `on…` as listeners, children as nodes or text. */
+/** Create an element. Properties become attributes, or listeners if they begin with "on"; children are nodes or text. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -15,7 +15,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** One of the page's icons, decoration only. */
+/** Create an icon, hidden from screen readers. */
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
@@ -25,18 +25,18 @@ export function icon(name) {
   return svg;
 }
 
-/** A button with an icon and a text. */
+/** Create a button with an icon and a text. */
 export const button = (text, iconName, onclick, properties = {}) =>
   make("button", { type: "button", onclick, ...properties }, icon(iconName), text);
 
-/** Tell it to a screen reader. */
-export function say(text) {
-  byId("say").textContent = text;
+/** Let screen readers read a text. */
+export function announce(text) {
+  byId("announcer").textContent = text;
 }
 
 /** 0.953 → "95 %". */
 export const percent = (share) => `${Math.round(share * 100)}\u202f%`;
 
 const COLOURS = 10;
-/** The class of a label's colour, by its place among the labels. */
+/** CSS class with the colour of a label, by its index. */
 export const colourClass = (index) => `c${index % COLOURS}`;

@@ -1,38 +1,38 @@
-// Results as JSON, CSV and images, for the clipboard and for files.
+// Export of results to files and to the clipboard.
 
-/** One prediction, or several as the service's batch route gives them. */
-export function asJson(entries) {
+/** One prediction as JSON, or several as POST /predict/batch returns them. */
+export function toJson(entries) {
   const [first] = entries;
   const content = entries.length === 1 ? first.prediction : { results: entries.map(({ name, prediction }) => ({ name, ...prediction })) };
   return JSON.stringify(content, null, 2);
 }
 
-/** One row a face; every label that occurs is a column. */
-export function asCsv(entries) {
+/** CSV with one row per face and one column per label. */
+export function toCsv(entries) {
   const labels = [...new Set(entries.flatMap(({ prediction }) => prediction.faces.flatMap((face) => Object.keys(face.probabilities))))];
-  const head = ["image", "face", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain", ...labels];
+  const header = ["image", "face", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain", ...labels];
   const rows = entries.flatMap(({ name, prediction }) =>
     prediction.faces.map((face, index) => [
       name, index + 1, face.box.x, face.box.y, face.box.width, face.box.height, face.score ?? "",
       face.emotion, face.confidence, face.uncertain, ...labels.map((label) => face.probabilities[label] ?? ""),
     ]),
   );
-  return [head, ...rows].map((row) => row.map(cell).join(",") + "\r\n").join("");
+  return [header, ...rows].map((row) => row.map(cell).join(",") + "\r\n").join("");
 }
 
 const cell = (value) => (/[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
 
-/** Let the browser save a text or a blob as a file. */
+/** Download a text or a blob as a file. */
 export function save(content, name, type) {
   const address = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
   const anchor = document.createElement("a");
   anchor.href = address;
   anchor.download = name;
   anchor.click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000); // some browsers read it later
+  setTimeout(() => URL.revokeObjectURL(address), 60_000); // some browsers read the blob later
 }
 
-/** Put a text into the clipboard; pages without HTTPS only have the old way. */
+/** Copy a text to the clipboard; without HTTPS only `execCommand` works. */
 export async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const area = document.createElement("textarea");
@@ -41,7 +41,7 @@ export async function copy(text) {
   area.select();
   const done = document.execCommand("copy");
   area.remove();
-  if (!done) throw new Error("the browser does not allow it");
+  if (!done) throw new Error("the browser does not allow access to the clipboard");
 }
 
 /** "photo.jpg" → "photo". */

@@ -1,29 +1,29 @@
-// A prediction → its boxes over the image and its bars beside it, linked by hover and focus.
+// The faces of a prediction: boxes over the image and a list of probabilities, linked by hover and focus.
 
 import { colourClass, make, percent } from "./dom.js";
 
-const CROWD = 12; // more faces than that, and labels stand over the linked one only
+const MAX_LABELS = 12; // with more faces, only the highlighted box has a label
 
-/** "happy 95 %", with a question mark where the model is not certain. */
-export const wording = (face) => `${face.emotion}${face.uncertain ? "?" : ""} ${percent(face.confidence)}`;
+/** "happy 95 %", with a question mark if the model is uncertain. */
+export const faceLabel = (face) => `${face.emotion}${face.uncertain ? "?" : ""} ${percent(face.confidence)}`;
 
-/** The labels in the model's order; empty where there is no face. */
+/** Labels in the order of the model; empty if there is no face. */
 export const labelsOf = (prediction) => Object.keys(prediction.faces[0]?.probabilities ?? {});
 
-/** Boxes into the frame about the image, and the list of faces, which is returned. */
-export function showFaces(frame, prediction) {
+/** Add boxes to the frame of the image; return the list of faces. */
+export function renderFaces(frame, prediction) {
   const { faces } = prediction;
-  frame.classList.toggle("crowd", faces.length > CROWD);
-  const boxes = faces.map((face, index) => box(face, index, prediction.image, labelsOf(prediction)));
+  frame.classList.toggle("crowded", faces.length > MAX_LABELS);
+  const boxes = faces.map((face, index) => faceBox(face, index, prediction.image, labelsOf(prediction)));
   frame.append(...boxes);
-  if (!faces.length) return make("p", { class: "none" }, "No face was found in this image.");
-  const entries = faces.map((face, index) => entry(face, index));
-  entries.forEach((item, index) => link(item, boxes[index]));
-  return make("ul", { class: "faces", tabindex: 0, "aria-label": "Faces, the largest first" }, ...entries);
+  if (!faces.length) return make("p", { class: "no-faces" }, "No face was found in this image.");
+  const items = faces.map((face, index) => faceItem(face, index));
+  items.forEach((item, index) => linkHighlight(item, boxes[index]));
+  return make("ul", { class: "faces", tabindex: 0, "aria-label": "Faces, the largest first" }, ...items);
 }
 
-/** Bars of all probabilities. */
-export function bars(probabilities, best) {
+/** One bar per label. */
+function probabilityBars(probabilities, best) {
   const rows = Object.entries(probabilities).map(([label, share], index) => {
     const fill = make("i", { class: colourClass(index) });
     fill.style.width = `${share * 100}%`;
@@ -38,9 +38,9 @@ export function bars(probabilities, best) {
   return make("ul", { class: "bars" }, ...rows);
 }
 
-function box(face, index, image, labels) {
+function faceBox(face, index, image, labels) {
   const { x, y, width, height } = face.box;
-  const places = [
+  const classes = [
     colourClass(labels.indexOf(face.emotion)),
     face.uncertain ? "uncertain" : "",
     y / image.height < 0.08 ? "at-top" : "",
@@ -48,10 +48,10 @@ function box(face, index, image, labels) {
   ];
   const element = make(
     "button",
-    { type: "button", class: `box ${places.join(" ")}`, "aria-label": `Face ${index + 1}: ${spoken(face)}` },
-    make("span", { class: "tag", "aria-hidden": "true" }, wording(face)),
+    { type: "button", class: `box ${classes.join(" ")}`, "aria-label": `Face ${index + 1}: ${spokenLabel(face)}` },
+    make("span", { class: "tag", "aria-hidden": "true" }, faceLabel(face)),
   );
-  // In shares of the image, so that the boxes keep their place at every size.
+  // Relative to the image, so that the boxes stay in place at every size.
   element.style.left = `${(x / image.width) * 100}%`;
   element.style.top = `${(y / image.height) * 100}%`;
   element.style.width = `${(width / image.width) * 100}%`;
@@ -59,7 +59,7 @@ function box(face, index, image, labels) {
   return element;
 }
 
-function entry(face, index) {
+function faceItem(face, index) {
   const labels = Object.keys(face.probabilities);
   return make(
     "li",
@@ -70,19 +70,19 @@ function entry(face, index) {
       make("h3", {}, make("span", { class: "number" }, `Face ${index + 1} `), `${face.emotion} ${percent(face.confidence)}`),
       face.uncertain ? make("span", { class: "chip" }, "uncertain") : null,
     ),
-    bars(face.probabilities, face.emotion),
+    probabilityBars(face.probabilities, face.emotion),
   );
 }
 
-const spoken = (face) => `${face.emotion} ${percent(face.confidence)}${face.uncertain ? ", uncertain" : ""}`;
+const spokenLabel = (face) => `${face.emotion} ${percent(face.confidence)}${face.uncertain ? ", uncertain" : ""}`;
 
-function link(item, boxElement) {
-  const both = (linked) => [item, boxElement].forEach((element) => element.classList.toggle("linked", linked));
+function linkHighlight(item, boxElement) {
+  const highlight = (linked) => [item, boxElement].forEach((element) => element.classList.toggle("linked", linked));
   for (const element of [item, boxElement]) {
-    element.addEventListener("pointerenter", () => both(true));
-    element.addEventListener("pointerleave", () => both(false));
+    element.addEventListener("pointerenter", () => highlight(true));
+    element.addEventListener("pointerleave", () => highlight(false));
   }
-  boxElement.addEventListener("focus", () => both(true));
-  boxElement.addEventListener("blur", () => both(false));
+  boxElement.addEventListener("focus", () => highlight(true));
+  boxElement.addEventListener("blur", () => highlight(false));
   boxElement.addEventListener("click", () => item.scrollIntoView({ block: "nearest", behavior: "smooth" }));
 }

@@ -1,12 +1,12 @@
-// One image's card: it waits, then shows faces or an error in words.
+// The card of one image: progress, then faces or an error.
 
-import { drawn, predict } from "./api.js";
-import { button, make, say } from "./dom.js";
-import { asCsv, asJson, copy, save, stem } from "./export.js";
-import { showFaces, wording } from "./faces.js";
+import { predict, predictDrawn } from "./api.js";
+import { announce, button, make } from "./dom.js";
+import { copy, save, stem, toCsv, toJson } from "./export.js";
+import { faceLabel, renderFaces } from "./faces.js";
 
-/** A card on the page for one file. */
-export class Image {
+/** The card of one file. */
+export class ImageCard {
   constructor(file, number) {
     this.file = file;
     this.name = file.name || `image ${number}`;
@@ -24,39 +24,39 @@ export class Image {
     );
   }
 
-  /** Ask the service and show what it says; returns the error, if any. */
+  /** Analyse the image and show the result; return the error, if any. */
   async analyse() {
-    this.show(make("p", { class: "waiting" }, "Looking for faces …"));
+    this.showBody(make("p", { class: "loading" }, "Detecting faces …"));
     this.actions.replaceChildren();
-    let answer;
+    let result;
     try {
-      answer = await predict(this.file);
+      result = await predict(this.file);
     } catch (error) {
-      this.fail(error);
+      this.showError(error);
       return error;
     }
-    this.prediction = answer.prediction;
-    this.reveal(answer.milliseconds);
+    this.prediction = result.prediction;
+    this.showResult(result.milliseconds);
     return null;
   }
 
-  /** Give the memory of its image back. */
+  /** Release the memory of the image. */
   release() {
     URL.revokeObjectURL(this.address);
   }
 
-  show(element) {
+  showBody(element) {
     this.body.replaceWith(element);
     this.body = element;
   }
 
-  fail(error) {
+  showError(error) {
     const text = make("p", {}, `${error.message} `, make("code", {}, error.code ?? "page"));
-    this.show(make("div", { class: "error", role: "alert" }, text, button("Try again", "retry", () => this.analyse())));
+    this.showBody(make("div", { class: "error", role: "alert" }, text, button("Try again", "retry", () => this.analyse())));
     this.summary.textContent = "not analysed";
   }
 
-  reveal(milliseconds) {
+  showResult(milliseconds) {
     const { faces, image: size } = this.prediction;
     const found = faces.length === 1 ? "1 face" : `${faces.length} faces`;
     this.summary.textContent = `${found} · ${size.width} × ${size.height} pixels · ${Math.round(milliseconds)} ms`;
@@ -64,55 +64,55 @@ export class Image {
     image.addEventListener("error", () => this.showDrawn(image), { once: true });
     image.src = this.address;
     const frame = make("div", { class: "frame" }, image);
-    const list = showFaces(frame, this.prediction);
-    this.show(make("div", { class: "result-body" }, make("div", { class: "image" }, frame), list));
-    this.offer();
-    const spoken = faces.slice(0, 5).map(wording).join(", ");
-    say(`${this.name}: ${found}${spoken ? `: ${spoken}` : ""}`);
+    const list = renderFaces(frame, this.prediction);
+    this.showBody(make("div", { class: "result-body" }, make("div", { class: "image" }, frame), list));
+    this.showActions();
+    const spoken = faces.slice(0, 5).map(faceLabel).join(", ");
+    announce(`${this.name}: ${found}${spoken ? `: ${spoken}` : ""}`);
   }
 
-  /** What the service decodes but the browser does not (TIFF) is shown as the service draws it. */
+  /** Show the image that the service draws, if the browser cannot decode the file (TIFF). */
   async showDrawn(image) {
     try {
-      const address = URL.createObjectURL(await drawn(this.file, "image/jpeg"));
+      const address = URL.createObjectURL(await predictDrawn(this.file, "image/jpeg"));
       this.release();
       this.address = image.src = address;
     } catch (error) {
-      this.fail(error);
+      this.showError(error);
     }
   }
 
-  offer() {
+  showActions() {
     const entries = [{ name: this.name, prediction: this.prediction }];
     const name = stem(this.name);
     const files = [
-      ["JSON", async () => save(asJson(entries), `${name}.json`, "application/json")],
-      ["CSV", async () => save(asCsv(entries), `${name}.csv`, "text/csv")],
-      ["Image", async () => save(await drawn(this.file, "image/png"), `${name}-faces.png`)],
+      ["JSON", async () => save(toJson(entries), `${name}.json`, "application/json")],
+      ["CSV", async () => save(toCsv(entries), `${name}.csv`, "text/csv")],
+      ["Image", async () => save(await predictDrawn(this.file, "image/png"), `${name}-faces.png`)],
     ];
     this.actions.replaceChildren(
-      this.action("Copy JSON", "copy", () => copy(asJson(entries)), "Copied"),
-      ...files.map(([text, work]) => this.action(text, "download", work, "Saved", `Download ${text}`)),
+      this.actionButton("Copy JSON", "copy", () => copy(toJson(entries)), "Copied"),
+      ...files.map(([text, work]) => this.actionButton(text, "download", work, "Saved", `Download ${text}`)),
     );
   }
 
-  /** A button that says what became of its work. */
-  action(text, iconName, work, done, label) {
+  /** A button that shows if its work succeeded. */
+  actionButton(text, iconName, work, done, label) {
     const element = button(text, iconName, async () => {
       try {
         await work();
-        this.flash(element, text, done);
+        this.showOutcome(element, text, done);
       } catch (error) {
-        this.flash(element, text, "Failed");
-        say(`${text} failed: ${error.message}`);
+        this.showOutcome(element, text, "Failed");
+        announce(`${text} failed: ${error.message}`);
       }
     }, label ? { "aria-label": label } : {});
     return element;
   }
 
-  flash(element, text, outcome) {
+  showOutcome(element, text, outcome) {
     element.lastChild.textContent = outcome;
-    say(`${this.name}: ${outcome}`);
+    announce(`${this.name}: ${outcome}`);
     setTimeout(() => { element.lastChild.textContent = text; }, 1600);
   }
 }

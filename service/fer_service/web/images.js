@@ -1,44 +1,46 @@
-// The list of images: the newest first, two at a time with the service.
+// The list of images, the newest first, and the queue of those to analyse.
 
-import { byId, say } from "./dom.js";
-import { asCsv, asJson, save } from "./export.js";
-import { Image } from "./image.js";
+import { announce, byId } from "./dom.js";
+import { save, toCsv, toJson } from "./export.js";
+import { showFallbackNote } from "./fallback.js";
+import { ImageCard } from "./image.js";
 
-const AT_A_TIME = 2;
+const MAX_PARALLEL = 2; // requests
 const images = [];
-const waiting = [];
-let busy = 0;
+const queue = [];
+let workers = 0;
 let count = 0;
 
-/** Add files to the page and have them analysed. */
+/** Add files to the page and analyse them. */
 export function addImages(files) {
-  const added = files.map((file) => new Image(file, ++count));
+  const added = files.map((file) => new ImageCard(file, ++count));
   images.unshift(...added);
-  waiting.push(...added);
+  queue.push(...added);
   byId("results").prepend(...added.map((image) => image.element));
   byId("drop").classList.add("small");
-  say(files.length === 1 ? `Looking at ${added[0].name}` : `Looking at ${files.length} images`);
-  summarise();
-  while (busy < AT_A_TIME && waiting.length) work();
+  announce(files.length === 1 ? `Analysing ${added[0].name}` : `Analysing ${files.length} images`);
+  updateSummary();
+  while (workers < MAX_PARALLEL && queue.length) work();
 }
 
-/** Wire the buttons that are about all images. */
+/** Set up the buttons for all images. */
 export function setUpImages() {
-  const all = () => images.filter((image) => image.prediction);
-  byId("all-json").addEventListener("click", () => save(asJson(all()), "faces.json", "application/json"));
-  byId("all-csv").addEventListener("click", () => save(asCsv(all()), "faces.csv", "text/csv"));
+  const analysed = () => images.filter((image) => image.prediction);
+  byId("all-json").addEventListener("click", () => save(toJson(analysed()), "faces.json", "application/json"));
+  byId("all-csv").addEventListener("click", () => save(toCsv(analysed()), "faces.csv", "text/csv"));
   byId("clear").addEventListener("click", clear);
 }
 
 async function work() {
-  busy += 1;
-  while (waiting.length) {
-    const error = await waiting.shift().analyse();
-    // Who has no key is not asked for it again by each of the others.
-    if (error?.code === "unauthorized") for (const image of waiting.splice(0)) image.fail(error);
+  workers += 1;
+  while (queue.length) {
+    const error = await queue.shift().analyse();
+    if (!error) showFallbackNote();
+    // Without a key all other images fail too: do not ask for the key again for each of them.
+    if (error?.code === "unauthorized") for (const image of queue.splice(0)) image.showError(error);
   }
-  busy -= 1;
-  summarise();
+  workers -= 1;
+  updateSummary();
 }
 
 function clear() {
@@ -46,14 +48,14 @@ function clear() {
     image.release();
     image.element.remove();
   }
-  images.length = waiting.length = 0;
+  images.length = queue.length = 0;
   byId("drop").classList.remove("small");
-  summarise();
+  updateSummary();
   byId("choose").focus();
-  say("All images are gone from the page");
+  announce("All images were removed from the page");
 }
 
-function summarise() {
+function updateSummary() {
   const done = images.filter((image) => image.prediction).length;
   byId("all").hidden = images.length < 2;
   byId("all-json").disabled = byId("all-csv").disabled = done === 0;

@@ -1,37 +1,37 @@
-// The API key that somebody typed: kept while the tab is open, nowhere else.
+// The API key. It is stored for this tab only, until the tab is closed.
 
-const PLACE = "api-key";
-const WORD = /^[\x21-\x7e]+$/; // what a header and the service's file of keys can hold
+const STORAGE_KEY = "api-key";
+const PRINTABLE_ASCII = /^[\x21-\x7e]+$/; // what a header can hold, without spaces
 
-let key = stored();
+let key = storedKey();
 
-/** The key in use; empty where there is none. */
+/** The current key; empty if there is none. */
 export const currentKey = () => key;
 
-/** Whether it could be a key at all. */
-export const canBeKey = (text) => WORD.test(text);
+/** Return true if a text can be an API key. */
+export const isValidKey = (text) => PRINTABLE_ASCII.test(text);
 
-/** Use this key from now on; an empty one forgets. */
-export function useKey(text) {
+/** Use this key from now on; an empty text removes the key. */
+export function setKey(text) {
   key = text;
   try {
-    if (text) sessionStorage.setItem(PLACE, text);
-    else sessionStorage.removeItem(PLACE);
-  } catch { /* a browser without storage forgets it with the page */ }
+    if (text) sessionStorage.setItem(STORAGE_KEY, text);
+    else sessionStorage.removeItem(STORAGE_KEY);
+  } catch { /* without storage, the key is lost with the page */ }
 }
 
-/** The headers of a request with this key. */
+/** Request headers with this key. */
 export const keyHeaders = (text) => (text ? { "X-API-Key": text } : {});
 
-/** The subprotocols of a stream: pages can set no header of a WebSocket but these, which are tokens. */
-export function keyProtocols() {
+/** WebSocket subprotocols with the current key: a page can set no other header of a WebSocket. */
+export function streamProtocols() {
   const token = btoa(key).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   return ["fer.v1", ...(key ? [`fer.key.${token}`] : [])];
 }
 
-function stored() {
+function storedKey() {
   try {
-    return sessionStorage.getItem(PLACE) ?? "";
+    return sessionStorage.getItem(STORAGE_KEY) ?? "";
   } catch {
     return "";
   }

@@ -1,14 +1,15 @@
-// The live view: camera, stream, boxes and charts, and what is said when one of them fails.
+// The live view: camera, stream, boxes, charts and messages.
 
 import { openCamera, releaseCamera } from "./camera.js";
-import { byId, make, say } from "./dom.js";
+import { announce, byId, make } from "./dom.js";
+import { showFallbackNote } from "./fallback.js";
 import { drawOverlay } from "./overlay.js";
 import { Stream } from "./stream.js";
-import { Rate, Timeline, inWords } from "./timeline.js";
+import { FrameRate, Timeline, spokenFaces } from "./timeline.js";
 
-const LONG_SIDE = 640; // pixels of the frames sent; faces are looked for at this size
-const QUALITY = 0.85;
-const SAY_EVERY = 5; // seconds
+const LONG_SIDE = 640; // pixels of the sent frames; the service detects faces at this size
+const JPEG_QUALITY = 0.85;
+const ANNOUNCE_EVERY = 5; // seconds
 const seconds = () => performance.now() / 1000;
 
 /** The panel "Live". */
@@ -18,12 +19,12 @@ export class Live {
     this.running = false;
     this.timeline = new Timeline();
     this.stream = new Stream({
-      onresult: (result, latency) => this.show(result, latency),
-      onstate: (state, wait) => this.tell(state, wait),
+      onresult: (result, latency) => this.onResult(result, latency),
+      onstate: (state, wait) => this.onState(state, wait),
     });
     this.retry = () => {};
-    // A screen reader is told once, and not each second that passes.
-    this.gone = make("span", {}, "The service is gone or takes no more streams.", make("span", { "aria-hidden": "true" }));
+    // The countdown is hidden from screen readers, so that they read the message once.
+    this.reconnecting = make("span", {}, "The service is unreachable or accepts no more streams.", make("span", { "aria-hidden": "true" }));
     byId("start").addEventListener("click", () => this.start());
     byId("pause").addEventListener("click", () => this.pause());
     byId("stop").addEventListener("click", () => this.stop());
@@ -48,33 +49,33 @@ export class Live {
       releaseCamera(this.video); // stopped while the browser asked for permission
       return;
     }
-    this.video.srcObject.getTracks()[0].addEventListener("ended", () => this.fail("The camera has gone. Connect it, then try again."));
+    this.video.srcObject.getTracks()[0].addEventListener("ended", () => this.fail("The camera was disconnected. Connect it, then try again."));
     byId("stage").style.aspectRatio = `${this.video.videoWidth} / ${this.video.videoHeight}`;
-    this.rate = new Rate();
-    this.said = 0;
-    this.controls("running");
+    this.frameRate = new FrameRate();
+    this.announcedAt = 0;
+    this.showControls("running");
     this.stream.open();
     this.nextFrame();
     this.animate();
     byId("pause").focus();
   }
 
-  /** Release the camera, keep the charts. */
+  /** Release the camera; keep the charts. */
   pause() {
     this.release();
-    this.controls("paused");
+    this.showControls("paused");
     byId("start").focus();
-    say("Paused, the camera is off");
+    announce("Paused, the camera is off");
   }
 
-  /** Release the camera, forget the charts. */
+  /** Release the camera; clear the charts. */
   stop() {
     const focused = byId("live").contains(document.activeElement);
     this.release();
     this.timeline.clear();
-    this.controls("idle");
+    this.showControls("idle");
     if (focused) byId("start").focus();
-    say("Stopped, the camera is off");
+    announce("Stopped, the camera is off");
   }
 
   release() {
@@ -87,11 +88,11 @@ export class Live {
 
   fail(message) {
     this.release();
-    this.controls("idle");
-    this.notice(message, () => this.start());
+    this.showControls("idle");
+    this.showNotice(message, () => this.start());
   }
 
-  controls(state) {
+  showControls(state) {
     byId("start").hidden = state === "running";
     byId("start").querySelector("span").textContent = state === "paused" ? "Resume" : "Start camera";
     byId("pause").hidden = state !== "running";
@@ -99,7 +100,7 @@ export class Live {
     byId("idle").hidden = state === "running";
     byId("idle").querySelector("p").textContent = state === "paused"
       ? "Paused. The camera is off."
-      : "The camera's images go to this service alone and are not stored.";
+      : "The images of the camera are sent to this service only and are not stored.";
     byId("stats").hidden = state !== "running";
     byId("stats").textContent = "…";
   }
@@ -108,45 +109,45 @@ export class Live {
 
   nextFrame() {
     if (!this.running) return;
-    const again = () => this.frame();
-    if (this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(again);
-    else requestAnimationFrame(again);
+    const callback = () => this.onFrame();
+    if (this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(callback);
+    else requestAnimationFrame(callback);
   }
 
-  async frame() {
-    if (this.running && this.stream.ready && this.video.videoWidth) await this.send();
+  async onFrame() {
+    if (this.running && this.stream.ready && this.video.videoWidth) await this.sendFrame();
     this.nextFrame();
   }
 
-  async send() {
+  async sendFrame() {
     const { videoWidth, videoHeight } = this.video;
     const scale = Math.min(1, LONG_SIDE / Math.max(videoWidth, videoHeight));
     const canvas = new OffscreenCanvas(Math.round(videoWidth * scale), Math.round(videoHeight * scale));
     const socket = this.stream.reserve();
     canvas.getContext("2d").drawImage(this.video, 0, 0, canvas.width, canvas.height);
-    this.stream.send(socket, await canvas.convertToBlob({ type: "image/jpeg", quality: QUALITY }));
+    this.stream.send(socket, await canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY }));
   }
 
   // Results
 
-  show(result, latency) {
+  onResult(result, latency) {
     if (!this.running) return;
     const now = seconds();
-    this.rate.add(now, latency);
-    byId("stats").textContent = this.rate.text();
+    this.frameRate.add(now, latency);
+    byId("stats").textContent = this.frameRate.text();
     if (result.error) {
-      this.notice([`${result.error.detail} `, make("code", {}, result.error.code)]);
+      this.showNotice([`${result.error.detail} `, make("code", {}, result.error.code)]);
       return;
     }
     this.hideNotice();
     drawOverlay(byId("overlay"), result);
     this.timeline.add(result, now);
-    if (now - this.said > SAY_EVERY) this.speak(result.faces, now);
+    if (now - this.announcedAt > ANNOUNCE_EVERY) this.announceFaces(result.faces, now);
   }
 
-  speak(faces, now) {
-    this.said = now;
-    say(faces.length ? inWords(faces) : "No face");
+  announceFaces(faces, now) {
+    this.announcedAt = now;
+    announce(faces.length ? spokenFaces(faces) : "No face");
   }
 
   animate() {
@@ -155,30 +156,31 @@ export class Live {
     requestAnimationFrame(() => this.animate());
   }
 
-  // What is said
+  // Messages
 
-  tell(state, wait) {
+  onState(state, wait) {
     if (state === "open") {
       this.hideNotice();
       this.timeline.clear();
+      showFallbackNote();
     }
-    if (state === "locked") this.fail("The service asks for an API key.");
+    if (state === "unauthorized") this.fail("The service requires an API key.");
     if (state !== "waiting") return;
     drawOverlay(byId("overlay"), null);
     byId("stats").textContent = "…";
     const until = seconds() + wait;
-    const count = () => {
-      this.gone.lastChild.textContent = ` Trying again in ${Math.max(Math.ceil(until - seconds()), 0)} s.`;
+    const update = () => {
+      this.reconnecting.lastChild.textContent = ` Trying again in ${Math.max(Math.ceil(until - seconds()), 0)} s.`;
     };
-    count();
-    this.notice(this.gone, () => this.stream.open());
-    this.countdown = setInterval(count, 250);
+    update();
+    this.showNotice(this.reconnecting, () => this.stream.open());
+    this.countdown = setInterval(update, 250);
   }
 
-  notice(text, retry) {
+  showNotice(text, retry) {
     clearInterval(this.countdown);
     const parts = [text].flat();
-    // What stands there already is not said again.
+    // Leave the same message in place: a screen reader would read it again.
     if (byId("notice").hidden || byId("notice-text").firstChild !== parts[0]) byId("notice-text").replaceChildren(...parts);
     byId("notice").hidden = false;
     byId("retry").hidden = !retry;

@@ -1,9 +1,9 @@
 // Boxes and labels over the video.
 
 import { colours } from "./colours.js";
-import { wording } from "./faces.js";
+import { faceLabel } from "./faces.js";
 
-/** Draw a result; the video is mirrored, its labels are not. */
+/** Draw a result, or nothing if it is null. Boxes are mirrored like the video; labels are not. */
 export function drawOverlay(canvas, result) {
   const ratio = window.devicePixelRatio || 1;
   const width = canvas.clientWidth, height = canvas.clientHeight;
@@ -23,12 +23,12 @@ export function drawOverlay(canvas, result) {
     const y = top + face.box.y * scale;
     const labels = Object.keys(face.probabilities);
     const colour = colours("--c-solid", labels.length)[labels.indexOf(face.emotion)];
-    box(context, x, y, boxWidth, boxHeight, colour, face.uncertain);
-    label(context, x, y, boxHeight, `${face.id} · ${wording(face)}`, colour, width);
+    drawBox(context, x, y, boxWidth, boxHeight, colour, face.uncertain);
+    drawLabel(context, x, y, boxHeight, `${face.id} · ${faceLabel(face)}`, colour, width);
   }
 }
 
-function box(context, x, y, width, height, colour, dashed) {
+function drawBox(context, x, y, width, height, colour, dashed) {
   context.beginPath();
   context.roundRect(x, y, width, height, Math.min(10, width / 8));
   context.setLineDash([]);
@@ -41,10 +41,10 @@ function box(context, x, y, width, height, colour, dashed) {
   context.stroke();
 }
 
-function label(context, x, y, boxHeight, text, colour, room) {
+function drawLabel(context, x, y, boxHeight, text, colour, maxRight) {
   context.font = "650 15px system-ui, sans-serif";
   const width = context.measureText(text).width + 16;
-  const left = Math.max(Math.min(x, room - width), 0);
+  const left = Math.max(Math.min(x, maxRight - width), 0);
   const top = y >= 30 ? y - 29 : y + boxHeight + 4;
   context.beginPath();
   context.roundRect(left, top, width, 25, 7);

@@ -1,15 +1,15 @@
-// The dialog that takes one photo; phones without a page camera use their own.
+// The dialog that takes a photo. Without camera access, the camera app of the device opens instead.
 
 import { hasCamera, openCamera, releaseCamera } from "./camera.js";
 import { byId } from "./dom.js";
 
-/** Call `take` with each photo as a file. */
-export function onPhoto(take) {
+/** Set up the dialog; `onFiles` is called with the photo as a file. */
+export function setUpPhotoDialog(onFiles) {
   const dialog = byId("photo");
   const video = byId("photo-video");
   const shutter = byId("shutter");
 
-  async function begin() {
+  async function start() {
     byId("photo-error").hidden = byId("photo-retry").hidden = true;
     shutter.disabled = true;
     try {
@@ -29,9 +29,9 @@ export function onPhoto(take) {
       return;
     }
     dialog.showModal();
-    begin();
+    start();
   });
-  byId("photo-retry").addEventListener("click", begin);
+  byId("photo-retry").addEventListener("click", start);
   byId("photo-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => releaseCamera(video));
   shutter.addEventListener("click", async () => {
@@ -40,6 +40,6 @@ export function onPhoto(take) {
     const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
     const time = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
     dialog.close();
-    take([new File([blob], `photo-${time}.jpg`, { type: blob.type })]);
+    onFiles([new File([blob], `photo-${time}.jpg`, { type: blob.type })]);
   });
 }

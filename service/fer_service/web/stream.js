@@ -1,13 +1,13 @@
-// The connection to WS /stream: frames out, results in, and again after a failure, later each time.
+// The WebSocket connection to /stream, which reconnects after a failure with growing delays.
 
-import { model } from "./api.js";
-import { keyProtocols } from "./key.js";
+import { fetchModel } from "./api.js";
+import { streamProtocols } from "./key.js";
 
-const FIRST_WAIT = 500; // milliseconds
-const LONGEST_WAIT = 15_000;
-const IN_FLIGHT = 2; // one is worked on while the next one travels
+const FIRST_DELAY = 500; // milliseconds
+const MAX_DELAY = 15_000;
+const MAX_IN_FLIGHT = 2; // frames: the service works on one while the next one is sent
 
-/** A stream that comes back by itself; `onresult(result, latency)`, `onstate(state, seconds)`. */
+/** A stream. Calls `onresult(result, latency)` and `onstate(state, seconds)`. */
 export class Stream {
   constructor({ onresult, onstate }) {
     this.onresult = onresult;
@@ -21,13 +21,13 @@ export class Stream {
   async open() {
     clearTimeout(this.timer);
     this.sent = 0;
-    this.pending = new Map(); // a frame's number → when it was caught
+    this.pending = new Map(); // frame number → time of capture
     this.onstate("connecting");
     const attempt = (this.attempt = {});
     try {
-      await model(); // asks for a key where one is needed: of a socket that is refused no page learns why
+      await fetchModel(); // asks for a key if needed: a page cannot learn why a WebSocket was refused
     } catch (error) {
-      if (this.attempt === attempt) this.refused(error);
+      if (this.attempt === attempt) this.onRefused(error);
       return;
     }
     if (this.attempt === attempt) this.connect();
@@ -37,11 +37,11 @@ export class Stream {
     const address = new URL("stream", document.baseURI);
     address.protocol = address.protocol.replace("http", "ws");
     address.hash = "";
-    const socket = new WebSocket(address, keyProtocols());
+    const socket = new WebSocket(address, streamProtocols());
     this.socket = socket;
     socket.addEventListener("open", () => this.onstate("open"));
-    socket.addEventListener("message", (event) => this.take(JSON.parse(event.data)));
-    socket.addEventListener("close", () => { if (this.socket === socket) this.later(); });
+    socket.addEventListener("message", (event) => this.onMessage(JSON.parse(event.data)));
+    socket.addEventListener("close", () => { if (this.socket === socket) this.reconnectLater(); });
   }
 
   close() {
@@ -52,12 +52,12 @@ export class Stream {
     socket?.close();
   }
 
-  /** Whether another frame may go out now. */
+  /** True if another frame may be sent now. */
   get ready() {
-    return this.socket?.readyState === WebSocket.OPEN && this.pending.size < IN_FLIGHT;
+    return this.socket?.readyState === WebSocket.OPEN && this.pending.size < MAX_IN_FLIGHT;
   }
 
-  /** A number for a frame caught now; `send` has to follow. */
+  /** Count a frame that is captured now; call `send` next with the returned socket. */
   reserve() {
     this.sent += 1;
     this.pending.set(this.sent, performance.now());
@@ -68,25 +68,25 @@ export class Stream {
     if (socket.readyState === WebSocket.OPEN) socket.send(blob);
   }
 
-  take(result) {
-    const caught = this.pending.get(result.frame);
+  onMessage(result) {
+    const capturedAt = this.pending.get(result.frame);
     for (const number of this.pending.keys()) if (number <= result.frame) this.pending.delete(number);
     this.failures = 0;
-    this.onresult(result, performance.now() - caught);
+    this.onresult(result, performance.now() - capturedAt);
   }
 
-  refused(error) {
-    if (error.code === "unauthorized") this.onstate("locked");
-    else this.later();
+  onRefused(error) {
+    if (error.code === "unauthorized") this.onstate("unauthorized");
+    else this.reconnectLater();
   }
 
-  later() {
+  reconnectLater() {
     this.socket = null;
-    // Half of it by chance, so that not everybody returns at once to a service that has just started again.
-    const longest = Math.min(FIRST_WAIT * 2 ** this.failures, LONGEST_WAIT);
-    const wait = longest * (0.5 + Math.random() / 2);
+    // Half of the delay is random, so that not all clients reconnect at the same moment.
+    const maximum = Math.min(FIRST_DELAY * 2 ** this.failures, MAX_DELAY);
+    const delay = maximum * (0.5 + Math.random() / 2);
     this.failures += 1;
-    this.onstate("waiting", wait / 1000);
-    this.timer = setTimeout(() => this.open(), wait);
+    this.onstate("waiting", delay / 1000);
+    this.timer = setTimeout(() => this.open(), delay);
   }
 }

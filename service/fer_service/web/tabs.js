@@ -1,17 +1,17 @@
-// Tabs after the ARIA pattern: arrow keys move, the address remembers.
+// Tabs that follow the ARIA pattern, with arrow keys; the address holds the open tab.
 
-/** Wire the tabs; `onleave(id)` is told which panel is left. */
+/** Set up the tabs; `onleave(id)` is called with the panel that is left. Return a function that opens a panel. */
 export function setUpTabs(onleave) {
   const tabs = [...document.querySelectorAll("[role=tab]")];
   const panel = (tab) => document.getElementById(tab.getAttribute("aria-controls"));
 
   function select(tab) {
     for (const other of tabs) {
-      const chosen = other === tab;
-      if (!chosen && other.getAttribute("aria-selected") === "true") onleave(panel(other).id);
-      other.setAttribute("aria-selected", String(chosen));
-      other.tabIndex = chosen ? 0 : -1;
-      panel(other).hidden = !chosen;
+      const selected = other === tab;
+      if (!selected && other.getAttribute("aria-selected") === "true") onleave(panel(other).id);
+      other.setAttribute("aria-selected", String(selected));
+      other.tabIndex = selected ? 0 : -1;
+      panel(other).hidden = !selected;
     }
     history.replaceState(null, "", `#${panel(tab).id}`);
   }

@@ -1,15 +1,15 @@
-// Light, dark, or as the system says.
+// The colour theme: light, dark, or that of the system.
 
 import { forgetColours } from "./colours.js";
 import { byId } from "./dom.js";
 
 const THEMES = ["system", "light", "dark"];
-const KEY = "theme";
+const STORAGE_KEY = "theme";
 
-/** Wire the button that goes through the themes; the choice stays in this browser. */
+/** Set up the button that switches the theme; the choice is stored in the browser. */
 export function setUpTheme() {
   const button = byId("theme");
-  let theme = stored();
+  let theme = storedTheme();
   const apply = () => {
     if (theme === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
@@ -20,16 +20,16 @@ export function setUpTheme() {
   };
   button.addEventListener("click", () => {
     theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
-    try { localStorage.setItem(KEY, theme); } catch { /* a browser without storage forgets it */ }
+    try { localStorage.setItem(STORAGE_KEY, theme); } catch { /* without storage, the choice is lost with the page */ }
     apply();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", forgetColours);
   apply();
 }
 
-function stored() {
+function storedTheme() {
   try {
-    const theme = localStorage.getItem(KEY);
+    const theme = localStorage.getItem(STORAGE_KEY);
     return THEMES.includes(theme) ? theme : "system";
   } catch {
     return "system";

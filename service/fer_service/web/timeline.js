@@ -1,79 +1,79 @@
-// The charts of the faces that a stream shows, one a face, and their legend.
+// The charts of a stream, one per face, and their legend.
 
 import { Chart } from "./chart.js";
 import { byId, colourClass, make, percent } from "./dom.js";
-import { wording } from "./faces.js";
+import { faceLabel } from "./faces.js";
 
-const MOST_CHARTS = 6;
-const LEAST_POINTS = 4; // what is seen for a moment only gets no chart
-const GONE_AFTER = 1.5; // seconds
-const STILL = matchMedia("(prefers-reduced-motion: reduce)");
+const MAX_CHARTS = 6;
+const MIN_POINTS = 4; // a face that is seen for a moment only gets no chart
+const LOST_AFTER = 1.5; // seconds
+const REDUCED_MOTION = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** All charts of a stream. */
 export class Timeline {
   constructor() {
-    this.faces = new Map(); // id → chart and its card
-    this.drawn = 0;
+    this.tracks = new Map(); // track id → chart and its card
+    this.drawnAt = 0;
   }
 
-  /** Take a result; time in seconds. */
+  /** Add a result; `now` is in seconds. */
   add(result, now) {
     for (const face of result.faces) {
-      const known = this.faces.get(face.id) ?? this.begin(face);
-      known.chart.add(now, Object.values(face.probabilities));
-      known.seen = now;
-      known.label.textContent = wording(face);
-      const shown = known.chart.points.length >= LEAST_POINTS && byId("charts").childElementCount < MOST_CHARTS;
-      if (!known.card.isConnected && shown) byId("charts").append(known.card);
+      const track = this.tracks.get(face.id) ?? this.addTrack(face);
+      track.chart.add(now, Object.values(face.probabilities));
+      track.seenAt = now;
+      track.label.textContent = faceLabel(face);
+      const visible = track.chart.points.length >= MIN_POINTS && byId("charts").childElementCount < MAX_CHARTS;
+      if (!track.card.isConnected && visible) byId("charts").append(track.card);
     }
     byId("no-charts").hidden = byId("charts").childElementCount > 0;
   }
 
-  /** Draw, a few times a second. */
+  /** Draw the charts, at most a few times per second. */
   draw(now) {
-    if (now - this.drawn < (STILL.matches ? 1 : 0.1)) return;
-    this.drawn = now;
-    for (const [id, known] of this.faces) {
-      if (!known.chart.trim(now)) {
-        known.card.remove();
-        this.faces.delete(id);
+    if (now - this.drawnAt < (REDUCED_MOTION.matches ? 1 : 0.1)) return;
+    this.drawnAt = now;
+    for (const [id, track] of this.tracks) {
+      if (!track.chart.trim(now)) {
+        track.card.remove();
+        this.tracks.delete(id);
         continue;
       }
-      const gone = now - known.seen > GONE_AFTER;
-      if (gone && !known.card.classList.contains("gone")) known.label.textContent = "out of sight";
-      known.card.classList.toggle("gone", gone);
-      if (known.card.isConnected) known.chart.draw(now);
+      const lost = now - track.seenAt > LOST_AFTER;
+      if (lost && !track.card.classList.contains("lost")) track.label.textContent = "out of sight";
+      track.card.classList.toggle("lost", lost);
+      if (track.card.isConnected) track.chart.draw(now);
     }
   }
 
-  /** Forget everything; a stream that begins anew counts its faces anew. */
+  /** Remove all charts: a new stream has new track ids. */
   clear() {
-    for (const { card } of this.faces.values()) card.remove();
-    this.faces.clear();
+    for (const { card } of this.tracks.values()) card.remove();
+    this.tracks.clear();
     byId("legend").replaceChildren();
     byId("no-charts").hidden = false;
   }
 
-  begin(face) {
+  addTrack(face) {
     const name = `Face ${face.id}`;
-    const canvas = make("canvas", { role: "img", "aria-label": `${name}: its probabilities over the last 60 seconds` });
+    const canvas = make("canvas", { role: "img", "aria-label": `${name}: probabilities over the last 60 seconds` });
     const label = make("p");
     const card = make("article", { class: "chart" }, make("div", { class: "chart-head" }, make("h3", {}, name), label), canvas);
-    const known = { chart: new Chart(canvas), card, label, seen: 0 };
-    this.faces.set(face.id, known);
+    const track = { chart: new Chart(canvas), card, label, seenAt: 0 };
+    this.tracks.set(face.id, track);
     const legend = Object.keys(face.probabilities).map((text, index) => make("li", { class: colourClass(index) }, text));
     byId("legend").replaceChildren(...legend);
-    return known;
+    return track;
   }
 }
 
-/** Frames a second and latency over the last second. */
-export class Rate {
+/** Frames per second and median latency over the last second. */
+export class FrameRate {
   constructor() {
     this.results = [];
   }
 
-  /** Count a result; now in seconds, latency in milliseconds. */
+  /** Count a result; `now` is in seconds, `latency` in milliseconds. */
   add(now, latency) {
     this.results.push({ now, latency });
     while (now - this.results[0].now > 1) this.results.shift();
@@ -87,5 +87,5 @@ export class Rate {
   }
 }
 
-/** "happy 95 %, sad 40 %" for a screen reader. */
-export const inWords = (faces) => faces.map((face) => `face ${face.id} ${face.emotion} ${percent(face.confidence)}`).join(", ");
+/** "face 1 happy 95 %, face 2 sad 40 %", for screen readers. */
+export const spokenFaces = (faces) => faces.map((face) => `face ${face.id} ${face.emotion} ${percent(face.confidence)}`).join(", ");

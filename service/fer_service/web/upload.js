@@ -1,44 +1,44 @@
-// Images from the file chooser, by drop and by paste.
+// Files from the file dialog, by drag and drop, and from the clipboard.
 
 import { byId } from "./dom.js";
 
-/** Call `take` with each lot of files that somebody brings. */
-export function onImages(take) {
+/** Set up all ways to add files; `onFiles` is called with them. */
+export function setUpUpload(onFiles) {
   const input = byId("file");
   byId("choose").addEventListener("click", () => input.click());
   for (const chooser of [input, byId("capture")]) {
     chooser.addEventListener("change", () => {
       const files = [...chooser.files];
-      chooser.value = ""; // so that the same file can be chosen again
-      if (files.length) take(files);
+      chooser.value = ""; // lets the user choose the same file again
+      if (files.length) onFiles(files);
     });
   }
-  onDrop(take);
+  setUpDrop(onFiles);
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
     if (!files.length) return;
     event.preventDefault();
-    take(files);
+    onFiles(files);
   });
 }
 
-function onDrop(take) {
+function setUpDrop(onFiles) {
   const zone = byId("drop");
   const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
-  // The whole page takes the drop: a browser would otherwise leave the page and show the file.
+  // The whole page accepts a drop: otherwise the browser leaves the page to show the file.
   document.addEventListener("dragover", (event) => {
     if (!holdsFiles(event)) return;
     event.preventDefault();
-    zone.classList.add("over");
+    zone.classList.add("drag-over");
   });
   document.addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) zone.classList.remove("over");
+    if (!event.relatedTarget) zone.classList.remove("drag-over");
   });
   document.addEventListener("drop", (event) => {
-    zone.classList.remove("over");
+    zone.classList.remove("drag-over");
     if (!holdsFiles(event)) return;
     event.preventDefault();
     const files = [...event.dataTransfer.files];
-    if (files.length) take(files);
+    if (files.length) onFiles(files);
   });
 }

@@ -6,8 +6,8 @@ import pytest
 from fer_service.analysis.drawing import check_drawable, draw_prediction, mark_of
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, ModelName, Prediction
-from fer_service.imaging.annotate import PALETTE
-from fer_service.imaging.decode import read_header
+from fer_service.imaging.draw import PALETTE
+from fer_service.imaging.header import read_header
 
 from tests.service.conftest import Pixels, encoded
 

@@ -51,7 +51,7 @@ def test_a_prediction_is_the_published_json() -> None:
     }
 
 
-def test_what_a_detector_does_not_say_is_null() -> None:
+def test_a_missing_score_and_landmarks_are_null() -> None:
     face = prediction().faces[0].model_copy(update={"score": None, "landmarks": None})
     assert json.loads(face.model_dump_json())["score"] is None
     assert json.loads(face.model_dump_json())["landmarks"] is None

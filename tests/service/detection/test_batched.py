@@ -47,14 +47,14 @@ def waiting(sharing: Sharing, count: int) -> None:
     raise AssertionError(f"{sharing.shared._batcher.depth} wait, not {count}")
 
 
-def test_it_passes_for_the_detector_itself(sharing: Sharing) -> None:
+def test_it_has_the_properties_of_its_detector(sharing: Sharing) -> None:
     assert isinstance(sharing.inner, BatchDetector)
     assert not isinstance(FakeDetector(), BatchDetector)
     assert not isinstance(sharing.shared, BatchDetector)
     assert (sharing.shared.name, sharing.shared.side, sharing.shared.frame_scale) == ("fake", 640, 1.0)
 
 
-def test_images_that_wait_share_a_run_and_each_gets_its_own_faces(sharing: Sharing) -> None:
+def test_waiting_images_share_a_batch_and_each_gets_its_own_faces(sharing: Sharing) -> None:
     sharing.inner.free.clear()
     first = sharing.pool.submit(sharing.ask, 10)
     assert sharing.inner.began.acquire(timeout=SECONDS)
@@ -73,7 +73,7 @@ def test_one_thread_warms_and_runs_the_network(sharing: Sharing) -> None:
     assert threading.get_ident() not in sharing.inner.threads
 
 
-def test_a_crowd_of_threads_warms_no_more_than_a_run_may_hold() -> None:
+def test_the_batch_size_is_limited_for_many_threads() -> None:
     inner = FakeBatchDetector()
     shared = BatchedDetector(inner, threads=1000, on_batch=lambda count: None)
     shared.start()
@@ -81,7 +81,7 @@ def test_a_crowd_of_threads_warms_no_more_than_a_run_may_hold() -> None:
     assert inner.warmed == [MAX_BATCH]
 
 
-def test_a_failed_run_fails_its_own_images_alone(sharing: Sharing) -> None:
+def test_a_failed_batch_fails_only_its_own_images(sharing: Sharing) -> None:
     with pytest.raises(ArithmeticError, match="too dark"):
         sharing.ask(1)
     assert len(sharing.ask(50)) == 1
@@ -94,13 +94,13 @@ def test_more_images_than_threads_are_refused(sharing: Sharing) -> None:
     assert sharing.inner.began.acquire(timeout=SECONDS)
     asked += [sharing.pool.submit(sharing.ask, 10) for _ in range(THREADS)]
     waiting(sharing, THREADS)
-    with pytest.raises(Overloaded, match="6 of 6 items wait already"):
+    with pytest.raises(Overloaded, match="6 of 6 items are waiting"):
         sharing.ask(10)
     sharing.inner.free.set()
     assert all(one.result(SECONDS) for one in asked)
 
 
-def test_after_its_end_it_is_not_ready(sharing: Sharing) -> None:
+def test_a_stopped_detector_is_not_ready(sharing: Sharing) -> None:
     sharing.shared.stop()
     assert not sharing.shared.alive
     with pytest.raises(NotReady, match="thread has ended"):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from fer_service.contract.errors import DetectorError
-from fer_service.detection.choice import choose_detector
-from fer_service.detection.haar import Haar
+from fer_service.detection.choice import choose_detector, falls_back
+from fer_service.detection.tiny import TinyDetector
 from fer_service.detection.weights import YUNET
 from fer_service.detection.yunet import YuNet
 
@@ -18,20 +18,29 @@ def pulled(empty_cache: None, yunet_file: Path) -> None:
     shutil.copy(yunet_file, YUNET.path)
 
 
-def test_auto_without_weights_is_haar_and_one_warning_names_the_command(caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_without_yunet_is_our_detector_and_one_warning_names_the_command(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING, logger="fer_service"):
-        detector = choose_detector("auto", 640, own=Path("/nowhere/detector.onnx"))
-    assert isinstance(detector, Haar)
+        detector = choose_detector("auto", 640)
+    assert isinstance(detector, TinyDetector)
+    assert falls_back("auto")
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "fer-service detector pull" in record.getMessage()
 
 
+@pytest.mark.parametrize("choice", ["own", "haar", "yunet"])
+def test_a_named_detector_is_no_fallback(choice: str) -> None:
+    assert not falls_back(choice)
+
+
 @pytest.mark.usefixtures("pulled")
 @pytest.mark.parametrize("choice", ["auto", "yunet"])
-def test_pulled_weights_are_used_without_a_warning(choice: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_downloaded_yunet_is_used_without_a_warning(choice: str, caplog: pytest.LogCaptureFixture) -> None:
     detector = choose_detector(choice, 480)
     assert isinstance(detector, YuNet)
+    assert not falls_back(choice)
     assert (detector.name, detector.side) == (f"yunet:{YUNET.path.stem}", 480)
     assert not caplog.records
 
@@ -48,6 +57,6 @@ def test_a_path_is_opened(yunet_file: Path) -> None:
 
 
 @pytest.mark.parametrize("choice", ["yunet", "/nowhere/detector.onnx", "Haar"])
-def test_a_missing_file_stops_the_start_and_names_the_way_out(choice: str) -> None:
-    with pytest.raises(DetectorError, match=r"no such detector file; `fer-service detector pull`"):
+def test_a_missing_file_is_an_error_that_names_the_command(choice: str) -> None:
+    with pytest.raises(DetectorError, match=r"no such detector file; .*fer-service detector pull"):
         choose_detector(choice, 640)

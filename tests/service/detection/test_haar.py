@@ -20,7 +20,7 @@ def test_the_astronauts_face_is_found_where_it_is(astronaut: Pixels) -> None:
     )
 
 
-def test_haar_says_neither_scores_nor_landmarks_and_ignores_the_least_score(astronaut: Pixels) -> None:
+def test_haar_gives_no_scores_and_no_landmarks_and_ignores_the_minimum_score(astronaut: Pixels) -> None:
     haar = Haar(320)
     faces = haar.detect(astronaut, 1.0)
     assert faces == haar.detect(astronaut, 0.0) != []

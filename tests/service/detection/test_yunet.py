@@ -78,14 +78,14 @@ def assert_box(face: Face, x: float, y: float, width: float, height: float) -> N
 
 
 @pytest.mark.parametrize("stride", STRIDES)
-def test_a_box_is_told_by_its_cell_its_offset_and_the_logarithm_of_its_size(stride: int) -> None:
+def test_a_box_is_decoded_from_cell_offset_and_logarithm_of_the_size(stride: int) -> None:
     detector, _ = yunet(Plant(stride, row=2, column=3, box=(0.5, 0.25, np.log(2), np.log(4))))
     (face,) = detector.detect(image(320, 320), 0.5)
     centre_x, centre_y, width, height = 3.5 * stride, 2.25 * stride, 2 * stride, 4 * stride
     assert_box(face, centre_x - width / 2, centre_y - height / 2, width, height)
 
 
-def test_landmarks_are_told_by_their_cell_and_offset() -> None:
+def test_landmarks_are_decoded_from_cell_and_offset() -> None:
     points = (0, 0, 1, 0, 0.5, 1, 0, 2, 1, 2.5)
     detector, _ = yunet(Plant(16, row=4, column=5, points=points))
     (face,) = detector.detect(image(320, 320), 0.5)
@@ -99,7 +99,7 @@ def test_the_score_is_the_geometric_mean_of_class_and_objectness() -> None:
 
 
 @pytest.mark.parametrize(("min_score", "count"), [(0.0, 2), (0.59, 2), (0.61, 1), (0.95, 0), (1.0, 0)])
-def test_faces_below_the_least_score_are_left_out(min_score: float, count: int) -> None:
+def test_faces_below_the_minimum_score_are_left_out(min_score: float, count: int) -> None:
     detector, _ = yunet(Plant(8, 1, 1, classes=0.6, objectness=0.6), Plant(32, 5, 5, classes=0.9, objectness=0.9))
     assert len(detector.detect(image(320, 320), min_score)) == count
 
@@ -108,7 +108,7 @@ def test_an_image_without_faces_has_none() -> None:
     assert yunet()[0].detect(image(48, 64), 0.0) == []
 
 
-def test_of_boxes_that_overlap_the_best_stays() -> None:
+def test_of_overlapping_boxes_the_best_is_kept() -> None:
     wide = (0.0, 0.0, float(np.log(4)), float(np.log(4)))
     detector, _ = yunet(
         Plant(16, 5, 5, classes=0.8, box=wide),
@@ -128,7 +128,7 @@ def test_images_are_padded_to_multiples_of_32(shape: tuple[int, int], padded: tu
     assert session.blobs[0].shape == (1, 3, *padded)
 
 
-def test_the_network_gets_plain_levels_in_the_order_blue_green_red() -> None:
+def test_the_network_gets_bgr_from_0_to_255() -> None:
     detector, session = yunet()
     pixels = image(40, 20)
     pixels[:] = (10, 100, 200)
@@ -138,7 +138,7 @@ def test_the_network_gets_plain_levels_in_the_order_blue_green_red() -> None:
 
 
 @pytest.mark.parametrize("shape", [(40, 20), (64, 20), (40, 64)])
-def test_what_is_added_to_an_image_is_black_whatever_the_memory_held_before(shape: tuple[int, int]) -> None:
+def test_padding_is_black_in_reused_memory(shape: tuple[int, int]) -> None:
     height, width = shape
     detector, _ = yunet()
     white = np.full((64, 64, 3), 255, np.uint8)
@@ -150,7 +150,7 @@ def test_what_is_added_to_an_image_is_black_whatever_the_memory_held_before(shap
         assert not blob[:, :, width:].any()
 
 
-def test_of_more_cells_than_any_answer_holds_the_best_go_on() -> None:
+def test_only_the_best_cells_are_compared() -> None:
     cells = [Plant(8, row, column, classes=0.5 + row / 1000) for row in range(60) for column in range(60)]
     detector, _ = yunet(*cells, side=480)
     faces = detector.detect(image(480, 480), 0.1)
@@ -175,13 +175,13 @@ def test_boxes_and_landmarks_come_back_in_the_images_own_pixels() -> None:
 
 
 def test_a_file_with_other_outputs_is_refused() -> None:
-    with pytest.raises(DetectorError, match="no YuNet file: outputs boxes, scores"):
+    with pytest.raises(DetectorError, match=r"not a YuNet file .outputs: boxes, scores"):
         YuNet(cast(Session, PlantedSession(names=("scores", "boxes"))), "other", 640)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 640, 640), (1, 3, "H", 640)])
 def test_a_file_with_a_fixed_input_is_refused(shape: Shape) -> None:
-    with pytest.raises(DetectorError, match=r"fixed input of \[.*640\]"):
+    with pytest.raises(DetectorError, match=r"fixed input size \[.*640\]"):
         YuNet(cast(Session, PlantedSession(shape=shape)), "fixed", 640)
 
 
@@ -192,12 +192,12 @@ def test_a_real_file_is_opened_and_answers(yunet_file: Path) -> None:
     assert_box(face, -32, -32, 64, 64)
 
 
-def test_a_bundle_is_no_detector(tiny_bundle: Path) -> None:
-    with pytest.raises(DetectorError, match="tiny is no YuNet file: outputs probabilities"):
+def test_a_bundle_is_not_a_detector(tiny_bundle: Path) -> None:
+    with pytest.raises(DetectorError, match=r"tiny: not a YuNet file .outputs: probabilities"):
         open_yunet(tiny_bundle, 640)
 
 
-def test_bytes_that_are_no_onnx_are_no_detector(tmp_path: Path) -> None:
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "garbage.onnx"
     path.write_bytes(b"garbage" * 100)
     with pytest.raises(DetectorError, match=r"garbage\.onnx cannot be opened"):

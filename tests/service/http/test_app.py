@@ -66,7 +66,7 @@ def test_replicas_share_the_containers_memory() -> None:
 
 def test_a_wrong_setting_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FER_WORKER", "2")
-    with pytest.raises(SettingsError, match="FER_WORKER is no setting"):
+    with pytest.raises(SettingsError, match="unknown setting FER_WORKER"):
         create_app()
 
 
@@ -76,5 +76,5 @@ def test_a_missing_model_stops_the_start() -> None:
 
 
 def test_a_missing_detector_stops_the_start(tiny_bundle: Path) -> None:
-    with pytest.raises(DetectorError, match=r"/nowhere\.onnx: there is no such detector file"):
+    with pytest.raises(DetectorError, match=r"/nowhere\.onnx: no such detector file"):
         create_app(cpu(tiny_bundle, detector="/nowhere.onnx"))

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 from fer_service.http.routes.page import FOLDER
-from fer_service.imaging.annotate import PALETTE
+from fer_service.imaging.draw import PALETTE
 from starlette.testclient import TestClient
 
 FILES = sorted(path.name for path in FOLDER.iterdir())

@@ -93,7 +93,7 @@ def test_a_batchs_images_have_stages_of_their_own(client: TestClient, exporter: 
     assert [len(named(exporter, stage)) for stage in STAGES] == [3] * 5
 
 
-def test_a_callers_trace_goes_on(client: TestClient, exporter: InMemorySpanExporter) -> None:
+def test_a_trace_continues_that_of_the_caller(client: TestClient, exporter: InMemorySpanExporter) -> None:
     client.get("/model", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
     (request,) = exporter.get_finished_spans()
     assert request.parent
@@ -115,13 +115,13 @@ def test_probes_and_scrapes_are_no_spans(client: TestClient, exporter: InMemoryS
     assert exporter.get_finished_spans() == ()
 
 
-def test_without_an_endpoint_there_is_nothing() -> None:
+def test_without_an_endpoint_there_is_no_provider() -> None:
     assert open_traces({}) is None
     assert open_traces({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}) is None
 
 
 @pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
-def test_with_an_endpoint_there_is_a_provider_with_the_services_name(variable: str) -> None:
+def test_with_an_endpoint_there_is_a_provider_with_the_name_of_the_service(variable: str) -> None:
     provider = open_traces({variable: "http://127.0.0.1:9"})
     assert provider
     assert provider.resource.attributes["service.name"] == "fer-service"
@@ -141,7 +141,7 @@ def test_an_endpoint_without_the_libraries_stops_the_start(monkeypatch: pytest.M
         open_traces({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})
 
 
-def test_what_collects_and_sends_is_not_imported_where_it_is_off() -> None:
+def test_opentelemetry_is_not_imported_without_an_endpoint() -> None:
     loaded = "[name for name in sys.modules if name.startswith('opentelemetry.sdk')]"
     code = f"import sys, fer_service.http.app; print({loaded})"
     root = Path(__file__).parents[3]

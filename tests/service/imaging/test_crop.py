@@ -23,7 +23,7 @@ def difference(left: Pixels, right: Pixels) -> float:
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "cubic"])
-def test_a_square_of_the_networks_size_is_cut_out_as_it_is(interpolation: str) -> None:
+def test_a_square_of_the_input_size_is_cut_out_unchanged(interpolation: str) -> None:
     pixels, geometry = noise(100, 120), CropGeometry.model_validate({"interpolation": interpolation})
     cut = crop(pixels, Square(x=44, y=54, side=48), 48, geometry)
     np.testing.assert_array_equal(cut, pixels[30:78, 20:68])
@@ -44,7 +44,7 @@ def test_enlarging_interpolates_as_the_bundle_says(astronaut: Pixels, interpolat
 
 @pytest.mark.parametrize("side", [96, 240, 300, 333, 480])
 @pytest.mark.parametrize("pattern", ["columns", "rows", "checkers"])
-def test_what_is_finer_than_the_crop_averages_to_grey(pattern: str, side: int) -> None:
+def test_patterns_finer_than_the_crop_average_to_grey(pattern: str, side: int) -> None:
     row, column = np.indices((side, side))
     bright = {"columns": column, "rows": row, "checkers": row + column}[pattern] % 2
     pixels = np.repeat(bright[..., None] * 255, 3, axis=2).astype(np.uint8)
@@ -62,7 +62,7 @@ def test_shrinking_by_a_whole_factor_averages_areas(astronaut: Pixels, factor: i
 
 
 @pytest.mark.parametrize("degrees", [-40, -10, 5, 30, 90])
-def test_a_turned_square_undoes_the_turn(astronaut: Pixels, degrees: float) -> None:
+def test_a_rotated_square_undoes_the_rotation(astronaut: Pixels, degrees: float) -> None:
     # OpenCV's angles run counter-clockwise.
     turn = cv2.getRotationMatrix2D((FACE.x - 0.5, FACE.y - 0.5), -degrees, 1.0)
     turned = cv2.warpAffine(astronaut, turn, (512, 512), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -72,14 +72,14 @@ def test_a_turned_square_undoes_the_turn(astronaut: Pixels, degrees: float) -> N
     assert difference(crop(turned.astype(np.uint8), FACE, 64, PLAIN), upright) > 5
 
 
-def test_beyond_the_edge_the_border_repeats_itself() -> None:
+def test_the_border_is_repeated_beyond_the_edge() -> None:
     pixels = noise(40, 40)
     cut = crop(pixels, Square(x=0, y=20, side=40), 40, PLAIN)
     np.testing.assert_array_equal(cut[:, 20:], pixels[:, :20])
     np.testing.assert_array_equal(cut[:, :20], np.repeat(pixels[:, :1], 20, axis=1))
 
 
-def test_beyond_the_edge_is_black_where_the_bundle_says_so() -> None:
+def test_the_border_is_black_if_the_bundle_says_so() -> None:
     pixels = np.full((40, 40, 3), 200, np.uint8)
     cut = crop(pixels, Square(x=40, y=40, side=40), 40, CropGeometry(border="black"))
     assert (cut[:20, :20] == 200).all()
@@ -111,7 +111,7 @@ def test_a_wide_image_is_padded_to_a_square_by_its_border() -> None:
 
 
 @pytest.mark.parametrize(("frame", "frame_scale", "side"), [(1.0, 1.0, 80), (1.5, 1.0, 120), (1.25, 1.02, 102)])
-def test_the_square_stands_on_the_box_and_goes_by_its_height(
+def test_the_square_is_centred_on_the_box_and_scales_with_its_height(
     frame: float, frame_scale: float, side: float
 ) -> None:
     square = square_around(Box(10, 20, 60, 80), None, CropGeometry(frame=frame), frame_scale)

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 from fer_service.contract.errors import UndecodableImage
-from fer_service.imaging.decode import decode, read_header
+from fer_service.imaging.decode import decode
+from fer_service.imaging.header import read_header
 from PIL import Image
 
 from tests.service.conftest import Pixels, encoded
@@ -71,7 +72,7 @@ def test_a_reduced_image_is_upright_too(orientation: int) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 9, 77])
-def test_an_orientation_that_is_none_is_passed_over(value: int) -> None:
+def test_an_invalid_orientation_is_ignored(value: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = value
     data = encoded(quadrants(), "JPEG", exif=exif, **EXACT["JPEG"])
@@ -107,7 +108,7 @@ def test_every_format_and_mode_becomes_rgb(
     assert_close(decoded(data), np.asarray(image.convert("RGB")), tolerance)
 
 
-def test_of_a_phones_several_images_the_first_is_taken(astronaut: Pixels) -> None:
+def test_the_first_image_of_an_mpo_is_used(astronaut: Pixels) -> None:
     data = encoded(astronaut, "MPO", quality=95, save_all=True, append_images=[Image.new("RGB", (512, 512))])
     assert read_header(data, LIMIT).format == "MPO"
     assert_close(decoded(data), astronaut, 2)
@@ -121,7 +122,7 @@ def test_transparency_is_dropped(kind: str) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_sixteen_bit_levels_are_divided_by_256(channels: int) -> None:
+def test_sixteen_bit_values_are_divided_by_256(channels: int) -> None:
     levels = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
     done, buffer = cv2.imencode(".png", levels if channels == 1 else np.dstack([levels] * 3))
     assert done
@@ -129,7 +130,7 @@ def test_sixteen_bit_levels_are_divided_by_256(channels: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_several_frames_the_first_is_taken(kind: str) -> None:
+def test_the_first_of_several_frames_is_used(kind: str) -> None:
     red, green, blue = (Image.new("RGB", (40, 30), colour) for colour in ("red", "lime", "blue"))
     options: dict[str, object] = {"lossless": True} if kind == "WEBP" else {}
     data = encoded(red, kind, save_all=True, append_images=[green, blue], **options)
@@ -168,6 +169,6 @@ def test_the_error_names_the_format(astronaut_jpeg: bytes) -> None:
         decoded(astronaut_jpeg[: len(astronaut_jpeg) // 2])
 
 
-def test_bytes_that_are_gone_since_the_header_are_undecodable(astronaut_jpeg: bytes) -> None:
+def test_missing_data_after_the_header_is_undecodable(astronaut_jpeg: bytes) -> None:
     with pytest.raises(UndecodableImage, match="JPEG"):
         decode(b"", read_header(astronaut_jpeg, LIMIT))

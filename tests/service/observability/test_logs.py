@@ -13,7 +13,7 @@ def record(message: str, *arguments: object, failed: bool = False) -> logging.Lo
     )
 
 
-def test_a_json_line_says_when_who_and_what() -> None:
+def test_a_json_line_has_time_level_logger_and_message() -> None:
     line = JsonFormatter().format(record("größer als %d", 3))
     entry = json.loads(line)
     assert "\n" not in line
@@ -21,7 +21,7 @@ def test_a_json_line_says_when_who_and_what() -> None:
     assert entry == {"level": "warning", "logger": "fer_service.part", "message": "größer als 3"}
 
 
-def test_a_records_fields_are_the_objects() -> None:
+def test_the_fields_of_a_record_are_fields_of_the_json() -> None:
     entry = record("done")
     entry.fields = {"status": 200, "stages_ms": {"decode": 1.5}}
     line = json.loads(JsonFormatter().format(entry))
@@ -57,7 +57,7 @@ def test_json_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
         (logging.INFO, "/site-packages/uvicorn/server.py", True),
     ],
 )
-def test_what_is_told_of_a_conversation_is_left_out_unless_something_is_wrong(
+def test_websocket_traffic_is_logged_from_warnings_on(
     level: int, path: str, expected: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logging("debug", "json")
@@ -66,7 +66,7 @@ def test_what_is_told_of_a_conversation_is_left_out_unless_something_is_wrong(
 
 
 @pytest.mark.usefixtures("restored_logging")
-def test_the_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_console_format_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "console")
     logging.getLogger("fer_service.part").info("ready")
     assert "INFO    fer_service.part: ready" in capsys.readouterr().err
@@ -76,7 +76,7 @@ def test_the_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("level", "expected"), [("debug", ["d", "i", "w"]), ("info", ["i", "w"]), ("warning", ["w"]), ("error", [])]
 )
-def test_the_level_is_that_of_this_package(
+def test_the_level_applies_to_this_package(
     level: str, expected: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logging(level, "json")

@@ -70,7 +70,7 @@ def test_seconds_are_in_doubling_buckets(metrics: Metrics, registry: CollectorRe
     assert (buckets[0.002], buckets[0.004], buckets[math.inf]) == (0, 1, 1)
 
 
-def test_reasons_to_refuse_start_at_zero(metrics: Metrics, registry: CollectorRegistry) -> None:
+def test_rejection_reasons_start_at_zero(metrics: Metrics, registry: CollectorRegistry) -> None:
     assert {sample.labels["reason"] for sample in metrics.rejected.collect()[0].samples} == set(REASONS)
     assert registry.get_sample_value("fer_rejected_total", {"reason": "client"}) == 0
 
@@ -82,7 +82,7 @@ def test_stages_and_expected_emotions_start_at_zero(metrics: Metrics, registry: 
         assert registry.get_sample_value("fer_stage_duration_seconds_count", {"stage": stage}) == 0
 
 
-def test_the_model_in_use_is_labels_of_a_one(metrics: Metrics, registry: CollectorRegistry) -> None:
+def test_the_model_in_use_is_in_labels(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.describe("tiny", "1.2.3", "abc", "CPUExecutionProvider", "haar")
     labels = {
         "name": "tiny",

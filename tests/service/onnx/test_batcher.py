@@ -62,7 +62,7 @@ def test_results_come_in_order_across_batches() -> None:
     assert device.batches == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
 
 
-def test_a_lone_item_does_not_wait_for_company() -> None:
+def test_a_single_item_runs_at_once() -> None:
     device = Device()
     with batching(device) as batcher:
         (future,) = batcher.submit([7])
@@ -72,7 +72,7 @@ def test_a_lone_item_does_not_wait_for_company() -> None:
     assert answer.ran >= 0
 
 
-def test_what_waits_while_the_device_is_busy_shares_a_batch() -> None:
+def test_items_that_wait_for_the_device_share_a_batch() -> None:
     device = Device()
     with batching(device, max_batch=8) as batcher:
         with busy(device, batcher):
@@ -84,7 +84,7 @@ def test_what_waits_while_the_device_is_busy_shares_a_batch() -> None:
     assert {answer.size for answer in answers} == {6}
 
 
-def test_the_answer_tells_how_long_it_waited_and_ran() -> None:
+def test_a_result_has_the_time_in_the_queue_and_in_the_batch() -> None:
     device = Device()
     with batching(device) as batcher:
         before = time.monotonic()
@@ -96,7 +96,7 @@ def test_the_answer_tells_how_long_it_waited_and_ran() -> None:
         assert answer.queued <= time.monotonic() - submitted + 0.01
 
 
-def test_a_failed_batch_fails_its_own_callers_alone() -> None:
+def test_a_failed_batch_fails_only_its_own_items() -> None:
     device = Device()
     with batching(device, max_batch=2) as batcher, busy(device, batcher):
         good, bad, late = batcher.submit([1, 2]), batcher.submit([-3, 4]), batcher.submit([5])
@@ -114,7 +114,7 @@ def test_a_wrong_number_of_results_is_an_error(results: list[int]) -> None:
     futures = batcher.submit([1, 2])
     batcher.start()
     for future in futures:
-        with pytest.raises(RuntimeError, match=f"a batch of 2 gave {len(results)} results"):
+        with pytest.raises(RuntimeError, match=f"a batch of 2 items returned {len(results)} results"):
             future.result(SECONDS)
     assert batcher.drain(SECONDS)
 
@@ -143,7 +143,7 @@ def test_expired_items_are_not_run() -> None:
     assert device.batches == [[0], [2]]
 
 
-def test_a_batch_of_which_nothing_is_wanted_is_not_run() -> None:
+def test_a_batch_without_wanted_items_is_not_run() -> None:
     device = Device()
     with batching(device, max_batch=2) as batcher:
         with busy(device, batcher):
@@ -159,14 +159,14 @@ def test_items_that_do_not_all_fit_are_all_refused() -> None:
     with batching(device, max_batch=8, max_queue=3) as batcher:
         with busy(device, batcher):
             taken = batcher.submit([1, 2])
-            with pytest.raises(QueueFull, match="2 of 3 items wait already"):
+            with pytest.raises(QueueFull, match="2 of 3 items are waiting"):
                 batcher.submit([3, 4])
             taken += batcher.submit([5])
         assert [future.result(SECONDS).value for future in taken] == [10, 20, 50]
     assert device.batches == [[0], [1, 2, 5]]
 
 
-def test_draining_finishes_what_waits_and_takes_nothing_more() -> None:
+def test_draining_finishes_the_queue_and_accepts_no_more_items() -> None:
     device = Device()
     with batching(device, max_batch=2) as batcher, busy(device, batcher):
         futures = batcher.submit([1, 2, 3])
@@ -185,15 +185,15 @@ def test_a_batcher_that_was_never_started_drains_at_once() -> None:
     assert batcher.drain()
 
 
-def test_what_comes_first_is_done_by_the_thread_that_runs_the_batches() -> None:
+def test_setup_runs_in_the_thread_of_the_batches() -> None:
     threads: list[int] = []
 
     def run(items: list[int]) -> list[int]:
         threads.append(threading.get_ident())
         return items
 
-    first = lambda: threads.append(threading.get_ident())  # noqa: E731
-    batcher: Batcher[int, int] = Batcher(run, first=first, max_batch=4, max_queue=4)
+    setup = lambda: threads.append(threading.get_ident())  # noqa: E731
+    batcher: Batcher[int, int] = Batcher(run, setup=setup, max_batch=4, max_queue=4)
     batcher.start()
     assert len(threads) == 1
     batcher.submit([1])[0].result(SECONDS)
@@ -201,11 +201,11 @@ def test_what_comes_first_is_done_by_the_thread_that_runs_the_batches() -> None:
     assert threads[0] == threads[1] != threading.get_ident()
 
 
-def test_what_goes_wrong_at_first_is_told_to_who_starts() -> None:
-    def first() -> None:
+def test_start_raises_the_exception_of_setup() -> None:
+    def setup() -> None:
         raise ArithmeticError("no such device")
 
-    batcher: Batcher[int, int] = Batcher(Device(), first=first, max_batch=4, max_queue=4)
+    batcher: Batcher[int, int] = Batcher(Device(), setup=setup, max_batch=4, max_queue=4)
     with pytest.raises(ArithmeticError, match="no such device"):
         batcher.start()
     assert batcher.drain(SECONDS)
@@ -217,7 +217,7 @@ def test_no_items_give_no_futures() -> None:
         assert batcher.submit([]) == []
 
 
-def test_requests_of_many_threads_each_get_their_own_answers() -> None:
+def test_many_threads_get_their_own_results() -> None:
     answers: dict[int, list[int]] = {}
 
     def request(number: int) -> None:

@@ -17,7 +17,7 @@ def buckets_of(session: object, classes: int = 3) -> Buckets:
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 8, 2])
-def test_rows_answer_as_they_do_in_a_plain_run(tiny_bundle: Path, count: int) -> None:
+def test_a_padded_batch_gives_the_outputs_of_a_plain_run(tiny_bundle: Path, count: int) -> None:
     session = Session.open(tiny_bundle, device="cpu", threads=1)
     found = buckets_of(session)(CROPS[:count])["probabilities"]
     (expected,) = session.run(["probabilities"], {"faces": np.stack(CROPS[:count])})

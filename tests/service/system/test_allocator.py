@@ -37,13 +37,13 @@ def faults(mode: str) -> int:
 
 
 @glibc
-def test_a_threads_images_cost_no_fresh_pages() -> None:
+def test_images_in_a_thread_reuse_their_pages() -> None:
     assert faults("as it comes") > 500
     assert faults("kept") < 20
 
 
 @glibc
-def test_it_says_whether_the_allocator_took_it() -> None:
+def test_it_returns_true_if_the_allocator_accepts_the_settings() -> None:
     code = "from fer_service.system.allocator import keep_image_memory; print(keep_image_memory())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"

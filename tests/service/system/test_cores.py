@@ -24,7 +24,7 @@ def version_1(folder: Path, quota: str, period: str) -> Path:
     ("quota", "period", "cores"),
     [(100_000, 100_000, 1.0), (50_000, 100_000, 0.5), (1_000, 100_000, 0.01), (150_000, 100_000, 1.5), (8, 2, 4)],
 )
-def test_a_quota_counts_rounded_up(tmp_path: Path, quota: int, period: int, cores: float) -> None:
+def test_a_quota_is_rounded_up(tmp_path: Path, quota: int, period: int, cores: float) -> None:
     expected = min(AFFINITY, math.ceil(cores))
     assert available_cores(version_2(tmp_path, f"{quota} {period}\n")) == expected
     (tmp_path / "cpu.max").unlink()
@@ -32,15 +32,15 @@ def test_a_quota_counts_rounded_up(tmp_path: Path, quota: int, period: int, core
 
 
 @pytest.mark.parametrize("content", ["max 100000\n", "0 100000\n", "100000 0\n", "1000000000 100000\n"])
-def test_without_a_quota_that_binds_the_affinity_counts(tmp_path: Path, content: str) -> None:
+def test_without_a_lower_quota_the_affinity_counts(tmp_path: Path, content: str) -> None:
     assert available_cores(version_2(tmp_path, content)) == AFFINITY
 
 
-def test_version_1_says_minus_one_for_no_quota(tmp_path: Path) -> None:
+def test_minus_one_is_no_quota_in_version_1(tmp_path: Path) -> None:
     assert available_cores(version_1(tmp_path, "-1\n", "100000\n")) == AFFINITY
 
 
-def test_an_unreadable_version_2_leaves_version_1(tmp_path: Path) -> None:
+def test_version_1_is_used_if_version_2_is_unreadable(tmp_path: Path) -> None:
     assert available_cores(version_1(version_2(tmp_path, ""), "100000", "100000")) == 1
 
 

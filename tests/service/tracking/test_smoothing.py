@@ -4,12 +4,12 @@ from fer_service.tracking.smoothing import Smoother
 HAPPY, SAD = {"happy": 1.0, "sad": 0.0}, {"happy": 0.0, "sad": 1.0}
 
 
-def test_the_first_probabilities_are_taken_as_they_are() -> None:
+def test_the_first_probabilities_are_unchanged() -> None:
     assert Smoother(0.5).update(1, HAPPY, 0) == HAPPY
 
 
 @pytest.mark.parametrize("half_life", [0.2, 0.5, 3.0])
-def test_after_the_half_life_old_and_new_count_the_same(half_life: float) -> None:
+def test_after_the_half_life_old_and_new_have_equal_weight(half_life: float) -> None:
     smoother = Smoother(half_life)
     smoother.update(1, HAPPY, 10)
     assert smoother.update(1, SAD, 10 + half_life) == pytest.approx({"happy": 0.5, "sad": 0.5})
@@ -47,7 +47,7 @@ def test_without_a_half_life_nothing_is_smoothed() -> None:
     assert smoother.update(1, SAD, 0.001) == SAD
 
 
-def test_a_forgotten_face_begins_anew() -> None:
+def test_a_forgotten_face_starts_without_history() -> None:
     smoother = Smoother(0.5)
     smoother.update(1, HAPPY, 0)
     smoother.update(2, HAPPY, 0)

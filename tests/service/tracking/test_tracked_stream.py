@@ -25,55 +25,55 @@ def prediction(*faces: tuple[int, float]) -> Prediction:
     )
 
 
-def test_raw_and_smoothed_probabilities_stand_side_by_side() -> None:
-    follower = TrackedStream(0.7, half_life=1.0)
-    (first,) = follower.follow(prediction((10, 1.0)), 0)
+def test_a_face_has_raw_and_smoothed_probabilities() -> None:
+    stream = TrackedStream(0.7, half_life=1.0)
+    (first,) = stream.update(prediction((10, 1.0)), 0)
     assert first.probabilities == first.raw_probabilities == {"happy": 1.0, "sad": 0.0}
-    (second,) = follower.follow(prediction((12, 0.0)), 1.0)
+    (second,) = stream.update(prediction((12, 0.0)), 1.0)
     assert second.id == first.id
     assert second.raw_probabilities == {"happy": 0.0, "sad": 1.0}
     assert second.probabilities == pytest.approx({"happy": 0.5, "sad": 0.5})
 
 
-def test_the_label_is_that_of_the_smoothed_probabilities() -> None:
-    follower = TrackedStream(0.7, half_life=1.0)
-    follower.follow(prediction((10, 1.0)), 0)
-    (face,) = follower.follow(prediction((10, 0.0)), 0.1)
+def test_the_emotion_is_the_most_likely_smoothed_one() -> None:
+    stream = TrackedStream(0.7, half_life=1.0)
+    stream.update(prediction((10, 1.0)), 0)
+    (face,) = stream.update(prediction((10, 0.0)), 0.1)
     assert (face.emotion, face.uncertain) == ("happy", False)
-    (face,) = follower.follow(prediction((10, 0.0)), 0.7)
+    (face,) = stream.update(prediction((10, 0.0)), 0.7)
     assert (face.emotion, face.uncertain) == ("happy", True)
     assert face.confidence == face.probabilities["happy"]
 
 
 def test_without_smoothing_ids_are_kept_and_probabilities_are_raw() -> None:
-    follower = TrackedStream(0.7, half_life=0)
-    follower.follow(prediction((10, 1.0)), 0)
-    (face,) = follower.follow(prediction((10, 0.2)), 0.05)
+    stream = TrackedStream(0.7, half_life=0)
+    stream.update(prediction((10, 1.0)), 0)
+    (face,) = stream.update(prediction((10, 0.2)), 0.05)
     assert (face.id, face.emotion) == (1, "sad")
     assert face.probabilities == face.raw_probabilities
 
 
-def test_each_face_has_its_own_average_whatever_the_order() -> None:
-    follower = TrackedStream(0.7, half_life=10.0)
-    follower.follow(prediction((10, 1.0), (300, 0.0)), 0)
-    right, left = follower.follow(prediction((301, 0.0), (11, 1.0)), 0.1)
+def test_each_face_has_its_own_average_in_every_order() -> None:
+    stream = TrackedStream(0.7, half_life=10.0)
+    stream.update(prediction((10, 1.0), (300, 0.0)), 0)
+    right, left = stream.update(prediction((301, 0.0), (11, 1.0)), 0.1)
     assert (right.id, right.emotion, left.id, left.emotion) == (2, "sad", 1, "happy")
 
 
-def test_a_face_that_was_gone_too_long_begins_anew() -> None:
-    follower = TrackedStream(0.7, half_life=10.0)
-    follower.follow(prediction((10, 1.0)), 0)
-    follower.follow(prediction(), 2.0)
-    (face,) = follower.follow(prediction((10, 0.0)), 2.1)
+def test_a_dropped_face_starts_without_history() -> None:
+    stream = TrackedStream(0.7, half_life=10.0)
+    stream.update(prediction((10, 1.0)), 0)
+    stream.update(prediction(), 2.0)
+    (face,) = stream.update(prediction((10, 0.0)), 2.1)
     assert (face.id, face.probabilities["sad"]) == (2, 1.0)
 
 
-def test_a_stream_of_strangers_does_not_grow() -> None:
-    follower = TrackedStream(0.7, half_life=10.0)
+def test_dropped_faces_use_no_memory() -> None:
+    stream = TrackedStream(0.7, half_life=10.0)
 
     def pass_by(count: int, begin: int) -> None:
         for number in range(begin, begin + count):
-            follower.follow(prediction((10, 1.0)), number * 2.0)
+            stream.update(prediction((10, 1.0)), number * 2.0)
 
     pass_by(100, 0)
     tracemalloc.start()

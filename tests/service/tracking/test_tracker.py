@@ -38,7 +38,7 @@ def test_faces_that_cross_keep_their_ids(speed: float) -> None:
     assert (ids if number % 2 == 0 else ids[::-1]) == [first, second]
 
 
-def test_a_face_hidden_while_it_crosses_another_is_itself_again() -> None:
+def test_a_face_hidden_behind_another_keeps_its_id() -> None:
     tracker = Tracker()
     for number, (right, left) in enumerate(zip(moving(100, 300, 20), moving(500, -300, 20), strict=True)):
         hidden = abs(right - left) < 50
@@ -47,8 +47,8 @@ def test_a_face_hidden_while_it_crosses_another_is_itself_again() -> None:
     assert ids == [1, 2]
 
 
-def test_frames_without_a_detection_do_not_change_an_id() -> None:
-    tracker = Tracker(survives=1.0)
+def test_missed_detections_do_not_change_an_id() -> None:
+    tracker = Tracker(max_age=1.0)
     positions = moving(100, 120, 40)
     ids: set[int] = set()
     for number, position in enumerate(positions):
@@ -57,8 +57,8 @@ def test_frames_without_a_detection_do_not_change_an_id() -> None:
     assert ids == {1}
 
 
-def test_a_face_that_returns_in_time_is_the_same_and_later_a_new_one() -> None:
-    tracker = Tracker(survives=1.0)
+def test_a_face_keeps_its_id_until_the_maximum_age() -> None:
+    tracker = Tracker(max_age=1.0)
     tracker.update([face(100)], 0)
     assert tracker.update([], 0.5) == []
     assert tracker.update([face(104)], 1.0) == [1]
@@ -67,26 +67,26 @@ def test_a_face_that_returns_in_time_is_the_same_and_later_a_new_one() -> None:
     assert tracker.update([face(104)], 3.02) == [3]
 
 
-def test_ids_are_never_used_again() -> None:
-    tracker = Tracker(survives=0.1)
+def test_ids_are_not_reused() -> None:
+    tracker = Tracker(max_age=0.1)
     seen = [tracker.update([face(100)], float(second))[0] for second in range(10)]
     assert seen == list(range(1, 11))
 
 
-def test_a_jump_without_overlap_is_the_same_face_if_it_is_near() -> None:
+def test_a_short_jump_without_overlap_is_the_same_face() -> None:
     tracker = Tracker()
     tracker.update([face(100)], 0)
     assert tracker.update([face(155)], FRAME) == [1]
     assert tracker.update([face(300)], 2 * FRAME) == [2]
 
 
-def test_a_face_of_another_size_in_the_same_place_is_another() -> None:
+def test_a_face_of_a_very_different_size_is_another_face() -> None:
     tracker = Tracker()
     tracker.update([face(100, side=40)], 0)
     assert tracker.update([face(110, side=120)], FRAME) == [2]
 
 
-def test_the_better_overlap_wins_whatever_the_order() -> None:
+def test_the_better_overlap_wins_in_every_order() -> None:
     for order in itertools.permutations(range(2)):
         tracker = Tracker()
         tracker.update([face(100), face(130)], 0)
@@ -95,22 +95,22 @@ def test_the_better_overlap_wins_whatever_the_order() -> None:
         assert ids == [index + 1 for index in order]
 
 
-def test_a_fast_face_is_not_taken_for_the_one_it_passes() -> None:
+def test_a_fast_face_keeps_its_id_when_it_passes_another() -> None:
     tracker = Tracker()
     for number, position in enumerate(moving(0, 900, 14)):
         ids = tracker.update([face(300), face(position)], number * FRAME)
         assert ids == [1, 2]
 
 
-def test_two_frames_at_the_same_time_are_taken() -> None:
+def test_two_frames_may_have_the_same_time() -> None:
     tracker = Tracker()
     assert tracker.update([face(100)], 1.0) == [1]
     assert tracker.update([face(105)], 1.0) == [1]
     assert tracker.update([face(110)], 1.0 + FRAME) == [1]
 
 
-def test_only_faces_that_may_return_are_remembered() -> None:
-    tracker = Tracker(survives=1.0)
+def test_old_tracks_are_dropped() -> None:
+    tracker = Tracker(max_age=1.0)
     tracker.update([face(100), face(300)], 0)
     tracker.update([face(100)], 0.9)
     assert tracker.ids == {1, 2}

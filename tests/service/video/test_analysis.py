@@ -7,7 +7,7 @@ from fer_service.analysis.analyzer import Analyzer
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import ClipError
 from fer_service.detection.detector import Face
-from fer_service.video.analysis import analyse_clip
+from fer_service.video.analysis import analyze_clip
 from fer_service.video.clip import Clip
 
 from tests.fakes import FakeClassifier, FakeDetector
@@ -19,9 +19,9 @@ ANALYZER = Analyzer(FakeDetector(Face(Box(20, 20, 30, 30), 0.9)), FakeClassifier
 def frames_of(path: Path, tmp_path: Path, **options: Any) -> list[dict[str, Any]]:
     out = tmp_path / "timeline.json"
     with Clip(path) as clip:
-        looked = analyse_clip(ANALYZER, clip, out=out, **options)
+        analysed = analyze_clip(ANALYZER, clip, out=out, **options)
     frames: list[dict[str, Any]] = json.loads(out.read_text())["frames"]
-    assert looked == len(frames)
+    assert analysed == len(frames)
     return frames
 
 
@@ -42,7 +42,9 @@ def test_labels_are_smoothed_by_the_clips_own_time(steady_clip: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(("every", "expected"), [(0.2, 10), (0.5, 4), (0.25, 8), (5, 1)])
-def test_frames_are_looked_at_so_often(steady_clip: Path, tmp_path: Path, every: float, expected: int) -> None:
+def test_frames_are_analysed_at_the_interval(
+    steady_clip: Path, tmp_path: Path, every: float, expected: int
+) -> None:
     frames = frames_of(steady_clip, tmp_path, every=every)
     assert len(frames) == expected
     # The first frame of each step of the grid, so that lateness does not add up.
@@ -53,8 +55,8 @@ def test_the_annotated_clip_keeps_every_frames_time(tmp_path: Path) -> None:
     uneven = [0.0, 0.1, 0.5, 0.55, 2.0, 2.04]
     path = write_clip(tmp_path / "clip.mp4", [plain_frame(0, 220, 0)] * 6, uneven)
     with Clip(path) as clip:
-        looked = analyse_clip(ANALYZER, clip, annotate=tmp_path / "marked.mp4", every=1.0)
-    assert looked == 2
+        analysed = analyze_clip(ANALYZER, clip, annotate=tmp_path / "marked.mp4", every=1.0)
+    assert analysed == 2
     with Clip(tmp_path / "marked.mp4") as marked:
         frames = list(marked.frames())
         assert marked.damage == []
@@ -68,32 +70,32 @@ def test_the_annotated_clip_may_have_other_containers_and_odd_sides(tmp_path: Pa
     source = write_clip(tmp_path / "turned.mp4", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2], rotation=90)
     marked = tmp_path / f"marked{suffix}"
     with Clip(source) as clip:
-        analyse_clip(ANALYZER, clip, annotate=marked)
+        analyze_clip(ANALYZER, clip, annotate=marked)
     with Clip(marked) as clip:
         frames = list(clip.frames())
     assert len(frames) == 3
     assert frames[0].pixels.shape[:2] == (96, 64)
 
 
-def test_progress_is_told_in_seconds(steady_clip: Path, tmp_path: Path) -> None:
-    told: list[float] = []
+def test_progress_is_in_seconds(steady_clip: Path, tmp_path: Path) -> None:
+    times: list[float] = []
     with Clip(steady_clip) as clip:
-        analyse_clip(ANALYZER, clip, out=tmp_path / "t.csv", every=0.5, on_frame=told.append)
-    assert told == pytest.approx(STEADY, abs=0.002)
+        analyze_clip(ANALYZER, clip, out=tmp_path / "t.csv", every=0.5, on_frame=times.append)
+    assert times == pytest.approx(STEADY, abs=0.002)
 
 
 @pytest.mark.parametrize(
     ("out", "marked", "reason"),
     [
-        ("t.csv", "marked.gif", r"marked\.gif: an annotated clip ends in"),
-        ("t.xlsx", "marked.mp4", r"t\.xlsx: a timeline ends in"),
-        ("t.csv", "nowhere/marked.mp4", r"marked\.mp4 cannot be written: No such file"),
+        ("t.csv", "marked.gif", r"marked\.gif: unknown video suffix"),
+        ("t.xlsx", "marked.mp4", r"t\.xlsx: unknown timeline suffix"),
+        ("t.csv", "nowhere/marked.mp4", r"cannot write .*marked\.mp4: No such file"),
     ],
 )
-def test_what_cannot_be_written_is_refused_by_name(
+def test_a_file_that_cannot_be_written_is_an_error(
     steady_clip: Path, tmp_path: Path, out: str, marked: str, reason: str
 ) -> None:
     with Clip(steady_clip) as clip, pytest.raises(ClipError, match=reason):
-        analyse_clip(ANALYZER, clip, out=tmp_path / out, annotate=tmp_path / marked)
-    if "ends in" in reason:
+        analyze_clip(ANALYZER, clip, out=tmp_path / out, annotate=tmp_path / marked)
+    if "suffix" in reason:
         assert list(tmp_path.iterdir()) == [steady_clip], "nothing was begun"

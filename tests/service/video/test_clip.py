@@ -19,7 +19,7 @@ def times(path: Path) -> list[float]:
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.mov", "clip.avi"])
-def test_times_are_the_containers(tmp_path: Path, name: str) -> None:
+def test_times_are_those_of_the_container(tmp_path: Path, name: str) -> None:
     codec = "mpeg4" if name.endswith("avi") else "libx264"
     if codec == "mpeg4":
         even = [n / 30 for n in range(6)]  # AVI knows no other times
@@ -51,7 +51,7 @@ def test_frames_come_in_the_order_shown_in_rgb(steady_clip: Path) -> None:
     ("rotation", "shape", "bright"),
     [(None, (64, 96), "left"), (90, (96, 64), "bottom"), (-90, (96, 64), "top"), (180, (64, 96), "right")],
 )
-def test_a_clip_from_a_turned_phone_comes_out_upright(
+def test_a_clip_from_a_rotated_phone_is_upright(
     tmp_path: Path, rotation: int | None, shape: tuple[int, int], bright: str
 ) -> None:
     half = np.zeros((64, 96, 3), np.uint8)
@@ -65,7 +65,7 @@ def test_a_clip_from_a_turned_phone_comes_out_upright(
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".avi"])
-def test_of_a_cut_off_clip_what_is_there_is_read_and_the_rest_told(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_clip_is_read_to_its_end_and_reported(tmp_path: Path, suffix: str) -> None:
     even = [n / 30 for n in range(90)]
     codec = "mpeg4" if suffix == ".avi" else "libx264"
     whole = write_clip(tmp_path / f"whole{suffix}", noise(90), even, codec)
@@ -75,7 +75,7 @@ def test_of_a_cut_off_clip_what_is_there_is_read_and_the_rest_told(tmp_path: Pat
     assert clip.damage
 
 
-def test_after_damage_in_the_middle_reading_goes_on(tmp_path: Path) -> None:
+def test_reading_continues_after_damage(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "hole.avi", noise(90), [n / 30 for n in range(90)], "mpeg4")
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
@@ -84,22 +84,22 @@ def test_after_damage_in_the_middle_reading_goes_on(tmp_path: Path) -> None:
     with Clip(path) as clip:
         found = list(clip.frames())
     assert found[-1].time > 2.5
-    assert "left out" in clip.damage[0]
+    assert "skipped" in clip.damage[0]
 
 
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+def test_a_sound_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(bytes(16_000))
-    with pytest.raises(ClipError, match="has no video in it"):
+    with pytest.raises(ClipError, match="contains no video stream"):
         Clip(path)
 
 
-def test_what_is_no_video_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_no_video_is_an_error(tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no video at all")
-    with pytest.raises(ClipError, match=r"notes\.mp4 cannot be read as a video"):
+    with pytest.raises(ClipError, match=r"cannot read .*notes\.mp4 as a video"):
         Clip(text)
-    with pytest.raises(ClipError, match=r"missing\.mp4 cannot be read as a video: No such file"):
+    with pytest.raises(ClipError, match=r"cannot read .*missing\.mp4 as a video: No such file"):
         Clip(tmp_path / "missing.mp4")

@@ -38,7 +38,7 @@ def written(path: Path, *results: FramePrediction) -> Path:
     return path
 
 
-def test_a_table_has_a_row_a_face(tmp_path: Path) -> None:
+def test_a_table_has_one_row_per_face(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", result(0, 1, 2), result(1), result(2, 2))
     rows = list(csv.DictReader(path.read_text().splitlines()))
     places = [(row["frame"], row["time"], row["id"]) for row in rows]
@@ -70,7 +70,7 @@ def test_parquet_holds_the_same_with_types(tmp_path: Path) -> None:
     assert rows[0]["raw_happy"] == 1.0
 
 
-def test_parquet_is_written_a_group_of_rows_at_a_time(tmp_path: Path) -> None:
+def test_parquet_is_written_by_row_groups(tmp_path: Path) -> None:
     path = written(tmp_path / "t.parquet", *(result(frame, *range(1, 101)) for frame in range(120)))
     about = pq.read_metadata(path)
     assert about.num_rows == 12_000
@@ -78,14 +78,14 @@ def test_parquet_is_written_a_group_of_rows_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_json_has_an_entry_a_frame_with_or_without_faces(tmp_path: Path, count: int) -> None:
+def test_json_has_one_entry_per_frame_with_or_without_faces(tmp_path: Path, count: int) -> None:
     results = [result(frame, *range(1, frame + 1)) for frame in range(count)]
     frames = json.loads(written(tmp_path / "t.json", *results).read_text())["frames"]
     assert [FramePrediction.model_validate(frame) for frame in frames] == results
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
-def test_what_was_written_is_whole_when_the_work_breaks_off(tmp_path: Path, suffix: str) -> None:
+def test_the_file_is_complete_after_an_error(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"t{suffix}"
 
     def interrupted() -> None:
@@ -98,9 +98,9 @@ def test_what_was_written_is_whole_when_the_work_breaks_off(tmp_path: Path, suff
     assert path.read_bytes() == written(tmp_path / f"whole{suffix}", result(0, 1)).read_bytes()
 
 
-def test_another_ending_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ClipError, match=r"t\.xlsx: a timeline ends in \.csv, \.json, \.parquet"):
+def test_an_unknown_suffix_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ClipError, match=r"t\.xlsx: unknown timeline suffix; use \.csv, \.json, \.parquet"):
         open_timeline(tmp_path / "t.xlsx", LABELS)
-    with pytest.raises(ClipError, match="cannot be written"):
+    with pytest.raises(ClipError, match="cannot write"):
         open_timeline(tmp_path / "nowhere" / "t.csv", LABELS)
     assert list(tmp_path.iterdir()) == []

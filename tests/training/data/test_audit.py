@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fer_training.data import FaceDataset
-from fer_training.data.audit import audit, class_counts, print_audit, unseen
+from fer_training.data.audit import audit, class_counts, print_audit, unseen_mask
 from rich.console import Console
 
 
@@ -43,11 +43,11 @@ def test_one_level_makes_another_image(faces: FaceDataset) -> None:
     assert (found.duplicates_across, found.conflicting) == ({("Training", "PublicTest"): 0}, 0)
 
 
-def test_unseen_images_are_in_neither_the_other_split_nor_earlier_in_their_own(repeating: FaceDataset) -> None:
+def test_unseen_images_are_neither_in_the_other_split_nor_earlier_in_their_split(repeating: FaceDataset) -> None:
     train, test = repeating.split("train"), repeating.split("test")
-    assert unseen(test, train).tolist() == [False, False, False, True]
-    assert unseen(train, test).tolist() == [False, False, False, True, False]
-    assert unseen(test, train.with_classes(("sad",))).tolist() == [True, False, False, True]
+    assert unseen_mask(test, train).tolist() == [False, False, False, True]
+    assert unseen_mask(train, test).tolist() == [False, False, False, True, False]
+    assert unseen_mask(test, train.with_classes(("sad",))).tolist() == [True, False, False, True]
 
 
 def test_the_audit_is_printed_for_people(repeating: FaceDataset) -> None:
@@ -55,6 +55,6 @@ def test_the_audit_is_printed_for_people(repeating: FaceDataset) -> None:
     print_audit(replace(repeating, unreadable=("x.png: broken",)), audit(repeating), console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert "repeating: 9 images" in said
-    assert "train and test: 2 images stand in both" in said
-    assert "1 images stand there with several labels" in said
-    assert "1 files could not be read" in said
+    assert "train and test: 2 images in both" in said
+    assert "1 images with conflicting labels" in said
+    assert "1 unreadable files" in said

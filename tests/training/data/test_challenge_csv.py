@@ -30,8 +30,8 @@ def test_columns_are_found_by_name_not_by_place(path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        pytest.param(f"9,{PIXELS},Training\n", "there is no emotion 9", id="emotion-9"),
-        pytest.param(f"-1,{PIXELS},Training\n", "there is no emotion -1", id="emotion-minus-1"),
+        pytest.param(f"9,{PIXELS},Training\n", "invalid emotion 9", id="emotion-9"),
+        pytest.param(f"-1,{PIXELS},Training\n", "invalid emotion -1", id="emotion-minus-1"),
         pytest.param(f"glad,{PIXELS},Training\n", "glad", id="emotion-in-words"),
         pytest.param("3,1 2 3,Training\n", "reshape", id="too-few-pixels"),
         pytest.param(f"3,{PIXELS} 7,Training\n", "reshape", id="too-many-pixels"),
@@ -51,12 +51,12 @@ def test_a_bad_row_is_named_by_file_and_line(path: Path, row: str, said: str) ->
 @pytest.mark.parametrize("missing", ["emotion", "pixels", "Usage"])
 def test_a_missing_column_is_named(path: Path, missing: str) -> None:
     path.write_text((HEADER + GOOD).replace(missing, "other", 1))
-    with pytest.raises(DataError, match=rf"fer2013\.csv: no column {missing}$"):
+    with pytest.raises(DataError, match=rf"fer2013\.csv: missing column {missing}$"):
         read(path)
 
 
-@pytest.mark.parametrize(("text", "said"), [(HEADER, "holds no image"), ("", "no column Usage, emotion, pixels")])
-def test_an_empty_file_is_no_data(path: Path, text: str, said: str) -> None:
+@pytest.mark.parametrize(("text", "said"), [(HEADER, "no images"), ("", "missing column Usage, emotion, pixels")])
+def test_an_empty_file_is_refused(path: Path, text: str, said: str) -> None:
     path.write_text(text)
     with pytest.raises(DataError, match=said):
         read(path)
@@ -83,12 +83,12 @@ def write_votes(path: Path, rows: list[tuple[int, ...]], header: str = FERPLUS) 
 
 @pytest.fixture
 def beside(path: Path) -> Path:
-    """Two images; the file of the crowd's votes belongs beside them."""
+    """A file with two images; the vote file belongs into the same folder."""
     path.write_text(HEADER + GOOD + GOOD.replace("3,", "0,", 1))
     return path.with_name("fer2013new.csv")
 
 
-def test_votes_beside_the_file_become_shares_in_the_order_of_its_labels(path: Path, beside: Path) -> None:
+def test_votes_in_the_same_folder_become_shares_in_label_order(path: Path, beside: Path) -> None:
     write_votes(beside, [(1, 2, 0, 0, 3, 0, 2, 2, 0, 0), (0, 0, 0, 0, 0, 0, 0, 8, 1, 1)])
     votes = read(path).votes
     assert votes is not None
@@ -97,7 +97,7 @@ def test_votes_beside_the_file_become_shares_in_the_order_of_its_labels(path: Pa
     assert not votes[1].any()
 
 
-def test_without_a_file_of_votes_there_are_none(path: Path, beside: Path) -> None:
+def test_without_a_vote_file_there_are_no_votes(path: Path, beside: Path) -> None:
     assert not beside.exists()
     assert read(path).votes is None
 
@@ -105,21 +105,21 @@ def test_without_a_file_of_votes_there_are_none(path: Path, beside: Path) -> Non
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_votes_about_other_images_are_refused(path: Path, beside: Path, count: int) -> None:
     write_votes(beside, [(1,) * 10] * count)
-    with pytest.raises(DataError, match=rf"fer2013new\.csv has {count} rows, the file beside it 2"):
+    with pytest.raises(DataError, match=rf"fer2013new\.csv has {count} rows, but fer2013\.csv has 2"):
         read(path)
 
 
 @pytest.mark.parametrize("column", ["neutral", "anger", "disgust"])
 def test_a_missing_column_of_votes_is_named(path: Path, beside: Path, column: str) -> None:
     write_votes(beside, [(1,) * 10] * 2, FERPLUS.replace(column, "other"))
-    with pytest.raises(DataError, match=rf"fer2013new\.csv holds no votes of FER\+: .*{column}"):
+    with pytest.raises(DataError, match=rf"fer2013new\.csv: invalid FER\+ votes: .*{column}"):
         read(path)
 
 
 def test_votes_in_words_are_refused(path: Path, beside: Path) -> None:
     write_votes(beside, [(1,) * 10] * 2)
     beside.write_text(beside.read_text().replace("1,1,1", "1,one,1", 1))
-    with pytest.raises(DataError, match=r"fer2013new\.csv holds no votes of FER\+: .*one"):
+    with pytest.raises(DataError, match=r"fer2013new\.csv: invalid FER\+ votes: .*one"):
         read(path)
 
 

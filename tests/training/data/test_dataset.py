@@ -19,7 +19,7 @@ def test_a_split_holds_its_rows_in_order(faces: FaceDataset) -> None:
 
 
 def test_a_missing_split_is_answered_with_those_that_are_there(faces: FaceDataset) -> None:
-    with pytest.raises(DataError, match=r"FER-2013 has no split 'PrivateTest'; it has Training, PublicTest"):
+    with pytest.raises(DataError, match=r"FER-2013 has no split 'PrivateTest'; available: Training, PublicTest"):
         faces.split("PrivateTest")
 
 
@@ -39,7 +39,7 @@ def test_with_all_classes_in_their_order_nothing_changes(faces: FaceDataset) -> 
 
 
 def test_a_missing_class_is_answered_with_those_that_are_there(faces: FaceDataset) -> None:
-    with pytest.raises(DataError, match=r"has no class 'contempt'; it has angry, disgust, fear"):
+    with pytest.raises(DataError, match=r"has no class 'contempt'; available: angry, disgust, fear"):
         faces.with_classes(("angry", "contempt"))
 
 
@@ -60,7 +60,7 @@ def test_stratified_takes_each_class_by_its_share(faces: FaceDataset, count: int
     assert np.array_equal(part.images, faces.stratified(count, seed=0).images)
 
 
-def test_held_out_takes_the_same_share_of_every_class_from_the_fit_split_alone(faces: FaceDataset) -> None:
+def test_held_out_takes_the_same_share_of_every_class_from_the_training_split_only(faces: FaceDataset) -> None:
     parted = faces.held_out("Training", 0.25, seed=0)
     assert parted.split_sizes == {"Training": 63, "held-out": 21, "PublicTest": 35}
     assert counts(parted.split("held-out")).tolist() == [3] * 7
@@ -75,8 +75,8 @@ def test_held_out_is_decided_by_the_seed(faces: FaceDataset) -> None:
 
 
 def test_the_first_of_several_split_names_counts(faces: FaceDataset) -> None:
-    assert faces.first_split_of(("train", "PublicTest", "Training")) == "PublicTest"
-    assert faces.first_split_of(("train", "test")) is None
+    assert faces.first_split(("train", "PublicTest", "Training")) == "PublicTest"
+    assert faces.first_split(("train", "test")) is None
 
 
 def test_renaming_merges_classes_that_get_the_same_name(faces: FaceDataset) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fer_training.data.folders import read
-from fer_training.data.images import FileImages, resized
+from fer_training.data.images import FileImages, resize_square
 from fer_training.errors import DataError
 from numpy.typing import NDArray
 
@@ -23,7 +23,7 @@ def red() -> NDArray[np.uint8]:
     return np.full((20, 20, 3), (200, 10, 30), np.uint8)
 
 
-def test_images_are_rgb_whatever_their_format(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+def test_images_of_every_format_become_rgb(tmp_path: Path, red: NDArray[np.uint8]) -> None:
     for suffix in (".png", ".bmp", ".webp", ".jpg", ".JPEG", ".tiff"):
         put(tmp_path, f"happy/face{suffix}", red, suffix.lower())
     data = read(tmp_path, 20)
@@ -31,7 +31,7 @@ def test_images_are_rgb_whatever_their_format(tmp_path: Path, red: NDArray[np.ui
     assert np.abs(data.images.astype(int) - red).max() <= 4
 
 
-def test_classes_are_sorted_names_and_each_image_has_its_own(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+def test_classes_are_the_sorted_folder_names(tmp_path: Path, red: NDArray[np.uint8]) -> None:
     for level, name in enumerate(["zeal", "awe", "Ünruhe"]):
         put(tmp_path, f"train/{name}/0.png", red * 0 + np.uint8(level))
     data = read(tmp_path, 20)
@@ -54,7 +54,7 @@ def test_images_of_any_size_become_squares_without_distortion(tmp_path: Path) ->
     put(tmp_path, "happy/wide.png", wide)
     image = read(tmp_path, 20).images[0]
     assert image.shape == (20, 20, 3)
-    assert np.array_equal(image, resized(wide, 20))
+    assert np.array_equal(image, resize_square(wide, 20))
     assert (image[:, :9] == 0).all()
     assert (image[:, 11:] == 255).all()
 

@@ -4,7 +4,7 @@ from threading import Event, current_thread
 
 import numpy as np
 import pytest
-from fer_training.data.images import FileImages, prefetched, read_square, resized
+from fer_training.data.images import FileImages, prefetch, read_square, resize_square
 from fer_training.errors import DataError
 
 from tests.training.synthetic import png
@@ -12,7 +12,7 @@ from tests.training.synthetic import png
 
 @pytest.fixture
 def files(tmp_path: Path) -> FileImages:
-    """Five flat images of levels 0, 10, 20, 30 and 40."""
+    """Five constant images with the levels 0, 10, 20, 30 and 40."""
     paths = [tmp_path / f"{number}.png" for number in range(5)]
     for number, path in enumerate(paths):
         path.write_bytes(png(np.full((30, 20, 3), 10 * number, np.uint8)))
@@ -46,13 +46,13 @@ def test_a_file_that_has_gone_is_named(files: FileImages, tmp_path: Path) -> Non
 def test_an_image_is_read_as_it_would_be_resized(files: FileImages, tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (60, 40, 3)).astype(np.uint8)
     (tmp_path / "x.png").write_bytes(png(image[..., ::-1]))
-    assert np.array_equal(read_square(tmp_path / "x.png", 24), resized(image, 24))
+    assert np.array_equal(read_square(tmp_path / "x.png", 24), resize_square(image, 24))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 50])
 def test_what_is_prefetched_comes_in_order_and_whole(depth: int) -> None:
-    assert list(prefetched(iter(range(20)), depth)) == list(range(20))
-    assert list(prefetched(iter(()), depth)) == []
+    assert list(prefetch(iter(range(20)), depth)) == list(range(20))
+    assert list(prefetch(iter(()), depth)) == []
 
 
 def test_prefetching_works_ahead_on_another_thread() -> None:
@@ -64,7 +64,7 @@ def test_prefetching_works_ahead_on_another_thread() -> None:
         ahead.set()
         yield 2
 
-    found = prefetched(items())
+    found = prefetch(items())
     assert next(found) == 1
     assert ahead.wait(5)
     assert list(found) == [2]
@@ -76,7 +76,7 @@ def test_an_exception_while_prefetching_is_raised_after_what_came_before() -> No
         yield 1
         raise DataError("gone")
 
-    found = prefetched(items())
+    found = prefetch(items())
     assert next(found) == 1
     with pytest.raises(DataError, match="gone"):
         next(found)

@@ -38,14 +38,16 @@ def test_folders_without_splits_hold_the_same_images_in_one_split(faces: FaceDat
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"absent\.csv: there is no such file or folder"):
+    with pytest.raises(DataError, match=r"absent\.csv: file or folder not found"):
         load_dataset(tmp_path / "absent.csv", 48)
 
 
-def test_an_unknown_suffix_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_suffix_error_lists_the_known_formats(tmp_path: Path) -> None:
     path = tmp_path / "faces.zip"
     path.write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"faces\.zip: give a \.parquet file, the challenge's \.csv, or a folder"):
+    with pytest.raises(
+        DataError, match=r"faces\.zip: unknown format; give fer2013 as \.parquet or \.csv, or a folder"
+    ):
         load_dataset(path, 48)
 
 

@@ -27,7 +27,7 @@ def assets() -> SceneAssets:
 
 @pytest.fixture(scope="session")
 def detector_run(tmp_path_factory: pytest.TempPathFactory, assets: SceneAssets, fabric: Fabric) -> RunFolder:
-    """The tiny recipe for ten epochs: enough to find the discs."""
+    """A run of the tiny recipe for ten epochs, enough to detect the discs."""
     first, last = phases(5, 5)
     recipe = make_recipe(epoch_images=128, phases=[first, last | {"schedule": {"name": "cosine"}}])
     run = RunFolder(Path(tmp_path_factory.mktemp("detector")))

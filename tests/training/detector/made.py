@@ -1,11 +1,11 @@
-"""Photographs, tiles and a recipe so small that a detector learns them in seconds."""
+"""Small photographs, face tiles and a recipe, for detector trainings of a few seconds."""
 
 import json
 from pathlib import Path
 
 import cv2
 import numpy as np
-from fer_training.config import validated
+from fer_training.config import validate_recipe
 from fer_training.detector.assets import SceneAssets
 from fer_training.detector.photographs import Photograph
 from fer_training.detector.recipe import DetectorRecipe
@@ -19,7 +19,7 @@ COMPOSE = {"sides": [96], "pixels": 8 * 96 * 96, "mosaic": 0.2, "smallest": 14, 
 
 
 def phases(*epochs: int) -> list[dict[str, object]]:
-    """Phases of so many epochs each."""
+    """One phase per argument, with that many epochs."""
     rate = {"optimizer": {"name": "adamw", "lr": 0.01}, "schedule": {"name": "constant"}}
     return [{"name": f"phase {number}", "epochs": count} | rate for number, count in enumerate(epochs)]
 
@@ -36,7 +36,7 @@ def make_recipe(**changes: object) -> DetectorRecipe:
         "phases": phases(2, 1),
         "ema_decay": 0.9,
     }
-    return validated(DetectorRecipe, content | changes, "tiny")
+    return validate_recipe(DetectorRecipe, content | changes, "tiny")
 
 
 def face_tile(level: int = 200) -> Pixels:
@@ -50,7 +50,7 @@ def face_tile(level: int = 200) -> Pixels:
 
 
 def photograph(number: int, faces: int = 2) -> Photograph:
-    """Noise with such faces in it, the second of them covered; 160×120."""
+    """A 160×120 noise image with faces; the second face is covered."""
     rng = np.random.default_rng(number)
     pixels = rng.integers(40, 90, (120, 160, 3)).astype(np.uint8)
     boxes = []

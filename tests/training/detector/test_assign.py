@@ -37,7 +37,7 @@ def test_a_face_smaller_than_a_stride_still_has_cells() -> None:
     assert (assigned((61, 61, 67, 68)).quality > 0).any()
 
 
-def test_each_face_of_a_crowd_has_cells_of_its_own() -> None:
+def test_each_face_of_a_crowd_has_its_own_points() -> None:
     targets = assigned((20, 20, 50, 50), (36, 20, 66, 50))
     taken = targets.boxes[0, targets.quality[0] > 0]
     assert {20.0, 36.0} == set(taken[:, 0].tolist())
@@ -49,13 +49,13 @@ def test_small_faces_are_of_the_fine_stride_and_large_ones_of_coarse_ones() -> N
     assert 8.0 not in CELLS.strides[large.quality[0] > 0].tolist()
 
 
-def test_without_a_face_every_cell_is_judged_and_wanted_silent() -> None:
+def test_without_a_face_every_point_is_background() -> None:
     targets = assigned()
     assert targets.quality.max() == 0
     assert targets.counted.all()
 
 
-def test_cells_on_what_is_ignored_are_not_judged_but_for_those_of_a_face() -> None:
+def test_points_in_ignored_regions_count_only_if_assigned_to_a_face() -> None:
     ignored = torch.tensor([[[0.0, 0, 64, 64]]])
     targets = assigned((8, 8, 40, 40), ignored=ignored)
     inside = (CELLS.centres < 64).all(dim=1)

@@ -1,14 +1,14 @@
 import pytest
 import torch
 from fer_training.detector.assets import SceneAssets
-from fer_training.detector.batches import Batch, Epoch, batches, steps_of
+from fer_training.detector.batches import Batch, Epoch, batches, steps_per_epoch
 from fer_training.detector.recipe import DetectorRecipe
 
 from tests.training.detector.made import COMPOSE, make_recipe
 
 
 def epoch_of(assets: SceneAssets, recipe: DetectorRecipe, number: int) -> list[Batch]:
-    return list(batches(assets.composer(recipe.compose), recipe, number))
+    return list(batches(assets.scene_generator(recipe.compose), recipe, number))
 
 
 def same(one: list[Batch], other: list[Batch]) -> bool:
@@ -29,12 +29,12 @@ def test_an_epochs_batches_follow_from_its_number(assets: SceneAssets) -> None:
 
 def test_any_batch_can_be_made_alone(assets: SceneAssets) -> None:
     recipe = make_recipe()
-    assert same(epoch_of(assets, recipe, 2)[3:], [Epoch(assets.composer(recipe.compose), recipe, 2)[3]])
+    assert same(epoch_of(assets, recipe, 2)[3:], [Epoch(assets.scene_generator(recipe.compose), recipe, 2)[3]])
 
 
 def test_larger_images_come_in_smaller_batches(assets: SceneAssets) -> None:
     recipe = make_recipe(compose=COMPOSE | {"sides": [64, 128], "pixels": 4 * 128 * 128}, epoch_images=100)
-    assert steps_of(recipe) == 10
+    assert steps_per_epoch(recipe) == 10
     shapes = {tuple(batch.pixels.shape) for batch in epoch_of(assets, recipe, 0)}
     assert shapes == {(16, 64, 64, 3), (4, 128, 128, 3)}
 

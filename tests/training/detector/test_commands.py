@@ -5,7 +5,7 @@ import yaml
 from fer_training.__main__ import app
 from fer_training.data import FaceDataset
 from fer_training.detector.assets import read_assets
-from fer_training.detector.negatives import UNSEEN
+from fer_training.detector.negatives import HELD_OUT_NEGATIVES
 from fer_training.errors import DataError, RecipeError
 from typer.testing import CliRunner
 
@@ -80,16 +80,16 @@ def test_a_detector_needs_faces_to_paste(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--from-scratch", "--strict"])
 def test_options_of_the_other_networks_are_refused(data: Path, tmp_path: Path, option: str) -> None:
-    with pytest.raises(RecipeError, match=f"{option} has no meaning here"):
+    with pytest.raises(RecipeError, match=f"{option} does not apply"):
         run(*inputs(data), "--out", tmp_path, option)
 
 
 def test_the_recipes_are_listed_with_the_detector_among_them() -> None:
-    assert "detector: A face detector" in run("recipes")
+    assert "detector: Face detector" in run("recipes")
 
 
-def test_the_faces_used_are_those_of_the_fit_split(data: Path, faces: FaceDataset) -> None:
+def test_the_pasted_faces_come_from_the_training_split(data: Path, faces: FaceDataset) -> None:
     assets = read_assets(data / "photos", data / "faces.parquet", make_recipe())
     assert len(assets.faces) == faces.split_sizes["Training"]
     assert len(read_assets(data / "photos", data / "faces.parquet", make_recipe(), limit=5).faces) == 5
-    assert [len(photo.boxes) for photo in assets.empty] == [0] * len(UNSEEN)
+    assert [len(photo.boxes) for photo in assets.empty] == [0] * len(HELD_OUT_NEGATIVES)

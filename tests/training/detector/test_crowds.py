@@ -16,7 +16,7 @@ def crowd(seed: int, smallest: float = 12.0) -> tuple[np.ndarray, np.ndarray, np
     return pixels, made.boxes, made.seen
 
 
-def test_the_faces_are_where_their_boxes_say_and_seen_as_much_as_is_told() -> None:
+def test_boxes_and_visible_fractions_match_the_pixels() -> None:
     counted = 0
     for seed in range(8):
         pixels, boxes, seen = crowd(seed)
@@ -29,7 +29,7 @@ def test_the_faces_are_where_their_boxes_say_and_seen_as_much_as_is_told() -> No
     assert counted > 50
 
 
-def test_who_stands_in_front_hides_parts_of_those_behind() -> None:
+def test_people_in_front_hide_parts_of_people_behind() -> None:
     shares = np.concatenate([crowd(seed)[2] for seed in range(8)])
     assert ((shares >= 0) & (shares <= 1)).all()
     assert (shares < 0.4).mean() > 0.03
@@ -56,7 +56,7 @@ def test_arms_hide_parts_of_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shares[1] < 0.9 * shares[0]
 
 
-def test_who_looks_away_has_no_face(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_who_look_away_have_no_face_box(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowds, "_AWAY", 1.0)
     pixels, boxes, _ = crowd(0)
     assert len(boxes) == 0

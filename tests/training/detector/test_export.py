@@ -12,7 +12,7 @@ from fer_service.onnx.session import Session
 from fer_training.detector.assets import SceneAssets
 from fer_training.detector.boxes import no_boxes
 from fer_training.detector.commands import run_recipe
-from fer_training.detector.export import averaged_detector, calibrated, export_detector, frame_scale
+from fer_training.detector.export import averaged_detector, export_detector, fit_platt_scaling, frame_scale
 from fer_training.detector.scoring import EvalResult, evaluate
 from fer_training.errors import ExportError, RunError
 from fer_training.run import RunFolder
@@ -41,7 +41,7 @@ def test_boxes_in_images_without_people_lower_the_scores(
 
 
 def test_it_keeps_to_operators_that_every_gpu_build_has(exported: tuple[Path, DetectorMetadata]) -> None:
-    # onnxruntime's CUDA provider had no Pad of opset 19 or newer before 2026; a node on the CPU is refused.
+    # onnxruntime's CUDA provider had no Pad of opset 19 or newer before 2026, and CPU nodes are refused.
     assert max(entry.version for entry in onnx.load(exported[0]).opset_import) <= 18
 
 
@@ -67,12 +67,12 @@ def test_the_file_says_where_it_comes_from(exported: tuple[Path, DetectorMetadat
     assert metadata.data.sha256 == assets.sha256
     assert metadata.parity < 1e-3
     card = path.with_suffix(".md").read_text(encoding="utf-8")
-    assert f"| all from 12 px | 6 | {metadata.found['all'].ap50:.3f} |" in card
+    assert f"| all, at least 12 px | 6 | {metadata.found['all'].ap50:.3f} |" in card
     assert metadata.licence in card
 
 
 def test_the_crops_frame_is_measured_on_faces_of_known_size() -> None:
-    # Each face is 144 pixels high in its image.
+    # Each face has a height of 144 pixels in its image.
     faces = np.stack([face_tile()] * 3)
     assert frame_scale(FakeDetector(Face(Box(90, 90, 100, 120), 0.9)), faces) == pytest.approx(1.2)
 
@@ -87,23 +87,23 @@ def test_a_run_without_weights_is_an_error(tmp_path: Path, assets: SceneAssets) 
 @pytest.mark.parametrize("content", [{}, {"state": {"epoch": 1}}, {"state": 3}])
 def test_a_checkpoint_of_something_else_is_an_error(tmp_path: Path, content: dict[str, object]) -> None:
     torch.save(content, RunFolder(tmp_path).last)
-    with pytest.raises(RunError, match="does not fit the run"):
+    with pytest.raises(RunError, match="does not match the run"):
         averaged_detector(RunFolder(tmp_path), make_recipe())
 
 
 def test_a_detector_that_finds_nothing_has_no_frame() -> None:
-    with pytest.raises(ExportError, match="finds none of 3 faces"):
+    with pytest.raises(ExportError, match="finds none of 3 training faces"):
         frame_scale(FakeDetector(), np.stack([face_tile()] * 3))
 
 
 def test_a_calibrated_score_is_the_chance_of_a_face() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, 4000)
-    # What is really a face follows a steeper curve than the scores say.
+    # The true probability of a face is steeper than the scores.
     truth = rng.random(4000) < 1 / (1 + np.exp(-(2.5 * logits - 1)))
     none, one = np.zeros(4000, np.int64), np.ones(1)
     scores, faces = 1 / (1 + np.exp(-logits)), np.where(truth, 0, -1)
     judged = EvalResult(1, scores, np.full(4000, 30.0), none, faces, one * 30, one.astype(bool), none[:1])
-    slope, shift = calibrated(judged)
+    slope, shift = fit_platt_scaling(judged)
     assert slope == pytest.approx(2.5, abs=0.25)
     assert shift == pytest.approx(-1, abs=0.15)

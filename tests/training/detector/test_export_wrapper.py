@@ -3,7 +3,7 @@ import pytest
 import torch
 from fer_service.detection.tiny import ANSWERS
 from fer_training.detector.export_wrapper import DetectorExportWrapper, TorchDetector
-from fer_training.detector.network import DetectorNetwork, anchor_points, boxes_of, flattened
+from fer_training.detector.network import DetectorNetwork, anchor_points, decode_boxes, flatten_maps
 from fer_training.detector.recipe import Widths
 
 from tests.training.detector.made import WIDTHS, make_assets
@@ -13,7 +13,7 @@ from tests.training.detector.made import WIDTHS, make_assets
 def network() -> DetectorNetwork:
     torch.manual_seed(0)
     made = DetectorNetwork(Widths.model_validate(WIDTHS))
-    # A few batches give the norms statistics worth folding.
+    # A few batches give the batch norms non-trivial statistics.
     for _ in range(3):
         made(torch.rand(4, 3, 64, 96) * 255)
     return made.eval()
@@ -23,8 +23,8 @@ def test_the_served_graph_answers_with_the_networks_boxes_best_first(network: De
     images = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
     with torch.inference_mode():
         boxes, scores = DetectorExportWrapper(network)(images)
-        logits, numbers = flattened(network(images.permute(0, 3, 1, 2).float()))
-    expected = boxes_of(numbers, anchor_points(64, 96, torch.device("cpu")))
+        logits, numbers = flatten_maps(network(images.permute(0, 3, 1, 2).float()))
+    expected = decode_boxes(numbers, anchor_points(64, 96, torch.device("cpu")))
     count = logits.shape[1]
     assert boxes.shape == (2, ANSWERS, 4)
     for row in range(2):

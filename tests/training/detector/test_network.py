@@ -1,7 +1,7 @@
 import pytest
 import torch
-from fer_training.config import read_recipe, validated
-from fer_training.detector.network import DetectorNetwork, anchor_points, boxes_of, flattened
+from fer_training.config import read_recipe, validate_recipe
+from fer_training.detector.network import DetectorNetwork, anchor_points, decode_boxes, flatten_maps
 from fer_training.detector.recipe import DetectorRecipe, Widths
 
 CPU = torch.device("cpu")
@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 def test_every_stride_answers_with_a_score_and_a_box_a_cell() -> None:
     maps = DetectorNetwork(Widths())(torch.zeros(2, 3, 64, 96))
     assert [tuple(part.shape) for part in maps] == [(2, 5, 8, 12), (2, 5, 4, 6), (2, 5, 2, 3)]
-    logits, numbers = flattened(maps)
+    logits, numbers = flatten_maps(maps)
     assert logits.shape == (2, 126)
     assert numbers.shape == (2, 126, 4)
     assert len(anchor_points(64, 96, CPU).centres) == 126
@@ -27,17 +27,17 @@ def test_cells_go_row_by_row_and_stride_by_stride() -> None:
 def test_a_box_is_read_in_strides_from_its_cell() -> None:
     numbers = torch.zeros(1, 42, 4)
     numbers[0, -1] = torch.tensor([0.5, -0.25, 0.0, 0.6931472])
-    box = boxes_of(numbers, anchor_points(32, 64, CPU))[0, -1]
+    box = decode_boxes(numbers, anchor_points(32, 64, CPU))[0, -1]
     assert box.tolist() == pytest.approx([48 + 16 - 16, 16 - 8 - 32, 48 + 16 + 16, 16 - 8 + 32], abs=1e-3)
 
 
 def test_a_new_network_takes_few_cells_for_faces() -> None:
     torch.manual_seed(0)
-    logits, _ = flattened(DetectorNetwork(Widths()).eval()(torch.rand(1, 3, 96, 96) * 255))
+    logits, _ = flatten_maps(DetectorNetwork(Widths()).eval()(torch.rand(1, 3, 96, 96) * 255))
     assert logits.sigmoid().max() < 0.1
 
 
 def test_the_shipped_recipe_keeps_the_budget() -> None:
-    recipe = validated(DetectorRecipe, *read_recipe("detector"))
-    served = DetectorNetwork(recipe.network_in(recipe.epochs))
+    recipe = validate_recipe(DetectorRecipe, *read_recipe("detector"))
+    served = DetectorNetwork(recipe.widths_at(recipe.epochs))
     assert sum(parameter.numel() for parameter in served.parameters()) <= 400_000

@@ -4,11 +4,11 @@ from fer_training.detector.paste import (
     BOX_HEIGHT,
     Place,
     paste,
-    shuffled,
+    rotate_sideways,
+    shuffle_blocks,
     skin_colour,
     soft_mask,
-    tinted,
-    turned_aside,
+    tint,
 )
 
 from tests.training.detector.made import face_tile
@@ -33,7 +33,7 @@ def test_a_pasted_tile_lies_in_its_box(side: float, turn: float) -> None:
     assert rows.max() - rows.min() > 0.6 * side
 
 
-def test_the_box_is_as_high_as_said() -> None:
+def test_the_box_has_the_documented_height() -> None:
     _, top, _, bottom = Place(0, 0, 100, 0).box()[0]
     assert bottom - top == pytest.approx(100 * BOX_HEIGHT)
 
@@ -58,7 +58,7 @@ def test_what_lies_outside_of_the_image_is_cut_off() -> None:
     assert canvas[20:, 20:].max() == 0
 
 
-def test_no_mask_shows_the_tiles_own_edge() -> None:
+def test_every_mask_hides_the_edge_of_the_tile() -> None:
     generator = rng()
     for _ in range(50):
         mask = soft_mask(generator)
@@ -68,16 +68,16 @@ def test_no_mask_shows_the_tiles_own_edge() -> None:
 
 
 def test_a_tint_gives_the_tile_the_colours_mean() -> None:
-    tile = tinted(face_tile(), np.array([120, 90, 60], np.float32), 0.8)
+    tile = tint(face_tile(), np.array([120, 90, 60], np.float32), 0.8)
     assert tile.reshape(-1, 3).mean(axis=0) == pytest.approx([120, 90, 60], abs=3)
 
 
-def test_a_face_that_is_turned_aside_is_where_a_cylinders_front_would_be() -> None:
+def test_a_face_rotated_sideways_moves_like_the_front_of_a_cylinder() -> None:
     tile = np.zeros((48, 48), np.uint8)
     tile[:, 22:26] = 255
-    assert np.array_equal(turned_aside(tile, 0.0), tile)
+    assert np.array_equal(rotate_sideways(tile, 0.0), tile)
     for degrees in (-40, -15, 15, 40):
-        turned = turned_aside(tile, degrees).astype(float)
+        turned = rotate_sideways(tile, degrees).astype(float)
         place = (turned.sum(axis=0) * np.arange(48)).sum() / turned.sum()
         assert place == pytest.approx(23.5 + 24 * np.sin(np.deg2rad(degrees)), abs=1)
 
@@ -86,7 +86,7 @@ def test_a_shuffled_tile_has_every_block_elsewhere() -> None:
     tile = np.arange(48 * 48, dtype=np.uint32).reshape(48, 48)
     generator = rng()
     for _ in range(20):
-        mixed = shuffled(tile, generator)  # type: ignore[arg-type]
+        mixed = shuffle_blocks(tile, generator)  # type: ignore[arg-type]
         assert sorted(mixed.ravel()) == sorted(tile.ravel())
         assert not (mixed == tile).any()
 

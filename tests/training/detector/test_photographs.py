@@ -24,11 +24,11 @@ def test_images_boxes_and_kinds_are_read(folder: Path) -> None:
 
 def test_each_image_is_in_one_half_and_the_seed_decides_in_which(folder: Path) -> None:
     photos = read_photographs(folder)
-    train, held_out = photos.halves(0.25, seed=0)
+    train, held_out = photos.split(0.25, seed=0)
     names = [photo.name for photo in (*train, *held_out)]
     assert sorted(names) == [photo.name for photo in photos.images]
     assert len(held_out) == 2
-    again, other = photos.halves(0.25, seed=0)[1], photos.halves(0.25, seed=1)[1]
+    again, other = photos.split(0.25, seed=0)[1], photos.split(0.25, seed=1)[1]
     assert [photo.name for photo in held_out] == [photo.name for photo in again]
     assert [photo.name for photo in held_out] != [photo.name for photo in other]
 
@@ -52,9 +52,9 @@ def test_a_smaller_photograph_has_smaller_boxes() -> None:
     [
         ("{", "faces.json"),
         ('{"a": {"faces": [[1, 2, 3]]}, "b": {"faces": []}}', "a.faces.0"),
-        ('{"photo03": {"faces": [[5, 5, 5, 9, "bare"]]}, "photo04": {"faces": []}}', "has no area"),
-        ('{"nobody": {"faces": []}, "photo04": {"faces": []}}', "nobody: there is no such image"),
-        ('{"photo04": {"faces": []}}', "one to fit to and one to evaluate by"),
+        ('{"photo03": {"faces": [[5, 5, 5, 9, "bare"]]}, "photo04": {"faces": []}}', "without area"),
+        ('{"nobody": {"faces": []}, "photo04": {"faces": []}}', "image nobody is missing"),
+        ('{"photo04": {"faces": []}}', "at least 2 are required"),
     ],
 )
 def test_an_index_that_is_wrong_is_an_error_that_names_the_line(folder: Path, index: str, message: str) -> None:
@@ -64,7 +64,7 @@ def test_an_index_that_is_wrong_is_an_error_that_names_the_line(folder: Path, in
 
 
 def test_a_folder_without_an_index_is_an_error_that_says_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"faces\.json: .*where each image's faces are"):
+    with pytest.raises(DataError, match=r"faces\.json: .*must list the face boxes"):
         read_photographs(tmp_path)
 
 

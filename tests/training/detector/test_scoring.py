@@ -3,7 +3,7 @@ import pytest
 from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
 from fer_training.detector.photographs import Photograph
-from fer_training.detector.scoring import EvalResult, evaluate, matched
+from fer_training.detector.scoring import EvalResult, evaluate, match_boxes
 
 from tests.fakes import FakeDetector
 
@@ -23,8 +23,8 @@ def all_faces(judged: EvalResult) -> float:
     return judged.average_precision(*judged.kinds()["all"])
 
 
-def test_boxes_on_all_faces_and_none_elsewhere_are_perfect() -> None:
-    judged = matched(
+def test_one_box_per_face_and_no_other_is_perfect() -> None:
+    judged = match_boxes(
         [scored((10, 10, 40, 40, 0.9), (100, 10, 130, 40, 0.8))],
         [photo((10, 10, 40, 40), (100, 10, 130, 40))],
         0.5,
@@ -34,28 +34,30 @@ def test_boxes_on_all_faces_and_none_elsewhere_are_perfect() -> None:
 
 
 def test_a_second_box_on_a_face_is_false() -> None:
-    judged = matched([scored((10, 10, 40, 40, 0.9), (11, 10, 41, 40, 0.8))], [photo((10, 10, 40, 40))], 0.5)
+    judged = match_boxes([scored((10, 10, 40, 40, 0.9), (11, 10, 41, 40, 0.8))], [photo((10, 10, 40, 40))], 0.5)
     assert judged.face.tolist() == [0, -1]
     assert judged.false_boxes(0.0) == 1
     assert judged.false_boxes(0.85) == 0
 
 
 def test_a_box_that_overlaps_too_little_misses() -> None:
-    judged = matched([scored((30, 10, 60, 40, 0.9))], [photo((10, 10, 40, 40))], 0.5)
+    judged = match_boxes([scored((30, 10, 60, 40, 0.9))], [photo((10, 10, 40, 40))], 0.5)
     assert judged.face.tolist() == [-1]
     assert all_faces(judged) == 0
 
 
 def test_a_false_box_above_the_true_one_halves_the_precision() -> None:
-    judged = matched([scored((10, 10, 40, 40, 0.5), (100, 100, 130, 130, 0.9))], [photo((10, 10, 40, 40))], 0.5)
+    judged = match_boxes(
+        [scored((10, 10, 40, 40, 0.5), (100, 100, 130, 130, 0.9))], [photo((10, 10, 40, 40))], 0.5
+    )
     assert all_faces(judged) == pytest.approx(0.5)
 
 
 def test_average_precision_is_the_area_under_the_precisions_envelope() -> None:
     faces = [(x, 10.0, x + 30, 40.0) for x in (0.0, 50.0, 100.0, 150.0)]
     found = scored((0, 10, 30, 40, 0.9), (0, 100, 30, 130, 0.8), (50, 10, 80, 40, 0.7), (100, 10, 130, 40, 0.6))
-    # Precision 1 to a recall of 1/4, then 3/4 to a recall of 3/4, then nothing.
-    assert all_faces(matched([found], [photo(*faces)], 0.5)) == pytest.approx(1 / 4 + 3 / 4 * 2 / 4)
+    # Precision 1 up to recall 1/4, 3/4 up to recall 3/4, then 0.
+    assert all_faces(match_boxes([found], [photo(*faces)], 0.5)) == pytest.approx(1 / 4 + 3 / 4 * 2 / 4)
 
 
 def test_recall_is_read_where_half_a_false_box_an_image_is_left() -> None:
@@ -64,7 +66,7 @@ def test_recall_is_read_where_half_a_false_box_an_image_is_left() -> None:
         scored((10, 10, 40, 40, 0.9), (100, 100, 130, 130, 0.7)),
         scored((10, 10, 40, 40, 0.5), (100, 100, 130, 130, 0.6)),
     ]
-    judged = matched(found, [faces, faces], 0.5)
+    judged = match_boxes(found, [faces, faces], 0.5)
     least = judged.score_at(0.5)
     assert 0.6 < least < 0.7
     assert judged.false_boxes(least) == 0.5
@@ -74,7 +76,7 @@ def test_recall_is_read_where_half_a_false_box_an_image_is_left() -> None:
 
 def test_kinds_part_faces_by_height_and_by_what_hides_them() -> None:
     bare, covered = photo((0, 0, 9, 11), (0, 50, 20, 70), (100, 50, 130, 85)), photo((0, 0, 60, 60), bare=False)
-    kinds = matched([[], []], [bare, covered], 0.5).kinds()
+    kinds = match_boxes([[], []], [bare, covered], 0.5).kinds()
     counts = {name: int(faces.sum()) for name, (faces, _) in kinds.items()}
     assert counts == {
         "all": 3,
@@ -83,16 +85,16 @@ def test_kinds_part_faces_by_height_and_by_what_hides_them() -> None:
     }  # fmt: skip
 
 
-def test_boxes_on_faces_of_another_kind_count_neither_way() -> None:
+def test_boxes_on_faces_of_another_kind_are_ignored() -> None:
     two = Photograph(
         "two", PIXELS, np.array([[0, 0, 30, 30], [50, 0, 80, 30]], np.float32), np.array([True, False])
     )
-    judged = matched([scored((50, 0, 80, 30, 0.9), (0, 0, 30, 30, 0.5))], [two], 0.5)
+    judged = match_boxes([scored((50, 0, 80, 30, 0.9), (0, 0, 30, 30, 0.5))], [two], 0.5)
     assert judged.average_precision(*judged.kinds()["bare 24–48"]) == 1
 
 
 def test_tiny_false_boxes_do_not_count() -> None:
-    judged = matched([scored((0, 0, 8, 8, 0.9))], [photo((100, 100, 130, 130))], 0.5)
+    judged = match_boxes([scored((0, 0, 8, 8, 0.9))], [photo((100, 100, 130, 130))], 0.5)
     assert judged.false_boxes(0.0) == 0
 
 
@@ -104,5 +106,5 @@ def test_a_detector_is_asked_about_every_photograph() -> None:
 
 
 def test_boxes_without_a_score_count_as_certain() -> None:
-    judged = matched([[Face(Box(10, 10, 30, 30))]], [photo((10, 10, 40, 40))], 0.5)
+    judged = match_boxes([[Face(Box(10, 10, 30, 30))]], [photo((10, 10, 40, 40))], 0.5)
     assert judged.scores.tolist() == [1.0]

@@ -1,4 +1,4 @@
-"""Our detector as a GPU runs it, in squares and in batches, computed for real on the CPU."""
+"""The detector as on a GPU, with square inputs and batches, but run on the CPU."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ Exported = tuple[Path, DetectorMetadata]
 
 
 def images() -> list[Pixels]:
-    """Faces in wide, high, small and larger images."""
+    """Images with faces, in several sizes and aspect ratios."""
     photos = [photograph(number).pixels for number in range(12)]
     cut = [photo[:, : 80 + 7 * number] for number, photo in enumerate(photos[:4])]
     return [*photos, *cut, np.rot90(photos[0]).copy(), photos[1].repeat(2, axis=0).repeat(2, axis=1)]
@@ -42,7 +42,7 @@ def shared(exported: Exported) -> Iterator[tuple[BatchedDetector, list[int]]]:
 
 
 def numbers(faces: list[Face]) -> list[tuple[float, ...]]:
-    """The faces from left to right, as numbers."""
+    """Boxes and scores of the faces, from left to right."""
     return sorted((face.box.x, face.box.y, face.box.width, face.box.height, face.score or 0) for face in faces)
 
 
@@ -73,4 +73,4 @@ def test_the_square_changes_what_is_found_no_more_than_its_padding_does(astronau
 
 def test_every_image_is_put_into_the_same_square(exported: Exported) -> None:
     detector = on_gpu(exported[0])
-    assert {detector.fitted(image).shape for image in images()} == {(192, 192, 3)}
+    assert {detector.preprocess(image).shape for image in images()} == {(192, 192, 3)}

@@ -6,7 +6,7 @@ from fer_service import assets
 from fer_service.detection.tiny import TinyDetector, open_tiny, read_detector_metadata
 from fer_service.onnx.session import Session
 from fer_training.detector.card import detector_card_text
-from fer_training.detector.negatives import UNSEEN, images
+from fer_training.detector.negatives import HELD_OUT_NEGATIVES, load_negatives
 from numpy.typing import NDArray
 
 
@@ -41,18 +41,18 @@ def turned(image: NDArray[np.uint8], angle: int) -> NDArray[np.uint8]:
     return skimage.transform.rotate(image, angle, mode="edge", preserve_range=True).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", UNSEEN)
-def test_it_finds_no_face_in_images_kept_from_its_training(detector: TinyDetector, name: str) -> None:
-    (image,) = images((name,)).values()
+@pytest.mark.parametrize("name", HELD_OUT_NEGATIVES)
+def test_it_finds_no_face_in_images_held_out_from_training(detector: TinyDetector, name: str) -> None:
+    (image,) = load_negatives((name,)).values()
     assert detector.detect(image, 0.5) == []
 
 
-def test_it_is_small_and_keeps_no_book_of_shapes() -> None:
+def test_the_file_is_small_and_has_no_shape_nodes() -> None:
     assert assets.DETECTOR.stat().st_size <= 1_500_000
     assert {node.op_type for node in onnx.load(assets.DETECTOR).graph.node}.isdisjoint({"Shape"})
 
 
-def test_its_card_tells_the_same_figures() -> None:
+def test_the_card_has_the_figures_of_the_file() -> None:
     about = read_detector_metadata(Session.open(assets.DETECTOR, device="cpu", threads=1), str(assets.DETECTOR))
     assert assets.DETECTOR.with_suffix(".md").read_text(encoding="utf-8") == detector_card_text(about)
     assert about.found["bare 24+"].recall >= 0.75

@@ -1,16 +1,16 @@
 import numpy as np
-from fer_training.detector.spots import spot_tile, spotted
+from fer_training.detector.spots import spot_image, spot_tile
 
 
 def test_an_image_of_spots_has_its_size_and_more_than_one_colour() -> None:
-    image = spotted(np.random.default_rng(0), 120, 80)
+    image = spot_image(np.random.default_rng(0), 120, 80)
     assert image.shape == (80, 120, 3)
     assert image.dtype == np.uint8
     assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50
 
 
 def test_the_same_seed_gives_the_same_image() -> None:
-    first, second = (spotted(np.random.default_rng(3), 90, 90) for _ in range(2))
+    first, second = (spot_image(np.random.default_rng(3), 90, 90) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 

@@ -7,10 +7,10 @@ from fer_training.detector.assets import SceneAssets
 from fer_training.detector.commands import run_recipe
 from fer_training.detector.export import averaged_detector
 from fer_training.detector.export_wrapper import TorchDetector
-from fer_training.detector.recipe import Compose
-from fer_training.detector.scene_generator import Composed, SceneGenerator
+from fer_training.detector.recipe import SceneConfig
+from fer_training.detector.scene_generator import SceneGenerator, TrainingImage
 from fer_training.detector.scoring import evaluate
-from fer_training.detector.trainer import JUDGED_SIDE
+from fer_training.detector.trainer import EVAL_SIDE
 from fer_training.errors import RecipeError, RunError
 from fer_training.run import RunFolder
 from lightning.fabric import Fabric
@@ -32,9 +32,7 @@ def test_training_lowers_the_loss_and_finds_faces(detector_run: RunFolder) -> No
 def test_the_average_of_the_last_epoch_is_exported(detector_run: RunFolder, assets: SceneAssets) -> None:
     network, epochs = averaged_detector(detector_run, run_recipe(detector_run))
     assert epochs == 10
-    judged = evaluate(
-        TorchDetector(network, JUDGED_SIDE), [photo.shrunk(JUDGED_SIDE) for photo in assets.held_out]
-    )
+    judged = evaluate(TorchDetector(network, EVAL_SIDE), [photo.shrunk(EVAL_SIDE) for photo in assets.held_out])
     found = judged.average_precision(*judged.kinds()["all"])
     assert found == pytest.approx(detector_run.metrics()[-1]["val_ap50"], abs=1e-5)
 
@@ -42,12 +40,12 @@ def test_the_average_of_the_last_epoch_is_exported(detector_run: RunFolder, asse
 def test_images_follow_the_settings_of_their_phase(
     tmp_path: Path, assets: SceneAssets, fabric: Fabric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used: list[Compose] = []
+    used: list[SceneConfig] = []
 
     class Noted(SceneGenerator):
-        def compose(self, rng: np.random.Generator, side: int) -> Composed:
+        def generate(self, rng: np.random.Generator, side: int) -> TrainingImage:
             used.append(self._config)
-            return super().compose(rng, side)
+            return super().generate(rng, side)
 
     monkeypatch.setattr(material_module, "SceneGenerator", Noted)
     recipe = make_recipe(phases=[phases(1)[0] | {"compose": {"empty": 1.0, "pastes": 0.0}}, *phases(1)])
@@ -58,7 +56,11 @@ def test_images_follow_the_settings_of_their_phase(
 
 @pytest.mark.parametrize(
     ("compose", "named"),
-    [({"sides": [64]}, "sides, which hold for the whole run"), ({"crowds": 0.1}, "crowds"), ({"cut": 2}, "cut")],
+    [
+        ({"sides": [64]}, "changes sides: set them in the recipe's compose"),
+        ({"crowds": 0.1}, "crowds"),
+        ({"cut": 2}, "cut"),
+    ],
 )
 def test_a_phase_with_invalid_changes_is_refused(compose: dict[str, object], named: str) -> None:
     with pytest.raises(RecipeError, match=named):
@@ -86,7 +88,9 @@ def test_a_widened_network_resumes_with_its_width(
 
 @pytest.mark.parametrize("change", [{"neck": 8}, {"blocks": [1, 2, 1]}])
 def test_a_phase_with_a_network_that_is_not_wider_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(RecipeError, match="phase 0 has a network that is not the one before it, or that widened"):
+    with pytest.raises(
+        RecipeError, match="phase 0 has a narrower network, or other blocks, than the phase before it"
+    ):
         make_recipe(phases=[phases(1)[0] | {"network": WIDTHS | change}])
 
 

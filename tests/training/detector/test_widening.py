@@ -11,7 +11,7 @@ WIDE = NARROW.model_copy(update={"stem": 12, "quarter": 16, "stages": (16, 24, 4
 
 
 def trained(widths: Widths) -> DetectorNetwork:
-    """A network whose norms have seen images."""
+    """A network with batch-norm statistics of images."""
     torch.manual_seed(1)
     network = DetectorNetwork(widths)
     with torch.no_grad():
@@ -29,12 +29,12 @@ def test_the_wider_network_answers_as_the_narrower_one(training: bool) -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_what_was_added_is_learnt() -> None:
+def test_new_channels_are_trained() -> None:
     wide = DetectorNetwork(WIDE)
     widen(wide, trained(NARROW))
     optimizer = torch.optim.SGD(wide.parameters(), lr=0.1)
     before = {name: weights.clone() for name, weights in wide.named_parameters()}
-    # The first step lets the further channels be read, the second changes them.
+    # After the first step the new channels are read; the second step changes them.
     for _ in range(2):
         optimizer.zero_grad()
         loss = torch.stack([part.square().mean() for part in wide(torch.rand(2, 3, 64, 64) * 255)]).sum()
@@ -45,7 +45,7 @@ def test_what_was_added_is_learnt() -> None:
     assert moved["stages.1.0.pointwise.0.weight"][16:].max() > 0
 
 
-def test_what_was_added_is_not_alike() -> None:
+def test_new_channels_differ() -> None:
     wide = DetectorNetwork(WIDE)
     widen(wide, trained(NARROW))
     further = wide.state_dict()["stages.2.0.pointwise.0.weight"][16:].flatten(1)

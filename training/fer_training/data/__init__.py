@@ -1,4 +1,4 @@
-"""Face images with labels and splits, from the layouts people have."""
+"""Face images with labels and splits, read from common file layouts."""
 
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.sources import load_dataset

@@ -1,4 +1,4 @@
-"""What is in a data set: classes a split, exact duplicates, contradicting labels."""
+"""Data audit: classes per split, exact duplicates, conflicting labels."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -14,13 +14,13 @@ from fer_training.data.dataset import FaceDataset
 
 @dataclass(frozen=True)
 class Audit:
-    """Figures about a data set; duplicates are images with the very same pixels.
+    """Counts of a data set. Duplicates are images with identical pixels.
 
     Attributes:
         classes: Images by split and class.
-        duplicates_within: By split, images that stand there already.
-        duplicates_across: By pair of splits, distinct images that stand in both.
-        conflicting: Distinct images that stand there with several labels.
+        duplicates_within: Duplicates by split, not counting the first image.
+        duplicates_across: Distinct images in both splits, by pair of splits.
+        conflicting: Distinct images with several labels.
     """
 
     classes: dict[str, dict[str, int]]
@@ -30,7 +30,7 @@ class Audit:
 
 
 def audit(data: FaceDataset) -> Audit:
-    """Count what is in the data."""
+    """Count classes, duplicates and conflicting labels."""
     keys = _keys(data)
     splits = list(data.split_sizes)
     seen = {split: {key for key, own in zip(keys, data.splits, strict=True) if own == split} for split in splits}
@@ -50,13 +50,13 @@ def audit(data: FaceDataset) -> Audit:
 
 
 def class_counts(data: FaceDataset) -> dict[str, int]:
-    """Images a class, in label order."""
+    """Return the number of images per class, in label order."""
     counts = Counter(data.labels.tolist())
     return {label: counts[index] for index, label in enumerate(data.classes)}
 
 
-def unseen(validation: FaceDataset, train: FaceDataset) -> NDArray[np.bool_]:
-    """Tell which images of `validation` are neither in `train` nor earlier in `validation`: bool [N]."""
+def unseen_mask(validation: FaceDataset, train: FaceDataset) -> NDArray[np.bool_]:
+    """Return bool [N]: True for validation images that are neither in `train` nor earlier in `validation`."""
     known = set(_keys(train))
     fresh = []
     for key in _keys(validation):
@@ -70,15 +70,15 @@ def _keys(data: FaceDataset) -> list[bytes]:
 
 
 def print_audit(data: FaceDataset, found: Audit, console: Console) -> None:
-    """The figures as tables for people."""
+    """Print the counts as tables."""
     table = Table("class", *found.classes, title=f"{data.name}: {len(data):,} images")
     for label in data.classes:
         table.add_row(label, *(f"{counts[label]:,}" for counts in found.classes.values()))
     table.add_row("all", *(f"{sum(counts.values()):,}" for counts in found.classes.values()))
     console.print(table)
     for split, count in found.duplicates_within.items():
-        console.print(f"{split}: {count:,} images stand there twice")
+        console.print(f"{split}: {count:,} duplicate images")
     for (first, second), count in found.duplicates_across.items():
-        console.print(f"{first} and {second}: {count:,} images stand in both")
-    console.print(f"{found.conflicting:,} images stand there with several labels")
-    console.print(f"{len(data.unreadable):,} files could not be read")
+        console.print(f"{first} and {second}: {count:,} images in both")
+    console.print(f"{found.conflicting:,} images with conflicting labels")
+    console.print(f"{len(data.unreadable):,} unreadable files")

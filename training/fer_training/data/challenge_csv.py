@@ -1,6 +1,6 @@
-"""The challenge's own file, `fer2013.csv`: emotion, pixels (2,304 grey levels in words), Usage.
+"""The challenge's file `fer2013.csv`, with the columns emotion, pixels (2,304 grey levels) and Usage.
 
-FER+'s votes are taken from `fer2013new.csv` where that lies beside it, its rows being about the same images.
+FER+ votes are read from `fer2013new.csv` in the same folder, if it exists. Its rows have the same order.
 """
 
 import csv
@@ -14,7 +14,7 @@ from fer_service.contract.bundle import file_sha256
 
 from fer_training.config import FER2013_LABELS
 from fer_training.data.dataset import FaceDataset
-from fer_training.data.votes import FERPLUS_COLUMNS, normalised
+from fer_training.data.votes import FERPLUS_COLUMNS, normalise_votes
 from fer_training.errors import DataError
 
 VOTES_FILE = "fer2013new.csv"
@@ -22,18 +22,18 @@ _SIDE = 48
 
 
 def read(path: Path) -> FaceDataset:
-    """Read the file whole.
+    """Read the file.
 
     Raises:
-        DataError: a column is missing, or a line is not a label, 48×48 grey levels and a split.
+        DataError: A column is missing, or a line is invalid.
     """
     csv.field_size_limit(sys.maxsize)
     try:
         faces = _read(path)
-        beside = path.with_name(VOTES_FILE)
-        return _with_votes(faces, beside) if beside.exists() else faces
+        votes_file = path.with_name(VOTES_FILE)
+        return _with_votes(faces, votes_file) if votes_file.exists() else faces
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not text: {error}") from error
+        raise DataError(f"{path} is not a UTF-8 text file: {error}") from error
 
 
 def _read(path: Path) -> FaceDataset:
@@ -42,7 +42,7 @@ def _read(path: Path) -> FaceDataset:
         reader = csv.DictReader(file)
         missing = {"emotion", "pixels", "Usage"} - set(reader.fieldnames or ())
         if missing:
-            raise DataError(f"{path}: no column {', '.join(sorted(missing))}")
+            raise DataError(f"{path}: missing column {', '.join(sorted(missing))}")
         for row in reader:
             try:
                 label = int(row["emotion"])
@@ -50,14 +50,14 @@ def _read(path: Path) -> FaceDataset:
             except (ValueError, OverflowError, AttributeError) as error:
                 raise DataError(f"{path}, line {reader.line_num}: {error}") from error
             if not 0 <= label < len(FER2013_LABELS):
-                raise DataError(f"{path}, line {reader.line_num}: there is no emotion {label}")
+                raise DataError(f"{path}, line {reader.line_num}: invalid emotion {label}, must be 0 to 6")
             if not row["Usage"]:
                 raise DataError(f"{path}, line {reader.line_num}: Usage is empty")
             images.append(pixels)
             labels.append(label)
             splits.append(row["Usage"])
     if not images:
-        raise DataError(f"{path}: holds no image")
+        raise DataError(f"{path}: no images")
     return FaceDataset(
         name="FER-2013",
         images=np.stack(images),
@@ -72,10 +72,13 @@ def _with_votes(faces: FaceDataset, path: Path) -> FaceDataset:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if len(rows) != len(faces):
-        raise DataError(f"{path} has {len(rows)} rows, the file beside it {len(faces)}: take one of them away")
+        raise DataError(
+            f"{path} has {len(rows)} rows, but fer2013.csv has {len(faces)}: "
+            "remove the file, or use the one of the same images"
+        )
     try:
         counts = np.array([[float(row[column]) for column in FERPLUS_COLUMNS] for row in rows])
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} holds no votes of FER+: {error!r}") from error
+        raise DataError(f"{path}: invalid FER+ votes: {error!r}") from error
     both = hashlib.sha256((faces.sha256 + file_sha256(path)).encode()).hexdigest()
-    return replace(faces, votes=normalised(counts), sha256=both)
+    return replace(faces, votes=normalise_votes(counts), sha256=both)

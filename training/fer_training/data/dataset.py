@@ -1,4 +1,4 @@
-"""A labelled set of face images."""
+"""The data set of labelled face images."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_training.data.images import FileImages
-from fer_training.data.votes import normalised
+from fer_training.data.votes import normalise_votes
 from fer_training.errors import DataError
 
 HELD_OUT = "held-out"
@@ -15,18 +15,18 @@ HELD_OUT = "held-out"
 
 @dataclass(frozen=True)
 class FaceDataset:
-    """Face images with labels and splits; row i of every array is about image i.
+    """Face images with labels and splits. Row i of every array belongs to image i.
 
     Attributes:
-        name: What people call the set.
-        images: uint8 [N, S, S, C], C = 1 (grey) or 3 (RGB), in memory or read from files image by image.
+        name: Name of the data set.
+        images: uint8 [N, S, S, C], C = 1 (grey) or 3 (RGB), in memory or read from files on demand.
         labels: int64 [N], indices into `classes`.
-        splits: str [N], the split each image belongs to.
+        splits: str [N], split of each image.
         classes: Class names, in label order.
-        sha256: Of the bytes it was read from, in hexadecimal.
-        votes: float32 [N, classes], how a crowd saw each image: rows sum to 1, or to 0 where nobody was asked;
-            None where there was no crowd.
-        unreadable: Files that were left out, each with the reason.
+        sha256: SHA-256 of the source files, in hexadecimal.
+        votes: float32 [N, classes], shares of the annotators' votes. Rows sum to 1, or to 0 for images without
+            votes. None if the data has no votes.
+        unreadable: Skipped files, each with the reason.
     """
 
     name: str
@@ -43,30 +43,30 @@ class FaceDataset:
 
     @property
     def split_sizes(self) -> dict[str, int]:
-        """Images a split, in the order in which the splits first appear."""
+        """Number of images per split, in order of first appearance."""
         return dict(Counter(self.splits.tolist()))
 
     def split(self, name: str) -> "FaceDataset":
-        """The images of one split.
+        """Return the images of one split.
 
         Raises:
-            DataError: there is no such split.
+            DataError: The split is unknown.
         """
         chosen = self.splits == name
         if not chosen.any():
-            raise DataError(f"{self.name} has no split {name!r}; it has {', '.join(self.split_sizes)}")
+            raise DataError(f"{self.name} has no split {name!r}; available: {', '.join(self.split_sizes)}")
         return self._rows(chosen)
 
     def with_classes(self, labels: tuple[str, ...]) -> "FaceDataset":
-        """The images of these classes, numbered in this order; the others are left out.
+        """Keep the images of these classes. The labels are renumbered in this order.
 
         Raises:
-            DataError: the data lacks one of the classes.
+            DataError: A class is unknown.
         """
         missing = [label for label in labels if label not in self.classes]
         if missing:
             raise DataError(
-                f"{self.name} has no class {', '.join(map(repr, missing))}; it has {', '.join(self.classes)}"
+                f"{self.name} has no class {', '.join(map(repr, missing))}; available: {', '.join(self.classes)}"
             )
         new_index = np.full(len(self.classes), -1, np.int64)
         for index, label in enumerate(labels):
@@ -74,14 +74,14 @@ class FaceDataset:
         numbered = replace(self, labels=new_index[self.labels], classes=labels)
         if self.votes is not None:
             kept = self.votes[:, [self.classes.index(label) for label in labels]]
-            numbered = replace(numbered, votes=normalised(kept))
+            numbered = replace(numbered, votes=normalise_votes(kept))
         return numbered._rows(numbered.labels >= 0)
 
     def renamed(self, names: dict[str, str]) -> "FaceDataset":
-        """The set with other class names; classes that get the same name become one.
+        """Rename classes. Classes with the same new name are merged.
 
         Args:
-            names: From the data's names to others; names that are not there are passed over.
+            names: New names by old name. Unknown old names are ignored.
         """
         new = [names.get(label, label) for label in self.classes]
         classes = tuple(dict.fromkeys(new))
@@ -94,16 +94,16 @@ class FaceDataset:
         return replace(self, labels=index[self.labels], classes=classes, votes=votes)
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images of these rows, uint8 [len(rows), S, S, C]."""
+        """Load the images of these rows, uint8 [len(rows), S, S, C]."""
         chosen = self.images[rows]
         return chosen.load() if isinstance(chosen, FileImages) else chosen
 
-    def first_split_of(self, names: tuple[str, ...]) -> str | None:
-        """The first of these names that is a split here."""
+    def first_split(self, names: tuple[str, ...]) -> str | None:
+        """Return the first of these names that is a split of the data, or None."""
         return next((name for name in names if name in self.split_sizes), None)
 
     def held_out(self, train: str, fraction: float, seed: int) -> "FaceDataset":
-        """The set with a stratified part of split `train` renamed to `held-out`; the same seed, the same part."""
+        """Move a stratified random part of the split `train` to the split `held-out`."""
         rng = np.random.default_rng(seed)
         splits = self.splits.astype(object)
         for label in range(len(self.classes)):
@@ -112,11 +112,11 @@ class FaceDataset:
         return replace(self, splits=splits.astype(np.str_))
 
     def stratified(self, count: int, seed: int) -> "FaceDataset":
-        """About `count` images with the classes' shares of the whole, at least one of each that is there."""
-        return self._rows(self.drawn(count, seed))
+        """Draw about `count` images, stratified by class, at least one per class."""
+        return self._rows(self.stratified_mask(count, seed))
 
-    def drawn(self, count: int, seed: int) -> NDArray[np.bool_]:
-        """Which images `stratified` takes: bool [N]."""
+    def stratified_mask(self, count: int, seed: int) -> NDArray[np.bool_]:
+        """Return the selection of `stratified`, bool [N]."""
         rng = np.random.default_rng(seed)
         chosen = np.zeros(len(self), bool)
         for label in np.unique(self.labels):
@@ -124,13 +124,13 @@ class FaceDataset:
             chosen[rows[: max(round(count * len(rows) / len(self)), 1)]] = True
         return chosen
 
-    def limited(self, rows_a_split: int) -> "FaceDataset":
-        """A stratified part of every split, of about so many images: for trying things out."""
+    def limited(self, rows_per_split: int) -> "FaceDataset":
+        """Draw about `rows_per_split` images of every split, stratified by class, for quick trials."""
         keep = np.zeros(len(self), bool)
         for name in self.split_sizes:
             rows = np.flatnonzero(self.splits == name)
             part = self._rows(self.splits == name)
-            keep[rows[part.drawn(rows_a_split, seed=0)]] = True
+            keep[rows[part.stratified_mask(rows_per_split, seed=0)]] = True
         return self._rows(keep)
 
     def _rows(self, chosen: NDArray[np.bool_]) -> "FaceDataset":

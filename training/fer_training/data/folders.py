@@ -1,6 +1,6 @@
-"""One folder a class: `ROOT/<class>/…`, or `ROOT/<split>/<class>/…` with splits such as train and test.
+"""One folder per class: `ROOT/<class>/…`, or `ROOT/<split>/<class>/…` with splits such as train and test.
 
-A folder above the splits, like Kaggle's `images/`, is passed through.
+One more folder above the splits, like Kaggle's `images/`, is skipped.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from fer_service.contract.errors import RequestError
-from fer_service.imaging.decode import read_header
+from fer_service.imaging.header import read_header
 from numpy.typing import NDArray
 
 from fer_training.data.dataset import FaceDataset
@@ -21,15 +21,15 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def read(root: Path, size: int, in_memory_bytes: int = IN_MEMORY_BYTES) -> FaceDataset:
-    """Read every image, as a square of `size` pixels, RGB; those that cannot be read are listed and left out.
+    """Read every image as an RGB square. Unreadable images are skipped and listed in `unreadable`.
 
     Args:
-        root: The folder.
-        size: Side in pixels; an image that is not square is padded by repeating its border, as when served.
-        in_memory_bytes: A set that needs more is read from its files whenever a batch needs them.
+        root: Root folder.
+        size: Side of the square in pixels. Other shapes are padded by repeating the border, as in the service.
+        in_memory_bytes: Larger data sets are not kept in memory; each batch reads its files.
 
     Raises:
-        DataError: there is no readable image in this layout.
+        DataError: The folder has no readable image in this layout.
     """
     files = _files(root)
     digest = hashlib.sha256()
@@ -68,7 +68,7 @@ def read(root: Path, size: int, in_memory_bytes: int = IN_MEMORY_BYTES) -> FaceD
 
 
 def _files(root: Path) -> list[tuple[str, str, Path]]:
-    """(split, class, file) of every image, sorted."""
+    """Return (split, class, file) of every image, sorted by path."""
     top = _without_wrappers(root)
     found = []
     for path in sorted(top.rglob("*")):
@@ -80,7 +80,7 @@ def _files(root: Path) -> list[tuple[str, str, Path]]:
 
 
 def _without_wrappers(root: Path) -> Path:
-    """The folder in which the splits' folders lie: `ROOT/images` for `ROOT/images/<split>/<class>/`."""
+    """Return the folder that has the split folders: `ROOT/images` for `ROOT/images/<split>/<class>/`."""
     below = _folders(root)
     if len(below) == 1 and any(_folders(folder) for folder in _folders(below[0])):
         return _without_wrappers(below[0])

@@ -1,4 +1,4 @@
-"""Images too many for memory: decoded from their files when a batch needs them."""
+"""Images of data sets that do not fit in memory, decoded on demand."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,8 @@ import numpy as np
 from fer_service.contract.bundle import CropGeometry
 from fer_service.contract.errors import RequestError
 from fer_service.imaging.crop import crop, square_over
-from fer_service.imaging.decode import decode, read_header
+from fer_service.imaging.decode import decode
+from fer_service.imaging.header import read_header
 from fer_service.system.cores import available_cores
 from numpy.typing import NDArray
 
@@ -22,24 +23,24 @@ _Item = TypeVar("_Item")
 
 
 class FileImages:
-    """As an array uint8 [N, S, S, 3], but an image is read whenever it is asked for.
+    """A lazy array uint8 [N, S, S, 3] of image files.
 
-    Indexing by a number gives an image; by a mask, a slice or numbers, fewer files.
+    An integer index reads an image. A mask, a slice or an index array selects files without reading them.
     """
 
     def __init__(self, paths: Sequence[Path], size: int) -> None:
-        """Hold files.
+        """Store the paths.
 
         Args:
-            paths: N images whose headers are known to be good.
-            size: Side in pixels that each is brought to.
+            paths: N image files with valid headers.
+            size: Side in pixels to which each image is resized.
         """
         self._paths: NDArray[np.object_] = np.array(paths, object)
         self._size = size
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(N, S, S, 3)."""
+        """Shape (N, S, S, 3)."""
         return len(self._paths), self._size, self._size, 3
 
     def __len__(self) -> int:
@@ -54,7 +55,7 @@ class FileImages:
         return FileImages(list(self._paths[key]), self._size)
 
     def load(self) -> NDArray[np.uint8]:
-        """All of them, uint8 [N, S, S, 3]; decoding releases the interpreter, so threads share the work."""
+        """Read all images in parallel threads, uint8 [N, S, S, 3]."""
         if not len(self):
             return np.empty(self.shape, np.uint8)
         with ThreadPoolExecutor(available_cores()) as pool:
@@ -62,34 +63,34 @@ class FileImages:
 
 
 def read_square(path: Path, size: int) -> NDArray[np.uint8]:
-    """An image as uint8 [size, size, 3], RGB, cropped whole as the service does with `detect=false`.
+    """Read an image as uint8 [size, size, 3], RGB, cropped as the service does with `detect=false`.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: The image cannot be read.
     """
     try:
         content = path.read_bytes()
-        return resized(decode(content, read_header(content, MAX_PIXELS)), size)
+        return resize_square(decode(content, read_header(content, MAX_PIXELS)), size)
     except (OSError, RequestError) as error:
         raise DataError(f"{path}: {error}") from error
 
 
-def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A whole image, uint8 [H, W, C], as a square of `size` pixels, as the service crops with `detect=false`."""
+def resize_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize an image uint8 [H, W, C] to a square, as the service does with `detect=false`."""
     whole = square_over(image.shape[1], image.shape[0])
     return crop(image, whole, size, CropGeometry()).reshape(size, size, image.shape[2])
 
 
-def prefetched(items: Iterator[_Item], depth: int = 2) -> Iterator[_Item]:
-    """The same items, made on another thread while the present one is used.
+def prefetch(items: Iterator[_Item], depth: int = 2) -> Iterator[_Item]:
+    """Yield the items, produced ahead on another thread.
 
     Args:
-        items: Whatever is costly to make; an exception in it is raised here.
-        depth: How many are made ahead.
+        items: Source of items. Its exceptions are raised here.
+        depth: Maximum number of items in the queue.
     """
     queue: Queue[tuple[_Item | None, BaseException | None]] = Queue(depth)
 
-    def make() -> None:
+    def produce() -> None:
         try:
             for item in items:
                 queue.put((item, None))
@@ -97,12 +98,12 @@ def prefetched(items: Iterator[_Item], depth: int = 2) -> Iterator[_Item]:
         except BaseException as error:
             queue.put((None, error))
 
-    Thread(target=make, daemon=True, name="prefetch").start()
+    Thread(target=produce, daemon=True, name="prefetch").start()
     while True:
         item, error = queue.get()
         if isinstance(error, StopIteration):
             return
         if error is not None:
             raise error
-        assert item is not None  # noqa: S101 (either of the pair is there)
+        assert item is not None  # noqa: S101 (for the type checker)
         yield item

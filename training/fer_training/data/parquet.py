@@ -1,6 +1,6 @@
-"""FER-2013 as parquet: one row an image with `usage`, `emotion` and `image` (an encoded 48×48 image).
+"""FER-2013 as parquet: one row per image with `usage`, `emotion` and `image` (an encoded 48×48 image).
 
-A column `ferplus_votes` may hold the ten counts of FER+.
+The optional column `ferplus_votes` has the ten vote counts of FER+.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_training.config import FER2013_LABELS
 from fer_training.data.dataset import FaceDataset
-from fer_training.data.votes import FERPLUS_COLUMNS, FERPLUS_ORDER, normalised
+from fer_training.data.votes import FERPLUS_COLUMNS, FERPLUS_ORDER, normalise_votes
 from fer_training.errors import DataError
 
 _COLUMNS = ["usage", "emotion", "image"]
@@ -22,10 +22,10 @@ _VOTES = "ferplus_votes"
 
 
 def read(path: Path) -> FaceDataset:
-    """Read the file whole.
+    """Read the file.
 
     Raises:
-        DataError: it is not parquet, lacks a column, or an image in it cannot be decoded.
+        DataError: The file is not parquet, lacks a column, or has an invalid row.
     """
     try:
         has_votes = _VOTES in pyarrow.parquet.read_schema(path).names
@@ -35,7 +35,7 @@ def read(path: Path) -> FaceDataset:
     columns = {name: table[name].to_pylist() for name in _COLUMNS}
     for row, (split, label) in enumerate(zip(columns["usage"], columns["emotion"], strict=True)):
         if label not in range(len(FER2013_LABELS)):
-            raise DataError(f"{path}, row {row}: there is no emotion {label}")
+            raise DataError(f"{path}, row {row}: invalid emotion {label}, must be 0 to 6")
         if not split:
             raise DataError(f"{path}, row {row}: usage is empty")
     return FaceDataset(
@@ -54,21 +54,23 @@ def _decoded(encoded: list[bytes | None], path: Path) -> NDArray[np.uint8]:
     for row, data in enumerate(encoded):
         image = cv2.imdecode(np.frombuffer(data or b"\0", np.uint8), cv2.IMREAD_GRAYSCALE)
         if image is None:
-            raise DataError(f"{path}, row {row}: the image cannot be decoded")
+            raise DataError(f"{path}, row {row}: cannot decode the image")
         if images and image.shape != images[0].shape:
-            raise DataError(f"{path}, row {row}: the image is {image.shape}, the first is {images[0].shape}")
+            raise DataError(
+                f"{path}, row {row}: image shape {image.shape} differs from the first image, {images[0].shape}"
+            )
         images.append(image.astype(np.uint8, copy=False))
     if not images:
-        raise DataError(f"{path}: holds no image")
+        raise DataError(f"{path}: no images")
     return np.stack(images)[..., None]
 
 
 def _votes(rows: list[list[int] | None]) -> NDArray[np.float32]:
-    none = [0] * len(FERPLUS_ORDER)
+    no_votes = [0] * len(FERPLUS_ORDER)
     try:
-        counts = np.array([row or none for row in rows], np.float64).reshape(len(rows), len(FERPLUS_ORDER))
+        counts = np.array([row or no_votes for row in rows], np.float64).reshape(len(rows), len(FERPLUS_ORDER))
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"{_VOTES} must be {len(FERPLUS_ORDER)} counts a row: {', '.join(FERPLUS_ORDER)}"
+            f"{_VOTES} must be {len(FERPLUS_ORDER)} counts per row: {', '.join(FERPLUS_ORDER)}"
         ) from error
-    return normalised(counts[:, [FERPLUS_ORDER.index(column) for column in FERPLUS_COLUMNS]])
+    return normalise_votes(counts[:, [FERPLUS_ORDER.index(column) for column in FERPLUS_COLUMNS]])

@@ -1,4 +1,4 @@
-"""Which adapter reads what: the one place that looks at a path's form."""
+"""Selection of the data adapter for a path."""
 
 from pathlib import Path
 
@@ -8,21 +8,23 @@ from fer_training.errors import DataError
 
 
 def load_dataset(path: Path, size: int) -> FaceDataset:
-    """Read a parquet file, the challenge's CSV, or a folder with one folder a class.
+    """Read FER-2013 as parquet or CSV, or a folder with one folder per class.
 
     Args:
-        path: The file or folder.
-        size: Side in pixels for images that are not all of one square size already.
+        path: File or folder.
+        size: Side in pixels to which images of folders are resized. FER-2013 files keep 48 px.
 
     Raises:
-        DataError: the path is missing or holds none of these layouts.
+        DataError: The path is missing, or its layout is unknown or invalid.
     """
     if not path.exists():
-        raise DataError(f"{path}: there is no such file or folder")
+        raise DataError(f"{path}: file or folder not found")
     if path.is_dir():
         return folders.read(path, size)
     if path.suffix == ".parquet":
         return parquet.read(path)
     if path.suffix == ".csv":
         return challenge_csv.read(path)
-    raise DataError(f"{path}: give a .parquet file, the challenge's .csv, or a folder with one folder a class")
+    raise DataError(
+        f"{path}: unknown format; give fer2013 as .parquet or .csv, or a folder with one folder per class"
+    )

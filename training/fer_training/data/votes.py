@@ -1,11 +1,11 @@
-"""FER+'s votes (Barsoum et al. 2016, arXiv:1608.01041) beside FER-2013's labels."""
+"""FER+ votes for FER-2013 (Barsoum et al. 2016, arXiv:1608.01041)."""
 
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-# In the order of FER-2013's labels; FER+'s contempt, unknown and NF have no counterpart.
+# In the order of FER-2013's labels, which lack contempt, unknown and NF (not a face).
 FERPLUS_COLUMNS: Final = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 FERPLUS_ORDER: Final = (
     "neutral",
@@ -21,8 +21,8 @@ FERPLUS_ORDER: Final = (
 )
 
 
-def normalised(votes: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Counts [N, classes] as shares that sum to 1; rows without a vote stay 0."""
+def normalise_votes(votes: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Convert vote counts [N, classes] to shares that sum to 1. Rows without votes stay 0."""
     totals = votes.sum(axis=1, keepdims=True)
     shares = votes / np.where(totals > 0, totals, 1)
     return shares.astype(np.float32)

@@ -1,1 +1,1 @@
-"""Our own face detector: its data, network, loss, training, evaluation and export."""
+"""Face detector of this project: data, network, loss, training, evaluation and export."""

@@ -1,4 +1,4 @@
-"""What a detector is made from: photographs with boxed faces, and faces to paste."""
+"""Training data of a detector: photographs with face boxes, and face images to paste."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,26 +8,26 @@ from numpy.typing import NDArray
 
 from fer_training.data import load_dataset
 from fer_training.detector.boxes import no_boxes
-from fer_training.detector.negatives import FITTED, UNSEEN, images
+from fer_training.detector.negatives import HELD_OUT_NEGATIVES, TRAIN_NEGATIVES, load_negatives
 from fer_training.detector.paste import TILE
 from fer_training.detector.photographs import Photograph, read_photographs
-from fer_training.detector.recipe import Compose, DetectorRecipe
+from fer_training.detector.recipe import DetectorRecipe, SceneConfig
 from fer_training.detector.scene_generator import SceneGenerator
 from fer_training.errors import DataError
 
-NAME = "boxed photographs, and faces pasted into them"
+NAME = "photographs with face boxes, and pasted faces"
 
 
 @dataclass(frozen=True)
 class SceneAssets:
-    """The data of a training.
+    """Data of a training run.
 
     Attributes:
-        train: Photographs that training images are made from.
-        held_out: Photographs to choose and evaluate by.
+        train: Photographs for training images.
+        held_out: Photographs for evaluation.
         faces: uint8 [n, 48, 48], grey faces to paste.
-        sha256: Of the photographs, then of the faces' file.
-        empty: Images without people, to calibrate the scores by.
+        sha256: SHA-256 of the photographs, then of the face data.
+        empty: Held-out images without people, for the calibration of the scores.
     """
 
     train: tuple[Photograph, ...]
@@ -36,32 +36,33 @@ class SceneAssets:
     sha256: tuple[str, str]
     empty: tuple[Photograph, ...] = ()
 
-    def composer(self, config: Compose) -> SceneGenerator:
-        """What makes the training images."""
-        return SceneGenerator(config, self.train, self.faces, list(images(FITTED).values()))
+    def scene_generator(self, config: SceneConfig) -> SceneGenerator:
+        """Build the generator of training images."""
+        return SceneGenerator(config, self.train, self.faces, list(load_negatives(TRAIN_NEGATIVES).values()))
 
 
 def read_assets(photographs: Path, faces: Path, recipe: DetectorRecipe, limit: int | None = None) -> SceneAssets:
-    """Read both.
+    """Read photographs and faces.
 
     Args:
-        photographs: What `read_photographs` takes.
-        faces: What `load_dataset` takes; of splits the first that is for fitting.
-        recipe: Says which share of the photographs is held out.
-        limit: Take so many photographs and faces.
+        photographs: Folder of photographs (see `read_photographs`).
+        faces: Path of the face data (see `load_dataset`). The training split is used.
+        recipe: Recipe with the held-out share and the seed.
+        limit: Maximum number of photographs and of faces; None uses all.
 
     Raises:
-        DataError: one of them cannot be read, or has no split to fit to.
+        DataError: The data cannot be read, or the faces have no training split.
     """
     boxed = read_photographs(photographs)
     data = load_dataset(faces, TILE)
-    split = data.first_split_of(("Training", "train", "all"))
+    split = data.first_split(("Training", "train", "all"))
     if split is None:
-        raise DataError(f"{faces}: none of its splits {', '.join(data.split_sizes)} is Training, train or all")
+        raise DataError(f"{faces}: no split is named Training, train or all; found {', '.join(data.split_sizes)}")
     chosen = data.split(split)
     tiles = np.stack([image.mean(axis=2).astype(np.uint8) for image in chosen.images][:limit])
-    train, held_out = boxed.limited(limit).halves(recipe.hold_out, recipe.seed)
+    train, held_out = boxed.limited(limit).split(recipe.hold_out, recipe.seed)
     empty = tuple(
-        Photograph(name, pixels, no_boxes(), np.empty(0, bool)) for name, pixels in images(UNSEEN).items()
+        Photograph(name, pixels, no_boxes(), np.empty(0, bool))
+        for name, pixels in load_negatives(HELD_OUT_NEGATIVES).items()
     )
     return SceneAssets(train, held_out, tiles, (boxed.sha256, data.sha256), empty)

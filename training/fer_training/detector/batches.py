@@ -1,4 +1,4 @@
-"""Composed images as batches of tensors; a batch follows from the seed, the epoch and its number alone."""
+"""Batches of generated training images. A batch depends only on the seed, the epoch and its number."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fer_training.data.images import prefetched
+from fer_training.data.images import prefetch
 from fer_training.detector.boxes import Boxes
 from fer_training.detector.recipe import DetectorRecipe
 from fer_training.detector.scene_generator import SceneGenerator
@@ -18,12 +18,12 @@ from fer_training.detector.scene_generator import SceneGenerator
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one size.
+    """Images of one size with their boxes.
 
     Attributes:
         pixels: uint8 [N, S, S, 3], RGB.
         faces: float32 [N, f, 4], padded with rows of zeros.
-        ignored: float32 [N, i, 4], likewise.
+        ignored: float32 [N, i, 4], padded with rows of zeros.
     """
 
     pixels: Tensor
@@ -31,54 +31,54 @@ class Batch:
     ignored: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device."""
+        """Move the batch to a device."""
         return Batch(self.pixels.to(device), self.faces.to(device), self.ignored.to(device))
 
 
 class Epoch(Dataset[Batch]):
-    """The batches of an epoch, by number."""
+    """Batches of an epoch, by number."""
 
-    def __init__(self, composer: SceneGenerator, recipe: DetectorRecipe, epoch: int) -> None:
-        self._composer, self._recipe, self._epoch = composer, recipe, epoch
+    def __init__(self, generator: SceneGenerator, recipe: DetectorRecipe, epoch: int) -> None:
+        self._generator, self._recipe, self._epoch = generator, recipe, epoch
 
     def __len__(self) -> int:
-        return steps_of(self._recipe)
+        return steps_per_epoch(self._recipe)
 
     def __getitem__(self, step: int) -> Batch:
-        # More threads than processes would only take turns on the same cores.
+        # One OpenCV thread per worker is enough: the workers and torch already use all cores.
         cv2.setNumThreads(1)
         config = self._recipe.compose
         seed = (self._recipe.seed, self._epoch, step)
         side = int(np.random.default_rng(seed).choice(config.sides))
         made = [
-            self._composer.compose(np.random.default_rng((*seed, number)), side)
+            self._generator.generate(np.random.default_rng((*seed, number)), side)
             for number in range(max(config.pixels // side**2, 1))
         ]
         return Batch(
             torch.from_numpy(np.stack([image.pixels for image in made])),
-            torch.from_numpy(_padded([image.boxes for image in made])),
-            torch.from_numpy(_padded([image.ignored for image in made])),
+            torch.from_numpy(_pad([image.boxes for image in made])),
+            torch.from_numpy(_pad([image.ignored for image in made])),
         )
 
 
-def steps_of(recipe: DetectorRecipe) -> int:
-    """Batches an epoch: as many as have the epoch's images at the mean size."""
+def steps_per_epoch(recipe: DetectorRecipe) -> int:
+    """Number of batches per epoch, from the epoch's images and the mean batch size."""
     config = recipe.compose
     mean = np.mean([max(config.pixels // side**2, 1) for side in config.sides])
     return max(round(recipe.epoch_images / float(mean)), 1)
 
 
-def batches(composer: SceneGenerator, recipe: DetectorRecipe, epoch: int) -> Iterator[Batch]:
-    """The batches of an epoch, made while the one before is used: on a thread, or in processes."""
-    made = Epoch(composer, recipe, epoch)
+def batches(generator: SceneGenerator, recipe: DetectorRecipe, epoch: int) -> Iterator[Batch]:
+    """Yield the batches of an epoch. A thread or worker processes generate them ahead."""
+    made = Epoch(generator, recipe, epoch)
     if recipe.workers == 0:
-        return prefetched(made[step] for step in range(len(made)))
+        return prefetch(made[step] for step in range(len(made)))
     return iter(DataLoader(made, batch_size=None, num_workers=recipe.workers))
 
 
-def _padded(boxes: list[Boxes]) -> NDArray[np.float32]:
-    most = max(1, *(len(entry) for entry in boxes))
-    padded = np.zeros((len(boxes), most, 4), np.float32)
+def _pad(boxes: list[Boxes]) -> NDArray[np.float32]:
+    longest = max(1, *(len(entry) for entry in boxes))
+    padded = np.zeros((len(boxes), longest, 4), np.float32)
     for row, entry in enumerate(boxes):
         padded[row, : len(entry)] = entry
     return padded

@@ -1,4 +1,4 @@
-"""People row behind row, as in stands and group photographs: faces that hide parts of those behind them."""
+"""Synthetic crowds: rows of people whose faces hide parts of the faces behind them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from fer_training.detector.paste import Place, paste, soft_mask
 from fer_training.detector.scene import Ellipse, Scene
 
 Pixels = NDArray[np.uint8]
-_MOST = 40  # people: more would mostly hide each other
-_WITH_ARM = 0.12  # of them hold one up
-_AWAY = 0.08  # of them show the back of the head
-_PLAIN = 0.4  # of them wear one colour
+_MAX_PEOPLE = 40  # people per image; more would mostly hide each other
+_WITH_ARM = 0.12  # share of people with a raised arm
+_AWAY = 0.08  # share of people who show the back of the head
+_PLAIN = 0.4  # share of people in one colour
 
 
 @dataclass(frozen=True)
 class CrowdAssets:
-    """What people are made of.
+    """Sources of faces and clothes.
 
     Attributes:
-        face: Makes a face to paste, uint8 [S, S, 3].
-        cloth: Makes a piece of something to wear, uint8 [S, S, 3].
+        face: Returns a face to paste, uint8 [S, S, 3].
+        cloth: Returns a texture for clothes, uint8 [S, S, 3].
     """
 
     face: Callable[[], Pixels]
@@ -32,11 +32,11 @@ class CrowdAssets:
 
 @dataclass(frozen=True)
 class Crowd:
-    """The faces of an image after people were drawn over it.
+    """Faces of an image after a crowd was drawn over it.
 
     Attributes:
-        boxes: float32 [n, 4], the faces that were there before, then the people's from the back to the front.
-        seen: float32 [n], 0 to 1: how much of each is not hidden by who stands in front, nor outside the image.
+        boxes: float32 [n, 4], the earlier faces, then the crowd's faces from back to front.
+        seen: float32 [n], 0 to 1, visible fraction of each face.
     """
 
     boxes: Boxes
@@ -44,25 +44,25 @@ class Crowd:
 
 
 def add_crowd(
-    pixels: Pixels, before: Boxes, smallest: float, stuff: CrowdAssets, rng: np.random.Generator
+    pixels: Pixels, before: Boxes, smallest: float, assets: CrowdAssets, rng: np.random.Generator
 ) -> Crowd:
-    """Draw people over an image, in place.
+    """Draw a crowd over an image, in place.
 
     Args:
         pixels: uint8 [H, W, 3], RGB.
-        before: float32 [m, 4], the faces in it.
-        smallest: Height of the smallest person's face, pixels.
-        stuff: What they are made of.
-        rng: Decides where they stand and what they wear.
+        before: float32 [m, 4], faces in the image.
+        smallest: Smallest face height in pixels.
+        assets: Sources of faces and clothes.
+        rng: Random generator.
     """
     scene = Scene(pixels, np.zeros(pixels.shape[:2], np.float32))
     boxes = [box[None] for box in before]
     for number, box in enumerate(before, 1):
         scene.show(box, number)
     for place in _places(rng, pixels.shape[1], pixels.shape[0], smallest):
-        face = stuff.face()
+        face = assets.face()
         skin = face.reshape(-1, 3).mean(axis=0)
-        _draw_body(scene, place, skin, stuff, rng)
+        _draw_body(scene, place, skin, assets, rng)
         if rng.random() < _AWAY:
             continue
         paste(pixels, face, place, soft_mask(rng))
@@ -75,13 +75,13 @@ def add_crowd(
 
 
 def _places(rng: np.random.Generator, width: int, height: int, smallest: float) -> list[Place]:
-    """Where the tiles of the faces go, the rearmost row first."""
+    """Choose the places of the faces, back row first."""
     tallest = max(smallest * 1.1, 0.3 * min(width, height))
     side = float(np.exp(rng.uniform(np.log(smallest), np.log(tallest))))
     nearer, apart = rng.uniform(1.0, 1.25), rng.uniform(0.75, 1.3)
     y = rng.uniform(0, 0.5) * height
     places: list[Place] = []
-    while y < height and len(places) < _MOST:
+    while y < height and len(places) < _MAX_PEOPLE:
         x = rng.uniform(-0.5, 0.5) * side
         while x < width + side / 2:
             if rng.random() < 0.85:
@@ -92,19 +92,19 @@ def _places(rng: np.random.Generator, width: int, height: int, smallest: float) 
             x += side * apart * rng.uniform(0.8, 1.3)
         y += side * rng.uniform(0.6, 1.2)
         side *= nearer
-    return places[:_MOST]
+    return places[:_MAX_PEOPLE]
 
 
 def _draw_body(
-    scene: Scene, place: Place, skin: NDArray[np.floating], stuff: CrowdAssets, rng: np.random.Generator
+    scene: Scene, place: Place, skin: NDArray[np.floating], assets: CrowdAssets, rng: np.random.Generator
 ) -> None:
-    """Shoulders, a neck, and hair about where the face will be."""
+    """Draw shoulders, neck and hair around the place of the face."""
     x, y, side = place.x, place.y, place.side
     shoulders = Ellipse(x, y + 1.15 * side, rng.uniform(0.7, 1.0) * side, 0.65 * side)
     if rng.random() < _PLAIN:
         scene.draw(shoulders, (rng.uniform(15, 230) + rng.normal(0, 30, 3)).clip(0, 255))
     else:
-        scene.dress(shoulders, stuff.cloth())
+        scene.dress(shoulders, assets.cloth())
     neck = Ellipse(x, y + 0.45 * side, rng.uniform(0.2, 0.3) * side, rng.uniform(0.25, 0.4) * side)
     scene.draw(neck, skin * rng.uniform(0.6, 1.0))
     across, down = rng.uniform(0.38, 0.48) * side, rng.uniform(0.48, 0.56) * side
@@ -113,7 +113,7 @@ def _draw_body(
 
 
 def _draw_arm(scene: Scene, place: Place, skin: NDArray[np.floating], rng: np.random.Generator) -> None:
-    """A bare arm held up beside the face."""
+    """Draw a raised bare arm next to the face."""
     x, y, side = place.x, place.y, place.side
     elbow = x + float(rng.choice([-1, 1])) * rng.uniform(0.45, 0.9) * side, y + rng.uniform(0.6, 1.2) * side
     hand = elbow[0] + rng.normal(0, 0.4) * side, elbow[1] - rng.uniform(0.8, 1.8) * side

@@ -1,4 +1,4 @@
-"""What cameras, light and compression do to an image; the faces stay where they are."""
+"""Image degradation: light, camera and compression. Face boxes stay valid."""
 
 import cv2
 import numpy as np
@@ -7,22 +7,22 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 
-def degraded(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """An image under other light, seen by a worse camera.
+def degrade(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Degrade an image at random.
 
     Args:
         pixels: uint8 [H, W, 3], RGB.
-        rng: Decides what is done and how strongly.
+        rng: Random generator.
     """
     pixels = _toned(pixels, rng)
     if rng.random() < 0.12:
         pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     if rng.random() < 0.15:
-        pixels = _coarser(pixels, rng)
+        pixels = _lower_resolution(pixels, rng)
     if rng.random() < 0.2:
         pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.4)).astype(np.uint8, copy=False)
     if rng.random() < 0.06:
-        pixels = _shaken(pixels, rng)
+        pixels = _motion_blurred(pixels, rng)
     if rng.random() < 0.25:
         noise = rng.normal(0, rng.uniform(2, 16), pixels.shape).astype(np.float32)
         pixels = (pixels + noise).clip(0, 255).astype(np.uint8)
@@ -32,7 +32,7 @@ def degraded(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _toned(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Gain, offset, gamma and colour balance, by one table a channel."""
+    """Change gain, offset, gamma and colour balance with one lookup table per channel."""
     levels = np.arange(256, dtype=np.float32) / 255
     strong = rng.random() < 0.3
     gamma = np.exp(rng.normal(0, 0.5 if strong else 0.15))
@@ -43,14 +43,14 @@ def _toned(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return cv2.LUT(pixels, table.astype(np.uint8)[None]).astype(np.uint8, copy=False)
 
 
-def _coarser(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+def _lower_resolution(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     height, width = pixels.shape[:2]
     scale = rng.uniform(0.4, 0.9)
     small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 
-def _shaken(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+def _motion_blurred(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     length = int(rng.integers(3, 8))
     kernel = np.zeros((length, length), np.float32)
     angle = rng.uniform(0, np.pi)

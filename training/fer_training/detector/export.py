@@ -1,4 +1,4 @@
-"""A detector's averaged weights → one ONNX file that the service takes, proven equal to the network."""
+"""Export of a detector's averaged weights as an ONNX file for the service, checked against torch."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -28,56 +28,56 @@ from timm.utils.model_ema import ModelEmaV3
 from fer_training.checkpoint import load_checkpoint, restore
 from fer_training.detector.assets import NAME, SceneAssets
 from fer_training.detector.card import write_detector_card
-from fer_training.detector.comparison import SERVED_SCORE, found_of
+from fer_training.detector.comparison import SERVED_SCORE, metrics_by_kind
 from fer_training.detector.export_wrapper import DetectorExportWrapper, TorchDetector
 from fer_training.detector.network import DetectorNetwork
 from fer_training.detector.photographs import Photograph
 from fer_training.detector.recipe import DetectorRecipe
 from fer_training.detector.scoring import EvalResult, evaluate
-from fer_training.detector.trainer import JUDGED_SIDE, epochs_of
+from fer_training.detector.trainer import EVAL_SIDE, completed_epochs
 from fer_training.errors import ExportError, RunError
 from fer_training.onnx_export import trace, write_model
 from fer_training.robustness import FACE, PICTURE, in_an_image
 from fer_training.run import RunFolder, commit
 
-_OPSET = 18  # the last whose every operator here has a CUDA kernel in onnxruntime 1.23: Pad of 19 has none
-_TOLERANCE = 1e-3  # of a score; of a box so many pixels times a hundred
-_FRAMED = 500  # faces that set the crop's frame
+_OPSET = 18  # opset 19 introduces a Pad without a CUDA kernel in onnxruntime 1.23
+_TOLERANCE = 1e-3  # maximum difference of scores; boxes may differ by 100 times as many pixels
+_FRAMED = 500  # faces that determine frame_scale
 _LICENCE = (
-    "MIT for the file's making; its weights were fitted to CC0 photographs and to faces of FER-2013, whose own "
-    "terms may restrict commercial use"
+    "MIT for the file itself. The weights were trained on CC0 photographs and on faces of FER-2013, whose licence "
+    "may restrict commercial use"
 )
 
 
 def export_detector(run: RunFolder, recipe: DetectorRecipe, assets: SceneAssets, out: Path) -> DetectorMetadata:
-    """Export a run's averaged weights with calibrated scores, figures and card.
+    """Export a run's averaged weights, with calibrated scores, metrics and model card.
 
     Args:
-        run: A finished or interrupted run.
-        recipe: Of the run.
-        assets: Of the run; what is held out of it calibrates the scores, and its photographs evaluate the file.
-        out: The ONNX file to write; the card goes beside it with the suffix .md.
+        run: Finished or interrupted run.
+        recipe: Recipe of the run.
+        assets: Data of the run. The held-out part calibrates the scores and evaluates the file.
+        out: ONNX file to write. The card gets the same name with the suffix .md.
 
     Returns:
-        What the file says of itself.
+        Metadata of the file.
 
     Raises:
-        RunError: the run has no weights yet.
-        ExportError: the file does not answer as the network does, or cannot be written.
+        RunError: The run has no weights.
+        ExportError: The file's output differs from the network's, or it cannot be written.
     """
     network, epochs = averaged_detector(run, recipe)
-    held_out = [photo.shrunk(JUDGED_SIDE) for photo in assets.held_out]
-    # A score holds for images without people too.
-    empty = [photo.shrunk(JUDGED_SIDE) for photo in assets.empty]
-    scored = evaluate(TorchDetector(network, JUDGED_SIDE), [*held_out, *empty])
-    served = DetectorExportWrapper(network, *calibrated(scored)).eval()
+    held_out = [photo.shrunk(EVAL_SIDE) for photo in assets.held_out]
+    # Calibrate for images without people too.
+    empty = [photo.shrunk(EVAL_SIDE) for photo in assets.empty]
+    scored = evaluate(TorchDetector(network, EVAL_SIDE), [*held_out, *empty])
+    wrapper = DetectorExportWrapper(network, *fit_platt_scaling(scored)).eval()
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "graph.onnx"
-        write_graph(served, graph)
+        write_graph(wrapper, graph)
         session = Session.open(graph, device="cpu", threads=1)
-        parity = compared(served, session, held_out)
-        # The figures are those of this very graph; only then does the file learn them.
-        judged = evaluate(TinyDetector(session, 1.0, recipe.name, JUDGED_SIDE), held_out)
+        parity = check_parity(wrapper, session, held_out)
+        # The metrics are measured on the exported graph, then stored in the file.
+        result = evaluate(TinyDetector(session, 1.0, recipe.name, EVAL_SIDE), held_out)
         metadata = DetectorMetadata(
             schema=1,
             name=recipe.name,
@@ -85,8 +85,8 @@ def export_detector(run: RunFolder, recipe: DetectorRecipe, assets: SceneAssets,
             description=recipe.description,
             frame_scale=frame_scale(TinyDetector(session, 1.0, recipe.name, PICTURE), assets.faces),
             data=_trained(recipe, assets),
-            found=found_of(judged),
-            false_boxes=round(judged.false_boxes(SERVED_SCORE), 4),
+            found=metrics_by_kind(result),
+            false_boxes=round(result.false_boxes(SERVED_SCORE), 4),
             parity=parity,
             epochs=epochs,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -100,23 +100,21 @@ def export_detector(run: RunFolder, recipe: DetectorRecipe, assets: SceneAssets,
 
 
 def frame_scale(detector: Detector, faces: NDArray[np.uint8]) -> float:
-    """Side of the square that frames a face as FER-2013 does, as a multiple of the box's height: the median.
+    """Measure the scale from the detector's box height to the side of FER-2013's square frame: the median.
 
     Args:
-        detector: Working on images of `PICTURE` pixels.
-        faces: uint8 [n, 48, 48]; each is laid into a larger image and found again.
+        detector: Detector for images of `PICTURE` pixels.
+        faces: uint8 [n, 48, 48]. Each face is pasted into a larger image and detected there.
 
     Raises:
-        ExportError: it finds none of them.
+        ExportError: No face is detected.
     """
     some = faces[:: max(len(faces) // _FRAMED, 1), ..., None]
-    # The surest box, however sure it is: a score that only some faces reach would choose among their sizes.
+    # Take the best box at any score: a score threshold would bias the sizes.
     found = [detector.detect(in_an_image(face), 0.0) for face in some]
     ratios = [FACE / max(faces, key=lambda face: face.score or 0).box.height for faces in found if faces]
     if not ratios:
-        raise ExportError(
-            f"the detector finds none of {len(some)} faces that it was fitted to: train it for longer"
-        )
+        raise ExportError(f"the detector finds none of {len(some)} training faces: train for more epochs")
     return round(float(np.median(ratios)), 3)
 
 
@@ -132,32 +130,32 @@ def _trained(recipe: DetectorRecipe, assets: SceneAssets) -> Trained:
 
 
 def averaged_detector(run: RunFolder, recipe: DetectorRecipe) -> tuple[DetectorNetwork, int]:
-    """A run's averaged weights in evaluation mode, and after how many epochs they are.
+    """Load the averaged weights of the last epoch, in evaluation mode, and the number of epochs.
 
-    They are the last epoch's, whose rate has come down to nothing: to choose one by the photographs that the
-    detector is judged by would flatter it.
+    The last epoch is used, not the best one: selecting an epoch on the evaluation photographs would bias the
+    metrics.
 
     Raises:
-        RunError: the run has no weights yet, or they are damaged.
+        RunError: The run has no weights, or they are damaged.
     """
     if not run.last.exists():
-        raise RunError(f"{run.path} has no weights yet: the first epoch has not ended")
+        raise RunError(f"{run.path} has no weights yet: no epoch is complete")
     saved = load_checkpoint(run.last)
-    epochs = epochs_of(saved)
-    average = ModelEmaV3(DetectorNetwork(recipe.network_in(epochs)))
+    epochs = completed_epochs(saved)
+    average = ModelEmaV3(DetectorNetwork(recipe.widths_at(epochs)))
     restore(run.last, saved, {"ema": average})
     network: DetectorNetwork = average.module.eval()
     return network, epochs
 
 
-def calibrated(judged: EvalResult) -> tuple[float, float]:
-    """Slope and shift of the logits that make a score the chance that there is a face (Platt 1999).
+def fit_platt_scaling(result: EvalResult) -> tuple[float, float]:
+    """Fit slope and shift of the logits so that a score is the probability of a face (Platt 1999).
 
     Args:
-        judged: Boxes with the scores that the network itself gives.
+        result: Boxes with uncalibrated scores.
     """
-    logits = np.log(judged.scores / (1 - judged.scores).clip(1e-9))
-    truth = judged.face >= 0
+    logits = np.log(result.scores / (1 - result.scores).clip(1e-9))
+    truth = result.face >= 0
     if truth.all() or not truth.any():
         return 1.0, 0.0
 
@@ -169,23 +167,23 @@ def calibrated(judged: EvalResult) -> tuple[float, float]:
     return float(max(slope, 0.1)), float(shift)
 
 
-def write_graph(served: DetectorExportWrapper, path: Path) -> None:
-    """Write the graph, with symbolic batch, height and width."""
+def write_graph(wrapper: DetectorExportWrapper, path: Path) -> None:
+    """Write the ONNX graph with symbolic batch, height and width."""
     example = torch.zeros(2, 96, 128, 3, dtype=torch.uint8)
     height, width = (MULTIPLE * torch.export.Dim(name, min=1) for name in ("rows", "columns"))
     symbolic = {0: torch.export.Dim("N", min=1), 1: height, 2: width}
-    trace(served, example, symbolic, path, input_name=INPUT_NAME, output_names=OUTPUT_NAMES, opset=_OPSET)
+    trace(wrapper, example, symbolic, path, input_name=INPUT_NAME, output_names=OUTPUT_NAMES, opset=_OPSET)
     model = onnx.load(path)
-    _flatten_plainly(model.graph)
+    _make_reshapes_constant(model.graph)
     onnx.save(onnxscript.optimizer.optimize(model), path)
 
 
-def _flatten_plainly(graph: onnx.GraphProto) -> None:
-    """Give every Reshape a constant shape.
+def _make_reshapes_constant(graph: onnx.GraphProto) -> None:
+    """Give every Reshape a constant shape, in place of the exporter's Shape nodes.
 
-    All of them join the rows of a map, [N, C, h, w] to [N, C, h * w]; the exporter computes that with Shape nodes.
+    Every Reshape of this graph maps [N, C, h, w] to [N, C, h * w].
     """
-    name = "rows_joined"
+    name = "flattened_shape"
     graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, 0, -1], np.int64), name))
     for node in graph.node:
         if node.op_type == "Reshape":
@@ -193,36 +191,36 @@ def _flatten_plainly(graph: onnx.GraphProto) -> None:
             del node.attribute[:]
 
 
-def compared(served: DetectorExportWrapper, session: Session, photographs: list[Photograph]) -> float:
-    """Compare torch and onnxruntime over photographs, and an image alone with the same in a batch.
+def check_parity(wrapper: DetectorExportWrapper, session: Session, photographs: list[Photograph]) -> float:
+    """Compare torch and onnxruntime on photographs, each alone and in a batch of two.
 
     Returns:
-        The largest difference between two scores.
+        Maximum difference of scores.
 
     Raises:
-        ExportError: a score differs by more than 1e-3, or a box that counts by more than a tenth of a pixel.
+        ExportError: A score differs by more than 1e-3, or a compared box by more than 0.1 pixels.
     """
     worst = 0.0
     for photo in photographs:
         one = padded(photo.pixels)[None]
         worst = max(
-            worst, _difference(served, session, one), _difference(served, session, np.repeat(one, 2, axis=0))
+            worst, _difference(wrapper, session, one), _difference(wrapper, session, np.repeat(one, 2, axis=0))
         )
     return worst
 
 
-def _difference(served: DetectorExportWrapper, session: Session, images: np.ndarray) -> float:
+def _difference(wrapper: DetectorExportWrapper, session: Session, images: np.ndarray) -> float:
     with torch.inference_mode():
-        boxes, scores = (part.numpy() for part in served(torch.from_numpy(images)))
+        boxes, scores = (part.numpy() for part in wrapper(torch.from_numpy(images)))
     given_boxes, given_scores = session.run(OUTPUT_NAMES, {INPUT_NAME: images})
     difference = float(np.abs(scores - given_scores).max())
-    # Neighbours with nearly one score may change places: only clearly ordered boxes are compared.
+    # Boxes with nearly equal scores may change their order, so compare only clearly ordered boxes.
     gaps = np.abs(np.diff(scores, axis=1, prepend=2.0, append=-2.0))
     clear = (np.minimum(gaps[:, 1:], gaps[:, :-1]) > 10 * _TOLERANCE) & (scores > 0.05)
     apart = float(np.abs(boxes - given_boxes)[clear].max()) if clear.any() else 0.0
     if difference > _TOLERANCE or apart > 100 * _TOLERANCE:
         raise ExportError(
-            f"the exported graph is not the network: scores differ by {difference:.1e}, "
-            f"boxes by {apart:.1e} pixels"
+            f"the exported graph differs from the network: maximum difference of scores {difference:.1e} "
+            f"(at most {_TOLERANCE:.0e}), of boxes {apart:.1e} pixels (at most {100 * _TOLERANCE:.1f})"
         )
     return difference

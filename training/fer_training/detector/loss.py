@@ -1,4 +1,4 @@
-"""What the detector's training minimises."""
+"""Loss function of the detector."""
 
 import torch
 from torch import Tensor
@@ -6,26 +6,26 @@ from torch.nn import functional
 from torchvision.ops import complete_box_iou_loss
 
 from fer_training.detector.assign import assign
-from fer_training.detector.network import AnchorPoints, boxes_of, flattened
+from fer_training.detector.network import AnchorPoints, decode_boxes, flatten_maps
 from fer_training.detector.recipe import DetectorRecipe
 
 
 def detection_loss(
-    maps: list[Tensor], cells: AnchorPoints, faces: Tensor, ignored: Tensor, recipe: DetectorRecipe
+    maps: list[Tensor], points: AnchorPoints, faces: Tensor, ignored: Tensor, recipe: DetectorRecipe
 ) -> Tensor:
-    """Scores and boxes of a batch against its faces.
+    """Return the loss of scores and boxes of a batch.
 
     Args:
-        maps: The network's answer.
-        cells: Its places.
-        faces: float32 [N, f, 4], padded with rows of zeros.
-        ignored: float32 [N, i, 4], likewise.
-        recipe: The assignment, and the weight of the boxes.
+        maps: Output of the network.
+        points: Anchor points of the input.
+        faces: Ground truth, float32 [N, f, 4], padded with rows of zeros.
+        ignored: Ignored boxes, float32 [N, i, 4], padded with rows of zeros.
+        recipe: Recipe with the assignment and the weight of the box loss.
     """
-    logits, numbers = flattened(maps)
-    boxes = boxes_of(numbers, cells)
+    logits, numbers = flatten_maps(maps)
+    boxes = decode_boxes(numbers, points)
     with torch.no_grad():
-        targets = assign(logits.sigmoid(), boxes, cells, faces, ignored, recipe.assignment)
+        targets = assign(logits.sigmoid(), boxes, points, faces, ignored, recipe.assignment)
     total = targets.quality.sum().clamp_min(1.0)
     scored = quality_focal(logits, targets.quality) * targets.counted
     rows = targets.quality > 0
@@ -34,11 +34,11 @@ def detection_loss(
 
 
 def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
-    """Quality focal loss with exponent 2 (Li et al. 2020, arXiv:2006.04388, equation 2), an entry each.
+    """Quality focal loss with exponent 2 (Li et al. 2020, arXiv:2006.04388, equation 2), without reduction.
 
     Args:
-        logits: Of the scores.
-        quality: What the scores should be, 0 to 1.
+        logits: Logits of the scores.
+        quality: Target scores, 0 to 1, same shape.
     """
     entropy = functional.binary_cross_entropy_with_logits(logits, quality, reduction="none")
     return entropy * (logits.sigmoid() - quality).square()

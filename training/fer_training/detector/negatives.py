@@ -1,11 +1,11 @@
-"""Images without people, from scikit-image: what the detector must not see faces in."""
+"""Images without people, from scikit-image. Every box in them is a false box."""
 
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
-# Eight are kept from the training, so that the count of false boxes means something.
-FITTED = (
+# Eight images are held out, to count false boxes on unseen images.
+TRAIN_NEGATIVES = (
     "brick",
     "grass",
     "gravel",
@@ -18,7 +18,7 @@ FITTED = (
     "hubble_deep_field",
     "chelsea",
 )
-UNSEEN = (
+HELD_OUT_NEGATIVES = (
     "coffee",
     "page",
     "rocket",
@@ -30,8 +30,8 @@ UNSEEN = (
 )
 
 
-def images(names: tuple[str, ...]) -> dict[str, NDArray[np.uint8]]:
-    """The images of these names, uint8 [H, W, 3], RGB."""
+def load_negatives(names: tuple[str, ...]) -> dict[str, NDArray[np.uint8]]:
+    """Load images by name, uint8 [H, W, 3], RGB."""
     return {name: _rgb(getattr(skimage.data, name)()) for name in names}
 
 

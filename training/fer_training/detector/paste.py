@@ -1,6 +1,6 @@
-"""Small grey tiles of faces, and of things that are none, blended into an image.
+"""Pasting of face and decoy tiles into images.
 
-What a paste looks like must not tell what it is: faces and decoys pass through the same mask, tint and resampling.
+Faces and decoys pass through the same mask, tint and resampling, so that pasting artefacts do not reveal faces.
 """
 
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_training.detector.boxes import Boxes, moved
+from fer_training.detector.boxes import Boxes, transform_boxes
 
 Pixels = NDArray[np.uint8]
 TILE = 48
-# The face's box in a tile, as shares of its side: centred, and as broad for its height as the photographs' boxes.
+# Box of the face in a tile, in fractions of the side; its aspect ratio is that of the photographs' boxes.
 _BOX = np.array([[0.10, 0.06, 0.90, 0.94]], np.float32)
 BOX_HEIGHT = float(_BOX[0, 3] - _BOX[0, 1])
 _MASK = 64
-_SKINS = np.array([[235, 198, 175], [62, 40, 30]], np.float32)  # the lightest and the darkest, RGB
+_SKINS = np.array([[235, 198, 175], [62, 40, 30]], np.float32)  # lightest and darkest skin, RGB
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tile goes: its centre and side in pixels, its turn in degrees, and whether it is mirrored."""
+    """Placement of a tile: centre and side in pixels, rotation in degrees, mirroring."""
 
     x: float
     y: float
@@ -31,7 +31,7 @@ class Place:
     mirrored: bool = False
 
     def affine(self, size: int) -> NDArray[np.float64]:
-        """From a tile of so many pixels to the image, [2, 3]."""
+        """Return the affine map [2, 3] from a tile of `size` pixels to the image."""
         scale = self.side / size
         angle = np.deg2rad(self.turn)
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -40,18 +40,18 @@ class Place:
         return np.concatenate([turn, np.array([[self.x], [self.y]]) - turn @ [[size / 2], [size / 2]]], axis=1)
 
     def box(self) -> Boxes:
-        """Of a face in the tile, [1, 4]."""
-        return moved(_BOX, self.affine(1))
+        """Return the box of the tile's face, [1, 4]."""
+        return transform_boxes(_BOX, self.affine(1))
 
 
 def paste(canvas: Pixels, tile: Pixels, place: Place, mask: NDArray[np.float32]) -> None:
     """Blend a tile into an image, in place.
 
     Args:
-        canvas: uint8 [H, W, 3]; what lies outside of it is cut off.
+        canvas: uint8 [H, W, 3]. The tile is clipped to it.
         tile: uint8 [S, S, 3].
-        place: Where.
-        mask: float32 [64, 64], 0 to 1: how much of the tile is seen.
+        place: Placement of the tile.
+        mask: float32 [64, 64], opacity, 0 to 1.
     """
     reach = place.side * 0.75 + 2
     left, top = max(int(place.x - reach), 0), max(int(place.y - reach), 0)
@@ -60,7 +60,7 @@ def paste(canvas: Pixels, tile: Pixels, place: Place, mask: NDArray[np.float32])
         return
     size = (right - left, bottom - top)
     if place.side < tile.shape[0] * 0.7:
-        # Averaged first: sampling a much larger tile aliases.
+        # Shrink by area averaging first: warping a much larger tile aliases.
         small = max(round(place.side), 4)
         tile = cv2.resize(tile, (small, small), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     shift = np.array([[0, 0, left], [0, 0, top]], np.float64)
@@ -73,10 +73,10 @@ def paste(canvas: Pixels, tile: Pixels, place: Place, mask: NDArray[np.float32])
 
 
 def soft_mask(rng: np.random.Generator) -> NDArray[np.float32]:
-    """An ellipse, or now and then a rounded square, with a feathered edge, float32 [64, 64]."""
+    """Return an ellipse, or in 25 % of the calls a square, with a feathered edge, float32 [64, 64]."""
     mask = np.zeros((_MASK, _MASK), np.float32)
     feather = rng.uniform(1.0, 6.0)
-    # The feather ends within the tile, so that the tile's own edge is never seen.
+    # The feather ends inside the tile, so that the tile's edge stays invisible.
     room = _MASK / 2 - 1.6 * feather
     if rng.random() < 0.25:
         corner = (round(_MASK / 2 - room), round(_MASK / 2 - room))
@@ -87,13 +87,13 @@ def soft_mask(rng: np.random.Generator) -> NDArray[np.float32]:
     return cv2.GaussianBlur(mask, (0, 0), feather / 2).astype(np.float32, copy=False)
 
 
-def tinted(grey: Pixels, colour: NDArray[np.float32], contrast: float) -> Pixels:
-    """A grey tile in shades of one colour.
+def tint(grey: Pixels, colour: NDArray[np.float32], contrast: float) -> Pixels:
+    """Tint a grey tile.
 
     Args:
         grey: uint8 [S, S].
-        colour: float32 [3]: what the tile's mean level becomes.
-        contrast: Of the levels about the mean.
+        colour: float32 [3], RGB colour of the tile's mean level.
+        contrast: Factor of the deviations from the mean level.
 
     Returns:
         uint8 [S, S, 3].
@@ -105,19 +105,19 @@ def tinted(grey: Pixels, colour: NDArray[np.float32], contrast: float) -> Pixels
 
 
 def skin_colour(rng: np.random.Generator) -> NDArray[np.float32]:
-    """A skin's mean level a channel, float32 [3]: from very light to very dark, in light and in shade."""
+    """Draw a skin colour, float32 [3], RGB: from very light to very dark skin, in light and shade."""
     share = rng.uniform(0, 1)
     colour = _SKINS[0] ** share * _SKINS[1] ** (1 - share) * np.exp(rng.normal(0, 0.2))
     levels: NDArray[np.float32] = (colour * (1 + rng.normal(0, 0.05, 3))).clip(0, 255).astype(np.float32)
     return levels
 
 
-def turned_aside(grey: Pixels, degrees: float) -> Pixels:
-    """A tile as if it were painted on the front of an upright cylinder as broad as it, and that were turned.
+def rotate_sideways(grey: Pixels, degrees: float) -> Pixels:
+    """Rotate a face to the side: map the tile onto an upright cylinder, and rotate the cylinder.
 
     Args:
         grey: uint8 [S, S].
-        degrees: Positive turns it to the image's right; what was hidden is filled with the edge's levels.
+        degrees: Angle; positive rotates to the right of the image. Uncovered pixels repeat the tile's edge.
     """
     side = grey.shape[0]
     across = (np.arange(side) + 0.5) / side * 2 - 1
@@ -128,12 +128,12 @@ def turned_aside(grey: Pixels, degrees: float) -> Pixels:
     return turned.astype(np.uint8, copy=False)
 
 
-def shuffled(grey: Pixels, rng: np.random.Generator) -> Pixels:
-    """A tile cut into nine or sixteen blocks in another order: a face's texture, and no face."""
+def shuffle_blocks(grey: Pixels, rng: np.random.Generator) -> Pixels:
+    """Shuffle the 9 or 16 blocks of a tile, which keeps the texture of a face but not the face."""
     count = int(rng.integers(3, 5))
     block = grey.shape[0] // count
     blocks = grey.reshape(count, block, count, block).swapaxes(1, 2).reshape(-1, block, block)
-    # One cycle through all of them leaves none where it was.
+    # A cyclic permutation moves every block.
     cycle = rng.permutation(len(blocks))
     order = np.empty_like(cycle)
     order[cycle] = np.roll(cycle, 1)

@@ -1,4 +1,4 @@
-"""Harder versions of photographs: turned, small, noisy and covered faces, whose places stay known."""
+"""Perturbations of photographs for evaluation: rotation, half size, noise and covered faces."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,32 +6,32 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fer_training.detector.boxes import moved
+from fer_training.detector.boxes import transform_boxes
 from fer_training.detector.photographs import Photograph
 
-_NOISE = 20.0  # levels, the deviation
-_QUALITY = 25  # of the JPEG
+_NOISE = 20.0  # standard deviation in levels
+_QUALITY = 25  # JPEG quality
 _COVER = 128
 
 
-def turned(photo: Photograph, degrees: float) -> Photograph:
-    """The photograph turned about its middle, on a canvas that holds all of it."""
+def rotate(photo: Photograph, degrees: float) -> Photograph:
+    """Rotate the photograph about its centre, on a canvas that holds all of it."""
     height, width = photo.pixels.shape[:2]
     affine = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0), np.float64)
     cos, sin = abs(affine[0, 0]), abs(affine[0, 1])
     size = (round(width * cos + height * sin), round(width * sin + height * cos))
     affine[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
     pixels = cv2.warpAffine(photo.pixels, affine, size).astype(np.uint8, copy=False)
-    return replace(photo, pixels=pixels, boxes=moved(photo.boxes, affine))
+    return replace(photo, pixels=pixels, boxes=transform_boxes(photo.boxes, affine))
 
 
-def halved(photo: Photograph) -> Photograph:
-    """The photograph at half its size."""
+def halve(photo: Photograph) -> Photograph:
+    """Shrink the photograph to half its size."""
     return photo.shrunk(max(photo.pixels.shape[:2]) // 2)
 
 
-def noisy(photo: Photograph) -> Photograph:
-    """The photograph in poor light: noise, and much compressed."""
+def add_noise(photo: Photograph) -> Photograph:
+    """Darken the photograph, add noise, and compress it."""
     rng = np.random.default_rng(len(photo.pixels))
     noise = rng.normal(0, _NOISE, photo.pixels.shape)
     pixels = (photo.pixels * 0.6 + noise).clip(0, 255).astype(np.uint8)
@@ -39,23 +39,23 @@ def noisy(photo: Photograph) -> Photograph:
     return replace(photo, pixels=np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8))
 
 
-def half_covered(photo: Photograph) -> Photograph:
-    """The left half of every bare face under a grey sheet."""
+def cover_half(photo: Photograph) -> Photograph:
+    """Cover the left half of every bare face with grey."""
     pixels = photo.pixels.copy()
     for left, top, right, bottom in photo.boxes[photo.bare].clip(0).astype(int):
         pixels[top:bottom, left : (left + right) // 2] = _COVER
     return replace(photo, pixels=pixels)
 
 
-TRIALS: dict[str, Callable[[Photograph], Photograph]] = {
-    "turned 30°": lambda photo: turned(photo, 30),
-    "turned 45°": lambda photo: turned(photo, -45),
-    "half size": halved,
-    "noisy": noisy,
-    "half covered": half_covered,
+PERTURBATIONS: dict[str, Callable[[Photograph], Photograph]] = {
+    "turned 30°": lambda photo: rotate(photo, 30),
+    "turned 45°": lambda photo: rotate(photo, -45),
+    "half size": halve,
+    "noisy": add_noise,
+    "half covered": cover_half,
 }
 
 
 def perturbation(name: str, photographs: Sequence[Photograph]) -> list[Photograph]:
-    """The photographs of a perturbation, by its name in `TRIALS`."""
-    return [TRIALS[name](photo) for photo in photographs]
+    """Apply a perturbation of `PERTURBATIONS` to photographs."""
+    return [PERTURBATIONS[name](photo) for photo in photographs]

@@ -1,7 +1,7 @@
-"""Photographs whose faces are boxed: what the detector is fitted to and judged by.
+"""Photographs with face boxes, for training and evaluation of the detector.
 
-A folder with `faces.json` beside its images, an object that says of each image (by its name without the
-suffix) `faces`: a list of [left, top, right, bottom, kind] in pixels; kind is `bare`, or says what hides the face.
+A data folder has images and `faces.json`. The JSON object maps each image name without suffix to `{"faces":
+[[left, top, right, bottom, kind], …]}` in pixels. The kind is `bare`, or names what hides the face.
 """
 
 import hashlib
@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from fer_service.contract.errors import RequestError
 from fer_service.contract.validation import first_error
-from fer_service.imaging.decode import decode, read_header
+from fer_service.imaging.decode import decode
+from fer_service.imaging.header import read_header
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -39,10 +40,10 @@ class Photograph:
     """A photograph and its faces.
 
     Attributes:
-        name: Of its file, without the suffix.
+        name: File name without suffix.
         pixels: uint8 [H, W, 3], RGB, upright.
         boxes: float32 [n, 4]: left, top, right, bottom.
-        bare: bool [n]: nothing hides the face.
+        bare: bool [n], True if nothing hides the face.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Photograph:
     bare: NDArray[np.bool_]
 
     def shrunk(self, side: int) -> "Photograph":
-        """The photograph, its long side at most `side` pixels."""
+        """Shrink the photograph to a long side of at most `side` pixels."""
         height, width = self.pixels.shape[:2]
         scale = side / max(height, width)
         if scale >= 1:
@@ -64,22 +65,22 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Photographs:
-    """A folder of them.
+    """Photographs of a folder.
 
     Attributes:
-        images: In the order of their names.
-        sha256: Of the index and of every image, in hexadecimal.
+        images: Photographs, sorted by name.
+        sha256: SHA-256 of the index and all images, in hexadecimal.
     """
 
     images: tuple[Photograph, ...]
     sha256: str
 
-    def halves(self, hold_out: float, seed: int) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
-        """Those to fit to, and those to evaluate by; drawn by image, so that no image is in both.
+    def split(self, hold_out: float, seed: int) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
+        """Split the photographs at random into training and held-out photographs.
 
         Args:
-            hold_out: Share of the second.
-            seed: Of the draw.
+            hold_out: Share of held-out photographs, 0 to 1.
+            seed: Random seed.
         """
         order = np.random.default_rng(seed).permutation(len(self.images))
         held = set(order[: max(round(hold_out * len(order)), 1)].tolist())
@@ -87,15 +88,15 @@ class Photographs:
         return train, tuple(image for row, image in enumerate(self.images) if row in held)
 
     def limited(self, count: int | None) -> "Photographs":
-        """The first so many; all where `count` is None."""
+        """Keep the first `count` photographs, or all if `count` is None."""
         return Photographs(self.images[:count], self.sha256)
 
 
 def read_photographs(folder: Path) -> Photographs:
-    """Read a folder whole.
+    """Read all photographs of a folder.
 
     Raises:
-        DataError: there is no index, it says something else, or an image is missing or cannot be read.
+        DataError: The index is missing or invalid, or an image is missing or cannot be read.
     """
     path = folder / INDEX
     try:
@@ -103,18 +104,18 @@ def read_photographs(folder: Path) -> Photographs:
         index = _INDEX.validate_json(content)
     except OSError as error:
         raise DataError(
-            f"{path}: {error.strerror or error}; it has to say where each image's faces are"
+            f"cannot read {path}: {error.strerror or error}. It must list the face boxes of each image"
         ) from error
     except ValidationError as error:
         raise DataError(f"{path}: {first_error(error.errors()).sentence('the whole file')}") from error
     if len(index) < 2:
-        raise DataError(f"{path}: holds {len(index)} images; one to fit to and one to evaluate by are the least")
+        raise DataError(f"{path}: {len(index)} images; at least 2 are required (training and evaluation)")
     files = {file.stem: file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES}
     digest = hashlib.sha256(content)
     images = []
     for name, entry in sorted(index.items()):
         if name not in files:
-            raise DataError(f"{path}: {name}: there is no such image in {folder}")
+            raise DataError(f"{path}: image {name} is missing in {folder}")
         data = files[name].read_bytes()
         digest.update(data)
         images.append(_photograph(name, data, entry, files[name]))
@@ -128,5 +129,5 @@ def _photograph(name: str, data: bytes, entry: _Entry, path: Path) -> Photograph
         raise DataError(f"{path}: {error}") from error
     boxes = np.array([face[:4] for face in entry.faces], np.float32).reshape(-1, 4)
     if not (boxes[:, 2:] > boxes[:, :2]).all():
-        raise DataError(f"{path}: a box has no area; its four numbers are left, top, right and bottom")
+        raise DataError(f"{path}: invalid box without area; the numbers are left, top, right, bottom")
     return Photograph(name, pixels, boxes, np.array([face[4] == BARE for face in entry.faces], bool))

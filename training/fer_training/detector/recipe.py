@@ -1,4 +1,4 @@
-"""The detector's recipe: everything that decides how it is made, as one validated YAML file."""
+"""The detector recipe: all settings of a detector training, as one validated YAML file."""
 
 from typing import Any, Literal, Self
 
@@ -12,75 +12,83 @@ class _Section(BaseModel):
 
 
 class Widths(_Section):
-    """Channels of the network, and how many separable blocks each stage has."""
+    """Channels per layer and separable blocks per stage of the network."""
 
     stem: int = Field(16, ge=4)
-    quarter: int = Field(32, ge=4, description="at stride 4")
-    stages: tuple[int, int, int] = Field((64, 96, 128), description="at strides 8, 16 and 32")
-    blocks: tuple[int, int, int] = Field((3, 3, 3), description="likewise")
-    neck: int = Field(64, ge=4, description="of the pyramid and the heads")
+    quarter: int = Field(32, ge=4, description="Channels at stride 4.")
+    stages: tuple[int, int, int] = Field((64, 96, 128), description="Channels at strides 8, 16 and 32.")
+    blocks: tuple[int, int, int] = Field((3, 3, 3), description="Blocks at strides 8, 16 and 32.")
+    neck: int = Field(64, ge=4, description="Channels of the pyramid and the heads.")
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """All of them, from the input to the heads."""
+        """All channel counts, from the stem to the neck."""
         return self.stem, self.quarter, *self.stages, self.neck
 
 
-class Compose(_Section):
-    """How images are made from photographs and pasted faces."""
+class SceneConfig(_Section):
+    """Settings of the generated training images."""
 
-    sides: tuple[int, ...] = Field((256,), min_length=1, description="of the images; each batch draws one")
-    pixels: int = Field(32 * 256 * 256, ge=1, description="of a batch: larger images come in fewer")
-    mosaic: Fraction = Field(0.35, description="chance of four photographs in one image")
-    smallest: float = Field(10.0, gt=0, description="height of the smallest faces, pixels")
-    bare: Fraction = Field(0.5, description="chance that a photograph is one with a bare face, and shows that")
-    unmask: Fraction = Field(0.45, description="chance that a bare face is pasted over a masked one")
-    pastes: float = Field(1.5, ge=0, description="mean number of faces pasted elsewhere")
-    decoys: float = Field(1.0, ge=0, description="mean number of pasted things that are no faces")
-    rotate: float = Field(45.0, ge=0, le=180, description="degrees, either way")
-    empty: Fraction = Field(0.08, description="chance of an image that shows no person")
-    cover: Fraction = Field(0.2, description="chance that a face is partly covered")
-    degrade: Fraction = Field(1.0, description="chance of other light and of a worse camera")
-    crowd: Fraction = Field(0.0, description="chance of people row behind row instead of single pasted faces")
-    cut: Fraction = Field(0.0, description="chance that what is pasted is cut by the image's left or right edge")
-    unsharp: Fraction = Field(0.0, description="chance that a pasted face is out of focus")
-    aside: Fraction = Field(0.0, description="chance that a pasted face is turned to the left or right")
+    sides: tuple[int, ...] = Field(
+        (256,), min_length=1, description="Image sides in pixels; each batch draws one."
+    )
+    pixels: int = Field(32 * 256 * 256, ge=1, description="Pixels per batch: larger images give smaller batches.")
+    mosaic: Fraction = Field(0.35, description="Probability of a mosaic of four photographs.")
+    smallest: float = Field(10.0, gt=0, description="Height of the smallest faces in pixels.")
+    bare: Fraction = Field(
+        0.5, description="Probability of a photograph with a bare face, centred on such a face."
+    )
+    unmask: Fraction = Field(0.45, description="Probability that a bare face is pasted over a masked face.")
+    pastes: float = Field(1.5, ge=0, description="Mean number of faces pasted in other places.")
+    decoys: float = Field(1.0, ge=0, description="Mean number of pasted decoys (no faces).")
+    rotate: float = Field(45.0, ge=0, le=180, description="Maximum rotation in degrees, both directions.")
+    empty: Fraction = Field(0.08, description="Probability of a background without people.")
+    cover: Fraction = Field(0.2, description="Probability that a face is partly covered.")
+    degrade: Fraction = Field(1.0, description="Probability of image degradation (light, camera, compression).")
+    crowd: Fraction = Field(0.0, description="Probability of a crowd instead of single pasted faces.")
+    cut: Fraction = Field(0.0, description="Probability that a pasted tile crosses the left or right image edge.")
+    unsharp: Fraction = Field(0.0, description="Probability that a pasted face is out of focus.")
+    aside: Fraction = Field(0.0, description="Probability that a pasted face is rotated to its left or right.")
     skins: Fraction = Field(
-        0.0, description="chance of any human skin's colour instead of one of the photographs'"
+        0.0, description="Probability of a random skin colour instead of one from the photographs."
     )
 
 
 class Assignment(_Section):
     """Task-aligned assignment (Feng et al. 2021, TOOD, arXiv:2108.07755)."""
 
-    top: int = Field(9, ge=1, description="cells a face at most")
-    alpha: float = Field(0.5, ge=0, description="exponent of the score")
-    beta: float = Field(4.0, ge=0, description="exponent of the overlap")
+    top: int = Field(9, ge=1, description="Maximum anchor points per face.")
+    alpha: float = Field(0.5, ge=0, description="Exponent of the score.")
+    beta: float = Field(4.0, ge=0, description="Exponent of the overlap (IoU).")
 
 
 class DetectorPhase(Phase):
-    """A stretch of epochs with one optimiser, and with changes to how images are made."""
+    """Consecutive epochs with one optimiser, and optional changes of the scenes and of the network's width."""
 
-    compose: dict[str, Any] = Field({}, description="what is other than the recipe's `compose`, but for its sizes")
-    network: Widths | None = Field(None, description="what the network is widened to when the phase begins")
+    compose: dict[str, Any] = Field(
+        {}, description="Values that replace those of the recipe's `compose`, except sides and pixels."
+    )
+    network: Widths | None = Field(
+        None, description="Widen the network to these widths at the start of the phase."
+    )
 
 
 class DetectorRecipe(_Section):
-    """One way to make a detector."""
+    """All settings that make a face detector."""
 
     kind: Literal["detector"] = "detector"
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     description: str
     network: Widths = Widths()
-    compose: Compose = Compose()
+    compose: SceneConfig = SceneConfig()
     assignment: Assignment = Assignment()
-    box_weight: float = Field(2.0, gt=0, description="of the boxes' loss beside the scores'")
-    hold_out: float = Field(0.2, gt=0, lt=1, description="of the photographs, for choosing and judging")
-    epoch_images: int = Field(4096, ge=1, description="composed images an epoch")
+    box_weight: float = Field(2.0, gt=0, description="Weight of the box loss; the score loss has weight 1.")
+    hold_out: float = Field(0.2, gt=0, lt=1, description="Share of photographs held out for evaluation.")
+    epoch_images: int = Field(4096, ge=1, description="Generated images per epoch.")
     phases: tuple[DetectorPhase, ...] = Field(min_length=1)
     ema_decay: float = Field(0.998, ge=0, lt=1)
     clip_norm: float = Field(10.0, ge=0)
-    workers: int = Field(0, ge=0, description="processes that compose; 0 composes on a thread")
+    workers: int = Field(0, ge=0, description="Worker processes that generate images; 0 uses one thread.")
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
@@ -88,13 +96,13 @@ class DetectorRecipe(_Section):
         for phase in self.phases:
             if sizes := {"sides", "pixels"} & phase.compose.keys():
                 raise ValueError(
-                    f"phase {phase.name} changes {', '.join(sorted(sizes))}, which hold for the whole run"
+                    f"phase {phase.name} changes {', '.join(sorted(sizes))}: set them in the recipe's compose"
                 )
-            self.compose_in(phase)
+            self.scene_config(phase)
         return self
 
     @model_validator(mode="after")
-    def _check_growth(self) -> Self:
+    def _check_widening(self) -> Self:
         before = self.network
         for phase in self.phases:
             after = phase.network or before
@@ -102,13 +110,13 @@ class DetectorRecipe(_Section):
                 new >= old for new, old in zip(after.channels, before.channels, strict=True)
             ):
                 raise ValueError(
-                    f"phase {phase.name} has a network that is not the one before it, or that widened"
+                    f"phase {phase.name} has a narrower network, or other blocks, than the phase before it"
                 )
             before = after
         return self
 
-    def network_in(self, epoch: int) -> Widths:
-        """How wide the network is in an epoch, the first of which is 1."""
+    def widths_at(self, epoch: int) -> Widths:
+        """Return the network's widths in an epoch; the first epoch is 1."""
         widths, begin = self.network, 0
         for phase in self.phases:
             if begin < epoch and phase.network is not None:
@@ -116,17 +124,17 @@ class DetectorRecipe(_Section):
             begin += phase.epochs
         return widths
 
-    def compose_in(self, phase: DetectorPhase) -> Compose:
-        """How images are made in a phase."""
-        return Compose.model_validate(self.compose.model_dump() | phase.compose)
+    def scene_config(self, phase: DetectorPhase) -> SceneConfig:
+        """Return the scene settings of a phase."""
+        return SceneConfig.model_validate(self.compose.model_dump() | phase.compose)
 
     @property
     def epochs(self) -> int:
-        """All phases together."""
+        """Number of epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
     def changed(self, *, seed: int | None = None, epochs: int | None = None) -> "DetectorRecipe":
-        """The recipe with another seed, or with phases of at most so many epochs."""
+        """Return a copy with another seed, or with at most `epochs` epochs per phase."""
         phases = self.phases
         if epochs is not None:
             phases = tuple(phase.model_copy(update={"epochs": min(phase.epochs, epochs)}) for phase in phases)

@@ -1,4 +1,4 @@
-"""Training images made from photographs, pasted faces and decoys; nothing but the seed decides what is made."""
+"""Generator of training images from photographs, pasted faces and decoys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,39 +7,39 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_training.detector.boxes import Boxes, areas, clipped, intersections, moved, no_boxes
+from fer_training.detector.boxes import Boxes, areas, clip_boxes, intersections, no_boxes, transform_boxes
 from fer_training.detector.crowds import CrowdAssets, add_crowd
-from fer_training.detector.degrade import degraded
+from fer_training.detector.degrade import degrade
 from fer_training.detector.paste import (
     BOX_HEIGHT,
     TILE,
     Place,
     paste,
-    shuffled,
+    rotate_sideways,
+    shuffle_blocks,
     skin_colour,
     soft_mask,
-    tinted,
-    turned_aside,
+    tint,
 )
 from fer_training.detector.photographs import Photograph
-from fer_training.detector.recipe import Compose
+from fer_training.detector.recipe import SceneConfig
 from fer_training.detector.signs import sign_tile
-from fer_training.detector.spots import spot_tile, spotted
+from fer_training.detector.spots import spot_image, spot_tile
 
 Pixels = NDArray[np.uint8]
-_SEEN = 0.4  # a face of which less is in the image counts neither as one nor as none
-_LEAST = 7.0  # likewise one lower than so many pixels
-_SKIN = np.array([[196, 150, 125], [120, 85, 65]], np.float32)  # where no photograph has a face to take it from
+_MIN_VISIBLE = 0.4  # faces with a smaller visible fraction are ignored in the loss
+_MIN_HEIGHT = 7.0  # faces of a smaller height in pixels are ignored in the loss
+_SKIN = np.array([[196, 150, 125], [120, 85, 65]], np.float32)  # used if no photograph has a face
 
 
 @dataclass(frozen=True)
-class Composed:
-    """A training image.
+class TrainingImage:
+    """A generated training image.
 
     Attributes:
         pixels: uint8 [H, W, 3], RGB.
-        boxes: float32 [n, 4], its faces.
-        ignored: float32 [m, 4], where something is that counts neither as a face nor as none.
+        boxes: float32 [n, 4], faces.
+        ignored: float32 [m, 4], regions that count neither as face nor as background.
     """
 
     pixels: Pixels
@@ -48,39 +48,39 @@ class Composed:
 
 
 class SceneGenerator:
-    """Makes images; every one follows from the generator that it is given."""
+    """Generates training images. An image depends only on the random generator passed in."""
 
     def __init__(
-        self, config: Compose, photographs: Sequence[Photograph], faces: Pixels, negatives: Sequence[Pixels]
+        self, config: SceneConfig, photographs: Sequence[Photograph], faces: Pixels, negatives: Sequence[Pixels]
     ) -> None:
-        """Hold the assets.
+        """Set up the generator.
 
         Args:
-            config: How often what is done.
-            photographs: With boxed faces.
-            faces: uint8 [N, S, S], grey, each filled by one upright face.
-            negatives: uint8 [H, W, 3], images without people.
+            config: Scene settings of the recipe.
+            photographs: Photographs with face boxes.
+            faces: uint8 [N, S, S], grey tiles, each filled by one upright face.
+            negatives: Images without people, uint8 [H, W, 3].
         """
         self._config = config
         self._photographs = photographs
         self._faces = faces
         self._negatives = negatives
         self._tints = _skin_colours(photographs)
-        # In most photographs every face wears a mask.
+        # Most photographs show only masked faces.
         self._with_bare = [photo for photo in photographs if photo.bare.any()]
 
-    def compose(self, rng: np.random.Generator, side: int) -> Composed:
-        """A square image of so many pixels."""
+    def generate(self, rng: np.random.Generator, side: int) -> TrainingImage:
+        """Generate a square image with a side of `side` pixels."""
         four = rng.random() < self._config.mosaic
         made = self._mosaic(rng, side) if four else self._view(rng, side, side)
         for box in made.boxes:
             if rng.random() < self._config.cover:
                 self._cover(made.pixels, box, rng)
         worse = rng.random() < self._config.degrade
-        return Composed(degraded(made.pixels, rng) if worse else made.pixels, made.boxes, made.ignored)
+        return TrainingImage(degrade(made.pixels, rng) if worse else made.pixels, made.boxes, made.ignored)
 
-    def _mosaic(self, rng: np.random.Generator, side: int) -> Composed:
-        """Four views about a point (Bochkovskiy et al. 2020, YOLOv4, arXiv:2004.10934, section 3.3)."""
+    def _mosaic(self, rng: np.random.Generator, side: int) -> TrainingImage:
+        """Generate a mosaic of four views (Bochkovskiy et al. 2020, YOLOv4, arXiv:2004.10934, section 3.3)."""
         x, y = (int(side * rng.uniform(0.3, 0.7)) for _ in range(2))
         pixels = np.empty((side, side, 3), np.uint8)
         boxes, ignored = [], []
@@ -90,22 +90,22 @@ class SceneGenerator:
             shift = np.array([left, top, left, top], np.float32)
             boxes.append(part.boxes + shift)
             ignored.append(part.ignored + shift)
-        return Composed(pixels, np.concatenate(boxes), np.concatenate(ignored))
+        return TrainingImage(pixels, np.concatenate(boxes), np.concatenate(ignored))
 
-    def _view(self, rng: np.random.Generator, width: int, height: int) -> Composed:
-        """One photograph, or an image without people, with what is pasted into it."""
+    def _view(self, rng: np.random.Generator, width: int, height: int) -> TrainingImage:
+        """Generate a view: a photograph or an image without people, with pasted faces and decoys."""
         if rng.random() < self._config.empty:
-            pixels, faces, bare, turn = *self._emptiness(rng, width, height), np.empty(0, bool), 0.0
+            pixels, faces, bare, turn = *self._background(rng, width, height), np.empty(0, bool), 0.0
         else:
             pixels, faces, bare, turn = self._photographed(rng, width, height)
         for number in np.flatnonzero(~bare):
             if rng.random() < self._config.unmask:
                 faces[number] = self._unmask(pixels, faces[number], turn, rng)
         if rng.random() < self._config.crowd:
-            stuff = CrowdAssets(face=lambda: self._face_tile(rng), cloth=lambda: self._piece(rng))
-            crowd = add_crowd(pixels, faces, self._config.smallest, stuff, rng)
-            return _judged(pixels, crowd.boxes, crowd.seen)
-        taken = clipped(faces, width, height)
+            assets = CrowdAssets(face=lambda: self._face_tile(rng), cloth=lambda: self._texture(rng))
+            crowd = add_crowd(pixels, faces, self._config.smallest, assets, rng)
+            return _split_by_visibility(pixels, crowd.boxes, crowd.seen)
+        taken = clip_boxes(faces, width, height)
         for is_face in [True] * rng.poisson(self._config.pastes) + [False] * rng.poisson(self._config.decoys):
             place = self._free_place(rng, width, height, taken)
             if place is None:
@@ -115,19 +115,23 @@ class SceneGenerator:
             taken = np.concatenate([taken, place.box()])
             if is_face:
                 faces = np.concatenate([faces, place.box()])
-        return _judged(pixels, faces)
+        return _split_by_visibility(pixels, faces)
 
     def _photographed(
         self, rng: np.random.Generator, width: int, height: int
     ) -> tuple[Pixels, Boxes, NDArray[np.bool_], float]:
-        """A photograph turned, scaled and cut: pixels, boxes, which are bare, and the turn in degrees."""
+        """Rotate, scale and crop a random photograph.
+
+        Returns:
+            Pixels, boxes, mask of bare faces, and rotation in degrees.
+        """
         bare = bool(self._with_bare) and rng.random() < self._config.bare
         among = self._with_bare if bare else self._photographs
         photo = among[int(rng.integers(len(among)))]
         boxes = photo.boxes[photo.bare] if bare else photo.boxes
         turn = float(rng.uniform(-1, 1)) * self._config.rotate if rng.random() < 0.35 else float(rng.normal(0, 4))
         rows, columns = photo.pixels.shape[:2]
-        # At least so large that the photograph fills most of the image.
+        # Minimum scale at which the photograph fills most of the image.
         least = 0.85 * max(width / columns, height / rows)
         if len(boxes) and rng.random() < 0.85:
             box = boxes[rng.integers(len(boxes))]
@@ -141,33 +145,33 @@ class SceneGenerator:
             centre, target = np.array([columns, rows]) * rng.uniform(0.3, 0.7, 2), np.array([width, height]) / 2
         mirror = -1.0 if rng.random() < 0.5 else 1.0
         pixels, affine = _warped(photo.pixels, centre, target, scale, turn, mirror, (width, height), rng)
-        return pixels, moved(photo.boxes, affine), photo.bare, turn
+        return pixels, transform_boxes(photo.boxes, affine), photo.bare, turn
 
-    def _emptiness(self, rng: np.random.Generator, width: int, height: int) -> tuple[Pixels, Boxes]:
+    def _background(self, rng: np.random.Generator, width: int, height: int) -> tuple[Pixels, Boxes]:
         if rng.random() < 0.25:
-            return spotted(rng, width, height), no_boxes()
+            return spot_image(rng, width, height), no_boxes()
         image = self._negatives[int(rng.integers(len(self._negatives)))]
         rows, columns = image.shape[:2]
         scale = max(width / columns, height / rows) * float(rng.uniform(0.8, 2.5))
         centre = np.array([columns, rows]) * rng.uniform(0.2, 0.8, 2)
         middle = np.array([width, height]) / 2
-        # Upright as it will be met, or any way round, since there are few of them.
+        # Half of them upright, as in use; the others at any angle, because there are few of these images.
         turn = float(rng.normal(0, 4) if rng.random() < 0.5 else rng.uniform(-180, 180))
         mirror = -1.0 if rng.random() < 0.5 else 1.0
         return _warped(image, centre, middle, scale, turn, mirror, (width, height), rng)[0], no_boxes()
 
     def _unmask(self, pixels: Pixels, box: Boxes, turn: float, rng: np.random.Generator) -> Boxes:
-        """Paste a bare face over a masked one; returns its box."""
+        """Paste a bare face over a masked face. Return its box."""
         x, y = (box[:2] + box[2:]) / 2
         side = float(box[3] - box[1]) / BOX_HEIGHT * float(rng.uniform(1.0, 1.2))
-        forehead = clipped(
+        forehead = clip_boxes(
             np.array([[*box[:2], box[2], box[1] + (box[3] - box[1]) * 0.35]], np.float32), *_size(pixels)
         )
         colour = _mean_colour(pixels, forehead[0])
         if colour is None:
             tile = self._face_tile(rng)
         else:
-            tile = tinted(self._grey_face(rng), colour, float(rng.uniform(0.7, 1.1)))
+            tile = tint(self._grey_face(rng), colour, float(rng.uniform(0.7, 1.1)))
         place = Place(float(x), float(y), side, turn + float(rng.normal(0, 5)), bool(rng.random() < 0.5))
         paste(pixels, tile, place, soft_mask(rng))
         (pasted,) = place.box()
@@ -181,14 +185,14 @@ class SceneGenerator:
 
     def _grey_face(self, rng: np.random.Generator) -> Pixels:
         grey: Pixels = self._faces[rng.integers(len(self._faces))]
-        return turned_aside(grey, _aside(rng)) if rng.random() < self._config.aside else grey
+        return rotate_sideways(grey, _aside(rng)) if rng.random() < self._config.aside else grey
 
     def _decoy_tile(self, rng: np.random.Generator) -> Pixels:
-        """A shuffled face, a spot, a sign, or a piece of a photograph beside its faces or of one without any."""
+        """Draw a decoy: a shuffled face, a spot, a sign, or a texture without a face."""
         kind = rng.random()
         if kind < 0.25:
-            return self._coloured(shuffled(self._faces[rng.integers(len(self._faces))], rng), rng)
-        tile = spot_tile(rng, TILE) if kind < 0.4 else sign_tile(rng, TILE) if kind < 0.6 else self._piece(rng)
+            return self._coloured(shuffle_blocks(self._faces[rng.integers(len(self._faces))], rng), rng)
+        tile = spot_tile(rng, TILE) if kind < 0.4 else sign_tile(rng, TILE) if kind < 0.6 else self._texture(rng)
         return tile if rng.random() < 0.5 else self._coloured(cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY), rng)
 
     def _coloured(self, grey: NDArray[np.generic], rng: np.random.Generator) -> Pixels:
@@ -198,10 +202,10 @@ class SceneGenerator:
             colour = self._tints[rng.integers(len(self._tints))] * rng.uniform(0.7, 1.3)
         if rng.random() < 0.15:
             colour = np.full(3, colour.mean(), np.float32)
-        return tinted(grey.astype(np.uint8, copy=False), colour, float(rng.uniform(0.6, 1.2)))
+        return tint(grey.astype(np.uint8, copy=False), colour, float(rng.uniform(0.6, 1.2)))
 
-    def _piece(self, rng: np.random.Generator) -> Pixels:
-        """A square without a face, uint8 [48, 48, 3]."""
+    def _texture(self, rng: np.random.Generator) -> Pixels:
+        """Cut a random square without a face out of an image, uint8 [48, 48, 3]."""
         for _ in range(8):
             from_photo = rng.random() < 0.6
             photo = self._photographs[int(rng.integers(len(self._photographs)))]
@@ -219,7 +223,7 @@ class SceneGenerator:
         return np.full((TILE, TILE, 3), int(rng.integers(256)), np.uint8)
 
     def _free_place(self, rng: np.random.Generator, width: int, height: int, taken: Boxes) -> Place | None:
-        """A place where nothing is yet; None where none is found quickly."""
+        """Find a place that overlaps no box in `taken`, in at most six tries. Return None if there is none."""
         for _ in range(6):
             tallest = 0.95 * min(width, height)
             side = float(np.exp(rng.uniform(np.log(self._config.smallest), np.log(tallest)))) / BOX_HEIGHT
@@ -234,7 +238,7 @@ class SceneGenerator:
         return None
 
     def _cover(self, pixels: Pixels, box: Boxes, rng: np.random.Generator) -> None:
-        """Lay a piece of something over up to half of a face, from one of its sides."""
+        """Cover up to half of a face from one side with a texture."""
         left, top, right, bottom = box
         share, edge = rng.uniform(0.15, 0.5), rng.integers(4)
         if edge < 2:
@@ -243,27 +247,33 @@ class SceneGenerator:
         else:
             reach = (bottom - top) * share
             top, bottom = (top, top + reach) if edge == 2 else (bottom - reach, bottom)
-        x0, y0, x1, y1 = np.rint(clipped(np.array([[left, top, right, bottom]], np.float32), *_size(pixels))[0])
+        x0, y0, x1, y1 = np.rint(clip_boxes(np.array([[left, top, right, bottom]], np.float32), *_size(pixels))[0])
         if x1 - x0 < 2 or y1 - y0 < 2:
             return
-        piece = cv2.resize(self._piece(rng), (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
+        piece = cv2.resize(self._texture(rng), (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
         pixels[int(y0) : int(y1), int(x0) : int(x1)] = piece
 
 
 def _aside(rng: np.random.Generator) -> float:
-    """An angle at which a face's box is still about where it was, degrees."""
+    """Draw a side rotation in degrees, small enough that the face's box stays valid."""
     return float(rng.choice([-1, 1]) * rng.uniform(15, 40))
 
 
-def _judged(pixels: Pixels, faces: Boxes, unhidden: NDArray[np.float32] | None = None) -> Composed:
-    """Part the faces into those that count and those that are too small, too far outside or hidden."""
-    seen = clipped(faces, *_size(pixels))
+def _split_by_visibility(
+    pixels: Pixels, faces: Boxes, visible: NDArray[np.float32] | None = None
+) -> TrainingImage:
+    """Split the faces into targets and ignored faces (too small, outside the image, or hidden)."""
+    seen = clip_boxes(faces, *_size(pixels))
     share = areas(seen) / np.maximum(areas(faces), 1e-6)
-    if unhidden is not None:
-        share = np.minimum(share, unhidden)
-    counts = (share >= _SEEN) & (seen[:, 3] - seen[:, 1] >= _LEAST) & (seen[:, 2] - seen[:, 0] >= _LEAST * 0.6)
+    if visible is not None:
+        share = np.minimum(share, visible)
+    counts = (
+        (share >= _MIN_VISIBLE)
+        & (seen[:, 3] - seen[:, 1] >= _MIN_HEIGHT)
+        & (seen[:, 2] - seen[:, 0] >= _MIN_HEIGHT * 0.6)
+    )
     partly = (share > 0.02) & ~counts
-    return Composed(pixels, seen[counts], seen[partly])
+    return TrainingImage(pixels, seen[counts], seen[partly])
 
 
 def _warped(
@@ -276,10 +286,10 @@ def _warped(
     size: tuple[int, int],
     rng: np.random.Generator,
 ) -> tuple[Pixels, NDArray[np.float64]]:
-    """The image with `centre` moved to `target`, and the affine map [2, 3] that was used."""
+    """Warp an image so that `centre` moves to `target`. Return it with the affine map [2, 3]."""
     before = min(scale, 1.0) if scale < 0.8 else 1.0
     if before < 1:
-        # Averaged first: sampling a much larger image aliases.
+        # Shrink by area averaging first: warping a much larger image aliases.
         image = cv2.resize(image, None, fx=before, fy=before, interpolation=cv2.INTER_AREA).astype(
             np.uint8, copy=False
         )
@@ -296,11 +306,11 @@ def _warped(
 
 
 def _skin_colours(photographs: Sequence[Photograph]) -> NDArray[np.float32]:
-    """The mean colour of the upper third of every face that is large enough to have one, float32 [n, 3]."""
+    """Return the mean colour of the upper third of every face of at least 16 px height, float32 [n, 3]."""
     colours = [
         colour
         for photo in photographs
-        for box in clipped(photo.boxes, *_size(photo.pixels))
+        for box in clip_boxes(photo.boxes, *_size(photo.pixels))
         if box[3] - box[1] >= 16
         and (colour := _mean_colour(photo.pixels, np.array([*box[:3], box[1] + (box[3] - box[1]) / 3])))
         is not None

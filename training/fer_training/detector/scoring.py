@@ -1,34 +1,36 @@
-"""How well a detector's boxes meet the faces of photographs: average precision, and recall by false boxes."""
+"""Detection metrics: average precision, recall and false boxes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from fer_service.detection.detector import Detector, Face
 from numpy.typing import NDArray
+from torchvision.ops import box_iou
 
-from fer_training.detector.boxes import Boxes, overlaps
+from fer_training.detector.boxes import Boxes
 from fer_training.detector.photographs import Photograph
 
 Floats = NDArray[np.float64]
-LEAST_HEIGHT = 12.0  # pixels; smaller faces count neither as found nor as missed
+MIN_HEIGHT = 12.0  # pixels; smaller faces are ignored
 SIZES = {"12–24": (12.0, 24.0), "24–48": (24.0, 48.0), "48+": (48.0, np.inf)}
-_UNSCORED = 1.0  # what a box counts with where the detector has no scores
+_UNSCORED = 1.0  # score of boxes from detectors without scores
 
 
 @dataclass(frozen=True)
 class EvalResult:
-    """All boxes and all faces of a set of photographs, and which belongs to which.
+    """Detected boxes and ground-truth faces of all photographs, and their matching.
 
     Attributes:
-        images: How many photographs.
-        scores: float64 [n], of the boxes.
-        heights: float64 [n], of the boxes, pixels.
-        image: int64 [n], the photograph that each box is of.
-        face: int64 [n], the face that each box meets; -1 where none.
-        face_heights: float64 [m], pixels.
-        bare: bool [m].
-        face_image: int64 [m].
+        images: Number of photographs.
+        scores: float64 [n], score of each box.
+        heights: float64 [n], height of each box in pixels.
+        image: int64 [n], photograph of each box.
+        face: int64 [n], matched face of each box, -1 for none.
+        face_heights: float64 [m], height of each face in pixels.
+        bare: bool [m], True for faces that nothing hides.
+        face_image: int64 [m], photograph of each face.
     """
 
     images: int
@@ -41,8 +43,8 @@ class EvalResult:
     face_image: NDArray[np.int64]
 
     def kinds(self) -> dict[str, tuple[NDArray[np.bool_], tuple[float, float]]]:
-        """Faces bool [m] by kind, and the heights that boxes of the kind have."""
-        found = {"all": (self.face_heights >= LEAST_HEIGHT, (LEAST_HEIGHT, np.inf))}
+        """Return for each kind of face a mask bool [m] and the range of box heights in pixels."""
+        found = {"all": (self.face_heights >= MIN_HEIGHT, (MIN_HEIGHT, np.inf))}
         for name, chosen in (("bare", self.bare), ("covered", ~self.bare)):
             for size, (low, high) in {**SIZES, "24+": (24.0, np.inf)}.items():
                 found[f"{name} {size}"] = (
@@ -52,11 +54,14 @@ class EvalResult:
         return found
 
     def curve(self, faces: NDArray[np.bool_], heights: tuple[float, float]) -> tuple[Floats, Floats, Floats]:
-        """Precision and recall as boxes are let in by score, best first, and those scores.
+        """Compute precision and recall by decreasing score.
 
         Args:
-            faces: bool [m], those that count; boxes on others count neither way.
-            heights: Boxes on no face count as false within these.
+            faces: bool [m], faces that count. Boxes on other faces are ignored.
+            heights: Range of heights in which unmatched boxes count as false.
+
+        Returns:
+            Precision, recall and score after each box, best box first.
         """
         met = self.face >= 0
         low, high = heights
@@ -69,7 +74,7 @@ class EvalResult:
         return precision, hits / max(int(faces.sum()), 1), self.scores[order]
 
     def average_precision(self, faces: NDArray[np.bool_], heights: tuple[float, float]) -> float:
-        """Area under the precision's envelope over recall (Everingham et al. 2010, VOC, the area since 2010)."""
+        """Compute the area under the precision envelope over recall (VOC 2010; Everingham et al. 2010)."""
         precision, recall, _ = self.curve(faces, heights)
         if not len(precision):
             return 0.0
@@ -77,39 +82,39 @@ class EvalResult:
         return float((np.diff(recall, prepend=0.0) * envelope).sum())
 
     def score_at(self, false_boxes: float) -> float:
-        """The least score that leaves so many false boxes an image at most."""
-        false = np.sort(self.scores[(self.face < 0) & (self.heights >= LEAST_HEIGHT)])[::-1]
+        """Return the lowest score threshold with at most `false_boxes` false boxes per image."""
+        false = np.sort(self.scores[(self.face < 0) & (self.heights >= MIN_HEIGHT)])[::-1]
         allowed = int(false_boxes * self.images)
         return float(np.nextafter(false[allowed], np.inf)) if len(false) > allowed else 0.0
 
     def recall(self, faces: NDArray[np.bool_], least: float) -> float:
-        """Share of the faces that are found with at least this score."""
-        hit = np.zeros(len(faces), bool)
-        hit[self.face[(self.face >= 0) & (self.scores >= least)]] = True
-        return float(hit[faces].mean()) if faces.any() else 0.0
+        """Return the share of faces found at a score threshold of `least`."""
+        found = np.zeros(len(faces), bool)
+        found[self.face[(self.face >= 0) & (self.scores >= least)]] = True
+        return float(found[faces].mean()) if faces.any() else 0.0
 
     def false_boxes(self, least: float) -> float:
-        """Boxes an image that meet no face, with at least this score."""
-        false = (self.face < 0) & (self.heights >= LEAST_HEIGHT) & (self.scores >= least)
+        """Return the false boxes per image at a score threshold of `least`."""
+        false = (self.face < 0) & (self.heights >= MIN_HEIGHT) & (self.scores >= least)
         return float(false.sum() / self.images)
 
 
 def evaluate(
     detector: Detector, photographs: Sequence[Photograph], *, min_score: float = 0.01, overlap: float = 0.5
 ) -> EvalResult:
-    """Find the faces of photographs, and match each box to the face it meets best, best boxes first.
+    """Detect the faces of photographs, and match the boxes to the ground truth.
 
     Args:
-        detector: What is judged; its boxes without a score count as certain.
-        photographs: At the size that sizes are meant at.
-        min_score: Boxes below it are not looked at.
-        overlap: Intersection over union from which a box meets a face.
+        detector: Detector to evaluate. Boxes without a score count as score 1.
+        photographs: Photographs, already resized for the evaluation.
+        min_score: Boxes with a lower score are dropped.
+        overlap: Minimum IoU of a match.
     """
-    return matched([detector.detect(photo.pixels, min_score) for photo in photographs], photographs, overlap)
+    return match_boxes([detector.detect(photo.pixels, min_score) for photo in photographs], photographs, overlap)
 
 
-def matched(found: Sequence[list[Face]], photographs: Sequence[Photograph], overlap: float) -> EvalResult:
-    """Match the boxes found in each photograph to its faces."""
+def match_boxes(found: Sequence[list[Face]], photographs: Sequence[Photograph], overlap: float) -> EvalResult:
+    """Match the boxes detected in each photograph to its faces."""
     scores, heights, images, faces, first = [], [], [], [], 0
     for number, (boxes, photo) in enumerate(zip(found, photographs, strict=True)):
         ranked = sorted(boxes, key=lambda face: -(face.score or _UNSCORED))
@@ -132,20 +137,20 @@ def matched(found: Sequence[list[Face]], photographs: Sequence[Photograph], over
 
 
 def corners(faces: Sequence[Face]) -> Boxes:
-    """Boxes float32 [n, 4]: left, top, right, bottom."""
+    """Return boxes float32 [n, 4]: left, top, right, bottom."""
     edges = [(face.box.x, face.box.y, face.box.x + face.box.width, face.box.y + face.box.height) for face in faces]
     return np.array(edges, np.float32).reshape(-1, 4)
 
 
 def _matches(boxes: Boxes, truth: Boxes, overlap: float) -> list[int]:
-    """For each box, in order, the face not yet taken that it overlaps most; -1 where by too little."""
-    shared = overlaps(boxes, truth)
-    answers = []
-    for row in shared:
+    """Match boxes in order, each to the unmatched face with the largest IoU. -1 means no match."""
+    iou = box_iou(torch.from_numpy(boxes), torch.from_numpy(truth)).numpy()
+    matches = []
+    for row in iou:
         best = int(row.argmax()) if len(row) else -1
         if best < 0 or row[best] < overlap:
-            answers.append(-1)
+            matches.append(-1)
             continue
-        answers.append(best)
-        shared[:, best] = 0
-    return answers
+        matches.append(best)
+        iou[:, best] = 0
+    return matches

@@ -1,11 +1,11 @@
-"""Letters, strokes and shapes on a plain ground, as signs, badges and prints on clothes have them: no faces."""
+"""Decoys: letters, strokes and shapes on a plain background, as on signs, badges and clothes."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-_FINE = 4  # drawn so many times larger, then averaged: edges as a camera sees them
+_FINE = 4  # supersampling factor, for smooth edges
 _SIGNS = "ABCDEFGHJKLMNOPQRSTUVWXYZabdefghkmnpqrstuwxyz0123456789@&%#?!+*"
 _FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
@@ -16,7 +16,7 @@ _FONTS = (
 
 
 def sign_tile(rng: np.random.Generator, side: int) -> Pixels:
-    """A square of one colour with up to eight things drawn on it in up to three others, uint8 [side, side, 3]."""
+    """Draw a sign on a square of one colour, uint8 [side, side, 3]: letters, or up to eight strokes or shapes."""
     size = side * _FINE
     canvas = np.full((size, size, 3), rng.integers(0, 256, 3), np.uint8)
     inks = [tuple(int(level) for level in rng.integers(0, 256, 3)) for _ in range(int(rng.integers(1, 4)))]
@@ -38,7 +38,7 @@ def _letters(canvas: Pixels, rng: np.random.Generator, ink: tuple[int, ...]) -> 
 
 
 def _strokes(canvas: Pixels, rng: np.random.Generator, ink: tuple[int, ...]) -> None:
-    """A level or upright stroke, at times a slanted one, as in Chinese characters and pictograms."""
+    """Draw a horizontal or vertical stroke, sometimes a slanted one, as in Chinese characters."""
     start = rng.uniform(0.15, 0.85, 2)
     reach = np.zeros(2)
     reach[int(rng.integers(2))] = rng.uniform(0.2, 0.6)
@@ -50,7 +50,7 @@ def _strokes(canvas: Pixels, rng: np.random.Generator, ink: tuple[int, ...]) -> 
 
 
 def _shape(canvas: Pixels, rng: np.random.Generator, ink: tuple[int, ...]) -> None:
-    """An ellipse, a box or a triangle, filled or as a line."""
+    """Draw an ellipse, a rectangle or a triangle, filled or as an outline."""
     centre, half = rng.uniform(0.25, 0.75, 2) * len(canvas), rng.uniform(0.05, 0.4, 2) * len(canvas)
     thick = -1 if rng.random() < 0.5 else max(round(rng.uniform(0.01, 0.08) * len(canvas)), 1)
     kind = rng.integers(3)

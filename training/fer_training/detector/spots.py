@@ -1,4 +1,4 @@
-"""Soft round spots on a plain ground, as lamps at night, bubbles and stars: round, bright, and no faces."""
+"""Decoys: soft round spots on a plain background, such as lamps, bubbles and stars."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 
-def spotted(rng: np.random.Generator, width: int, height: int) -> Pixels:
-    """An image of up to forty spots, uint8 [H, W, 3]; on half of them the ground is dark."""
+def spot_image(rng: np.random.Generator, width: int, height: int) -> Pixels:
+    """Draw an image with 3 to 40 spots, uint8 [H, W, 3]. Half of the images have a dark background."""
     canvas = _ground(rng, width, height)
     for _ in range(int(rng.integers(3, 41))):
         _add(canvas, rng, rng.uniform(0, width), rng.uniform(0, height), np.exp(rng.uniform(0.7, 3.6)))
@@ -15,7 +15,7 @@ def spotted(rng: np.random.Generator, width: int, height: int) -> Pixels:
 
 
 def spot_tile(rng: np.random.Generator, side: int) -> Pixels:
-    """A square filled by one spot, now and then with one or two on it, uint8 [side, side, 3]."""
+    """Draw a square filled by one spot, with up to two smaller spots on it, uint8 [side, side, 3]."""
     canvas = _ground(rng, side, side)
     _add(canvas, rng, side / 2, side / 2, side * rng.uniform(0.25, 0.45))
     for _ in range(int(rng.integers(0, 3))):
@@ -34,7 +34,7 @@ def _colour(rng: np.random.Generator, darkest: float, brightest: float) -> NDArr
 
 
 def _add(canvas: NDArray[np.float32], rng: np.random.Generator, x: float, y: float, radius: float) -> None:
-    """Blend in a spot whose level falls off as exp(-d^p): a soft star for small p, a disc for large ones."""
+    """Blend in a spot with the opacity exp(-d^p): a soft star for small p, a disc for large p."""
     height, width = canvas.shape[:2]
     reach = 2.5 * radius + 2
     left, right = max(int(x - reach), 0), min(int(x + reach) + 1, width)
@@ -44,8 +44,8 @@ def _add(canvas: NDArray[np.float32], rng: np.random.Generator, x: float, y: flo
     angle, aspect = rng.uniform(0, np.pi), rng.uniform(0.6, 1.0)
     across, down = np.arange(left, right) - x, (np.arange(top, bottom) - y)[:, None]
     along = (across * np.cos(angle) + down * np.sin(angle)) / radius
-    beside = (down * np.cos(angle) - across * np.sin(angle)) / (radius * aspect)
-    distance = np.sqrt(along**2 + beside**2)
+    perpendicular = (down * np.cos(angle) - across * np.sin(angle)) / (radius * aspect)
+    distance = np.sqrt(along**2 + perpendicular**2)
     share = (rng.uniform(0.4, 1.0) * np.exp(-(distance ** rng.uniform(1.2, 6.0))))[..., None].astype(np.float32)
     rim = _colour(rng, 60, 230)
     core = (rim + rng.uniform(-60, 160)).clip(0, 255)

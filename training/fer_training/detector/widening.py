@@ -1,7 +1,7 @@
-"""A wider network that begins by answering as a narrower one (Chen et al. 2016, Net2Net, arXiv:1511.05641).
+"""Network morphism: widen a network without changing its output (Chen et al. 2016, Net2Net, arXiv:1511.05641).
 
-Net2Net copies channels and shares their weights out. Here the further channels have random weights and nothing
-reads them at first, so that no two are alike and no noise is needed to part them.
+Net2Net copies channels and divides their weights. Here, new channels get random weights, and the old channels do
+not read them. So all channels differ and no noise is needed.
 """
 
 import torch
@@ -11,16 +11,17 @@ from fer_training.detector.network import DetectorNetwork
 
 @torch.no_grad()
 def widen(wider: DetectorNetwork, narrower: DetectorNetwork) -> None:
-    """Let the first channels of every layer be the narrower network's, and let these read no others.
+    """Copy a narrower network into the first channels of a wider one. The old channels read no new ones.
 
     Args:
-        wider: Changed in place; at least as wide everywhere, with as many blocks.
-        narrower: Whose answers it is to give.
+        wider: Network with random weights, changed in place. At least as wide in every layer, with the same
+            blocks.
+        narrower: Network to copy.
     """
     known = narrower.state_dict()
     for name, weights in wider.state_dict().items():
         before = known[name]
-        if before.dim() == 0:  # how many batches a norm has seen
+        if before.dim() == 0:  # batch counter of a batch norm
             weights.copy_(before)
             continue
         first = weights[: len(before)]

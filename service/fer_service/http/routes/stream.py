@@ -75,7 +75,7 @@ def _rendered(outcome: Outcome, tracked: TrackedStream) -> str:
     seconds = round(frame.time, 4)
     if isinstance(result, RequestError):
         return FrameError(frame=frame.number, time=seconds, error=problem_of(result)).model_dump_json()
-    faces = tracked.follow(result, frame.time)
+    faces = tracked.update(result, frame.time)
     return FramePrediction(
         frame=frame.number, time=seconds, image=result.image, faces=faces, model=result.model
     ).model_dump_json()

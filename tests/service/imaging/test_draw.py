@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fer_service.imaging.annotate import PALETTE, Mark, annotate, drawable
+from fer_service.imaging.draw import PALETTE, Mark, draw_marks, drawable
 
 from tests.service.conftest import Pixels
 
@@ -16,7 +16,7 @@ def mark(left: int, top: int, width: int, height: int, text: str = "happy 93%", 
 
 
 def drawn(pixels: Pixels, *marks: Mark) -> Pixels:
-    annotate(pixels, marks)
+    draw_marks(pixels, marks)
     return pixels
 
 
@@ -38,7 +38,7 @@ def test_the_box_is_drawn_on_its_edges_and_the_face_stays_visible() -> None:
     assert not touched(pixels)[126:204, 106:174].any()
 
 
-def test_a_broken_line_marks_the_uncertain() -> None:
+def test_a_dashed_box_marks_an_uncertain_face() -> None:
     side = coloured(drawn(grey(400, 400), mark(100, 120, 80, 90, dashed=True)))[209, 100:180]
     assert side[0]
     assert side[-1]
@@ -82,8 +82,8 @@ def test_labels_do_not_cover_each_other_where_there_is_room() -> None:
 
 def test_a_text_that_is_too_wide_is_shortened() -> None:
     wide, narrow = grey(60, 200), grey(60, 34)
-    annotate(wide, [mark(2, 30, 20, 20)])
-    annotate(narrow, [mark(2, 30, 20, 20)])
+    draw_marks(wide, [mark(2, 30, 20, 20)])
+    draw_marks(narrow, [mark(2, 30, 20, 20)])
     assert touched(wide)[:28].any(axis=0).sum() > 34
     assert 0 < touched(narrow)[:28].any(axis=0).sum() <= 34
 
@@ -92,5 +92,5 @@ def test_a_text_that_is_too_wide_is_shortened() -> None:
     ("text", "expected"),
     [("happy", "happy"), ("Überraschung", "Uberraschung"), ("радость", "class 3"), ("", "class 3")],
 )
-def test_a_label_is_spelt_in_letters_that_the_font_has(text: str, expected: str) -> None:
+def test_a_label_is_reduced_to_ascii(text: str, expected: str) -> None:
     assert drawable(text, "class 3") == expected

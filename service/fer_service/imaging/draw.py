@@ -1,6 +1,6 @@
-"""Boxes and labels drawn into an image so that they can be read at any size of image and face.
+"""Boxes and labels drawn into an image, legible at every size of image and face.
 
-The text is drawn by Pillow, whose own font (Aileron) needs no file; it holds ASCII alone.
+Pillow draws the text. Its built-in font (Aileron) needs no file and has ASCII only.
 """
 
 import functools
@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 
-# One a label in the bundle's order, repeated where it has more; the page's style sheet holds the same.
+# One colour per label, in the bundle's order, repeated if there are more labels. The page's style sheet has the
+# same colours.
 PALETTE: Final[tuple[Colour, ...]] = (
     (229, 72, 77),
     (70, 167, 88),
@@ -31,19 +32,19 @@ PALETTE: Final[tuple[Colour, ...]] = (
 )
 _DARK: Final[Colour] = (17, 17, 20)
 _LIGHT: Final[Colour] = (255, 255, 255)
-_LEAST_TEXT: Final = 9  # pixels; below it Aileron's letters run together
-_LEAST_OUTLINED: Final = 64  # a smaller face would be hidden by a line's dark edge
+_MIN_TEXT_SIZE: Final = 9  # pixels; in smaller text the letters run together
+_MIN_OUTLINED_SIDE: Final = 64  # pixels; the dark outline of a box would hide a smaller face
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What is drawn for one face.
+    """The drawing of one face.
 
     Attributes:
         box: Left, top, width and height in pixels, inside the image.
-        texts: The label, the longest wording first; the first one that fits is drawn.
-        colour: Of the box and behind the label, RGB.
-        dashed: Whether the box is drawn with a broken line.
+        texts: Variants of the label, the longest first; the first one that fits is drawn.
+        colour: Colour of the box and of the label's background, RGB.
+        dashed: True draws the box with a dashed line.
     """
 
     box: tuple[int, int, int, int]
@@ -65,15 +66,15 @@ class _Area:
         return not (apart_x or apart_y)
 
 
-def annotate(pixels: NDArray[np.uint8], marks: Sequence[Mark]) -> None:
-    """Draw marks into an image, in place; nothing of the image's size is allocated.
+def draw_marks(pixels: NDArray[np.uint8], marks: Sequence[Mark]) -> None:
+    """Draw marks into an image, in place and without a copy of it.
 
-    Labels stand above their box, or where there is no room, below or inside it. All boxes are drawn before the
-    first label, so that no line crosses a text.
+    A label is placed above its box; if there is no room, below or inside it. All boxes are drawn before the first
+    label, so that no line crosses a text.
 
     Args:
         pixels: uint8 [H, W, 3], RGB, writable.
-        marks: The first ones choose their label's place first.
+        marks: Marks; the labels are placed in this order.
     """
     for mark in marks:
         _draw_box(pixels, mark)
@@ -82,10 +83,10 @@ def annotate(pixels: NDArray[np.uint8], marks: Sequence[Mark]) -> None:
         taken.append(_draw_label(pixels, mark, taken))
 
 
-def drawable(text: str, otherwise: str) -> str:
-    """A text in letters that the font has: accents are dropped, and `otherwise` is taken where nothing is left."""
+def drawable(text: str, fallback: str) -> str:
+    """Reduce a text to ASCII, which the font has, without accents; return `fallback` if nothing is left."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip()
-    return plain or otherwise
+    return plain or fallback
 
 
 def _draw_box(pixels: NDArray[np.uint8], mark: Mark) -> None:
@@ -94,7 +95,7 @@ def _draw_box(pixels: NDArray[np.uint8], mark: Mark) -> None:
     corners = (left, top), (left + width - 1, top), (left + width - 1, top + height - 1), (left, top + height - 1)
     sides = list(zip(corners, corners[1:] + corners[:1], strict=True))
     strokes = [(mark.colour, line)]
-    if min(width, height) >= _LEAST_OUTLINED:
+    if min(width, height) >= _MIN_OUTLINED_SIDE:
         strokes.insert(0, (_DARK, line + 2))
     for colour, thickness in strokes:
         for begin, end in sides:
@@ -105,7 +106,7 @@ def _draw_box(pixels: NDArray[np.uint8], mark: Mark) -> None:
 def _dashes(
     begin: tuple[int, int], end: tuple[int, int], length: int
 ) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """A side as an odd number of equal parts, of which every other one is drawn: the corners always are."""
+    """Split a side into an odd number of equal parts and return every other one, so that corners are drawn."""
     total = max(abs(end[0] - begin[0]), abs(end[1] - begin[1]))
     parts = max(total // max(length, 1) // 2 * 2 + 1, 3)
     points = [
@@ -125,10 +126,10 @@ def _short_side(pixels: NDArray[np.uint8]) -> int:
 
 
 def _text_size(pixels: NDArray[np.uint8], mark: Mark) -> int:
-    """Pixels: a sixth of the face, but neither lost in the image nor larger than it bears."""
+    """Return the text size in pixels: a sixth of the face's height, within limits that depend on the image."""
     short = _short_side(pixels)
-    least = max(short * 0.016, _LEAST_TEXT)
-    return round(max(min(mark.box[3] / 6, short * 0.05), least))
+    smallest = max(short * 0.016, _MIN_TEXT_SIZE)
+    return round(max(min(mark.box[3] / 6, short * 0.05), smallest))
 
 
 def _draw_label(pixels: NDArray[np.uint8], mark: Mark, taken: Sequence[_Area]) -> _Area:
@@ -138,23 +139,23 @@ def _draw_label(pixels: NDArray[np.uint8], mark: Mark, taken: Sequence[_Area]) -
     places = [_Area(*place, width, height) for place in _places(pixels, mark, width, height)]
     area = next((place for place in places if not any(map(place.overlaps, taken))), places[0])
     ink = np.array(_ink_on(mark.colour), np.float32)
-    share = mask[:height, :width, None].astype(np.float32) / 255
-    blended = np.array(mark.colour, np.float32) * (1 - share) + ink * share
+    alpha = mask[:height, :width, None].astype(np.float32) / 255
+    blended = np.array(mark.colour, np.float32) * (1 - alpha) + ink * alpha
     pixels[area.top : area.top + height, area.left : area.left + width] = blended.round().astype(np.uint8)
     return area
 
 
 def _masks(texts: Sequence[str], size: int, room: int) -> Iterator[NDArray[np.uint8]]:
-    """The wordings that fit into `room` pixels, and at last the shortest, whether it fits or not."""
+    """Yield the texts that fit into `room` pixels, and finally the shortest text in the smallest size."""
     for text in texts:
         mask = _text_mask(text, size)
         if mask.shape[1] <= room:
             yield mask
-    yield _text_mask(texts[-1], _LEAST_TEXT)
+    yield _text_mask(texts[-1], _MIN_TEXT_SIZE)
 
 
 def _places(pixels: NDArray[np.uint8], mark: Mark, width: int, height: int) -> Iterable[tuple[int, int]]:
-    """Left and top of the label, the best place first: above the box, below it, inside at its top, at its foot."""
+    """Return positions (left, top) for the label, the best first: above, below, inside top, inside bottom."""
     left, top, _, box_height = mark.box
     edge = _line_width(pixels, mark)
     x = min(max(left - edge, 0), pixels.shape[1] - width)
@@ -165,17 +166,17 @@ def _places(pixels: NDArray[np.uint8], mark: Mark, width: int, height: int) -> I
 
 
 def _ink_on(colour: Colour) -> Colour:
-    """Black or white, whichever stands out more (WCAG 2.2, relative luminance)."""
+    """Return the dark or the light colour, the one with more contrast (WCAG 2.2, relative luminance)."""
     red, green, blue = ((level / 255) ** 2.2 for level in colour)
     return _DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else _LIGHT
 
 
 @functools.lru_cache(maxsize=256)
 def _text_mask(text: str, size: int) -> NDArray[np.uint8]:
-    """A text with a margin about it, uint8 [h, w], 0 to 255."""
+    """Render a text with a margin: uint8 [h, w], 0 to 255."""
     font = ImageFont.load_default(size)
     left, _, right, _ = font.getbbox(text)
-    # Of letters with both kinds of length, so that all labels of a size are equally high.
+    # Letters with ascenders and descenders, so that all labels of a size have the same height.
     _, top, _, bottom = font.getbbox("hpy%")
     margin = max(round(size * 0.25), 1)
     width, height = round(right - left) + 2 * margin, round(bottom - top) + 2 * margin

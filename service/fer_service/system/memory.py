@@ -1,0 +1,53 @@
+"""Memory of processes and of the container, as Linux reports it."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+PROC: Final = Path("/proc")
+CGROUP: Final = Path("/sys/fs/cgroup")
+# Version 1 reports no limit as a number near 2**63, rounded to pages.
+_UNLIMITED: Final = 2**60
+
+
+def memory_limit(cgroup: Path = CGROUP) -> int | None:
+    """Return the memory limit of the container in bytes, or None if it is unlimited.
+
+    Args:
+        cgroup: Mount point of the control groups (version 2: `memory.max`; version 1: `memory/memory.limit_*`).
+    """
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limit = int((cgroup / name).read_text())
+        except (OSError, ValueError):  # "max": no limit
+            continue
+        return limit if limit < _UNLIMITED else None
+    return None
+
+
+def resident_bytes(pid: int, proc: Path = PROC) -> int:
+    """Return the resident memory of a process in bytes, or 0 if it is unknown.
+
+    Args:
+        pid: Process id.
+        proc: Mount point of the proc file system (proc(5), statm: the second number, in pages).
+    """
+    try:
+        pages = (proc / str(pid) / "statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def parent_and_children(proc: Path = PROC) -> list[int]:
+    """Return the process ids of the parent of this process and of all its children; [this process] if unknown.
+
+    Args:
+        proc: Mount point of the proc file system.
+    """
+    parent = os.getppid()
+    try:
+        children = (proc / f"{parent}/task/{parent}/children").read_text()
+    except OSError:
+        return [os.getpid()]
+    return [parent, *map(int, children.split())]
