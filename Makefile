@@ -3,6 +3,8 @@ PYTHON ?= python3
 SET := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
 SERVE_ENV := .venv
 TRAIN_ENV := .venv-training
+# At most 4 processes. Tests that share an expensive fixture run in the same one (tests/conftest.py).
+PYTEST := $(TRAIN_ENV)/bin/pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder --durations 15
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(LOCK_OPTIONS)
 
 .PHONY: help serve setup setup-training test test-quick lint format lock docs check-deploy image clean
@@ -17,15 +19,16 @@ setup: $(SERVE_ENV)/.installed-$(SET) $(SERVE_ENV)/.detector-tried ## Install th
 setup-training: $(TRAIN_ENV)/.installed ## Install training and test dependencies into .venv-training
 
 test: setup-training ## Run all tests and check the coverage threshold
-	$(TRAIN_ENV)/bin/pytest --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
-test-quick: setup-training ## Run only the unit tests
-	$(TRAIN_ENV)/bin/pytest -m "service or training or docker"
+test-quick: setup-training ## Run only the unit tests that train no network
+	$(PYTEST) -m "(service or training or docker or tools) and not trains"
 
-lint: setup-training ## Check style and types
+lint: setup-training ## Check style, types and imports between packages
 	$(TRAIN_ENV)/bin/ruff check
 	$(TRAIN_ENV)/bin/ruff format --check
 	$(TRAIN_ENV)/bin/mypy
+	$(TRAIN_ENV)/bin/lint-imports
 
 format: setup-training ## Fix style
 	$(TRAIN_ENV)/bin/ruff check --fix

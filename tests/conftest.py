@@ -1,46 +1,70 @@
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import pytest
-import skimage.data
 from fer_service.contract.bundle import METADATA_KEY, Metadata
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from tests import scenes
+from tests.e2e.server import Server
 from tests.fakes import metadata
+from tests.scenes import encode_image
 
-Encode = Callable[..., bytes]
+FOLDER = Path(__file__).parent
+# Tests that use one of these fixtures train a network, or use one that was trained for them.
+TRAINING_FIXTURES = {"fabric", "trained_run", "detector_run", "recipe_file"}
+# These take seconds to make, and several files share them. One worker runs all tests that use the same one.
+SHARED_FIXTURES = ("trained_run", "detector_run")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the folder they lie in: service, training, e2e, browser, gpu."""
+    """Mark tests by their folder, mark those that train, and say which tests one worker runs together."""
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        item.add_marker(folder)
+        fixtures = _fixtures_of(item)
+        item.add_marker(item.path.relative_to(FOLDER).parts[0])
+        if TRAINING_FIXTURES.intersection(fixtures):
+            item.add_marker("trains")
+        if "start_server" not in fixtures:
+            shared = next((name for name in SHARED_FIXTURES if name in fixtures), None)
+            item.add_marker(pytest.mark.xdist_group(shared or item.path.relative_to(FOLDER).as_posix()))
+    items.sort(key=_is_short)
+
+
+def _fixtures_of(item: pytest.Item) -> set[str]:
+    """The fixtures that a test uses, also those that it names in its parameters and requests later."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    parameters = getattr(item, "callspec", None)
+    named = parameters.params.values() if parameters else ()
+    if any(value in ("exported", "exported_six") for value in named if isinstance(value, str)):
+        fixtures.add("trained_run")
+    return fixtures
+
+
+def _is_short(item: pytest.Item) -> bool:
+    """Sort long tests first, so that no worker has one left when the others have finished."""
+    return not any(item.get_closest_marker(name) for name in ("e2e", "browser", "benchmarks", "trains"))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One server for all tests of a worker, with the bundled model, the own detector and default limits."""
+    running = Server()
+    yield running
+    running.close()
 
 
 @pytest.fixture(scope="session")
 def astronaut() -> NDArray[np.uint8]:
     """A smiling woman, uint8 [512, 512, 3], RGB; her face lies about x 170 to 280, y 60 to 190."""
-    image: NDArray[np.uint8] = skimage.data.astronaut()
-    image.setflags(write=False)
-    return image
+    return scenes.astronaut()
 
 
 @pytest.fixture(scope="session")
 def astronaut_jpeg(astronaut: NDArray[np.uint8]) -> bytes:
     return encode_image(astronaut, ".jpg")
-
-
-def encode_image(pixels: NDArray[np.generic], suffix: str, *parameters: int) -> bytes:
-    """Encode RGB or grey pixels by OpenCV."""
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
-    done, buffer = cv2.imencode(suffix, bgr, parameters)
-    assert done
-    return buffer.tobytes()
 
 
 def write_tiny_bundle(path: Path, about: Metadata) -> Path:

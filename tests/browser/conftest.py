@@ -10,21 +10,21 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, expect, sync_playwright
 
-from tests.e2e.conftest import Server
+from tests.e2e.server import Server
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CAMERA = ("--use-fake-device-for-media-stream", "--auto-accept-camera-and-microphone-capture")
-PATIENCE = 30_000  # milliseconds: machines that build are busy, and a lost service is tried again after 15 s
+PATIENCE = 30_000  # milliseconds: a build machine is busy, and the page waits up to 15 s before it connects again
 expect.set_options(timeout=PATIENCE)
 
 
 class Visit:
-    """A page as somebody has it open, and all that went wrong on it.
+    """An open page and the errors on it.
 
     Attributes:
         page: The page.
-        errors: What the console and the page's scripts complained of.
-        elsewhere: Requests to another origin than the service's.
+        errors: The errors and warnings of the console, and the page's uncaught exceptions.
+        elsewhere: The addresses of requests to another origin than the service's.
     """
 
     def __init__(self, page: Page, url: str) -> None:
@@ -56,14 +56,14 @@ def executable() -> str:
 
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """Its event loop runs in this thread, so it ends with the file of tests."""
+    """Playwright, for one file of tests: while it runs, other tests of this thread can run no event loop."""
     with sync_playwright() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def camera_file(tmp_path_factory: pytest.TempPathFactory, astronaut: NDArray[np.uint8]) -> Path:
-    """What the browser's camera sees, as Y4M: a smiling astronaut who moves to and fro."""
+    """The video of the browser's camera, as Y4M: a smiling astronaut who moves left and right."""
     path = tmp_path_factory.mktemp("camera") / "camera.y4m"
     with path.open("wb") as file:
         file.write(b"YUV4MPEG2 W640 H480 F20:1 Ip A1:1 C420jpeg\n")
@@ -84,17 +84,9 @@ def browser(playwright: Playwright, executable: str, camera_file: Path) -> Itera
     running.close()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """One service for a whole file of tests."""
-    running = Server({})
-    yield running
-    running.close()
-
-
 @contextmanager
 def visiting(browser: Browser, url: str, path: str = "/", **options: Any) -> Iterator[Visit]:
-    """The page in a window of its own, which must not ask anybody else for anything, nor complain."""
+    """Open the page in a new window; fail if it sends requests to another origin or reports an error."""
     options.setdefault("viewport", {"width": 1280, "height": 900})
     context = browser.new_context(**options)
     context.set_default_timeout(PATIENCE)

@@ -10,13 +10,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Visit, visiting
-from tests.e2e.conftest import Server
+from tests.e2e.server import Server
+from tests.scenes import blank, encode_image
 
 LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
 
 def hand_over(page: Page, kind: str, *files: Path) -> None:
-    """Files by a drop or a paste, as the browser itself tells the page of them."""
+    """Drop or paste files with the events that the browser itself sends to the page."""
     contents = [[path.name, base64.b64encode(path.read_bytes()).decode()] for path in files]
     page.evaluate(
         """([kind, contents]) => {
@@ -82,9 +83,9 @@ def test_images_may_be_dropped_and_pasted(visit: Visit, image_file: Path, kind: 
     expect(visit.page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
 
 
-def test_two_images_are_told_apart_and_saved_as_one_table(visit: Visit, image_file: Path) -> None:
+def test_two_images_have_separate_results_and_one_table(visit: Visit, image_file: Path) -> None:
     other = image_file.with_name("grey, plain.png")
-    other.write_bytes(cv2.imencode(".png", np.full((80, 120, 3), 128, np.uint8))[1].tobytes())
+    other.write_bytes(encode_image(blank(120, 80), ".png"))
     page = visit.page
     hand_over(page, "drop", image_file, other)
     expect(page.locator(".result h2")).to_have_text(["astronaut.jpg", "grey, plain.png"])
@@ -99,7 +100,7 @@ def test_two_images_are_told_apart_and_saved_as_one_table(visit: Visit, image_fi
     expect(page.locator(".result")).to_have_count(0)
 
 
-def test_an_error_is_said_in_words_with_its_code_where_it_happens(visit: Visit, image_file: Path) -> None:
+def test_an_error_is_shown_with_its_code_next_to_its_image(visit: Visit, image_file: Path) -> None:
     text = image_file.with_name("notes.txt")
     text.write_text("no image")
     page = visit.page
@@ -110,7 +111,7 @@ def test_an_error_is_said_in_words_with_its_code_where_it_happens(visit: Visit, 
     expect(good.get_by_role("heading", name="Face 1 happy")).to_be_visible()
     broken.get_by_role("button", name="Try again").click()
     expect(broken.locator("code")).to_have_text("undecodable_image")
-    assert all("422" in error for error in visit.errors), "the browser tells of the status"
+    assert all("422" in error for error in visit.errors), "the browser logs the status"
     visit.errors.clear()
 
 
@@ -134,7 +135,7 @@ def test_results_are_copied_and_saved(browser: Browser, server: Server, image_fi
     assert drawn.shape == (512, 512, 3)
 
 
-def test_a_photo_is_taken_and_the_camera_given_back(browser: Browser, server: Server) -> None:
+def test_a_photo_is_taken_and_the_camera_released(browser: Browser, server: Server) -> None:
     with visiting(browser, server.url, permissions=["camera"]) as visit:
         page = visit.page
         page.get_by_role("button", name="Take a photo").click()
@@ -144,9 +145,9 @@ def test_a_photo_is_taken_and_the_camera_given_back(browser: Browser, server: Se
         assert page.locator("#photo-video").evaluate("video => video.srcObject") is None
 
 
-def test_what_only_the_service_decodes_is_shown_as_it_draws_it(visit: Visit, tmp_path: Path) -> None:
+def test_an_image_that_the_browser_cannot_show_is_drawn_by_the_service(visit: Visit, tmp_path: Path) -> None:
     path = tmp_path / "scan.tiff"
-    path.write_bytes(cv2.imencode(".tiff", np.full((60, 90, 3), 200, np.uint8))[1].tobytes())
+    path.write_bytes(encode_image(blank(90, 60, 200), ".tiff"))
     visit.page.set_input_files("#file", path)
     image = visit.page.locator(".frame img")
     expect(image).to_be_visible()
@@ -155,7 +156,7 @@ def test_what_only_the_service_decodes_is_shown_as_it_draws_it(visit: Visit, tmp
     assert image.evaluate("image => image.naturalWidth") == 90
 
 
-def test_a_service_that_is_gone_is_said(browser: Browser, image_file: Path) -> None:
+def test_an_unreachable_service_is_reported(browser: Browser, image_file: Path) -> None:
     server = Server({})
     with visiting(browser, server.url) as visit:
         assert server.terminate() == 0

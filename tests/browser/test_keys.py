@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Locator, Page, Request, expect
 from tests.browser.conftest import Visit, visiting
 from tests.browser.test_live import eventually
 from tests.browser.test_page import serious
-from tests.e2e.conftest import Server
+from tests.e2e.server import Server
 
 KEY, OTHER = "signs->>>???~~~-key", "other-key-0123456789"
 
@@ -23,7 +23,7 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(key_file: Path) -> Iterator[Server]:
-    """One that wants a key."""
+    """A server that requires an API key."""
     running = Server({"FER_API_KEYS_FILE": str(key_file)})
     yield running
     running.close()
@@ -37,7 +37,7 @@ def visit(browser: Browser, server: Server) -> Iterator[Visit]:
 
 
 def forgive(visit: Visit) -> None:
-    """Browsers write every refusal into the console."""
+    """Accept the errors that the browser logs for each 401, and no others."""
     assert [error for error in visit.errors if "401" not in error] == []
     visit.errors.clear()
 
@@ -58,7 +58,7 @@ def unlocked(page: Page) -> None:
     page.get_by_role("button", name="Close").click()
 
 
-def test_an_image_that_needs_a_key_is_answered_once_it_is_typed(visit: Visit, image_file: Path) -> None:
+def test_an_image_that_needs_a_key_is_analysed_after_the_key_is_typed(visit: Visit, image_file: Path) -> None:
     page = visit.page
     expect(page.get_by_role("button", name="API key")).to_be_hidden()
     page.set_input_files("#file", image_file)
@@ -70,7 +70,7 @@ def test_an_image_that_needs_a_key_is_answered_once_it_is_typed(visit: Visit, im
     expect(page.get_by_role("button", name="API key")).to_be_visible()
 
 
-def test_a_wrong_key_is_said_and_may_be_mended(visit: Visit, image_file: Path) -> None:
+def test_a_wrong_key_is_reported_and_can_be_corrected(visit: Visit, image_file: Path) -> None:
     page = visit.page
     page.set_input_files("#file", image_file)
     alert = dialog_of(page).get_by_role("alert")
@@ -84,7 +84,7 @@ def test_a_wrong_key_is_said_and_may_be_mended(visit: Visit, image_file: Path) -
     expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
 
 
-def test_the_key_stays_in_the_tab_alone(visit: Visit, browser: Browser, server: Server) -> None:
+def test_the_key_stays_in_its_tab(visit: Visit, browser: Browser, server: Server) -> None:
     page = visit.page
     unlocked(page)
     kept = page.evaluate("[Object.values(sessionStorage), Object.values(localStorage), document.cookie]")
@@ -102,7 +102,7 @@ def test_the_key_stays_in_the_tab_alone(visit: Visit, browser: Browser, server: 
         forgive(another)
 
 
-def test_who_has_no_key_is_asked_once_and_may_try_again(visit: Visit, image_file: Path) -> None:
+def test_five_images_ask_for_the_key_once(visit: Visit, image_file: Path) -> None:
     page = visit.page
     page.set_input_files("#file", [image_file] * 5)
     expect(dialog_of(page)).to_be_visible()
@@ -126,7 +126,7 @@ def test_a_key_can_be_forgotten(visit: Visit) -> None:
     expect(dialog_of(page)).to_be_visible()
 
 
-def test_a_key_that_was_taken_back_is_said(browser: Browser, tmp_path: Path, image_file: Path) -> None:
+def test_a_revoked_key_is_reported(browser: Browser, tmp_path: Path, image_file: Path) -> None:
     keys = tmp_path / "keys.txt"
     keys.write_text(KEY)
     server = Server({"FER_API_KEYS_FILE": str(keys)})
@@ -159,7 +159,7 @@ def test_the_live_view_asks_for_the_key_and_streams_with_it(visit: Visit) -> Non
     expect(page.locator("#stats")).to_contain_text("frames/s")
 
 
-def test_the_live_view_without_a_key_says_so_and_releases_the_camera(visit: Visit) -> None:
+def test_the_live_view_without_a_key_reports_it_and_releases_the_camera(visit: Visit) -> None:
     page = visit.page
     page.get_by_role("tab", name="Live").click()
     page.get_by_role("button", name="Start camera").click()
@@ -172,7 +172,7 @@ def test_the_live_view_without_a_key_says_so_and_releases_the_camera(visit: Visi
     expect(page.locator("#stats")).to_contain_text("frames/s")
 
 
-def test_the_cards_json_is_saved_because_a_link_would_have_no_key(visit: Visit) -> None:
+def test_the_model_cards_json_is_downloaded_with_the_key(visit: Visit) -> None:
     page = visit.page
     page.get_by_role("button", name="Model card").click()
     enter(page, KEY)
@@ -181,7 +181,7 @@ def test_the_cards_json_is_saved_because_a_link_would_have_no_key(visit: Visit) 
     assert len(json.loads(Path(download.value.path()).read_text())["sha256"]) == 64
 
 
-def test_the_time_that_is_shown_is_the_services_and_not_the_typists(visit: Visit, image_file: Path) -> None:
+def test_the_shown_time_leaves_out_the_time_to_type_the_key(visit: Visit, image_file: Path) -> None:
     page = visit.page
     page.clock.install()
     page.set_input_files("#file", image_file)
@@ -218,5 +218,5 @@ def test_the_dialog_is_accessible_and_fits(browser: Browser, server: Server, sch
         expect(page.get_by_role("button", name="API key")).to_be_focused()
         header = page.locator(".masthead").bounding_box()
         assert header is not None
-        assert header["height"] < 80, "one row, with the key's button too"
+        assert header["height"] < 80, "the key's button fits into the same row"
         forgive(visit)

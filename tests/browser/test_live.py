@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.browser.conftest import CAMERA, Visit, visiting
-from tests.e2e.conftest import Server
+from tests.e2e.server import Server
 
 RATE = re.compile(r"^([1-9]\d*) frames/s · (\d+) ms$")
 
@@ -29,16 +29,16 @@ def camera_is_on(page: Page) -> bool:
 
 
 def eventually(page: Page, true: Callable[[], bool]) -> None:
-    """Wait for what the page cannot be asked to wait for; its own events go on meanwhile."""
+    """Wait for a condition that Playwright cannot wait for, while the page handles its events."""
     for _ in range(600):
         if true():
             return
         page.wait_for_timeout(50)
-    raise AssertionError("it never came true")
+    raise AssertionError("the condition stayed false for 30 s")
 
 
 def painted(page: Page, selector: str) -> int:
-    """Pixels of a canvas in a colour that is not grey."""
+    """Count the pixels of a canvas that are not grey."""
     pixels: int = page.locator(selector).first.evaluate(
         """canvas => {
             const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -94,7 +94,7 @@ def test_pause_releases_the_camera_and_resume_takes_it_again(live: Visit) -> Non
     assert camera_is_on(page)
 
 
-def test_stop_releases_the_camera_and_forgets(live: Visit, server: Server) -> None:
+def test_stop_releases_the_camera_and_clears_the_charts(live: Visit, server: Server) -> None:
     page = live.page
     start(page)
     page.get_by_role("button", name="Stop").click()
@@ -110,7 +110,7 @@ def test_leaving_the_view_stops_the_camera(live: Visit) -> None:
     assert not camera_is_on(live.page)
 
 
-def test_a_camera_that_is_refused_is_said_and_may_be_tried_again(
+def test_a_blocked_camera_is_reported_and_can_be_tried_again(
     playwright: Playwright, executable: str, server: Server
 ) -> None:
     refusing = playwright.chromium.launch(
@@ -127,7 +127,7 @@ def test_a_camera_that_is_refused_is_said_and_may_be_tried_again(
     refusing.close()
 
 
-def test_no_camera_is_said(playwright: Playwright, executable: str, server: Server) -> None:
+def test_a_missing_camera_is_reported(playwright: Playwright, executable: str, server: Server) -> None:
     without = playwright.chromium.launch(executable_path=executable)
     with visiting(without, server.url, "/#live", permissions=["camera"]) as visit:
         visit.page.get_by_role("button", name="Start camera").click()
@@ -153,6 +153,6 @@ def test_a_service_that_restarts_is_found_again(browser: Browser) -> None:
         finally:
             page.get_by_role("button", name="Stop").click()
             second.close()
-        # Browsers write every connection that fails into the console.
+        # The browser logs every failed connection as an error.
         assert all("ERR_CONNECTION_REFUSED" in error for error in visit.errors)
         visit.errors.clear()

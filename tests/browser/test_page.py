@@ -6,15 +6,15 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.browser.conftest import Visit, visiting
-from tests.e2e.conftest import Server
+from tests.e2e.server import Server
 
 WIDTHS = (390, 1280, 1920)
 
 
 def serious(page: Page) -> list[tuple[str, str, list[Any]]]:
-    """What axe-core finds that is more than a minor matter."""
+    """The serious and critical violations that axe-core finds."""
     report = Axe().run(page).response
-    assert len(report["passes"]) > 20, "axe-core has looked at the page"
+    assert len(report["passes"]) > 20, "axe-core did not run"
     return [
         (finding["id"], finding["help"], [node["target"] for node in finding["nodes"]])
         for finding in report["violations"]
@@ -58,7 +58,7 @@ def test_every_view_is_accessible(browser: Browser, server: Server, image_file: 
         assert serious(page) == []
 
 
-def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: Browser, server: Server) -> None:
+def test_the_colours_follow_the_system_until_the_user_chooses(browser: Browser, server: Server) -> None:
     def ground(page: Page) -> int:
         colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
         return int(colour.removeprefix("rgb(").split(",")[0])
@@ -136,7 +136,7 @@ def test_everything_can_be_done_by_keyboard(visit: Visit, image_file: Path) -> N
     expect(page.get_by_role("button", name="Model card")).to_be_focused()
 
 
-def test_results_are_told_to_screen_readers(visit: Visit, image_file: Path) -> None:
+def test_results_are_announced_to_screen_readers(visit: Visit, image_file: Path) -> None:
     visit.page.set_input_files("#file", image_file)
     expect(visit.page.get_by_role("status")).to_contain_text("astronaut.jpg: 1 face: happy")
 
@@ -148,7 +148,7 @@ def test_the_model_card_is_one_click_away(visit: Visit, server: Server) -> None:
     for text in (
         f"{card['name']} {card['version']}",
         card["sha256"],
-        "haar",
+        card["detector"],
         "PublicTest",
         "not what the person feels",
     ):

@@ -44,17 +44,12 @@ def test_everything_selects_the_same_pods() -> None:
 
 def test_port_names_match() -> None:
     (port,) = container()["ports"]
-    assert port["containerPort"] == 8000
+    assert port["containerPort"] == Settings.model_fields["port"].default
     (service,) = loaded("base/service.yaml")["spec"]["ports"]
     (endpoint,) = loaded("base/monitor.yaml")["spec"]["endpoints"]
     probes = [container()[kind]["httpGet"]["port"] for kind in ("startupProbe", "readinessProbe", "livenessProbe")]
     assert {service["targetPort"], *probes} == {port["name"]}
     assert (endpoint["port"], endpoint["path"]) == (service["name"], "/metrics")
-
-
-def test_probes_use_their_routes() -> None:
-    assert container()["livenessProbe"]["httpGet"]["path"] == "/livez"
-    assert container()["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
 def test_only_the_drain_delay_waits_and_the_grace_period_is_longer() -> None:
@@ -64,19 +59,6 @@ def test_only_the_drain_delay_waits_and_the_grace_period_is_longer() -> None:
     assert "lifecycle" not in container()
     needed = delay + Settings.model_fields["request_timeout"].default + 5
     assert pod()["spec"]["terminationGracePeriodSeconds"] >= needed
-
-
-def test_kubernetes_injects_no_variable_that_looks_like_a_setting() -> None:
-    assert pod()["spec"]["enableServiceLinks"] is False
-
-
-def test_the_container_has_minimal_privileges() -> None:
-    context, own = pod()["spec"]["securityContext"], container()["securityContext"]
-    assert (context["runAsNonRoot"], context["runAsUser"]) == (True, 10001)
-    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert own["readOnlyRootFilesystem"] is True
-    assert own["allowPrivilegeEscalation"] is False
-    assert own["capabilities"] == {"drop": ["ALL"]}
 
 
 def test_the_autoscaler_and_the_adapter_use_the_same_metric() -> None:

@@ -87,23 +87,7 @@ def test_route_patterns_match_the_prediction_routes() -> None:
             assert all(re.fullmatch(pattern, path) for path in ("/predict", "/predict/batch"))
 
 
-def test_the_dashboard_has_the_required_panels() -> None:
-    titles = " | ".join(panel["title"].lower() for panel in panels())
-    for wanted in (
-        "requests by route",
-        "errors by code",
-        "stages",
-        "queue",
-        "batch size",
-        "faces per image",
-        "class mix",
-        "mean confidence",
-        "in use",
-        "memory",
-        "streams open",
-        "frames by outcome",
-    ):
-        assert wanted in titles
+def test_every_panel_has_its_own_id() -> None:
     assert len({panel["id"] for panel in panels()}) == len(panels())
 
 

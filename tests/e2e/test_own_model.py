@@ -9,7 +9,7 @@ import yaml
 from fer_service.contract.schemas import Prediction
 from fer_training.config import load_recipe
 
-from tests.e2e.conftest import StartServer
+from tests.e2e.server import StartServer
 
 LABELS = ["Happy", "Angry", "Sad", "Neutral", "Surprise", "Ahegao"]
 

@@ -8,18 +8,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.e2e.conftest import Server, StartServer
+from tests.e2e.server import Server, StartServer
 
 
-def test_it_is_ready_within_seconds(start_server: StartServer) -> None:
-    began = time.monotonic()
+def test_a_server_that_listens_is_alive_and_ready(start_server: StartServer) -> None:
     server = start_server()
     assert server.client.get("/readyz").json() == {"status": "ready"}
     assert server.client.get("/livez").json() == {"status": "alive"}
-    assert time.monotonic() - began < 10
 
 
-def test_told_to_end_it_finishes_what_it_accepted(start_server: StartServer, astronaut_jpeg: bytes) -> None:
+def test_sigterm_lets_accepted_requests_finish(start_server: StartServer, astronaut_jpeg: bytes) -> None:
     server = start_server(FER_DRAIN_DELAY="1")
     statuses: list[int] = []
     stop = threading.Event()
@@ -50,14 +48,14 @@ def test_told_to_end_it_finishes_what_it_accepted(start_server: StartServer, ast
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_connection_that_was_made_in_time_is_answered(
+def test_a_connection_made_before_shutdown_is_answered(
     start_server: StartServer, astronaut_jpeg: bytes, workers: str
 ) -> None:
     server = start_server(FER_WORKERS=workers)
     assert wait_for(lambda: server.log.count("startup complete") == int(workers))
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as connection:
-        # Its replica has seen it, as it has seen a later one.
+        # A replica that has answered later connections has accepted this one.
         for _ in range(8):
             assert httpx.get(f"{server.url}/livez").status_code == 200
         server.process.terminate()
@@ -81,7 +79,7 @@ def test_a_connection_that_was_made_in_time_is_answered(
         ("FER_DEVICE", "gpu"),
     ],
 )
-def test_a_wrong_setting_stops_the_start_with_one_sentence(
+def test_an_invalid_setting_stops_the_start_with_one_line(
     start_server: StartServer, variable: str, value: str
 ) -> None:
     server = start_server(**{variable: value})
@@ -90,12 +88,12 @@ def test_a_wrong_setting_stops_the_start_with_one_sentence(
     assert len(server.log.strip().splitlines()) == 1
 
 
-def test_a_taken_port_is_one_sentence(start_server: StartServer) -> None:
+def test_a_port_in_use_stops_the_start_with_one_line(start_server: StartServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = start_server(FER_PORT=str(taken.getsockname()[1]))
         assert server.wait() == 1
     assert "cannot listen" in server.log
-    assert "Traceback" not in server.log
+    assert len(server.log.strip().splitlines()) == 1
 
 
 def test_two_replicas_share_the_port_and_the_metrics(start_server: StartServer, astronaut_jpeg: bytes) -> None:
@@ -110,13 +108,13 @@ def test_two_replicas_share_the_port_and_the_metrics(start_server: StartServer, 
     assert server.terminate() == 0
 
 
-def test_who_comes_before_a_replica_is_ready_is_not_refused(start_server: StartServer) -> None:
+def test_a_request_before_the_replicas_are_ready_waits_for_them(start_server: StartServer) -> None:
     server = start_server(FER_WORKERS="2")
     assert server.client.get("/livez").status_code == 200
     assert server.terminate() == 0
 
 
-def test_no_replica_outlives_a_parent_that_is_killed(start_server: StartServer) -> None:
+def test_replicas_end_when_their_parent_is_killed(start_server: StartServer) -> None:
     server = start_server(FER_WORKERS="2")
     assert wait_for(lambda: is_ready(server))
     server.process.kill()
@@ -124,7 +122,7 @@ def test_no_replica_outlives_a_parent_that_is_killed(start_server: StartServer) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="replicas are found in /proc")
-def test_no_replica_outlives_a_parent_that_is_killed_while_they_start(start_server: StartServer) -> None:
+def test_replicas_that_start_end_when_their_parent_is_killed(start_server: StartServer) -> None:
     server = start_server(FER_WORKERS="2")
     assert wait_for(lambda: len(server.replicas) >= 2)
     server.process.kill()
@@ -156,7 +154,7 @@ def is_refused(server: Server) -> bool:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    """Whether the condition came true in time."""
+    """Wait; return False if the condition is still false after so many seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.e2e.conftest import Server, StartServer
+from tests.e2e.server import Server, StartServer
 
 SECONDS = 30
 
@@ -69,7 +69,9 @@ def test_a_page_of_another_origin_is_refused(server: Server) -> None:
         pass
 
 
-def test_told_to_end_it_tells_its_streams_to_come_again(start_server: StartServer, astronaut_jpeg: bytes) -> None:
+def test_sigterm_closes_streams_with_the_code_for_a_restart(
+    start_server: StartServer, astronaut_jpeg: bytes
+) -> None:
     server = start_server()
     with streaming(server) as idle, streaming(server) as busy:
         busy.send(astronaut_jpeg)

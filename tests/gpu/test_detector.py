@@ -15,7 +15,7 @@ from fer_training.detector.export_wrapper import DetectorExportWrapper
 from fer_training.detector.network import DetectorNetwork
 from fer_training.detector.recipe import Widths
 
-from tests.service.detectors.test_own import METADATA
+from tests.service.detection.test_tiny import METADATA
 from tests.training.detector.made import WIDTHS, Pixels, photograph
 
 SIDE, THREADS, LEAST = 320, 8, 0.0

@@ -4,11 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from fer_training.run import RunFolder
 
 from tests.training.synthetic import PHASE, recipe_content
 
+pytestmark = pytest.mark.trains
 ROOT = Path(__file__).parents[2]
 
 

@@ -2,44 +2,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import pytest
 from fer_service.contract.errors import SettingsError
 from fer_service.contract.settings import Settings, load_settings
-from fer_service.system.cores import available_cores
 from pydantic import ValidationError
-
-
-def test_the_defaults_are_the_documented_ones() -> None:
-    assert load_settings().model_dump() == {
-        "host": "127.0.0.1",
-        "port": 8000,
-        "model": "bundled",
-        "detector": "auto",
-        "device": "auto",
-        "cuda_graphs": False,
-        "tensorrt_cache": platformdirs.user_cache_path("fer-service") / "tensorrt",
-        "workers": 1,
-        "threads": available_cores(),
-        "max_image_bytes": 20 * 1024 * 1024,
-        "max_image_pixels": 50_000_000,
-        "max_faces": 100,
-        "min_score": 0.6,
-        "detect_side": 640,
-        "coarse_side": 320,
-        "max_batch": 64,
-        "max_in_flight": 64,
-        "max_streams": 64,
-        "max_per_client": None,
-        "max_batch_images": 16,
-        "request_timeout": 30.0,
-        "drain_delay": 0.0,
-        "api_keys_file": None,
-        "cors_origins": (),
-        "log_level": "info",
-        "log_format": "console",
-        "access_log": False,
-    }
 
 
 def test_every_setting_is_described() -> None:

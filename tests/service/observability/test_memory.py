@@ -1,4 +1,6 @@
 import os
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,5 +47,8 @@ def test_without_proc_nothing_is_collected(tmp_path: Path) -> None:
     assert collected(MemoryCollector(replicas=True, proc=tmp_path, cgroup=tmp_path)) == {}
 
 
-def test_this_process_has_a_plausible_size() -> None:
-    assert 10e6 < collected(MemoryCollector(replicas=False))["fer_memory_bytes"] < 100e9
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_the_resident_memory_is_what_the_kernel_reports() -> None:
+    (kilobytes,) = re.findall(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    reported = collected(MemoryCollector(replicas=False))["fer_memory_bytes"]
+    assert reported == pytest.approx(int(kilobytes) * 1024, rel=0.05)

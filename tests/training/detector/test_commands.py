@@ -49,6 +49,7 @@ def inputs(data: Path) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.trains
 def test_from_photographs_to_a_measured_file_by_four_commands(data: Path, tmp_path: Path) -> None:
     run(*inputs(data), "--out", tmp_path / "run")
     assert str(tmp_path / "run" / "report.html") in run("report", tmp_path / "run").replace("\n", "")
