@@ -73,7 +73,10 @@ def _check_options(command: list[str], arguments: list[str]) -> None:
         text = _help(tuple(command))
     usage = re.search(r"[Uu]sage:.*", text)
     assert usage, text
-    assert "COMMAND" not in usage[0] or arguments == ["--help"], f"unknown subcommand: {' '.join([*command, *arguments[:1]])}"
+    unknown = f"unknown subcommand: {' '.join([*command, *arguments[:1]])}"
+    assert "COMMAND" not in usage[0] or arguments == ["--help"], unknown
+        f"unknown subcommand: {' '.join([*command, *arguments[:1]])}"
+    )
     for argument in arguments:
         if argument.startswith("--"):
             option = argument.partition("=")[0]

@@ -2,38 +2,38 @@
 
 import base64
 from collections.abc import Collection
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from fastapi import Depends
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from fer_service.contract.errors import Forbidden, Unauthorized
-from fer_service.http.state import StateDep
+from fer_service.http.api_keys import ApiKeys
 
 API_KEY: Final = "X-API-Key"
 KEY_PROTOCOL: Final = "fer.key."  # before the key in base64url, among the subprotocols that a stream offers
 
 
-async def authenticate(connection: HTTPConnection, state: StateDep) -> str:
+def authenticate(connection: HTTPConnection, keys: ApiKeys | None) -> str:
     """Return the client that sends a request: the holder of its API key, or its address without authentication.
+
+    Args:
+        connection: A request or stream.
+        keys: The valid keys; None disables authentication.
 
     Raises:
         Unauthorized: the key is missing or invalid.
     """
-    if state.keys is None:
+    if keys is None:
         return connection.client.host if connection.client else ""
     key = _key_in_headers(connection.headers) or _key_in_subprotocols(connection)
     if not key:
         raise Unauthorized(f"missing API key; send it as {API_KEY} or as Authorization: Bearer")
-    holder = state.keys.holder(key)
+    holder = keys.holder(key)
     if holder is None:
         raise Unauthorized("invalid or revoked API key")
     return holder
-
-
-Client = Annotated[str, Depends(authenticate)]
 
 
 def check_origin(headers: Headers, allowed: Collection[str]) -> None:

@@ -9,22 +9,23 @@ from starlette.responses import Response
 from fer_service.contract.errors import Draining, NotReady
 from fer_service.contract.schemas import Health
 from fer_service.http.lifecycle import Phase
-from fer_service.http.state import StateDep
+from fer_service.http.state import get_state
 from fer_service.observability.memory import MemoryCollector
 
 router = APIRouter(tags=["operations"])
 
 
 @router.get("/livez")
-async def livez(state: StateDep) -> Health:
+async def livez(request: Request) -> Health:
     """Answer 200 while the process works; otherwise it must be restarted."""
-    state.check_alive()
+    get_state(request).check_alive()
     return Health(status="alive")
 
 
 @router.get("/readyz")
-async def readyz(state: StateDep) -> Health:
+async def readyz(request: Request) -> Health:
     """Answer 200 while requests should be sent here."""
+    state = get_state(request)
     if state.lifecycle.phase is Phase.DRAINING:
         raise Draining("the process is shutting down")
     if state.lifecycle.phase is not Phase.READY:
@@ -34,8 +35,9 @@ async def readyz(state: StateDep) -> Health:
 
 
 @router.get("/metrics", response_class=Response)
-def metrics(request: Request, state: StateDep) -> Response:
+def metrics(request: Request) -> Response:
     """Return the metrics of all workers in the Prometheus text format."""
+    state = get_state(request)
     registry = state.registry
     if state.settings.workers > 1:
         registry = CollectorRegistry()

@@ -1,15 +1,17 @@
 """GET /model."""
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Request
 
 from fer_service.contract.schemas import ModelCard
 from fer_service.http.authentication import authenticate
-from fer_service.http.state import StateDep
+from fer_service.http.state import get_state
 
 router = APIRouter(tags=["model"])
 
 
-@router.get("/model", dependencies=[Depends(authenticate)])
-async def model(state: StateDep) -> ModelCard:
+@router.get("/model")
+async def model(request: Request) -> ModelCard:
     """Return the model card, with the provider and the detector in use."""
+    state = get_state(request)
+    authenticate(request, state.keys)
     return state.card

@@ -12,12 +12,12 @@ from fer_service.analysis.drawing import DrawnFormat
 from fer_service.contract.errors import MissingImage, RequestError
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import BatchError, BatchPrediction, BatchResult, Prediction, Problem
-from fer_service.http.authentication import Client
+from fer_service.http.authentication import authenticate
 from fer_service.http.image_work import record_image
 from fer_service.http.negotiation import negotiate
 from fer_service.http.problems import problem_of
 from fer_service.http.query import PredictQuery
-from fer_service.http.state import AppState, StateDep
+from fer_service.http.state import AppState, get_state
 from fer_service.http.time_limit import cancel_on_disconnect, time_limit
 from fer_service.http.uploads import FIELD, Upload, declared_length, read_image, read_images, too_large
 
@@ -51,17 +51,17 @@ router = APIRouter(tags=["predict"])
     responses=_PROBLEMS | {200: {"content": {kind: {"schema": _BINARY} for kind in _DRAWN}}, 406: _PROBLEM},
     openapi_extra={"requestBody": {"required": True, "content": _ONE_IMAGE}},
 )
-async def predict(
-    request: Request, query: Annotated[PredictQuery, Query()], client: Client, state: StateDep
-) -> Response:
+async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
     """Find every face of an image and the emotion that it shows.
 
     With `Accept: image/jpeg` or `image/png` the answer is the upright image with boxes and labels.
     """
+    state = get_state(request)
+    client = authenticate(request, state.keys)
     media_type = negotiate(request.headers.get("accept", ""), (_JSON, *_DRAWN))
     options = query.options(_DRAWN.get(media_type))
-    job = Job(time.monotonic() + state.settings.request_timeout)
     began = time.monotonic()
+    job = Job(began + state.settings.request_timeout)
     state.check_alive()
     with state.admission.request(client, declared_length(request, state.settings.max_image_bytes)):
         async with time_limit(job):
@@ -81,12 +81,12 @@ async def predict(
     responses=_PROBLEMS,
     openapi_extra={"requestBody": {"required": True, "content": _SEVERAL_IMAGES}},
 )
-async def predict_batch(
-    request: Request, query: Annotated[PredictQuery, Query()], client: Client, state: StateDep
-) -> Response:
+async def predict_batch(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
     """Analyze several images; an image that cannot be read gets an error of its own."""
-    limit, settings = Job(time.monotonic() + state.settings.request_timeout), state.settings
+    state = get_state(request)
+    client, settings = authenticate(request, state.keys), state.settings
     began = time.monotonic()
+    limit = Job(began + settings.request_timeout)
     state.check_alive()
     with state.admission.request(client, declared_length(request, settings.max_image_bytes)):
         async with time_limit(limit):

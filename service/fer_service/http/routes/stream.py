@@ -14,7 +14,7 @@ from fer_service.http.authentication import authenticate, check_origin
 from fer_service.http.image_work import record_frame
 from fer_service.http.problems import error_response, problem_of
 from fer_service.http.query import StreamQuery, parse_query
-from fer_service.http.state import AppState, StateDep
+from fer_service.http.state import AppState, get_state
 from fer_service.streaming.session import Outcome, Session
 from fer_service.tracking.tracked_stream import TrackedStream
 
@@ -24,11 +24,12 @@ router = APIRouter()
 
 
 @router.websocket("/stream")
-async def stream(socket: WebSocket, state: StateDep) -> None:
+async def stream(socket: WebSocket) -> None:
     """Answer a stream of frames."""
+    state = get_state(socket)
     try:
         check_origin(socket.headers, state.settings.cors_origins)
-        client = await authenticate(socket, state)
+        client = authenticate(socket, state.keys)
         query = parse_query(StreamQuery, socket.query_params)
         state.check_alive()
         with state.admission.stream(client):
