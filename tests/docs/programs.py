@@ -75,8 +75,6 @@ def _check_options(command: list[str], arguments: list[str]) -> None:
     assert usage, text
     unknown = f"unknown subcommand: {' '.join([*command, *arguments[:1]])}"
     assert "COMMAND" not in usage[0] or arguments == ["--help"], unknown
-        f"unknown subcommand: {' '.join([*command, *arguments[:1]])}"
-    )
     for argument in arguments:
         if argument.startswith("--"):
             option = argument.partition("=")[0]
