@@ -20,6 +20,7 @@ TRAINING_FIXTURES = {"fabric", "trained_run", "detector_run", "recipe_file"}
 SHARED_FIXTURES = ("trained_run", "detector_run")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their folder, mark those that train, and say which tests one worker runs together."""
     for item in items:
