@@ -16,21 +16,14 @@ from tests.scenes import encode_image
 FOLDER = Path(__file__).parent
 # Tests that use one of these fixtures train a network, or use one that was trained for them.
 TRAINING_FIXTURES = {"fabric", "trained_run", "detector_run", "recipe_file"}
-# These take seconds to make, and several files share them. One worker runs all tests that use the same one.
-SHARED_FIXTURES = ("trained_run", "detector_run")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, mark those that train, and say which tests one worker runs together."""
+    """Mark tests by their folder, and those that train."""
     for item in items:
-        fixtures = _fixtures_of(item)
         item.add_marker(item.path.relative_to(FOLDER).parts[0])
-        if TRAINING_FIXTURES.intersection(fixtures):
+        if TRAINING_FIXTURES.intersection(_fixtures_of(item)):
             item.add_marker("trains")
-        if "start_server" not in fixtures:
-            shared = next((name for name in SHARED_FIXTURES if name in fixtures), None)
-            item.add_marker(pytest.mark.xdist_group(shared or item.path.relative_to(FOLDER).as_posix()))
     items.sort(key=_is_short)
 
 
