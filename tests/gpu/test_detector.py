@@ -58,10 +58,10 @@ def test_a_batch_answers_as_its_images_do_one_by_one(on_cuda: TinyDetector) -> N
 def test_threads_that_share_runs_get_their_own_answers(on_cuda: TinyDetector, detector_file: Path) -> None:
     sizes: list[int] = []
     shared = BatchedDetector(on_cuda, threads=THREADS, on_batch=sizes.append)
-    shared.start()
+    shared.runs.start()
     with ThreadPoolExecutor(THREADS) as pool:
         together = list(pool.map(lambda image: best_scores(shared.detect, image), PICTURES))
-    shared.stop()
+    shared.runs.stop()
     alone = open_tiny(detector_file, SIDE, "cuda")
     assert sum(sizes) == len(PICTURES)
     for found, image in zip(together, PICTURES, strict=True):

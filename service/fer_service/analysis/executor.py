@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, Protocol
+from typing import Any, Final
 
 from prometheus_client import Histogram
 
@@ -15,20 +15,10 @@ from fer_service.contract.job import Job
 from fer_service.detection.batched import BatchedDetector
 from fer_service.detection.detector import BatchDetector
 from fer_service.observability.metrics import Metrics
+from fer_service.onnx.shared_runs import SharedRuns
 
 # On a GPU a thread mostly waits for it; twice as many threads decode meanwhile.
 _THREADS_PER_CORE_WITH_GPU: Final = 2
-
-
-class _Part(Protocol):
-    """A network with a thread of its own."""
-
-    @property
-    def alive(self) -> bool: ...
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
 
 
 class Executor:
@@ -53,12 +43,12 @@ class Executor:
         detector, classifier = analyzer.detector, analyzer.classifier
         on_gpu = classifier.on_gpu
         threads *= _THREADS_PER_CORE_WITH_GPU if on_gpu else 1
-        self._parts: list[_Part] = []
+        self._shared: list[SharedRuns[Any, Any]] = []
         if isinstance(detector, BatchDetector) and detector.on_gpu:
             detector = BatchedDetector(
                 detector, threads=threads, on_batch=self._counted(metrics.detector_batch_size)
             )
-            self._parts.append(detector)
+            self._shared.append(detector.runs)
         if on_gpu:
             # Every thread may queue all faces of an image: the queue is never full.
             classifier = BatchedClassifier(
@@ -67,7 +57,7 @@ class Executor:
                 max_queue=threads * analyzer.limits.max_faces,
                 on_batch=self._counted(metrics.batch_size),
             )
-            self._parts.append(classifier)
+            self._shared.append(classifier.runs)
         self.analyzer = Analyzer(detector, classifier, analyzer.limits)
         self._metrics = metrics
         self._max_batch = max_batch
@@ -83,8 +73,8 @@ class Executor:
             ProviderError: the device cannot run a network.
         """
         # One after the other: a GPU records graphs for one network at a time.
-        for part in self._parts:
-            part.start()
+        for runs in self._shared:
+            runs.start()
         all_threads = threading.Barrier(self._threads)
 
         def warm(_: int) -> None:
@@ -98,13 +88,13 @@ class Executor:
     def stop(self) -> None:
         """Finish the images that have begun, drop the others, and end all threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        for part in self._parts:
-            part.stop()
+        for runs in self._shared:
+            runs.stop()
 
     @property
     def alive(self) -> bool:
         """True while the networks' threads run; they end only by a defect or `stop`."""
-        return all(part.alive for part in self._parts)
+        return all(runs.alive for runs in self._shared)
 
     async def run(self, data: bytes, options: Options, job: Job) -> Analysis:
         """Analyze one image in the pool.

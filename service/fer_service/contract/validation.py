@@ -29,4 +29,5 @@ def first_error(errors: Sequence[Any]) -> FieldError:
         errors: Result of `errors()` of pydantic's ValidationError or of FastAPI's RequestValidationError.
     """
     first = errors[0]
-    return FieldError(".".join(map(str, first["loc"])), first["msg"], first["input"])
+    message = "unknown name" if first["type"] == "extra_forbidden" else first["msg"]
+    return FieldError(".".join(map(str, first["loc"])), message, first["input"])

@@ -54,7 +54,7 @@ class Running:
         """Wait until so many crops wait for the classifier."""
         batched: Any = self.executor.analyzer.classifier
         async with asyncio.timeout(SECONDS):
-            while batched._batcher.depth != count:
+            while batched.runs.depth != count:
                 await asyncio.sleep(0.002)
 
     def value(self, name: str, **labels: str) -> float | None:

@@ -137,7 +137,7 @@ def test_images_share_the_runs_of_the_detector() -> None:
         tasks += [asyncio.create_task(executor.run(plain("red"), Options(), Job())) for _ in range(3)]
         batched = executor.analyzer.detector
         async with asyncio.timeout(SECONDS):
-            while batched._batcher.depth != 3:  # type: ignore[attr-defined]
+            while batched.runs.depth != 3:  # type: ignore[attr-defined]
                 await asyncio.sleep(0.002)
         detector.free.set()
         return await asyncio.gather(*tasks)
@@ -171,7 +171,7 @@ def test_an_image_in_progress_when_the_executor_stops_is_not_ready() -> None:
     async def scenario() -> None:
         task = asyncio.create_task(executor.run(plain("red"), Options(), Job()))
         assert await asyncio.to_thread(entered.wait, SECONDS)
-        executor._parts[0].stop()
+        executor._shared[0].stop()
         free.set()
         with pytest.raises(NotReady, match="the classifier thread has ended"):
             await task

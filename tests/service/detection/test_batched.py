@@ -30,21 +30,21 @@ class Sharing:
 @pytest.fixture
 def sharing() -> Iterator[Sharing]:
     made = Sharing()
-    made.shared.start()
+    made.shared.runs.start()
     yield made
     made.inner.free.set()
     made.pool.shutdown()
-    made.shared.stop()
+    made.shared.runs.stop()
 
 
 def waiting(sharing: Sharing, count: int) -> None:
     """Until so many images wait for a run."""
     tick = threading.Event()
     for _ in range(5000):
-        if sharing.shared._batcher.depth == count:
+        if sharing.shared.runs.depth == count:
             return
         tick.wait(0.002)
-    raise AssertionError(f"{sharing.shared._batcher.depth} wait, not {count}")
+    raise AssertionError(f"{sharing.shared.runs.depth} wait, not {count}")
 
 
 def test_it_has_the_properties_of_its_detector(sharing: Sharing) -> None:
@@ -76,8 +76,8 @@ def test_one_thread_warms_and_runs_the_network(sharing: Sharing) -> None:
 def test_the_batch_size_is_limited_for_many_threads() -> None:
     inner = FakeBatchDetector()
     shared = BatchedDetector(inner, threads=1000, on_batch=lambda count: None)
-    shared.start()
-    shared.stop()
+    shared.runs.start()
+    shared.runs.stop()
     assert inner.warmed == [MAX_BATCH]
 
 
@@ -85,7 +85,7 @@ def test_a_failed_batch_fails_only_its_own_images(sharing: Sharing) -> None:
     with pytest.raises(ArithmeticError, match="too dark"):
         sharing.ask(1)
     assert len(sharing.ask(50)) == 1
-    assert sharing.shared.alive
+    assert sharing.shared.runs.alive
 
 
 def test_more_images_than_threads_are_refused(sharing: Sharing) -> None:
@@ -101,7 +101,7 @@ def test_more_images_than_threads_are_refused(sharing: Sharing) -> None:
 
 
 def test_a_stopped_detector_is_not_ready(sharing: Sharing) -> None:
-    sharing.shared.stop()
-    assert not sharing.shared.alive
+    sharing.shared.runs.stop()
+    assert not sharing.shared.runs.alive
     with pytest.raises(NotReady, match="thread has ended"):
         sharing.ask(10)

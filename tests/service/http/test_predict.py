@@ -212,7 +212,7 @@ def test_a_client_that_goes_away_does_not_keep_the_network_busy() -> None:
         async def queued() -> None:
             batched = app.state.service.executor.analyzer.classifier
             async with asyncio.timeout(SECONDS):
-                while batched._batcher.depth != 1:
+                while batched.runs.depth != 1:
                     await asyncio.sleep(0.002)
 
         async with running(app):

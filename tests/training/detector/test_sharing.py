@@ -36,9 +36,9 @@ def on_gpu(path: Path, side: int = SIDE) -> TinyDetector:
 def shared(exported: Exported) -> Iterator[tuple[BatchedDetector, list[int]]]:
     sizes: list[int] = []
     made = BatchedDetector(on_gpu(exported[0]), threads=THREADS, on_batch=sizes.append)
-    made.start()
+    made.runs.start()
     yield made, sizes
-    made.stop()
+    made.runs.stop()
 
 
 def numbers(faces: list[Face]) -> list[tuple[float, ...]]:
