@@ -1,14 +1,19 @@
+import os
+import re
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from fer_benchmarks.server_process import ServerProcess
 
-from tests.e2e.server import Server, StartServer
+from tests.e2e.server import SETTINGS, Server, StartServer
 
 
 def test_a_server_that_listens_is_alive_and_ready(start_server: StartServer) -> None:
@@ -161,3 +166,29 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+def test_a_replacement_that_cannot_start_does_not_stop_the_others(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("a-key-of-some-length\n")
+    server = start_server(FER_WORKERS="2", FER_API_KEYS_FILE=str(keys))
+    assert wait_for(lambda: server.log.count("Application startup complete") == 2)
+    keys.write_text("two words\n")
+    killed = int(re.findall(r"Started server process \[(\d+)\]", server.log)[0])
+    os.kill(killed, signal.SIGKILL)
+    assert wait_for(lambda: "starting another in 1 s" in server.log)
+    assert server.client.get("/readyz").status_code == 200
+    keys.write_text("a-key-of-some-length\n")
+    assert wait_for(lambda: server.log.count("Application startup complete") == 3)
+    assert server.terminate() == 0
+
+
+@pytest.mark.parametrize("seconds", [1.5, 2.2])
+def test_a_signal_while_replicas_start_is_an_orderly_end(seconds: float) -> None:
+    starting = ServerProcess(SETTINGS | {"FER_WORKERS": "2"})
+    time.sleep(seconds)
+    status = starting.terminate()
+    assert status in {0, -signal.SIGTERM}  # the latter before the program has set its handlers
+    assert "Traceback" not in starting.log

@@ -283,7 +283,10 @@ def main() -> None:
         print(f"fer-train: {error}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        print(f"fer-train: missing package {error.name}: install fer-service[training]", file=sys.stderr)
+        print(
+            f"fer-train: missing package {error.name}: use the environment that `make setup-training` creates",
+            file=sys.stderr,
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         print("fer-train: interrupted; continue with --resume", file=sys.stderr)

@@ -17,7 +17,8 @@ _PARAMETERS: Final[dict[DrawnFormat, list[int]]] = {
     "jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
     "png": [cv2.IMWRITE_PNG_COMPRESSION, 3],  # half the time of the default for a few per cent more bytes
 }
-_MAX_JPEG_SIDE: Final = 65_535
+# Longest sides in pixels: of the JPEG format, and of OpenCV's PNG encoder.
+_MAX_SIDES: Final[dict[DrawnFormat, int]] = {"jpeg": 65_535, "png": 1_000_000}
 _STRIP: Final = 256
 
 
@@ -25,12 +26,14 @@ def check_drawable(header: Header, kind: DrawnFormat) -> None:
     """Refuse an image that the format cannot hold.
 
     Raises:
-        InvalidParameter: a side is longer than JPEG allows.
+        InvalidParameter: a side is longer than the format allows.
     """
-    side = max(header.width, header.height)
-    if kind == "jpeg" and side > _MAX_JPEG_SIDE:
+    side, longest = max(header.width, header.height), _MAX_SIDES[kind]
+    if side > longest:
+        way_out = "image/png" if kind == "jpeg" else "application/json"
         raise InvalidParameter(
-            f"a JPEG side has at most {_MAX_JPEG_SIDE:,} pixels, this image has {side:,}; send Accept: image/png"
+            f"a {kind.upper()} side has at most {longest:,} pixels, this image has {side:,}; "
+            f"send Accept: {way_out}"
         )
 
 

@@ -19,6 +19,7 @@ from fer_service.onnx.shared_runs import SharedRuns
 
 # On a GPU a thread mostly waits for it; twice as many threads decode meanwhile.
 _THREADS_PER_CORE_WITH_GPU: Final = 2
+_START_SECONDS: Final = 60  # for all threads to start
 
 
 class Executor:
@@ -78,7 +79,7 @@ class Executor:
         all_threads = threading.Barrier(self._threads)
 
         def warm(_: int) -> None:
-            all_threads.wait()  # so that each thread warms up once
+            all_threads.wait(_START_SECONDS)  # so that each thread warms up once
             self.analyzer.classifier.warm(self._max_batch)
             self.analyzer.warm()
 

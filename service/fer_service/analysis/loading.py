@@ -6,6 +6,7 @@ from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer, Limits
 from fer_service.classification.classifier import Classifier, open_classifier
 from fer_service.contract.device import Device
+from fer_service.contract.errors import BundleError, DetectorError
 from fer_service.contract.settings import Settings, load_settings
 from fer_service.detection.choice import choose_detector
 from fer_service.onnx.session import Gpu, cuda_is_built_in
@@ -23,13 +24,16 @@ def load(settings: Settings | None = None) -> Analyzer:
     settings = settings or load_settings()
     limits = Limits(settings.max_image_pixels, settings.max_faces, settings.min_score)
     classifier = choose_classifier(settings)
-    detector = choose_detector(
-        settings.detector,
-        settings.detect_side,
-        coarse=settings.coarse_side,
-        device=detector_device(settings.device, classifier.on_gpu),
-        gpu=Gpu(settings.cuda_graphs),
-    )
+    try:
+        detector = choose_detector(
+            settings.detector,
+            settings.detect_side,
+            coarse=settings.coarse_side,
+            device=detector_device(settings.device, classifier.on_gpu),
+            gpu=Gpu(settings.cuda_graphs),
+        )
+    except DetectorError as error:
+        raise DetectorError(f"FER_DETECTOR={settings.detector}: {error}") from error
     return Analyzer(detector, classifier, limits)
 
 
@@ -61,7 +65,10 @@ def choose_classifier(settings: Settings) -> Classifier:
 
     bundled = assets.MODELS.get(settings.model)
     if bundled is None:
-        return opened(Path(settings.model), settings.device)
+        try:
+            return opened(Path(settings.model), settings.device)
+        except BundleError as error:
+            raise BundleError(f"FER_MODEL={settings.model}: {error}") from error
     if settings.device == "cpu" or (settings.device == "auto" and not cuda_is_built_in()):
         return opened(assets.int8_file(bundled), "cpu")
     classifier = opened(bundled, settings.device)

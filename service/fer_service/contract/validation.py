@@ -1,7 +1,25 @@
 """The first of pydantic's validation errors, as one sentence."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+# Plainer than pydantic's messages, by its error types; the braces take values from the error's context.
+_MESSAGES: Final = {
+    "extra_forbidden": "unknown name",
+    "missing": "missing",
+    "model_type": "must be a mapping of names to values",
+    "model_attributes_type": "must be a mapping of names to values",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_parsing": "must be true or false",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be greater than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "literal_error": "must be {expected}",
+}
 
 
 class FieldError(NamedTuple):
@@ -18,8 +36,9 @@ class FieldError(NamedTuple):
     value: object
 
     def sentence(self, whole: str) -> str:
-        """Return path and message; `whole` is the name of the whole document."""
-        return f"{self.path or whole}: {self.message}"
+        """Return path, message and value; `whole` is the name of the whole document."""
+        value = f", not {self.value}" if self.message.startswith("must") and _is_scalar(self.value) else ""
+        return f"{self.path or whole}: {self.message}{value}"
 
 
 def first_error(errors: Sequence[Any]) -> FieldError:
@@ -29,5 +48,10 @@ def first_error(errors: Sequence[Any]) -> FieldError:
         errors: Result of `errors()` of pydantic's ValidationError or of FastAPI's RequestValidationError.
     """
     first = errors[0]
-    message = "unknown name" if first["type"] == "extra_forbidden" else first["msg"]
+    template = _MESSAGES.get(first["type"])
+    message = template.format(**first.get("ctx", {})) if template else first["msg"].removeprefix("Value error, ")
     return FieldError(".".join(map(str, first["loc"])), message, first["input"])
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str | int | float)

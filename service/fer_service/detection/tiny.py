@@ -193,7 +193,7 @@ def open_tiny(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = N
         )
     session = Session.open(path, device=device, threads=1, failure=DetectorError, gpu=gpu)
     metadata = read_detector_metadata(session, str(path))
-    return TinyDetector(session, metadata.frame_scale, f"{metadata.name}:{metadata.version}", side)
+    return TinyDetector(session, metadata.frame_scale, f"own:{metadata.name}:{metadata.version}", side)
 
 
 def is_tiny_detector(path: Path) -> bool:

@@ -75,6 +75,7 @@ def create_app(
         version=__version__,
         description=_DESCRIPTION,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat whatever Host a client sent
         lifespan=lifespan,
         # The service has spans and metrics of its own.
         telemetry={"tracing": False, "metrics": False, "logs": False},

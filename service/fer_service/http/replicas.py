@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -19,6 +20,8 @@ from fer_service.http.server import announce, listen, serve
 from fer_service.observability.logs import configure_logging
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_MAX_PAUSE_SECONDS = 60.0  # between attempts to replace a replica
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _CONTEXT = multiprocessing.get_context("spawn")
 logger = logging.getLogger(__name__)
 
@@ -49,64 +52,85 @@ class _Supervisor:
         self._listener = listener
         self._replicas: dict[SpawnProcess, Connection] = {}  # each with the pipe that reports that it serves
         self._serving: set[SpawnProcess] = set()
+        self._announced = False
         self._stopping = False
+        self._pause = 0.0  # seconds before the next replacement
+        self._due: list[float] = []  # when to start replacements, by time.monotonic()
 
     def run(self) -> None:
         """Run until a signal has stopped every replica.
 
         Raises:
-            StartError: a replica ended before it served.
+            StartError: the first replicas cannot start.
         """
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
-        # A client that connects before a replica serves waits instead of being refused.
-        self._listener.listen()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
         for _ in range(self._settings.workers):
             self._start()
-        while self._replicas:
-            by_sentinel = {replica.sentinel: replica for replica in self._replicas}
-            starting = [pipe for replica, pipe in self._replicas.items() if replica not in self._serving]
-            for ready in wait([*by_sentinel, *starting]):
-                if isinstance(ready, int):
-                    self._ended(by_sentinel[ready])
-                elif isinstance(ready, Connection):
-                    self._reported(ready)
+        while self._replicas or (self._due and not self._stopping):
+            replicas = {replica.sentinel: replica for replica in self._replicas}
+            pipes = [pipe for replica, pipe in self._replicas.items() if replica not in self._serving]
+            ready = wait([*replicas, *pipes], self._seconds_until_due())
+            # A pipe also becomes readable when its replica ends, so reports come first.
+            for replica, pipe in [*self._replicas.items()]:
+                if pipe in ready:
+                    self._reported(replica, pipe)
+            for sentinel, replica in replicas.items():
+                if sentinel in ready:
+                    self._ended(replica)
+            while self._due and self._due[0] <= time.monotonic():
+                self._due.pop(0)
+                self._start()
 
     def _start(self) -> None:
-        reader, writer = _CONTEXT.Pipe(duplex=False)
-        replica = _CONTEXT.Process(target=_replica, args=(self._settings, self._listener, writer))
-        replica.start()
-        writer.close()  # the replica has its own: its end closes the pipe
-        self._replicas[replica] = reader
-        if self._stopping:
-            replica.terminate()
+        # A signal while the process starts would find it half registered.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            if not self._stopping:
+                reader, writer = _CONTEXT.Pipe(duplex=False)
+                replica = _CONTEXT.Process(target=_replica, args=(self._settings, self._listener, writer))
+                replica.start()
+                writer.close()  # the replica has its own: its end closes the pipe
+                self._replicas[replica] = reader
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
-    def _reported(self, pipe: Connection) -> None:
-        replica = next(replica for replica, own in self._replicas.items() if own is pipe)
+    def _reported(self, replica: SpawnProcess, pipe: Connection) -> None:
         with contextlib.suppress(EOFError):  # it ended instead; its sentinel says so
             pipe.recv()
-            if not self._serving and not self._stopping:
-                announce(self._listener)
             self._serving.add(replica)
+            if not self._announced and not self._stopping:
+                announce(self._listener)
+                self._announced = True
 
     def _ended(self, replica: SpawnProcess) -> None:
         from prometheus_client.multiprocess import mark_process_dead
 
         replica.join()
         self._replicas.pop(replica).close()
-        mark_process_dead(replica.pid)  # type: ignore[no-untyped-call]
+        served = replica in self._serving
+        self._serving.discard(replica)
+        pid, status = replica.pid, replica.exitcode
+        replica.close()
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
         if self._stopping:
             return
-        if replica not in self._serving:
+        if not self._announced:
             self._stop()
             for other in [*self._replicas]:
                 other.join()
-            raise StartError(f"a replica ended before it served (exit code {replica.exitcode}); see the log above")
-        logger.error("replica %s ended with exit code %s; starting another", replica.pid, replica.exitcode)
-        self._start()
+            raise StartError(f"a replica ended before it served (exit code {status}); see the log above")
+        # A replacement that cannot start must not stop the replicas that serve.
+        self._pause = 0.0 if served else min(2 * self._pause + 1, _MAX_PAUSE_SECONDS)
+        logger.error("replica %s ended with exit code %s; starting another in %.0f s", pid, status, self._pause)
+        self._due.append(time.monotonic() + self._pause)
+
+    def _seconds_until_due(self) -> float | None:
+        return max(self._due[0] - time.monotonic(), 0.0) if self._due else None
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
+        self._due.clear()
         self._listener.close()
         for replica in [*self._replicas]:
             replica.terminate()
@@ -114,6 +138,7 @@ class _Supervisor:
 
 def _replica(settings: Settings, listener: socket.socket, serving: Connection) -> None:
     """Run one replica; the target of its process."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)  # its parent started it with them blocked
     configure_logging(settings.log_level, settings.log_format)
     _end_with_parent()
     try:

@@ -118,6 +118,8 @@ def listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        # Clients that connect before the model is loaded wait instead of being refused.
+        listener.listen()
     except (OSError, UnicodeError) as error:
         listener.close()
         raise StartError(

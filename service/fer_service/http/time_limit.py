@@ -1,6 +1,7 @@
 """Limits on how long a request may take: its deadline, and the patience of its client."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -22,8 +23,7 @@ async def time_limit(job: Job) -> AsyncIterator[None]:
         DeadlineExceeded: the deadline passed.
     """
     try:
-        # Event loops and deadlines share a clock: time.monotonic().
-        async with asyncio.timeout_at(job.deadline):
+        async with asyncio.timeout(job.deadline - time.monotonic()):
             yield
     except TimeoutError as error:
         job.cancel()

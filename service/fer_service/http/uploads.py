@@ -95,7 +95,7 @@ def declared_length(request: Request, default: int) -> int:
         default: The length if it declares none.
     """
     declared = request.headers.get("content-length", "")
-    return int(declared[:_MAX_LENGTH_DIGITS]) if declared.isdecimal() else default
+    return int(declared.lstrip("0")[:_MAX_LENGTH_DIGITS] or 0) if declared.isdecimal() else default
 
 
 def too_large(size: int, max_bytes: int) -> ImageTooLarge:

@@ -64,7 +64,8 @@ def read_header(data: bytes, max_pixels: int) -> Header:
         ) from error
     if width * height > max_pixels:
         raise TooManyPixels(
-            f"the image has {width}×{height} = {width * height:,} pixels; the maximum is {max_pixels:,}"
+            f"the image has {width}×{height} = {width * height:,} pixels; the maximum is {max_pixels:,} "
+            "(FER_MAX_IMAGE_PIXELS)"
         )
     if orientation >= 5:
         width, height = height, width

@@ -101,7 +101,7 @@ class Session:
             StartError: (as `failure`) The file is missing or not a valid ONNX file.
         """
         if not path.is_file():
-            raise failure(f"{path}: there is no such file")
+            raise failure(f"{path}: no such file")
         onnxruntime.disable_telemetry_events()
         if device == "auto":
             try:
@@ -125,7 +125,7 @@ class Session:
         if wanted not in onnxruntime.get_available_providers():
             raise ProviderError(
                 f"FER_DEVICE={device}: this onnxruntime ({onnxruntime.__version__}) has no {wanted}; "
-                "install fer-service[cuda] on x86-64 Linux with an NVIDIA driver"
+                "on x86-64 Linux with an NVIDIA driver, `make serve` installs the CUDA build"
             )
         if device != "cpu":
             onnxruntime.preload_dlls()
@@ -139,7 +139,9 @@ class Session:
             inner = opened()
         except Exception as error:  # onnxruntime's own exceptions share no base class
             if device == "cpu":
-                raise failure(f"{path} cannot be opened: {_first_line(error)}") from error
+                raise failure(
+                    f"{path}: not an ONNX file that onnxruntime can open: {_first_line(error)}"
+                ) from error
             raise ProviderError(
                 f"FER_DEVICE={device}: {wanted} does not bind for {path.name}: {_first_line(error)}"
             ) from error

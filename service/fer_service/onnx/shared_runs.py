@@ -1,11 +1,12 @@
 """A network on a GPU under load: images that wait at the same time share a run of it."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Generic
 
 from fer_service.contract.errors import NotReady, Overloaded
 from fer_service.contract.job import Job
-from fer_service.onnx.batcher import Batcher, Item, QueueFull, Result, Stopped
+from fer_service.onnx.batcher import Batched, Batcher, Item, QueueFull, Result, Stopped
 
 
 class SharedRuns(Generic[Item, Result]):
@@ -78,6 +79,7 @@ class SharedRuns(Generic[Item, Result]):
             Overloaded: the items do not fit into the queue.
             DeadlineExceeded: the job expired in the queue.
         """
+        futures: list[Future[Batched[Result]]] = []
         try:
             futures = self._batcher.submit(items, job.expired)
             batched = [future.result() for future in futures]
@@ -88,6 +90,9 @@ class SharedRuns(Generic[Item, Result]):
         except TimeoutError:
             job.check_deadline(f"the {self._name}")
             raise
+        finally:
+            for future in futures:
+                future.cancel()  # what a failed batch of the same image leaves in the queue
         # The items wait side by side, so the longest wait is the image's.
         job.queued(max(answer.queued for answer in batched))
         return [answer.value for answer in batched]

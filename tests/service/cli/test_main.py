@@ -120,7 +120,7 @@ def test_an_uncertain_answer_has_a_question_mark(run: Run, tmp_path: Path) -> No
     [
         ("FER_MODLE", "x", "unknown setting FER_MODLE"),
         ("FER_THREADS", "none", "FER_THREADS=none: "),
-        ("FER_MODEL", "/nowhere.onnx", "/nowhere.onnx: there is no such file"),
+        ("FER_MODEL", "/nowhere.onnx", "/nowhere.onnx: no such file"),
         ("FER_DETECTOR", "/nowhere.onnx", "no such detector file"),
     ],
 )

@@ -20,7 +20,7 @@ def error_in(text: str) -> FieldError:
 def test_the_path_has_dots() -> None:
     error = error_in('{"inner": {"sizes": [1, "two", "three"]}}')
     assert (error.path, error.value) == ("inner.sizes.1", "two")
-    assert error.sentence("the whole file").startswith("inner.sizes.1: Input should be a valid integer")
+    assert error.sentence("the whole file").startswith("inner.sizes.1: must be a whole number, not two")
 
 
 def test_an_error_of_the_whole_document_names_it() -> None:

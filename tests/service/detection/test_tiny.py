@@ -86,17 +86,17 @@ def test_faces_of_a_larger_image_are_in_its_own_pixels(own_file: Path) -> None:
 
 def test_the_file_holds_its_name_and_frame(own_file: Path) -> None:
     detector = open_tiny(own_file, 320)
-    assert (detector.name, detector.side, detector.frame_scale) == ("planted:1.2.3", 320, 1.1)
+    assert (detector.name, detector.side, detector.frame_scale) == ("own:planted:1.2.3", 320, 1.1)
 
 
 def test_a_path_to_such_a_file_is_recognised_by_its_metadata(own_file: Path) -> None:
     renamed = Path(shutil.copy(own_file, own_file.with_name("anything.onnx")))
-    assert choose_detector(str(renamed), 320).name == "planted:1.2.3"
+    assert choose_detector(str(renamed), 320).name == "own:planted:1.2.3"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{}", "name: Field required"), ("[]", "the whole property"), ("nonsense", "the whole property")],
+    [("{}", "name: missing"), ("[]", "the whole property"), ("nonsense", "the whole property")],
 )
 def test_invalid_metadata_is_an_error_that_names_the_field(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DetectorError, match=message):
@@ -127,7 +127,7 @@ def test_a_missing_file_names_the_command_that_makes_one(tmp_path: Path) -> None
 
 def test_it_is_used_without_a_warning_if_named(own_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="fer_service"):
-        assert choose_detector("own", 320, own=own_file).name == "planted:1.2.3"
+        assert choose_detector("own", 320, own=own_file).name == "own:planted:1.2.3"
     assert not caplog.records
 
 

@@ -200,5 +200,5 @@ def test_a_bundle_is_not_a_detector(tiny_bundle: Path) -> None:
 def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "garbage.onnx"
     path.write_bytes(b"garbage" * 100)
-    with pytest.raises(DetectorError, match=r"garbage\.onnx cannot be opened"):
+    with pytest.raises(DetectorError, match=r"garbage\.onnx: not an ONNX file"):
         open_yunet(path, 640)

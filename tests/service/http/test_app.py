@@ -71,7 +71,7 @@ def test_a_wrong_setting_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_missing_model_stops_the_start() -> None:
-    with pytest.raises(BundleError, match=r"/nowhere\.onnx: there is no such file"):
+    with pytest.raises(BundleError, match=r"/nowhere\.onnx: no such file"):
         create_app(cpu("/nowhere.onnx"))
 
 
