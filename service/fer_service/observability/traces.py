@@ -31,7 +31,8 @@ def open_traces(environment: Mapping[str, str] = os.environ) -> "TracerProvider 
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise SettingsError(
-            f"{endpoint} is set, but OpenTelemetry is missing; install opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http"
+            f"{endpoint} is set, but OpenTelemetry is missing; install opentelemetry-sdk and "
+            "opentelemetry-exporter-otlp-proto-http"
         ) from error
     resource = Resource.create({SERVICE_NAME: "fer-service"}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource)
