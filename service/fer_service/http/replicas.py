@@ -21,7 +21,7 @@ from fer_service.observability.logs import configure_logging
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _MAX_PAUSE_SECONDS = 60.0  # between attempts to replace a replica
-_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_STOP_SIGNALS = {getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)}
 _CONTEXT = multiprocessing.get_context("spawn")
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class _Supervisor:
         Raises:
             StartError: the first replicas cannot start.
         """
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in _STOP_SIGNALS:
             signal.signal(number, self._stop)
         for _ in range(self._settings.workers):
             self._start()
@@ -84,7 +84,7 @@ class _Supervisor:
 
     def _start(self) -> None:
         # A signal while the process starts would find it half registered.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        _block_stop_signals(True)
         try:
             if not self._stopping:
                 reader, writer = _CONTEXT.Pipe(duplex=False)
@@ -93,7 +93,7 @@ class _Supervisor:
                 writer.close()  # the replica has its own: its end closes the pipe
                 self._replicas[replica] = reader
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+            _block_stop_signals(False)
 
     def _reported(self, replica: SpawnProcess, pipe: Connection) -> None:
         with contextlib.suppress(EOFError):  # it ended instead; its sentinel says so
@@ -138,7 +138,7 @@ class _Supervisor:
 
 def _replica(settings: Settings, listener: socket.socket, serving: Connection) -> None:
     """Run one replica; the target of its process."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)  # its parent started it with them blocked
+    _block_stop_signals(False)  # its parent started it with them blocked
     configure_logging(settings.log_level, settings.log_format)
     _end_with_parent()
     try:
@@ -146,6 +146,11 @@ def _replica(settings: Settings, listener: socket.socket, serving: Connection) -
     except (FerError, OSError) as error:
         logger.error("%s", error)
         sys.exit(1)
+
+
+def _block_stop_signals(block: bool) -> None:
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_BLOCK if block else signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
 
 def _end_with_parent() -> None:
