@@ -13,6 +13,7 @@ from fer_service.contract.errors import ImageTooLarge, InvalidParameter, Missing
 FIELD: Final = "file"
 _PART_OVERHEAD: Final = 64 * 2**10  # bytes that multipart adds to an image: boundaries and the part's headers
 _RAW_TYPES: Final = ("application/octet-stream", "application/x-www-form-urlencoded")
+_MAX_BOUNDARY: Final = 256  # what the parser accepts; RFC 2046 allows 70
 _MAX_LENGTH_DIGITS: Final = 18  # a real body is shorter
 
 
@@ -108,6 +109,10 @@ async def _read_form(request: Request, max_bytes: int, max_count: int) -> list[U
     boundary = parameters.get(b"boundary")
     if not boundary:
         raise MissingImage("the content type multipart/form-data needs a boundary")
+    if len(boundary) > _MAX_BOUNDARY:
+        raise MissingImage(
+            f"the multipart boundary has {len(boundary):,} characters, the maximum is {_MAX_BOUNDARY}"
+        )
     uploads: list[Upload] = []
 
     def on_file(part: File) -> None:

@@ -10,7 +10,7 @@ from fer_service.contract.errors import (
     RequestError,
     UnsupportedMediaType,
 )
-from fer_service.http.uploads import Upload, read_image, read_images
+from fer_service.http.uploads import Upload, declared_length, read_image, read_images
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -18,6 +18,23 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 LIMIT = 10_000
 OVERHEAD = 64 * 2**10
 Part = tuple[str, tuple[str | None, bytes]]
+
+
+@pytest.mark.parametrize(("declared", "length"), [("12", 12), ("0" * 30 + "12", 12), ("9" * 5000, 10**18 - 1)])
+def test_a_declared_length_is_a_number_of_any_spelling(declared: str, length: int) -> None:
+    headers = [(b"content-length", declared.encode())]
+    assert declared_length(Request({"type": "http", "headers": headers}), 5) == length
+
+
+@pytest.mark.parametrize("declared", ["", "-5", "many", "1e9", "²"])
+def test_a_length_that_is_not_a_number_counts_as_undeclared(declared: str) -> None:
+    headers = [(b"content-length", declared.encode("latin-1"))]
+    assert declared_length(Request({"type": "http", "headers": headers}), 5) == 5
+
+
+def test_a_boundary_longer_than_the_parser_accepts_is_refused() -> None:
+    with pytest.raises(MissingImage, match="the multipart boundary has 257 characters, the maximum is 256"):
+        one(request(Body(b"x"), f"multipart/form-data; boundary={'b' * 257}"))
 
 
 class Body:
