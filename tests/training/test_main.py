@@ -95,7 +95,7 @@ def test_a_run_continues_only_with_resume(
         (["train", "TMP/tiny.yaml", "--data", "TMP/absent", "--out", "TMP/run"], "file or folder not found"),
         (["train", "TMP/tiny.yaml", "--data", "DATA", "--out", "TMP/tiny.yaml"], "cannot create"),
         (["train", "TMP/tiny.yaml", "--data", "DATA", "--out", "TMP/run", "--device", "abacus"], "abacus"),
-        (["export", "TMP/run", "--out", "TMP/x.onnx"], "is not a run folder"),
+        (["export", "TMP/run", "--out", "TMP/x.onnx"], "is not a run directory"),
         (["evaluate", "--model", "TMP/odd.yaml", "--data", "DATA", "--split", "a"], "odd.yaml"),
         (["evaluate", "--model", "TMP/absent.onnx", "--data", "DATA", "--split", "a"], "absent.onnx"),
     ],
@@ -204,7 +204,7 @@ def test_a_folder_that_is_not_a_run_prints_one_line_and_exits_with_1(
 ) -> None:
     out = ["--out", tmp_path / "x.html"] if command == "compare" else []
     assert cli(command, tmp_path / "absent", *out) == 1
-    assert "is not a run folder" in capsys.readouterr().err
+    assert "is not a run directory" in capsys.readouterr().err
 
 
 def test_a_missing_checkpoint_is_one_line_and_status_1(

@@ -48,7 +48,7 @@ def run_result(run: RunFolder, note: str = "") -> Result:
     """Summarise a run.
 
     Raises:
-        RunError: The folder is not a run folder, or no epoch is complete.
+        RunError: The folder is not a run directory, or no epoch is complete.
     """
     recipe, environment, entries = run.recipe(), run.environment(), run.metrics()
     if not entries:

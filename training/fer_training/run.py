@@ -135,7 +135,7 @@ class RunFolder:
         """Read the run's recipe.
 
         Raises:
-            RunError: The folder is not a run folder, or recipe.yaml is damaged.
+            RunError: The folder is not a run directory, or recipe.yaml is damaged.
             RecipeError: The recipe is invalid.
         """
         return parse_recipe(self.recipe_content(), str(self.path / "recipe.yaml"))
@@ -144,7 +144,7 @@ class RunFolder:
         """Read the content of recipe.yaml, of an emotion model or a detector.
 
         Raises:
-            RunError: The folder is not a run folder, or recipe.yaml is damaged.
+            RunError: The folder is not a run directory, or recipe.yaml is damaged.
         """
         text = self._read("recipe.yaml")
         try:
@@ -199,7 +199,7 @@ class RunFolder:
         try:
             return (self.path / name).read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise RunError(f"{self.path} is not a run folder: {name} is missing") from error
+            raise RunError(f"{self.path} is not a run directory (missing {name})") from error
         except (OSError, UnicodeDecodeError) as error:
             raise RunError(f"cannot read {self.path / name}: {error}") from error
 

@@ -95,7 +95,7 @@ def run_recipe(run: RunFolder) -> DetectorRecipe:
     """Read the recipe of a detector's run.
 
     Raises:
-        RunError: The folder is not a run folder, or recipe.yaml is damaged.
+        RunError: The folder is not a run directory, or recipe.yaml is damaged.
         RecipeError: The recipe is invalid, or is not a detector's.
     """
     return validate_recipe(DetectorRecipe, run.recipe_content(), str(run.path / "recipe.yaml"))
