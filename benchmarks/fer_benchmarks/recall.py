@@ -19,7 +19,7 @@ import skimage.data
 from fer_service.contract.errors import RequestError
 from fer_service.detection.choice import Detector, Face, choose_detector
 from fer_service.imaging.decode import decode
-from fer_service.imaging.header import read_header
+from fer_service.imaging.encoded import open_image
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -149,7 +149,8 @@ def read_images(folder: Path) -> Iterator[Image]:
     for path in sorted(folder.iterdir()):
         try:
             data = path.read_bytes()
-            yield decode(data, read_header(data, 100_000_000))
+            image = open_image(data, 100_000_000)
+            yield decode(image.data, image.header)
         except (RequestError, OSError) as error:
             print(f"{path}: skipped: {error}", file=sys.stderr)
 

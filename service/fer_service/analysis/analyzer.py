@@ -1,6 +1,5 @@
 """The pipeline for one image: decode → detect → crop → classify → assemble."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,13 +10,14 @@ from numpy.typing import NDArray
 from fer_service.analysis.drawing import DrawnFormat, check_drawable, draw_prediction
 from fer_service.classification.classifier import Classifier
 from fer_service.contract.boxes import Box
-from fer_service.contract.errors import InvalidParameter, RequestError
+from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Landmarks, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
 from fer_service.imaging.crop import crop, square_around, square_over
 from fer_service.imaging.decode import decode
-from fer_service.imaging.header import Header, read_header
+from fer_service.imaging.encoded import EncodedImage, open_image
+from fer_service.imaging.header import Header
 
 _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
@@ -153,10 +153,11 @@ class Analyzer:
         max_faces, min_score = self._checked(options)
         job = job or Job()
         with job.stage(Stage.DECODE):
-            header = read_header(data, self.limits.max_pixels)
+            image = open_image(data, self.limits.max_pixels)
+            header = image.header
             if options.draw:
                 check_drawable(header, options.draw)
-            pixels = decode(data, header, self.reduction(header, options))
+            pixels = decode(image.data, header, self.reduction(header, options))
         size = header.width, header.height
         if not options.detect:
             with job.stage(Stage.CROP):
@@ -165,19 +166,16 @@ class Analyzer:
             return Prepared(size, pixels, [Face(Box(0, 0, width, height))], [whole])
         faces = self._detected(pixels, max_faces, min_score, job)
         with job.stage(Stage.DECODE):
-            finer = self._fine_enough(data, header, pixels, faces)
+            finer = self._fine_enough(image, pixels, faces)
         with job.stage(Stage.CROP):
             factor_x, factor_y = finer.shape[1] / pixels.shape[1], finer.shape[0] / pixels.shape[0]
             crops = self._crops(finer, [face.scaled(factor_x, factor_y) for face in faces])
         return Prepared(size, pixels, faces, crops)
 
     def warm(self) -> None:
-        """Do once, with small images, what the first request would otherwise do; the classifier warms itself."""
+        """Do once, with a small image, what the first request would otherwise do; the classifier warms itself."""
         image = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
         self.analyze(image)
-        # Pillow imports its rarer formats when it first sees bytes that no common format explains.
-        with contextlib.suppress(RequestError):
-            self.analyze(b"not an image")
 
     def reduction(self, header: Header, options: Options) -> int:
         """Return how far an image is reduced while it is decoded: 1, 2, 4 or 8."""
@@ -205,16 +203,17 @@ class Analyzer:
         return sorted(found, key=lambda face: face.box.area, reverse=True)[:max_faces]
 
     def _fine_enough(
-        self, data: bytes, header: Header, pixels: NDArray[np.uint8], faces: Sequence[Face]
+        self, image: EncodedImage, pixels: NDArray[np.uint8], faces: Sequence[Face]
     ) -> NDArray[np.uint8]:
         """Return the image at a size at which the smallest face fills the classifier's input, if it has it."""
+        header = image.header
         if not faces or pixels.shape[1] == header.width:
             return pixels
         smallest = min(face.box.height for face in faces)
         reduction = header.reduction(max(pixels.shape[:2]) * self._metadata.input_size / smallest)
         if max(header.width, header.height) / reduction <= max(pixels.shape[:2]):
             return pixels
-        return decode(data, header, reduction)
+        return decode(image.data, header, reduction)
 
     def _crops(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> list[NDArray[np.uint8]]:
         geometry, size = self._metadata.crop, self._metadata.input_size

@@ -19,13 +19,15 @@ _REDUCED: Final = {
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
+# Two ends for a JPEG file without one. If pixels are missing, they are decoded from these bytes, and differ.
+_ENDS: Final = (bytes(96) + b"\xff\xd9", bytes(range(60, 252, 2)) + b"\xff\xd9")
 
 
 def decode(data: bytes, header: Header, reduction: int = 1) -> NDArray[np.uint8]:
     """Decode an image: the first frame, without transparency.
 
     Args:
-        data: The whole file.
+        data: The file as `open_image` returns it.
         header: Header of the same file.
         reduction: Divisor of each side, rounded up: 1, 2, 4 or 8.
 
@@ -33,8 +35,20 @@ def decode(data: bytes, header: Header, reduction: int = 1) -> NDArray[np.uint8]
         Upright uint8 [height, width, 3], RGB; 16-bit values are divided by 256.
 
     Raises:
-        UndecodableImage: the data after the header is truncated or damaged.
+        UndecodableImage: the data after the header are truncated or damaged.
     """
+    if not header.unterminated:
+        pixels = _stored(data, header, reduction)
+    else:
+        data = data.rstrip(b"\xff")
+        pixels, again = (_stored(data + end, header, reduction) for end in _ENDS)
+        if not np.array_equal(pixels, again):
+            raise UndecodableImage(f"the {header.format} image is truncated")
+    return _upright(pixels, header.orientation)
+
+
+def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
+    """Return the pixels as the file has them, before the orientation is applied."""
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCED[reduction]
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -42,7 +56,12 @@ def decode(data: bytes, header: Header, reduction: int = 1) -> NDArray[np.uint8]
         raise UndecodableImage(f"cannot decode the {header.format} image: {error.err}") from error
     if pixels is None:
         raise UndecodableImage(f"the {header.format} image is truncated or damaged")
-    return _upright(pixels.astype(np.uint8, copy=False), header.orientation)
+    height, width = pixels.shape[:2]
+    if header.orientation >= 5:
+        height, width = width, height
+    if (width, height) != (-(-header.width // reduction), -(-header.height // reduction)):
+        raise UndecodableImage(f"the {header.format} image does not have the size that its header claims")
+    return pixels.astype(np.uint8, copy=False)
 
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from fer_service.analysis.drawing import check_drawable, draw_prediction, mark_o
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, ModelName, Prediction
 from fer_service.imaging.draw import PALETTE
-from fer_service.imaging.header import read_header
+from fer_service.imaging.encoded import open_image
 
 from tests.service.conftest import Pixels, encoded
 
@@ -64,7 +64,7 @@ def test_a_name_stands_before_the_label_and_is_the_first_to_go() -> None:
 
 
 def test_a_side_that_is_too_long_for_jpeg_is_refused_with_the_way_out() -> None:
-    header = read_header(encoded(np.zeros((1, 70_000, 3), np.uint8), "PNG"), LIMIT)
+    header = open_image(encoded(np.zeros((1, 70_000, 3), np.uint8), "PNG"), LIMIT).header
     with pytest.raises(
         InvalidParameter, match="at most 65,535 pixels, this image has 70,000; send Accept: image/png"
     ):

@@ -11,7 +11,7 @@ from fer_service.detection.haar import Haar
 from fer_service.detection.tiny import TinyDetector
 from fer_service.detection.yunet import YuNet
 from fer_service.imaging.decode import decode
-from fer_service.imaging.header import read_header
+from fer_service.imaging.encoded import open_image
 
 from tests.fakes import FakeDetector
 
@@ -92,7 +92,8 @@ def test_haar_has_no_coarse_pass() -> None:
 
 
 def test_both_passes_find_the_same_face(astronaut_jpeg: bytes) -> None:
-    pixels = decode(astronaut_jpeg, read_header(astronaut_jpeg, 10**7))
+    image = open_image(astronaut_jpeg, 10**7)
+    pixels = decode(image.data, image.header)
     detector = choose_detector("own", 640, coarse=320, own=assets.DETECTOR)
     assert isinstance(detector, CoarseFirst)
     for look in (detector.coarse, detector.fine):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from fer_service.contract.errors import RequestError
-from fer_service.imaging.header import read_header
+from fer_service.imaging.encoded import open_image
 from numpy.typing import NDArray
 
 from fer_training.data.dataset import FaceDataset
@@ -41,7 +41,7 @@ def read(root: Path, size: int, in_memory_bytes: int = IN_MEMORY_BYTES) -> FaceD
         try:
             content = path.read_bytes()
             if streamed:
-                read_header(content, MAX_PIXELS)
+                open_image(content, MAX_PIXELS)
             else:
                 images.append(read_square(path, size))
         except (OSError, RequestError, DataError) as error:

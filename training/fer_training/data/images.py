@@ -12,7 +12,7 @@ from fer_service.contract.bundle import CropGeometry
 from fer_service.contract.errors import RequestError
 from fer_service.imaging.crop import crop, square_over
 from fer_service.imaging.decode import decode
-from fer_service.imaging.header import read_header
+from fer_service.imaging.encoded import open_image
 from fer_service.system.cores import available_cores
 from numpy.typing import NDArray
 
@@ -70,7 +70,8 @@ def read_square(path: Path, size: int) -> NDArray[np.uint8]:
     """
     try:
         content = path.read_bytes()
-        return resize_square(decode(content, read_header(content, MAX_PIXELS)), size)
+        image = open_image(content, MAX_PIXELS)
+        return resize_square(decode(image.data, image.header), size)
     except (OSError, RequestError) as error:
         raise DataError(f"{path}: {error}") from error
 

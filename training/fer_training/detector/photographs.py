@@ -14,7 +14,7 @@ import numpy as np
 from fer_service.contract.errors import RequestError
 from fer_service.contract.validation import first_error
 from fer_service.imaging.decode import decode
-from fer_service.imaging.header import read_header
+from fer_service.imaging.encoded import open_image
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -124,7 +124,8 @@ def read_photographs(folder: Path) -> Photographs:
 
 def _photograph(name: str, data: bytes, entry: _Entry, path: Path) -> Photograph:
     try:
-        pixels = decode(data, read_header(data, MAX_PIXELS))
+        image = open_image(data, MAX_PIXELS)
+        pixels = decode(image.data, image.header)
     except RequestError as error:
         raise DataError(f"{path}: {error}") from error
     boxes = np.array([face[:4] for face in entry.faces], np.float32).reshape(-1, 4)

@@ -1,0 +1,105 @@
+"""Bytes to an image that may be decoded: the format, the structure of the file, and what decoding will take."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from fer_service.contract.errors import TooManyPixels, UndecodableImage
+from fer_service.imaging.containers import avif, bmp, gif, jpeg, png, tiff, webp
+from fer_service.imaging.containers.contents import Contents, Layout
+from fer_service.imaging.foreign import foreign_content
+from fer_service.imaging.header import FORMATS, Header
+from fer_service.imaging.memory import decode_memory
+
+_ISOLATED_BYTES: Final = 100_000_000
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image file whose every length was checked.
+
+    Attributes:
+        header: What is known before decoding.
+        data: What the decoder gets: the first image of the file, without metadata that it does not need.
+    """
+
+    header: Header
+    data: bytes
+
+
+def open_image(data: bytes, max_pixels: int) -> EncodedImage:
+    """Check an image file; the content decides the format, not a name.
+
+    Args:
+        data: The whole file.
+        max_pixels: Maximum width × height.
+
+    Raises:
+        UndecodableImage: the format is unknown, or the file contradicts itself.
+        TooManyPixels: the image has more pixels than `max_pixels`.
+    """
+    found = _reader(data)
+    if found is None:
+        raise UndecodableImage(_unknown(data))
+    name, read = found
+    try:
+        contents = read(data)
+    except (struct.error, IndexError) as error:
+        raise UndecodableImage(f"the {name} file is truncated or damaged ({len(data):,} bytes)") from error
+    width, height = contents.width, contents.height
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"the image has {width}×{height} = {width * height:,} pixels; the maximum is {max_pixels:,} "
+            "(FER_MAX_IMAGE_PIXELS)"
+        )
+    return EncodedImage(_header(name, contents), contents.data)
+
+
+def _reader(data: bytes) -> tuple[str, Callable[[bytes], Contents]] | None:
+    for name, read, signatures in _SIGNATURES:
+        if data.startswith(signatures):
+            return name, read
+    if webp.is_webp(data):
+        return "WEBP", webp.read_webp
+    if avif.is_avif(data):
+        return "AVIF", avif.read_avif
+    return None
+
+
+_SIGNATURES: Final[tuple[tuple[str, Callable[[bytes], Contents], tuple[bytes, ...]], ...]] = (
+    ("JPEG", jpeg.read_jpeg, (jpeg.SIGNATURE,)),
+    ("PNG", png.read_png, (png.SIGNATURE,)),
+    ("GIF", gif.read_gif, gif.SIGNATURES),
+    ("TIFF", tiff.read_tiff, tiff.SIGNATURES),
+    ("BMP", bmp.read_bmp, (bmp.SIGNATURE,)),
+)
+
+
+def _unknown(data: bytes) -> str:
+    supported = f"supported formats: {', '.join(FORMATS)}"
+    if not data:
+        return f"the image is empty; {supported}"
+    name = foreign_content(data[:1024])
+    if name is None:
+        return f"unknown image format or damaged header ({len(data):,} bytes); {supported}"
+    return f"this is {name}. {supported[0].upper()}{supported[1:]}"
+
+
+def _header(name: str, contents: Contents) -> Header:
+    memory = decode_memory(contents)
+    # A reduced decode of a usual JPEG needs little memory, and the caller knows the reduction.
+    plain = contents.layout is Layout.JPEG and not contents.buffers and not contents.unterminated
+    width, height = contents.width, contents.height
+    if contents.orientation >= 5:
+        width, height = height, width
+    return Header(
+        format=name,
+        width=width,
+        height=height,
+        orientation=contents.orientation,
+        memory=memory,
+        isolated=contents.slow or (memory > _ISOLATED_BYTES and not plain),
+        kind=f"{contents.layout} {contents.width}×{contents.height}" + f", {contents.detail}" * bool(contents.detail),
+        unterminated=contents.unterminated,
+    )

@@ -1,0 +1,36 @@
+"""How much memory decoding takes: bytes per pixel by kind of file."""
+
+from typing import Final
+
+from fer_service.imaging.containers.contents import Contents, Layout
+
+# Measured by benchmarks/fer_benchmarks/decode_memory.py with OpenCV 4.14; docs/operations.md has the table.
+BYTES_PER_PIXEL: Final = {
+    Layout.JPEG: 3.0,
+    Layout.PNG: 3.0,
+    Layout.PNG_INTERLACED: 3.0,
+    Layout.WEBP_LOSSY: 3.0,
+    Layout.WEBP_LOSSLESS: 11.0,
+    Layout.WEBP_ANIMATED: 15.0,
+    Layout.GIF: 8.0,
+    Layout.BMP: 3.0,
+    Layout.BMP_ALPHA: 7.0,
+    Layout.TIFF: 3.0,
+    Layout.AVIF: 10.0,
+    Layout.AVIF_ALPHA: 18.0,
+    Layout.AVIF_DEEP: 18.0,
+    Layout.AVIF_DEEP_ALPHA: 25.0,
+}
+_FIXED: Final = 2_000_000
+_PIXEL: Final = 3
+
+
+def decode_memory(contents: Contents) -> int:
+    """Return the estimated peak in bytes while the whole image is decoded at full size and turned upright.
+
+    The file itself does not count.
+    """
+    pixels = contents.width * contents.height
+    decoding = int(pixels * BYTES_PER_PIXEL[contents.layout]) + contents.buffers
+    second = pixels * _PIXEL * (contents.orientation > 1 or contents.unterminated)
+    return _FIXED + max(decoding, pixels * _PIXEL) + second
