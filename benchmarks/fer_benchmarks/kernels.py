@@ -11,7 +11,6 @@ from fer_service.detection.coarse_first import CoarseFirst
 from fer_service.detection.detector import BatchDetector, Detector
 from fer_service.detection.yunet import YuNet
 from fer_service.imaging.decode import decode
-from fer_service.imaging.encoded import open_image
 from numpy.typing import NDArray
 
 Part = Callable[[], object]
@@ -60,15 +59,17 @@ def measure_kernels(
 
 def pipeline_parts(analyzer: Analyzer, data: bytes, options: Options) -> dict[str, Part]:
     """Return calls that run the pipeline and each of its kernels for one image, by field of `KernelCosts`."""
-    image = open_image(data, analyzer.limits.max_pixels)
-    crops = analyzer.prepare(data, options).crops
+    image = analyzer.open(data, options)
+    crops = analyzer.prepare(image, options).crops
     reduction = analyzer.reduction(image.header, options)
     parts: dict[str, Part] = {
         "pipeline": lambda: analyzer.analyze(data, options).model_dump_json(),
         "decode": lambda: decode(image.data, image.header, reduction),
     }
     if options.detect:
-        networks = _networks(analyzer.detector, decode(image.data, image.header, reduction), analyzer.limits.min_score)
+        networks = _networks(
+            analyzer.detector, decode(image.data, image.header, reduction), analyzer.limits.min_score
+        )
         parts["detect"] = lambda: [run() for run in networks]
     if crops:
         parts["classify"] = lambda: analyzer.classifier.classify(crops)

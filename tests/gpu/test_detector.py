@@ -57,7 +57,7 @@ def test_a_batch_answers_as_its_images_do_one_by_one(on_cuda: TinyDetector) -> N
 
 def test_threads_that_share_runs_get_their_own_answers(on_cuda: TinyDetector, detector_file: Path) -> None:
     sizes: list[int] = []
-    shared = BatchedDetector(on_cuda, threads=THREADS, on_batch=sizes.append)
+    shared = BatchedDetector(on_cuda, max_batch=THREADS, max_queue=THREADS, on_batch=sizes.append)
     shared.runs.start()
     with ThreadPoolExecutor(THREADS) as pool:
         together = list(pool.map(lambda image: best_scores(shared.detect, image), PICTURES))

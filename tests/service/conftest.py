@@ -1,4 +1,5 @@
 import asyncio
+import functools
 import io
 import logging
 import os
@@ -97,6 +98,14 @@ def encoded(image: Image.Image | Pixels, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+@functools.cache
+def costly() -> bytes:
+    """A valid progressive JPEG of 16 megapixels whose 90 scans take seconds."""
+    data = encoded(Image.new("L", (4000, 4000), 128), "JPEG", progressive=True, quality=50)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + scan * 80 + data[-2:]
 
 
 def plain(colour: str, width: int = 64, height: int = 64) -> bytes:

@@ -1,6 +1,7 @@
 """The pipeline for one image: decode → detect → crop → classify → assemble."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,15 +11,17 @@ from numpy.typing import NDArray
 from fer_service.analysis.drawing import DrawnFormat, check_drawable, draw_prediction
 from fer_service.classification.classifier import Classifier
 from fer_service.contract.boxes import Box
-from fer_service.contract.errors import InvalidParameter
+from fer_service.contract.errors import InvalidParameter, RequestError
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Landmarks, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
 from fer_service.imaging.crop import crop, square_around, square_over
-from fer_service.imaging.decode import decode
+from fer_service.imaging.decode import decode as decode_pixels
 from fer_service.imaging.encoded import EncodedImage, open_image
 from fer_service.imaging.header import Header
 
+# Decodes an image at a reduction: uint8 [H, W, 3], RGB, upright.
+Decode = Callable[[EncodedImage, int], NDArray[np.uint8]]
 _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
 
@@ -84,6 +87,10 @@ class Analysis:
     drawn: bytes | None = None
 
 
+def _decode_here(image: EncodedImage, reduction: int) -> NDArray[np.uint8]:
+    return decode_pixels(image.data, image.header, reduction)
+
+
 class Analyzer:
     """Turns an image into a prediction; threads may share it."""
 
@@ -111,20 +118,42 @@ class Analyzer:
         Raises:
             RequestError: the image or an option is refused; the subclass says why.
         """
-        return self.process(data, options or Options(), Job()).prediction
+        options = options or Options()
+        return self.process(self.open(data, options), options, Job()).prediction
 
-    def process(self, data: bytes, options: Options, job: Job) -> Analysis:
-        """Run the whole pipeline on this thread.
+    def open(self, data: bytes, options: Options, job: Job | None = None) -> EncodedImage:
+        """Check an image and the choices for it. Nothing is decoded.
 
         Args:
             data: An encoded image.
             options: The request's choices.
-            job: Takes the time of each stage; networks that queue images obey its deadline.
+            job: Takes the time, and the kind of the image.
 
         Raises:
             RequestError: the image or an option is refused; the subclass says why.
         """
-        prepared = self.prepare(data, options, job)
+        job = job or Job()
+        self._checked(options)
+        with job.stage(Stage.DECODE):
+            image = open_image(data, self.limits.max_pixels)
+            job.kind = image.header.kind
+            if options.draw:
+                check_drawable(image.header, options.draw)
+        return image
+
+    def process(self, image: EncodedImage, options: Options, job: Job, decode: Decode = _decode_here) -> Analysis:
+        """Run the pipeline on this thread.
+
+        Args:
+            image: An image from `open`.
+            options: The request's choices.
+            job: Takes the time of each stage; networks that queue images obey its deadline.
+            decode: Decodes the image; by default on this thread.
+
+        Raises:
+            RequestError: the image is refused; the subclass says why.
+        """
+        prepared = self.prepare(image, options, job, decode)
         prediction = self._classified(prepared, job)
         if options.draw is None:
             return Analysis(prediction)
@@ -144,20 +173,18 @@ class Analyzer:
             crops = self._crops(pixels, faces)
         return self._classified(Prepared((pixels.shape[1], pixels.shape[0]), pixels, faces, crops), job)
 
-    def prepare(self, data: bytes, options: Options, job: Job | None = None) -> Prepared:
+    def prepare(
+        self, image: EncodedImage, options: Options, job: Job | None = None, decode: Decode = _decode_here
+    ) -> Prepared:
         """Decode, detect and crop.
 
         Raises:
-            RequestError: the image or an option is refused; the subclass says why.
+            RequestError: the image is refused; the subclass says why.
         """
         max_faces, min_score = self._checked(options)
-        job = job or Job()
+        job, header = job or Job(), image.header
         with job.stage(Stage.DECODE):
-            image = open_image(data, self.limits.max_pixels)
-            header = image.header
-            if options.draw:
-                check_drawable(header, options.draw)
-            pixels = decode(image.data, header, self.reduction(header, options))
+            pixels = decode(image, self.reduction(header, options))
         size = header.width, header.height
         if not options.detect:
             with job.stage(Stage.CROP):
@@ -166,16 +193,20 @@ class Analyzer:
             return Prepared(size, pixels, [Face(Box(0, 0, width, height))], [whole])
         faces = self._detected(pixels, max_faces, min_score, job)
         with job.stage(Stage.DECODE):
-            finer = self._fine_enough(image, pixels, faces)
+            finer_reduction = self._finer_reduction(header, pixels, faces)
+            finer = pixels if finer_reduction is None else decode(image, finer_reduction)
         with job.stage(Stage.CROP):
             factor_x, factor_y = finer.shape[1] / pixels.shape[1], finer.shape[0] / pixels.shape[0]
             crops = self._crops(finer, [face.scaled(factor_x, factor_y) for face in faces])
         return Prepared(size, pixels, faces, crops)
 
     def warm(self) -> None:
-        """Do once, with a small image, what the first request would otherwise do; the classifier warms itself."""
+        """Do once, with small images, what the first request would otherwise do; the classifier warms itself."""
         image = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
         self.analyze(image)
+        # Pillow imports its rarer formats when it first sees bytes that no common format explains.
+        with contextlib.suppress(RequestError):
+            self.analyze(b"not an image")
 
     def reduction(self, header: Header, options: Options) -> int:
         """Return how far an image is reduced while it is decoded: 1, 2, 4 or 8."""
@@ -202,18 +233,13 @@ class Analyzer:
             found = self.detector.detect(pixels, min_score, job)
         return sorted(found, key=lambda face: face.box.area, reverse=True)[:max_faces]
 
-    def _fine_enough(
-        self, image: EncodedImage, pixels: NDArray[np.uint8], faces: Sequence[Face]
-    ) -> NDArray[np.uint8]:
-        """Return the image at a size at which the smallest face fills the classifier's input, if it has it."""
-        header = image.header
+    def _finer_reduction(self, header: Header, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> int | None:
+        """Return the reduction that leaves the smallest face enough pixels, or None if it has them already."""
         if not faces or pixels.shape[1] == header.width:
-            return pixels
+            return None
         smallest = min(face.box.height for face in faces)
         reduction = header.reduction(max(pixels.shape[:2]) * self._metadata.input_size / smallest)
-        if max(header.width, header.height) / reduction <= max(pixels.shape[:2]):
-            return pixels
-        return decode(image.data, header, reduction)
+        return reduction if max(header.width, header.height) / reduction > max(pixels.shape[:2]) else None
 
     def _crops(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> list[NDArray[np.uint8]]:
         geometry, size = self._metadata.crop, self._metadata.input_size

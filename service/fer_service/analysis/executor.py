@@ -1,29 +1,38 @@
-"""Many images at a time: a pool of threads, each running the whole pipeline for one image."""
+"""Many images at a time: pools of threads, each thread running the whole pipeline for one image."""
 
 import asyncio
-import threading
+import functools
+import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
 
 from prometheus_client import Histogram
 
 from fer_service.analysis.analyzer import Analysis, Analyzer, Options
+from fer_service.analysis.lane import Lane
 from fer_service.classification.batched import BatchedClassifier
 from fer_service.contract.job import Job
 from fer_service.detection.batched import BatchedDetector
 from fer_service.detection.detector import BatchDetector
+from fer_service.imaging.encoded import EncodedImage
+from fer_service.imaging.isolated import IsolatedDecoder
 from fer_service.observability.metrics import Metrics
 from fer_service.onnx.shared_runs import SharedRuns
+from fer_service.system.child import SUPPORTED
 
 # On a GPU a thread mostly waits for it; twice as many threads decode meanwhile.
 _THREADS_PER_CORE_WITH_GPU: Final = 2
-_START_SECONDS: Final = 60  # for all threads to start
+_Result = TypeVar("_Result")
+logger = logging.getLogger(__name__)
 
 
 class Executor:
     """Runs an analyzer for the requests of one event loop.
+
+    Ordinary images are decoded and analysed in the threads of one lane. Images whose cost is not known beforehand
+    have a lane of their own, whose threads decode in child processes: ordinary images never wait for them.
 
     A network on a GPU is put behind a batcher, so that images share its runs. On a CPU a batch costs as much as
     its images one by one, and each thread runs the networks itself (docs/decisions/cpu-batching.md).
@@ -32,7 +41,9 @@ class Executor:
         analyzer: The pipeline that each thread runs.
     """
 
-    def __init__(self, analyzer: Analyzer, metrics: Metrics, *, threads: int, max_batch: int) -> None:
+    def __init__(
+        self, analyzer: Analyzer, metrics: Metrics, *, threads: int, max_batch: int, decode_memory: int = 2**30
+    ) -> None:
         """Prepare; call `start` before the first image.
 
         Args:
@@ -40,6 +51,7 @@ class Executor:
             metrics: Counts images, stages and batches.
             threads: Number of cores to use.
             max_batch: Maximum crops per run of the classifier.
+            decode_memory: Maximum bytes for the images that are decoded in child processes at the same time.
         """
         detector, classifier = analyzer.detector, analyzer.classifier
         on_gpu = classifier.on_gpu
@@ -47,15 +59,18 @@ class Executor:
         self._shared: list[SharedRuns[Any, Any]] = []
         if isinstance(detector, BatchDetector) and detector.on_gpu:
             detector = BatchedDetector(
-                detector, threads=threads, on_batch=self._counted(metrics.detector_batch_size)
+                detector,
+                max_batch=threads,
+                max_queue=2 * threads,
+                on_batch=self._counted(metrics.detector_batch_size),
             )
             self._shared.append(detector.runs)
         if on_gpu:
-            # Every thread may queue all faces of an image: the queue is never full.
+            # Every thread of both lanes may queue all faces of an image: the queue is never full.
             classifier = BatchedClassifier(
                 classifier,
                 max_batch=max_batch,
-                max_queue=threads * analyzer.limits.max_faces,
+                max_queue=2 * threads * analyzer.limits.max_faces,
                 on_batch=self._counted(metrics.batch_size),
             )
             self._shared.append(classifier.runs)
@@ -64,8 +79,10 @@ class Executor:
         self._max_batch = max_batch
         self._shares_runs = on_gpu
         self._warm = False
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="analyze")
+        self._lane = Lane("analyze", threads)
+        self._isolated_lane = Lane("isolated", threads)
+        self._isolated = IsolatedDecoder(decode_memory)
+        self._reported_stall = False
 
     def start(self) -> None:
         """Start and warm the networks, then run a small image in each thread.
@@ -76,19 +93,19 @@ class Executor:
         # One after the other: a GPU records graphs for one network at a time.
         for runs in self._shared:
             runs.start()
-        all_threads = threading.Barrier(self._threads)
 
-        def warm(_: int) -> None:
-            all_threads.wait(_START_SECONDS)  # so that each thread warms up once
+        def warm() -> None:
             self.analyzer.classifier.warm(self._max_batch)
             self.analyzer.warm()
 
-        list(self._pool.map(warm, range(self._threads)))
+        self._lane.run_in_each(warm)
         self._warm = True
 
     def stop(self) -> None:
-        """Finish the images that have begun, drop the others, and end all threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Finish the images that have begun, drop the others, and end all threads and child processes."""
+        self._lane.stop()
+        self._isolated_lane.stop()
+        self._isolated.close()
         for runs in self._shared:
             runs.stop()
 
@@ -97,8 +114,21 @@ class Executor:
         """True while the networks' threads run; they end only by a defect or `stop`."""
         return all(runs.alive for runs in self._shared)
 
+    def stalled(self) -> bool:
+        """Return True while every thread for ordinary images works on one whose deadline has passed.
+
+        What they work on is logged once.
+        """
+        overdue = self._lane.overdue()
+        stalled = len(overdue) >= self._lane.threads
+        if stalled and not self._reported_stall:
+            kinds = "; ".join(sorted({job.kind for job in overdue}))
+            logger.error("all %d threads work on images whose deadline has passed: %s", len(overdue), kinds)
+        self._reported_stall = stalled
+        return stalled
+
     async def run(self, data: bytes, options: Options, job: Job) -> Analysis:
-        """Analyze one image in the pool.
+        """Analyze one image.
 
         Args:
             data: An encoded image.
@@ -108,16 +138,28 @@ class Executor:
         Raises:
             RequestError: the image or an option is refused; the subclass says why.
         """
-        future = self._submit(data, options, job)
         try:
-            analysis = await asyncio.wrap_future(future)
+            result = await self._run_in(self._lane, lambda: self._analysed(data, options, job), job)
+            if isinstance(result, EncodedImage):
+                image, decode = result, functools.partial(self._isolated.decode, job=job)
+                result = await self._run_in(
+                    self._isolated_lane, lambda: self.analyzer.process(image, options, job, decode), job
+                )
         except asyncio.CancelledError:
             job.cancel()
             raise
-        self._metrics.observe(analysis.prediction, job.seconds)
-        if not self._shares_runs and analysis.prediction.faces:
-            self._metrics.batch_size.observe(len(analysis.prediction.faces))
-        return analysis
+        self._metrics.observe(result.prediction, job.seconds)
+        if not self._shares_runs and result.prediction.faces:
+            self._metrics.batch_size.observe(len(result.prediction.faces))
+        return result
+
+    def _analysed(self, data: bytes, options: Options, job: Job) -> Analysis | EncodedImage:
+        """Return the analysis, or the image if it must be decoded in a child process."""
+        image = self.analyzer.open(data, options, job)
+        if image.header.isolated and SUPPORTED:
+            self._isolated.check(image)
+            return image
+        return self.analyzer.process(image, options, job)
 
     def _counted(self, histogram: Histogram) -> Callable[[int], None]:
         """Return a callback that observes the size of each batch, but not of those that warm the networks."""
@@ -128,17 +170,17 @@ class Executor:
 
         return observe
 
-    def _submit(self, data: bytes, options: Options, job: Job) -> "Future[Analysis]":
+    async def _run_in(self, lane: Lane, work: Callable[[], _Result], job: Job) -> _Result:
         queued = time.monotonic()
         depth = self._metrics.queue_depth
 
-        def work() -> Analysis:
+        def begin() -> _Result:
             depth.dec()
             job.queued(time.monotonic() - queued)
             job.check_deadline("a free thread")
-            return self.analyzer.process(data, options, job)
+            return work()
 
         depth.inc()
-        future = self._pool.submit(work)
+        future: Future[_Result] = lane.submit(begin, job)
         future.add_done_callback(lambda done: depth.dec() if done.cancelled() else None)
-        return future
+        return await asyncio.wrap_future(future)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.contract.errors import ClipError
 from fer_service.video.analysis import analyze_clip
-from fer_service.video.clip import Clip
+from fer_service.video.isolated import open_clip
 
 
 def predict_video(
@@ -45,7 +45,7 @@ def predict_video(
     )
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with Clip(path) as clip, bar as progress:
+    with open_clip(path, analyzer.limits.max_pixels) as clip, bar as progress:
         task = progress.add_task(path.name, total=clip.duration)
         analysed = analyze_clip(
             analyzer,

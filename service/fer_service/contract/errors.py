@@ -18,6 +18,7 @@ FerError
     ├── UndecodableImage      no decoder reads these bytes
     ├── InvalidParameter      a parameter is unknown or out of range
     ├── Overloaded            too much is in flight
+    ├── InsufficientMemory    the service is short of memory
     ├── InternalError         a defect; the traceback is in the log
     ├── NotReady              the model is not loaded, or its thread has ended
     ├── Draining              the process is shutting down
@@ -97,6 +98,10 @@ class InvalidParameter(RequestError):
 
 class Overloaded(RequestError):
     """Too much is in flight; the request was refused before any work."""
+
+
+class InsufficientMemory(RequestError):
+    """The service is short of memory; nothing is wrong with the image."""
 
 
 class InternalError(RequestError):

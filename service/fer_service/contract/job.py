@@ -25,11 +25,15 @@ class Job:
 
     Attributes:
         deadline: `time.monotonic()` after which the answer is no longer wanted; infinity is never.
+        client: Who asks; clients take turns where work waits.
+        kind: Kind and size of the image as soon as they are known, for the log.
         seconds: Seconds per stage, in the order in which the stages first ran.
     """
 
-    def __init__(self, deadline: float = math.inf) -> None:
+    def __init__(self, deadline: float = math.inf, client: str = "") -> None:
         self.deadline = deadline
+        self.client = client
+        self.kind = "an image"
         self.seconds: dict[Stage, float] = {}
         self._waited = 0.0
 

@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         50_000_000, ge=1, le=_PILLOW_LIMIT, description="Maximum pixels per image (width × height)"
     )
+    decode_memory: int | None = Field(
+        None,
+        ge=2**20,
+        description="Maximum bytes for the images that are decoded in child processes at the same time. If unset, "
+        "half of the container's memory limit, at most 1 GiB, shared by all workers",
+    )
     max_faces: int = Field(100, ge=1, le=10_000, description="Maximum faces per image")
     min_score: float = Field(0.6, ge=0, le=1, description="Minimum detector score of a face")
     detect_side: int = Field(640, ge=64, le=4096, description="Long side in pixels at which faces are detected")

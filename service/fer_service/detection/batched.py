@@ -20,23 +20,26 @@ class BatchedDetector:
         runs: The shared runs of the network; start them before the first image.
     """
 
-    def __init__(self, detector: BatchDetector, *, threads: int, on_batch: Callable[[int], None]) -> None:
+    def __init__(
+        self, detector: BatchDetector, *, max_batch: int, max_queue: int, on_batch: Callable[[int], None]
+    ) -> None:
         """Prepare the shared runs.
 
         Args:
             detector: Detector whose runs are shared.
-            threads: Number of threads that call `detect`; each waits for one image at a time.
+            max_batch: Maximum images per run, at most MAX_BATCH.
+            max_queue: Number of threads that call `detect`; each waits for one image at a time.
             on_batch: Called with the number of images of every run.
         """
         self._detector = detector
         self.name, self.side, self.frame_scale = detector.name, detector.side, detector.frame_scale
-        max_batch = min(threads, MAX_BATCH)
+        max_batch = min(max_batch, MAX_BATCH)
         self.runs: SharedRuns[NDArray[np.uint8], RawDetections] = SharedRuns(
             "detector",
             detector.run,
             warm=lambda: detector.warm(max_batch),
             max_batch=max_batch,
-            max_queue=threads,
+            max_queue=max_queue,
             on_batch=on_batch,
         )
 

@@ -42,6 +42,8 @@ _DESCRIPTION = (
     "expressions, not feelings. No image is stored or sent anywhere."
 )
 
+_MAX_DECODE_MEMORY = 2**30
+
 
 def create_app(
     settings: Settings | None = None, analyzer: Analyzer | None = None, traces: "TracerProvider | None" = None
@@ -117,6 +119,18 @@ def byte_budget(settings: Settings, limit: int | None) -> int:
     return wanted if limit is None else min(wanted, limit // 8 // settings.workers)
 
 
+def decode_memory(settings: Settings, limit: int | None) -> int:
+    """Return the maximum bytes for the images that one replica decodes in child processes at the same time.
+
+    Args:
+        settings: The setting, and the number of replicas that share the container.
+        limit: Memory limit of the container in bytes.
+    """
+    if settings.decode_memory is not None:
+        return settings.decode_memory
+    return min(_MAX_DECODE_MEMORY, limit // 2 if limit else _MAX_DECODE_MEMORY) // settings.workers
+
+
 def _state(settings: Settings, analyzer: Analyzer, keys: ApiKeys | None) -> AppState:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
@@ -132,7 +146,13 @@ def _state(settings: Settings, analyzer: Analyzer, keys: ApiKeys | None) -> AppS
         max_streams=settings.max_streams,
         max_per_client=settings.max_per_client,
     )
-    executor = Executor(analyzer, metrics, threads=settings.threads, max_batch=settings.max_batch)
+    executor = Executor(
+        analyzer,
+        metrics,
+        threads=settings.threads,
+        max_batch=settings.max_batch,
+        decode_memory=decode_memory(settings, memory_limit()),
+    )
     return AppState(settings, executor, admission, Lifecycle(), metrics, registry, keys, card)
 
 

@@ -44,12 +44,14 @@ PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
     errors.InvalidParameter: ProblemKind(422, "invalid_parameter", "Invalid parameter"),
     errors.Overloaded: ProblemKind(429, "overloaded", "Too many requests in flight"),
     errors.InternalError: ProblemKind(500, "internal_error", "Internal error"),
+    errors.InsufficientMemory: ProblemKind(503, "insufficient_memory", "Not enough memory"),
     errors.NotReady: ProblemKind(503, "not_ready", "Service not ready"),
     errors.Draining: ProblemKind(503, "draining", "Service shutting down"),
     errors.DeadlineExceeded: ProblemKind(504, "deadline_exceeded", "Request timed out"),
 }
 _HEADERS: Final[dict[type[RequestError], dict[str, str]]] = {
     errors.Overloaded: {"Retry-After": "1"},
+    errors.InsufficientMemory: {"Retry-After": "1"},
     errors.Unauthorized: {"WWW-Authenticate": 'Bearer realm="fer-service"'},
 }
 

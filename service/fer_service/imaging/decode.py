@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.contract.errors import UndecodableImage
+from fer_service.contract.errors import InsufficientMemory, UndecodableImage
 from fer_service.imaging.header import Header
 
 _REDUCED: Final = {
@@ -36,6 +36,7 @@ def decode(data: bytes, header: Header, reduction: int = 1) -> NDArray[np.uint8]
 
     Raises:
         UndecodableImage: the data after the header are truncated or damaged.
+        InsufficientMemory: memory ran out.
     """
     if not header.unterminated:
         pixels = _stored(data, header, reduction)
@@ -53,6 +54,8 @@ def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise InsufficientMemory("not enough memory to decode the image; try again later") from error
         raise UndecodableImage(f"cannot decode the {header.format} image: {error.err}") from error
     if pixels is None:
         raise UndecodableImage(f"the {header.format} image is truncated or damaged")

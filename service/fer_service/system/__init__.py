@@ -1,1 +1,1 @@
-"""Resources of the operating system: cores and memory."""
+"""Resources of the operating system: cores, memory, files and child processes."""

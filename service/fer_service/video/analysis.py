@@ -10,6 +10,7 @@ from fer_service.contract.schemas import FramePrediction, TrackedFace
 from fer_service.tracking.tracked_stream import HALF_LIFE, TrackedStream
 from fer_service.video.annotated import AnnotatedClip
 from fer_service.video.clip import Clip, ClipFrame
+from fer_service.video.isolated import IsolatedClip
 from fer_service.video.timeline import Timeline, open_timeline
 
 _TOLERANCE: Final = 1e-4  # seconds; containers round the times of frames
@@ -17,7 +18,7 @@ _TOLERANCE: Final = 1e-4  # seconds; containers round the times of frames
 
 def analyze_clip(
     analyzer: Analyzer,
-    clip: Clip,
+    clip: Clip | IsolatedClip,
     *,
     out: Path | None = None,
     annotate: Path | None = None,

@@ -42,15 +42,20 @@ class Clip:
 
     Attributes:
         path: Video file.
+        frame_pixels: Width × height of a frame according to the container.
         duration: Duration in seconds according to the container, or None.
         damage: Sentences about what could not be read; complete after the last frame.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_pixels: int = 50_000_000) -> None:
         """Open a file.
 
+        Args:
+            path: Video file.
+            max_pixels: Maximum width × height of a frame; larger frames count as damaged.
+
         Raises:
-            ClipError: PyAV is not installed, or the file is not a video that it can read.
+            ClipError: PyAV is missing, the file is not a video that it can read, or its frames are too large.
         """
         try:
             import av
@@ -59,14 +64,23 @@ class Clip:
         self.path = path
         self.damage: list[str] = []
         try:
-            self._container = av.open(str(path))
+            # With its protocol a name may contain colons, and a playlist cannot name an address.
+            self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
         except (av.FFmpegError, OSError) as error:
             raise ClipError(f"cannot read {path} as a video: {error.strerror}") from error
         if not self._container.streams.video:
             self._container.close()
             raise ClipError(f"{path} contains no video stream")
         self._stream: VideoStream = self._container.streams.video[0]
+        self.frame_pixels = self._stream.width * self._stream.height
+        if self.frame_pixels > max_pixels:
+            self._container.close()
+            raise ClipError(
+                f"the frames of {path} have {self._stream.width}×{self._stream.height} pixels; the maximum is "
+                f"{max_pixels:,} pixels (FER_MAX_IMAGE_PIXELS)"
+            )
         self._stream.thread_type = "AUTO"
+        self._stream.codec_context.options = {"max_pixels": str(max_pixels)}  # a frame may differ from the header
         self._start = Fraction(self._stream.start_time or 0) * (self._stream.time_base or 1)
         self.duration = self._duration()
 

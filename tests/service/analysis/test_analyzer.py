@@ -168,7 +168,8 @@ def test_without_detection_the_whole_image_is_one_face() -> None:
 def test_without_detection_an_image_is_padded_by_its_border() -> None:
     pixels = np.zeros((16, 48, 3), np.uint8)
     pixels[0], pixels[-1] = (255, 0, 0), (0, 255, 0)
-    (crop,) = analyzer().prepare(encoded(pixels, "PNG"), Options(detect=False)).crops
+    line, options = analyzer(), Options(detect=False)
+    (crop,) = line.prepare(line.open(encoded(pixels, "PNG"), options), options).crops
     assert (crop[:16] == (255, 0, 0)).all()
     assert (crop[32:] == (0, 255, 0)).all()
 
@@ -190,13 +191,13 @@ def test_the_crop_goes_by_the_bundles_frame_and_the_detectors_scale() -> None:
         FakeDetector(Face(Box(40, 40, 24, 24))), FakeClassifier(bundle_metadata=metadata(crop=geometry))
     )
     pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
-    (crop,) = line.prepare(encoded(pixels, "PNG"), Options()).crops
+    (crop,) = line.prepare(line.open(encoded(pixels, "PNG"), Options()), Options()).crops
     np.testing.assert_array_equal(crop, pixels[28:76, 28:76])
 
 
 def test_every_stage_is_timed_in_the_order_in_which_it_ran() -> None:
-    job = Job()
-    analyzer(Face(Box(0, 0, 9, 9))).process(plain("red"), Options(draw="png"), job)
+    job, options, line = Job(), Options(draw="png"), analyzer(Face(Box(0, 0, 9, 9)))
+    line.process(line.open(plain("red"), options, job), options, job)
     assert list(job.seconds) == ["decode", "detect", "crop", "infer", "draw"]
     assert min(job.seconds.values()) >= 0
 
@@ -235,7 +236,8 @@ def test_a_drawn_answer_is_the_upright_image_at_full_size() -> None:
     exif[0x0112] = 6
     stored = np.ascontiguousarray(np.rot90(three_stripes(1500, 500)))
     data = encoded(stored, "JPEG", exif=exif, quality=95)
-    drawn = analyzer().process(data, Options(draw="png"), Job()).drawn
+    line, options = analyzer(), Options(draw="png")
+    drawn = line.process(line.open(data, options), options, Job()).drawn
     assert drawn is not None
     with Image.open(io.BytesIO(drawn)) as image:
         assert image.size == (1500, 500)

@@ -15,11 +15,12 @@ from fer_service.contract.job import Job, Stage
 from fer_service.detection.detector import Face
 from fer_service.observability.metrics import Metrics
 from numpy.typing import NDArray
+from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from tests.fakes import FakeClassifier, FakeDetector
 from tests.service.analysis.running import Running
-from tests.service.conftest import Pixels, plain
+from tests.service.conftest import SECONDS, Pixels, costly, encoded, plain
 
 FACE = Face(Box(0, 0, 60, 60))
 
@@ -152,3 +153,82 @@ def test_a_classifier_that_cannot_run_stops_the_start(on_gpu: bool) -> None:
     with pytest.raises(ProviderError, match="no cuDNN"):
         executor.start()
     executor.stop()
+
+
+def test_an_image_of_a_rare_format_is_answered_like_any_other(running: Running) -> None:
+    job = Job()
+    analysis = asyncio.run(running.run(encoded(Image.new("RGB", (64, 64), "lime"), "GIF"), job=job))
+    assert [face.emotion for face in analysis.prediction.faces] == ["happy"]
+    assert list(job.seconds) == ["queue", "decode", "detect", "crop", "infer"]
+    assert job.kind.startswith("GIF 64×64")
+
+
+def test_ordinary_images_do_not_wait_for_costly_ones(running: Running) -> None:
+    async def scenario() -> None:
+        slow = [asyncio.create_task(running.run(costly())) for _ in range(6)]
+        await asyncio.sleep(0.1)
+        for _ in range(5):
+            await running.run(plain("lime"))
+        assert not any(task.done() for task in slow[2:])
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert running.value("fer_queue_depth") == 0
+
+
+def test_a_costly_image_that_nobody_waits_for_is_given_up(running: Running) -> None:
+    async def scenario() -> float:
+        task = asyncio.create_task(running.run(costly()))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        began = time.monotonic()
+        await running.run(encoded(Image.new("RGB", (64, 64)), "GIF"))
+        await running.run(encoded(Image.new("RGB", (64, 64)), "BMP"))
+        return time.monotonic() - began
+
+    assert asyncio.run(scenario()) < SECONDS
+
+
+def test_clients_take_turns(running: Running) -> None:
+    order: list[str] = []
+
+    async def ask(name: str, client: str) -> None:
+        await running.run(plain("red"), job=Job(time.monotonic() + SECONDS, client))
+        order.append(name)
+
+    async def scenario() -> None:
+        running.classifier.hold()
+        tasks = [asyncio.create_task(ask(f"a{number}", "a")) for number in range(12)]
+        await running.queued(10)
+        tasks.append(asyncio.create_task(ask("b", "b")))
+        await running.queued(11)
+        running.classifier.free.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(scenario())
+    assert order.index("b") < 6
+
+
+def test_it_is_stalled_while_all_threads_are_past_their_deadline(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        running.classifier.hold()
+        jobs = [Job(time.monotonic() + SECONDS) for _ in range(2)]
+        tasks = [asyncio.create_task(running.run(plain("red"), job=job)) for job in jobs]
+        await running.classifier.busy()
+        await running.classifier.busy()
+        jobs[0].deadline = 0
+        assert not running.executor.stalled()
+        jobs[1].deadline = 0
+        assert running.executor.stalled()
+        assert running.executor.stalled()
+        running.classifier.free.set()
+        await asyncio.gather(*tasks)
+        assert not running.executor.stalled()
+
+    asyncio.run(scenario())
+    (record,) = caplog.records
+    assert record.message == "all 2 threads work on images whose deadline has passed: JPEG 64×64, baseline"

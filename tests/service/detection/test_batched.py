@@ -20,7 +20,7 @@ class Sharing:
     def __init__(self) -> None:
         self.inner = FakeBatchDetector()
         self.told: list[int] = []
-        self.shared = BatchedDetector(self.inner, threads=THREADS, on_batch=self.told.append)
+        self.shared = BatchedDetector(self.inner, max_batch=THREADS, max_queue=THREADS, on_batch=self.told.append)
         self.pool = ThreadPoolExecutor(THREADS + 1)
 
     def ask(self, level: int) -> list[Face]:
@@ -75,7 +75,7 @@ def test_one_thread_warms_and_runs_the_network(sharing: Sharing) -> None:
 
 def test_the_batch_size_is_limited_for_many_threads() -> None:
     inner = FakeBatchDetector()
-    shared = BatchedDetector(inner, threads=1000, on_batch=lambda count: None)
+    shared = BatchedDetector(inner, max_batch=1000, max_queue=1000, on_batch=lambda count: None)
     shared.runs.start()
     shared.runs.stop()
     assert inner.warmed == [MAX_BATCH]

@@ -35,7 +35,7 @@ def on_gpu(path: Path, side: int = SIDE) -> TinyDetector:
 @pytest.fixture
 def shared(exported: Exported) -> Iterator[tuple[BatchedDetector, list[int]]]:
     sizes: list[int] = []
-    made = BatchedDetector(on_gpu(exported[0]), threads=THREADS, on_batch=sizes.append)
+    made = BatchedDetector(on_gpu(exported[0]), max_batch=THREADS, max_queue=THREADS, on_batch=sizes.append)
     made.runs.start()
     yield made, sizes
     made.runs.stop()

@@ -31,6 +31,8 @@ async def readyz(request: Request) -> Health:
     if state.lifecycle.phase is not Phase.READY:
         raise NotReady("the model is not loaded yet")
     state.check_alive()
+    if state.executor.stalled():
+        raise NotReady("every thread works on an image whose deadline has passed")
     return Health(status="ready")
 
 

@@ -1,0 +1,77 @@
+"""The child's part of `fer_service.system.child`."""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_service.system.child import pack, read_message
+
+_NICE: Final = 10  # what runs in a child is slower for it, and everything else is not
+_SPARE_CPU_SECONDS: Final = 5.0
+
+
+def serve(answer: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], NDArray[np.uint8] | None]]) -> None:
+    """Answer the parent's messages until it ends.
+
+    The kernel kills this process first when memory runs out, and prefers other processes for its CPU time.
+
+    Args:
+        answer: Returns the answer to a message and its bytes.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent decides
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
+    with socket.socket(fileno=int(sys.argv[1])) as channel, contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            content, array = answer(*read_message(channel))
+            descriptors = []
+            if array is not None:
+                content = {**content, "shape": array.shape}
+                descriptors = [_shared(array)]
+            socket.send_fds(channel, [pack(content, 0)], descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def limit_memory(more: int) -> None:
+    """Limit what this process may allocate from now on, in addition to what it has, in bytes."""
+    with contextlib.suppress(OSError, IndexError):  # no /proc
+        # proc(5), statm: the sixth number is data and stack, in pages.
+        data = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
+        _set_soft_limit(resource.RLIMIT_DATA, data * os.sysconf("SC_PAGE_SIZE") + more)
+
+
+def limit_cpu_time(seconds: float) -> None:
+    """Let the kernel end this process after some more CPU time, if the parent has not done so."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _set_soft_limit(resource.RLIMIT_CPU, round(used.ru_utime + used.ru_stime + seconds + _SPARE_CPU_SECONDS))
+
+
+def _set_soft_limit(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def _shared(array: NDArray[np.uint8]) -> int:
+    """Return the descriptor of a file in memory that holds the array."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("array")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    rest = np.ascontiguousarray(array).data.cast("B")
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    return descriptor

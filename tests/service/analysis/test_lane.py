@@ -1,0 +1,93 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+
+import pytest
+from fer_service.analysis.lane import Lane
+from fer_service.contract.job import Job
+
+SECONDS = 10
+
+
+@pytest.fixture
+def lane() -> Iterator[Lane]:
+    made = Lane("test", 1)
+    yield made
+    made.stop()
+
+
+class Held:
+    """Work that has begun and goes on until it is freed."""
+
+    def __init__(self, lane: Lane, job: Job | None = None) -> None:
+        self.free, began = threading.Event(), threading.Event()
+
+        def work() -> None:
+            began.set()
+            self.free.wait(SECONDS)
+
+        self.future = lane.submit(work, job or Job())
+        assert began.wait(SECONDS)
+
+
+def test_clients_take_turns(lane: Lane) -> None:
+    order: list[str] = []
+
+    def note(text: str) -> Callable[[], None]:
+        return lambda: order.append(text)
+
+    held = Held(lane)
+    futures = [lane.submit(note(f"a{number}"), Job(client="a")) for number in range(4)]
+    futures += [lane.submit(note(f"b{number}"), Job(client="b")) for number in range(2)]
+    futures += [lane.submit(note("c0"), Job(client="c"))]
+    held.free.set()
+    for future in futures:
+        future.result(SECONDS)
+    assert order == ["a0", "b0", "c0", "a1", "b1", "a2", "a3"]
+
+
+def test_results_and_errors_reach_the_caller(lane: Lane) -> None:
+    assert lane.submit(lambda: 42, Job()).result(SECONDS) == 42
+    with pytest.raises(ZeroDivisionError):
+        lane.submit(lambda: 1 // 0, Job()).result(SECONDS)
+
+
+def test_cancelled_work_does_not_run(lane: Lane) -> None:
+    ran: list[int] = []
+    held = Held(lane)
+    dropped, kept = (lane.submit(lambda number=number: ran.append(number), Job()) for number in (1, 2))
+    assert dropped.cancel()
+    held.free.set()
+    kept.result(SECONDS)
+    assert ran == [2]
+
+
+def test_work_past_its_deadline_is_named_while_it_runs(lane: Lane) -> None:
+    job = Job(time.monotonic() + 3600)
+    held = Held(lane, job)
+    assert lane.overdue() == []
+    job.deadline = time.monotonic() - 1
+    assert lane.overdue() == [job]
+    held.free.set()
+    held.future.result(SECONDS)
+    lane.submit(lambda: None, Job()).result(SECONDS)
+    assert lane.overdue() == []
+
+
+def test_a_stop_drops_what_waits_and_finishes_what_runs() -> None:
+    lane = Lane("test", 1)
+    held = Held(lane)
+    waiting = lane.submit(lambda: None, Job())
+    threading.Timer(0.1, held.free.set).start()
+    lane.stop()
+    assert held.future.done()
+    with pytest.raises(CancelledError):
+        waiting.result(0)
+
+
+def test_every_thread_runs_the_work_once() -> None:
+    lane, threads = Lane("test", 3), []
+    lane.run_in_each(lambda: threads.append(threading.get_ident()))
+    lane.stop()
+    assert len(set(threads)) == 3
