@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         None,
         ge=2**20,
         description="Maximum bytes for the images that are decoded in child processes at the same time. If unset, "
-        "half of the container's memory limit, at most 1 GiB, shared by all workers",
+        "half of the container's memory limit, at most 1.25 GiB, shared by all workers",
     )
     max_faces: int = Field(100, ge=1, le=10_000, description="Maximum faces per image")
     min_score: float = Field(0.6, ge=0, le=1, description="Minimum detector score of a face")

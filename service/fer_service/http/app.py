@@ -42,7 +42,7 @@ _DESCRIPTION = (
     "expressions, not feelings. No image is stored or sent anywhere."
 )
 
-_MAX_DECODE_MEMORY = 2**30
+_MAX_DECODE_MEMORY = 5 * 2**28
 
 
 def create_app(

@@ -28,7 +28,9 @@ from fer_service.imaging.encoded import EncodedImage
 from fer_service.system.child import Answer, Child, ChildEnded, ChildKilled
 
 _MODULE: Final = "fer_service.imaging.decode_process"
-_SPARE_MEMORY: Final = 64 * 2**20  # what an estimate may be short of
+# Decoders reserve more than they use: the limit only ends what is far from its estimate.
+_LIMIT_FACTOR: Final = 2
+_LIMIT_SPARE: Final = 256 * 2**20
 _MAX_SECONDS: Final = 600.0  # of CPU time, where a job has no deadline
 logger = logging.getLogger(__name__)
 
@@ -145,7 +147,7 @@ class IsolatedDecoder:
             {
                 "header": asdict(image.header),
                 "reduction": reduction,
-                "memory": image.header.memory + _SPARE_MEMORY,
+                "memory": _LIMIT_FACTOR * image.header.memory + _LIMIT_SPARE,
                 "seconds": seconds,
             },
             image.data,

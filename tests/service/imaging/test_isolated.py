@@ -110,7 +110,7 @@ def test_images_wait_for_memory_and_for_no_longer_than_their_deadline(decoder: I
 
 
 def test_a_decoder_without_memory_is_not_the_images_fault(decoder: IsolatedDecoder) -> None:
-    image = opened("PNG", 9000, 5000)
+    image = opened("TIFF", 10_000, 5000)
     with pytest.raises(InsufficientMemory, match="not enough memory"):
         decoder.decode(replace(image, header=replace(image.header, memory=0)), 1, Job())
 
