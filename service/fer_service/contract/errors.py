@@ -15,9 +15,11 @@ FerError
     ├── ImageTooLarge         too many bytes
     ├── TooManyPixels         too many pixels, by the image's header
     ├── UnsupportedMediaType  the content type is not an image
+    ├── UnsupportedCoding     the body is compressed or encoded
     ├── UndecodableImage      no decoder reads these bytes
     ├── InvalidParameter      a parameter is unknown or out of range
     ├── Overloaded            too much is in flight
+    ├── Preempted             the upload was given up for other clients
     ├── InternalError         a defect; the traceback is in the log
     ├── NotReady              the model is not loaded, or its thread has ended
     ├── Draining              the process is shutting down
@@ -87,6 +89,10 @@ class UnsupportedMediaType(RequestError):
     """The content type of the request is not an image."""
 
 
+class UnsupportedCoding(RequestError):
+    """The body, or a part of the form, is compressed or encoded."""
+
+
 class UndecodableImage(RequestError):
     """No decoder reads these bytes."""
 
@@ -97,6 +103,10 @@ class InvalidParameter(RequestError):
 
 class Overloaded(RequestError):
     """Too much is in flight; the request was refused before any work."""
+
+
+class Preempted(RequestError):
+    """The upload was given up because other clients needed its memory."""
 
 
 class InternalError(RequestError):
