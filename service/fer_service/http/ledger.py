@@ -14,6 +14,7 @@ STALL_SECONDS: Final = 2.0
 STALL_BYTES: Final = 4096  # a transfer that moves fewer bytes in STALL_SECONDS stands still
 _RESERVE: Final = 8  # an eighth of the budget is not for work of one client alone
 
+GiveUp = Callable[[], None]
 Reason = Literal["", "stalled", "share"]
 _PREEMPTED: Final[dict[Reason, str]] = {
     "stalled": "the upload stood still while others needed the memory; retry after a moment",
@@ -40,7 +41,7 @@ class Hold:
     moved: float
     size: int = 0
     recent: int = 0
-    give_up: Callable[[], None] | None = None
+    give_up: GiveUp | None = None
     preempted: Reason = ""
 
     def check(self) -> None:
@@ -94,22 +95,32 @@ class Ledger:
         self._held = 0
 
     @contextmanager
-    def hold(
-        self, client: str, give_up: Callable[[], None] | None = None, *, answer: bool = False
-    ) -> Iterator[Hold]:
-        """Open an empty hold while the block runs.
+    def hold(self, client: str, give_up: GiveUp | None = None, *, answer: bool = False) -> Iterator[Hold]:
+        """Open a hold (see `open`) while the block runs."""
+        hold = self.open(client, give_up, answer=answer)
+        try:
+            yield hold
+        finally:
+            self.close(hold)
+
+    def open(self, client: str, give_up: GiveUp | None = None, *, answer: bool = False) -> Hold:
+        """Open an empty hold; `close` must follow.
 
         Args:
             client: The holder of an API key, or an address.
-            give_up: Called when others need the bytes: it ends the transfer soon, without using the ledger.
+            give_up: Called when others need the bytes: it ends the transfer soon, without using the ledger. None
+                if the bytes must not be given up.
             answer: True for an answer on its way to the client.
         """
         hold = Hold(client, answer, self._clock(), give_up=give_up)
         self._holds[hold] = None
-        try:
-            yield hold
-        finally:
-            self._remove(hold)
+        return hold
+
+    def close(self, hold: Hold) -> None:
+        """Release all bytes of a hold; closing it twice does nothing."""
+        if hold in self._holds:
+            self._add(hold, -hold.size)
+            del self._holds[hold]
 
     def grow(self, hold: Hold, size: int) -> None:
         """Book more bytes; this moves the transfer on.
@@ -119,7 +130,7 @@ class Ledger:
             Preempted: the hold was given up.
         """
         for reason, other in self._make_room(hold, size):
-            self._remove(other)
+            self.close(other)
             other.preempted = reason
             self._rejected(reason)
             if other.give_up:
@@ -157,11 +168,6 @@ class Ledger:
         hold.size += size
         self._held += size
         self._changed(self._held)
-
-    def _remove(self, hold: Hold) -> None:
-        if hold in self._holds:
-            self._add(hold, -hold.size)
-            del self._holds[hold]
 
     def _refuse(self) -> None:
         self._rejected("bytes")
