@@ -15,10 +15,12 @@ FerError
     ├── ImageTooLarge         too many bytes
     ├── TooManyPixels         too many pixels, by the image's header
     ├── UnsupportedMediaType  the content type is not an image
+    ├── UnsupportedCoding     the body is compressed or encoded
     ├── UndecodableImage      no decoder reads these bytes
     ├── InvalidParameter      a parameter is unknown or out of range
     ├── Overloaded            too much is in flight
     ├── InsufficientMemory    the service is short of memory
+    ├── Preempted             the upload was given up for other clients
     ├── InternalError         a defect; the traceback is in the log
     ├── NotReady              the model is not loaded, or its thread has ended
     ├── Draining              the process is shutting down
@@ -88,6 +90,10 @@ class UnsupportedMediaType(RequestError):
     """The content type of the request is not an image."""
 
 
+class UnsupportedCoding(RequestError):
+    """The body, or a part of the form, is compressed or encoded."""
+
+
 class UndecodableImage(RequestError):
     """No decoder reads these bytes."""
 
@@ -102,6 +108,10 @@ class Overloaded(RequestError):
 
 class InsufficientMemory(RequestError):
     """The service is short of memory; nothing is wrong with the image."""
+
+
+class Preempted(RequestError):
+    """The upload was given up because other clients needed its memory."""
 
 
 class InternalError(RequestError):

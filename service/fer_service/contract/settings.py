@@ -72,7 +72,9 @@ class Settings(BaseSettings):
     )
     max_streams: int = Field(64, ge=1, description="Maximum open streams; more are refused")
     max_per_client: int | None = Field(
-        None, ge=1, description="Maximum prediction requests and streams per client (API key, else address)"
+        None,
+        ge=1,
+        description="Maximum requests, uploads and streams per client (API key, else address)",
     )
     max_batch_images: int = Field(16, ge=1, description="Maximum images per request to /predict/batch")
     request_timeout: float = Field(30.0, gt=0, description="Seconds after which a request fails with 504")

@@ -1,15 +1,27 @@
-"""Bounds on the images and bytes in flight, over all requests and streams."""
+"""Bounds on what is in flight, over all requests and streams: requests in progress, streams, and their bytes."""
 
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from fer_service.contract.errors import Overloaded
+from fer_service.http.ledger import Hold, Ledger
 from fer_service.observability.metrics import Metrics
+
+_RESERVE: Final = 8  # an eighth of the places is not for one client alone
+_LEAST: Final = 2  # what one stream needs: a frame in work and one that waits
 
 
 class Admission:
-    """Admits work up to its limits and refuses the rest before it costs anything."""
+    """Admits work up to its limits and refuses the rest before it costs anything.
+
+    An upload takes bytes as they arrive. It takes a place among the requests in progress when it is complete.
+
+    Attributes:
+        ledger: Books the bytes of uploads, frames and answers.
+    """
 
     def __init__(
         self,
@@ -19,84 +31,152 @@ class Admission:
         max_bytes: int,
         max_streams: int,
         max_per_client: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start empty.
 
         Args:
             metrics: Counts what is in flight and each refusal.
-            max_requests: Maximum requests and stream frames in flight.
-            max_bytes: Maximum sum of their bytes; a single one is always admitted.
+            max_requests: Maximum requests and stream frames in progress.
+            max_bytes: Maximum bytes of uploads, frames and answers.
             max_streams: Maximum open streams.
-            max_per_client: Maximum requests and streams in flight per client.
+            max_per_client: Maximum requests, uploads and streams per client.
+            clock: Seconds.
         """
         self._metrics = metrics
         self._max_requests = max_requests
-        self._max_bytes = max_bytes
         self._max_streams = max_streams
         self._max_per_client = max_per_client
-        self._requests = 0
-        self._bytes = 0
-        self._streams = 0
-        self._clients: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()  # requests, uploads and streams of a client
+        self._in_progress: Counter[str] = Counter()
+        self._streams: Counter[str] = Counter()
+        self.ledger = Ledger(
+            max_bytes,
+            changed=metrics.held_bytes.set,
+            rejected=lambda reason: metrics.rejected.labels(reason).inc(),
+            clock=clock,
+        )
 
     @contextmanager
-    def request(self, client: str, size: int) -> Iterator[None]:
-        """Admit a request while the block runs.
+    def request(self, client: str, declared: int) -> Iterator[Hold]:
+        """Admit a request while the block runs, before its body is read.
 
         Args:
             client: The holder of an API key, or an address.
-            size: Bytes of the body.
+            declared: Length that the request declares for its body. It is checked, and nothing is booked.
+
+        Returns:
+            The bytes of its body: none yet.
 
         Raises:
             Overloaded: a limit is reached.
         """
-        self.enter(size)
-        try:
-            with self.client(client):
-                yield
-        finally:
-            self.leave(size)
+        self._check_place(client)
+        with self._client(client), self.ledger.hold(client) as hold:
+            self.ledger.check(hold, declared)
+            yield hold
 
     @contextmanager
-    def stream(self, client: str) -> Iterator[None]:
-        """Admit a stream while the block runs; its frames are admitted one by one.
-
-        Args:
-            client: The holder of an API key, or an address.
+    def place(self, client: str) -> Iterator[None]:
+        """Hold a place among the requests in progress while the block runs.
 
         Raises:
             Overloaded: a limit is reached.
         """
-        if self._streams >= self._max_streams:
-            self._metrics.rejected.labels("streams").inc()
-            raise Overloaded(f"{self._max_streams} streams are open, the maximum (FER_MAX_STREAMS)")
-        self._count_streams(1)
-        try:
-            with self.client(client):
-                yield
-        finally:
-            self._count_streams(-1)
-
-    @contextmanager
-    def client(self, name: str) -> Iterator[None]:
-        """Count a request or stream of a client while the block runs.
-
-        Raises:
-            Overloaded: the client has reached its limit.
-        """
-        if self._max_per_client and self._clients[name] >= self._max_per_client:
-            self._metrics.rejected.labels("client").inc()
-            raise Overloaded(f"this client has {self._max_per_client} requests or streams open, its maximum")
-        self._clients[name] += 1
+        self.enter(client)
         try:
             yield
         finally:
-            self._clients[name] -= 1
-            if not self._clients[name]:
-                del self._clients[name]
+            self.leave(client)
+
+    def enter(self, client: str) -> None:
+        """Take a place; `leave` must follow.
+
+        Raises:
+            Overloaded: a limit is reached.
+        """
+        self._check_place(client)
+        self._in_progress[client] += 1
+        self._metrics.in_flight.set(self._in_progress.total())
+
+    def leave(self, client: str) -> None:
+        """Release the place that `enter` took."""
+        _subtract(self._in_progress, client)
+        self._metrics.in_flight.set(self._in_progress.total())
+
+    @contextmanager
+    def stream(self, client: str) -> Iterator["StreamFrames"]:
+        """Admit a stream while the block runs.
+
+        Args:
+            client: The holder of an API key, or an address.
+
+        Returns:
+            Admits its frames.
+
+        Raises:
+            Overloaded: a limit is reached.
+        """
+        if self._streams.total() >= self._max_streams:
+            self._refuse("streams", f"{self._max_streams} streams are open, the maximum (FER_MAX_STREAMS)")
+        if self._streams[client] >= _one_clients(self._max_streams):
+            self._refuse("client", f"this client has {self._streams[client]} streams open, its maximum")
+        with self._client(client), self.ledger.hold(client) as hold, self._counted_stream(client):
+            yield StreamFrames(self, hold)
+
+    def reject_stream(self) -> None:
+        """Count a stream that was closed because of its frames."""
+        self._metrics.rejected.labels("frames").inc()
+
+    @contextmanager
+    def _client(self, client: str) -> Iterator[None]:
+        """Count a request or stream of a client while the block runs."""
+        if self._max_per_client and self._open[client] >= self._max_per_client:
+            self._refuse("client", f"this client has {self._max_per_client} requests or streams open, its maximum")
+        self._open[client] += 1
+        try:
+            yield
+        finally:
+            _subtract(self._open, client)
+
+    @contextmanager
+    def _counted_stream(self, client: str) -> Iterator[None]:
+        self._streams[client] += 1
+        self._metrics.streams.set(self._streams.total())
+        try:
+            yield
+        finally:
+            _subtract(self._streams, client)
+            self._metrics.streams.set(self._streams.total())
+
+    def _check_place(self, client: str) -> None:
+        if self._in_progress.total() >= self._max_requests:
+            self._refuse("requests", "too many requests in flight; retry after a moment")
+        if self._in_progress[client] >= _one_clients(self._max_requests):
+            self._refuse(
+                "client", f"this client has {self._in_progress[client]} requests in progress, its maximum"
+            )
+
+    def _refuse(self, reason: str, text: str) -> None:
+        self._metrics.rejected.labels(reason).inc()
+        raise Overloaded(text)
+
+
+class StreamFrames:
+    """Admits the frames of one stream: each takes a place and bytes until it is answered or dropped."""
+
+    def __init__(self, admission: Admission, hold: Hold) -> None:
+        """Start without frames.
+
+        Args:
+            admission: Admits them.
+            hold: The bytes of all frames of the stream.
+        """
+        self._admission = admission
+        self._hold = hold
 
     def enter(self, size: int) -> None:
-        """Admit a request or frame; `leave` must follow.
+        """Admit a frame; `leave` must follow.
 
         Args:
             size: Its bytes.
@@ -104,28 +184,26 @@ class Admission:
         Raises:
             Overloaded: a limit is reached.
         """
-        reason = self._full(size)
-        if reason:
-            self._metrics.rejected.labels(reason).inc()
-            raise Overloaded("too many requests in flight; retry after a moment")
-        self._count(1, size)
+        self._admission.enter(self._hold.client)
+        try:
+            self._admission.ledger.grow(self._hold, size)
+        except Overloaded:
+            self._admission.leave(self._hold.client)
+            raise
 
     def leave(self, size: int) -> None:
         """Release what `enter` admitted with the same size."""
-        self._count(-1, -size)
+        self._admission.ledger.shrink(self._hold, size)
+        self._admission.leave(self._hold.client)
 
-    def _full(self, size: int) -> str:
-        if self._requests >= self._max_requests:
-            return "requests"
-        if self._requests and self._bytes + size > self._max_bytes:
-            return "bytes"
-        return ""
 
-    def _count(self, requests: int, size: int) -> None:
-        self._requests += requests
-        self._bytes += size
-        self._metrics.in_flight.set(self._requests)
+def _one_clients(places: int) -> int:
+    """Return how many of the places one client may have."""
+    return max(places - max(1, places // _RESERVE), min(places, _LEAST))
 
-    def _count_streams(self, change: int) -> None:
-        self._streams += change
-        self._metrics.streams.set(self._streams)
+
+def _subtract(counts: Counter[str], client: str) -> None:
+    """Count one less, and forget a client that has none."""
+    counts[client] -= 1
+    if not counts[client]:
+        del counts[client]

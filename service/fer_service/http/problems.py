@@ -40,9 +40,11 @@ PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
     errors.ImageTooLarge: ProblemKind(413, "image_too_large", "Too many bytes"),
     errors.TooManyPixels: ProblemKind(413, "too_many_pixels", "Too many pixels"),
     errors.UnsupportedMediaType: ProblemKind(415, "unsupported_media_type", "Content type is not an image"),
+    errors.UnsupportedCoding: ProblemKind(415, "unsupported_coding", "Compressed bodies are not supported"),
     errors.UndecodableImage: ProblemKind(422, "undecodable_image", "Image cannot be decoded"),
     errors.InvalidParameter: ProblemKind(422, "invalid_parameter", "Invalid parameter"),
     errors.Overloaded: ProblemKind(429, "overloaded", "Too many requests in flight"),
+    errors.Preempted: ProblemKind(429, "preempted", "Upload given up for other clients"),
     errors.InternalError: ProblemKind(500, "internal_error", "Internal error"),
     errors.InsufficientMemory: ProblemKind(503, "insufficient_memory", "Not enough memory"),
     errors.NotReady: ProblemKind(503, "not_ready", "Service not ready"),
@@ -52,6 +54,10 @@ PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
 _HEADERS: Final[dict[type[RequestError], dict[str, str]]] = {
     errors.Overloaded: {"Retry-After": "1"},
     errors.InsufficientMemory: {"Retry-After": "1"},
+    # The rest of the body is not read.
+    errors.Preempted: {"Retry-After": "1", "Connection": "close"},
+    # RFC 9110, section 12.5.3: this tells it from a refused media type.
+    errors.UnsupportedCoding: {"Accept-Encoding": "identity"},
     errors.Unauthorized: {"WWW-Authenticate": 'Bearer realm="fer-service"'},
 }
 

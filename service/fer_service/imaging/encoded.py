@@ -100,6 +100,7 @@ def _header(name: str, contents: Contents) -> Header:
         orientation=contents.orientation,
         memory=memory,
         isolated=contents.slow or (memory > _ISOLATED_BYTES and not plain),
-        kind=f"{contents.layout} {contents.width}×{contents.height}" + f", {contents.detail}" * bool(contents.detail),
+        kind=f"{contents.layout} {contents.width}×{contents.height}"
+        + f", {contents.detail}" * bool(contents.detail),
         unterminated=contents.unterminated,
     )

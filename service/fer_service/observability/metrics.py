@@ -9,7 +9,7 @@ from fer_service.contract.job import Stage
 from fer_service.contract.schemas import Prediction
 
 OUTCOMES: Final = ("answered", "failed", "dropped")
-REASONS: Final = ("requests", "bytes", "client", "streams")
+REASONS: Final = ("requests", "bytes", "client", "streams", "stalled", "share", "frames")
 _SECONDS: Final = tuple(0.001 * 2**n for n in range(15))
 _BATCH: Final = tuple(2**n for n in range(11))
 _FACES: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)
@@ -40,7 +40,13 @@ class Metrics:
         )
         self.in_flight = Gauge(
             "fer_requests_in_flight",
-            "Prediction requests in progress",
+            "Prediction requests and stream frames in progress, from the end of their upload on",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.held_bytes = Gauge(
+            "fer_held_bytes",
+            "Bytes in memory of uploads, frames and answers on their way",
             registry=registry,
             multiprocess_mode="livesum",
         )
@@ -68,7 +74,7 @@ class Metrics:
         )
         self.rejected = Counter(
             "fer_rejected",
-            "Requests and streams refused by admission control, by the limit that was reached",
+            "Requests, uploads and streams refused or given up by admission control, by the reason",
             ["reason"],
             registry=registry,
         )

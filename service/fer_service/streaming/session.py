@@ -4,13 +4,22 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from fer_service.contract.errors import ImageTooLarge, InternalError, InvalidParameter, RequestError
+from fer_service.contract.errors import (
+    ImageTooLarge,
+    InternalError,
+    InvalidParameter,
+    RequestError,
+    TooManyPixels,
+    UndecodableImage,
+)
 from fer_service.contract.schemas import Prediction
 from fer_service.observability.metrics import Metrics
 from fer_service.streaming.latest_value import LatestValue
+from fer_service.streaming.limits import FrameLimits
 
+_CLIENTS_FAULTS: Final = (ImageTooLarge, InvalidParameter, TooManyPixels, UndecodableImage)
 Predict = Callable[[bytes], Awaitable[Prediction]]
 logger = logging.getLogger(__name__)
 
@@ -78,23 +87,33 @@ class Session:
         self._began = time.monotonic()
         self._received = 0
         self._newest: LatestValue[Frame] = LatestValue()
+        self._limits = FrameLimits()
 
     def receive(self, data: bytes | None) -> None:
         """Take a frame; it replaces an older one that still waits.
 
         Args:
             data: The encoded image; None for a text message.
+
+        Raises:
+            StreamClosed: the client sends too many frames, or too many bad ones.
         """
+        self._limits.arrived()
         self._received += 1
         now = time.monotonic() - self._began
         try:
             frame = Frame(self._received, now, self._admitted(data))
         except RequestError as refusal:
             frame = Frame(self._received, now, b"", refusal)
+            self._judge(refusal)
         self._drop(self._newest.put(frame))
 
     async def next(self) -> Outcome:
-        """Wait for a frame, analyze the newest one, and return its result."""
+        """Wait for a frame, analyze the newest one, and return its result.
+
+        Raises:
+            StreamClosed: the client sends too many bad frames.
+        """
         frame = await self._newest.take()
         try:
             outcome = Outcome(frame, frame.refusal or await self._predict(frame.data))
@@ -106,6 +125,8 @@ class Session:
         finally:
             self._leave(frame)
         failed = isinstance(outcome.result, RequestError)
+        if frame.refusal is None:
+            self._judge(outcome.result)
         self._metrics.frames.labels("failed" if failed else "answered").inc()
         return outcome
 
@@ -120,6 +141,13 @@ class Session:
             raise ImageTooLarge(f"the frame has {len(data):,} bytes; {self._max_bytes:,} are allowed")
         self._admission.enter(len(data))
         return data
+
+    def _judge(self, result: Prediction | RequestError) -> None:
+        """Count a good frame, or one that is the client's fault."""
+        if isinstance(result, Prediction):
+            self._limits.good()
+        elif isinstance(result, _CLIENTS_FAULTS):
+            self._limits.bad()
 
     def _drop(self, frame: Frame | None) -> None:
         if frame is not None:

@@ -54,6 +54,24 @@ async def running(app: FastAPI) -> AsyncIterator[FastAPI]:
         yield app
 
 
+def http_scope(path: str, method: str, headers: dict[str, str] | None, client: str) -> Scope:
+    """The head of a request as pure ASGI."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "server": ("test", 80),
+        "client": (client, 1),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+    }
+
+
 async def call(
     app: ASGIApp,
     path: str,
@@ -61,6 +79,7 @@ async def call(
     method: str = "POST",
     headers: dict[str, str] | None = None,
     then: Callable[[], Any] | None = None,
+    client: str = "test",
 ) -> Answer:
     """One request as pure ASGI; when its chunks have been read, receiving awaits `then` and tells a disconnect.
 
@@ -80,21 +99,50 @@ async def call(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope: Scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "scheme": "http",
-        "server": ("test", 80),
-        "client": ("test", 1),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
-    }
-    await app(scope, receive, send)
+    await app(http_scope(path, method, headers, client), receive, send)
+    return _answer(sent)
+
+
+class Exchange:
+    """A request whose body is sent step by step, by a client that may stop to read the answer.
+
+    Attributes:
+        task: Serves it.
+        reading: While it is not set, the server waits after each message that it sends.
+    """
+
+    def __init__(
+        self, app: ASGIApp, path: str, client: str = "test", headers: dict[str, str] | None = None
+    ) -> None:
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self._received: asyncio.Queue[Message] = asyncio.Queue()
+        self._sent: list[Message] = []
+        scope = http_scope(path, "POST", headers, client)
+        self.task = asyncio.ensure_future(app(scope, self._received.get, self._send))
+
+    def upload(self, chunk: bytes, *, more: bool = True) -> None:
+        self._received.put_nowait({"type": "http.request", "body": chunk, "more_body": more})
+
+    def disconnect(self) -> None:
+        self._received.put_nowait({"type": "http.disconnect"})
+        self.reading.set()
+
+    async def answer(self) -> Answer:
+        await self.task
+        return _answer(self._sent)
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the answer's body that the server has sent."""
+        return sum(len(message.get("body", b"")) for message in self._sent)
+
+    async def _send(self, message: Message) -> None:
+        self._sent.append(message)
+        await self.reading.wait()
+
+
+def _answer(sent: list[Message]) -> Answer:
     start = sent[0]
     assert [message["type"] for message in sent].count("http.response.start") == 1
     raw = [(name.decode(), value.decode()) for name, value in start["headers"]]

@@ -1,7 +1,14 @@
 import json
 
 import pytest
-from fer_service.contract.errors import Overloaded, RequestError, TooManyPixels, Unauthorized
+from fer_service.contract.errors import (
+    Overloaded,
+    Preempted,
+    RequestError,
+    TooManyPixels,
+    Unauthorized,
+    UnsupportedCoding,
+)
 from fer_service.contract.schemas import Problem
 from fer_service.http.problems import PROBLEMS, error_response, problem_of
 
@@ -35,6 +42,9 @@ def test_problem_details_have_their_media_type() -> None:
     ("error", "header", "value"),
     [
         (Overloaded("busy"), "retry-after", "1"),
+        (Preempted("stood still"), "retry-after", "1"),
+        (Preempted("stood still"), "connection", "close"),
+        (UnsupportedCoding("gzip"), "accept-encoding", "identity"),
         (Unauthorized("missing"), "www-authenticate", 'Bearer realm="fer-service"'),
     ],
 )

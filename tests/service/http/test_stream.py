@@ -8,6 +8,7 @@ import pytest
 from fer_service.analysis.analyzer import Limits
 from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
+from fer_service.streaming.limits import BAD_FRAMES
 from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 
 from tests.fakes import FakeClassifier
@@ -130,6 +131,29 @@ def test_text_is_no_frame(client: TestClient) -> None:
         assert result["error"]["code"] == "invalid_parameter"
         assert "binary" in result["error"]["detail"]
         assert answered(stream, GREEN)["frame"] == 2
+
+
+@pytest.mark.parametrize("bad", [b"no image", "text"])
+def test_a_stream_of_bad_frames_is_closed_with_a_reason(client: TestClient, bad: bytes | str) -> None:
+    with client.websocket_connect("/stream") as stream:
+        for _ in range(BAD_FRAMES):
+            stream.send({"type": "websocket.receive", "bytes" if isinstance(bad, bytes) else "text": bad})
+            message = stream.receive()
+            if message["type"] == "websocket.close":
+                break
+        else:
+            message = stream.receive()
+        assert (message["code"], message["reason"]) == (1008, "100 frames in a row that are no images")
+    assert metric(client, 'fer_rejected_total{reason="frames"}') == 1
+    assert metric(client, "fer_streams") == 0
+
+
+def test_a_good_frame_forgives_bad_ones(client: TestClient) -> None:
+    with client.websocket_connect("/stream") as stream:
+        for _ in range(3):
+            for _ in range(BAD_FRAMES // 2):
+                assert answered(stream, b"no image")["error"]
+            assert answered(stream, GREEN)["faces"]
 
 
 def test_what_nobody_foresaw_costs_one_frame(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,10 +7,13 @@ from fer_service.contract.errors import (
     ImageTooLarge,
     InvalidParameter,
     MissingImage,
+    Overloaded,
     RequestError,
+    UnsupportedCoding,
     UnsupportedMediaType,
 )
-from fer_service.http.uploads import Upload, declared_length, read_image, read_images
+from fer_service.http.multipart import Upload
+from fer_service.http.uploads import declared_length, read_image, read_images
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -213,3 +216,82 @@ def test_one_large_image_among_small_ones_is_for_the_caller_to_judge() -> None:
 def test_a_batch_that_cannot_be_read_is_refused(made: Request, error: type[RequestError]) -> None:
     with pytest.raises(error):
         many(made)
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "coding"),
+    [
+        ("content-encoding", "gzip", "gzip"),
+        ("content-encoding", "BR", "br"),
+        ("content-encoding", "identity, deflate", "deflate"),
+        ("content-encoding", "gzip, gzip", "gzip"),
+        ("content-encoding", "zstd", "zstd"),
+        ("transfer-encoding", "gzip, chunked", "gzip"),
+    ],
+)
+@pytest.mark.parametrize("content_type", ["image/jpeg", "multipart/form-data; boundary=x"])
+def test_a_compressed_body_is_refused_before_it_is_read(
+    header: str, value: str, coding: str, content_type: str
+) -> None:
+    body = Body(PICTURE)
+    made = request(body, content_type)
+    made.scope["headers"].append((header.encode(), value.encode()))
+    with pytest.raises(UnsupportedCoding, match="must not be compressed") as refusal:
+        one(made)
+    assert coding in str(refusal.value)
+    assert body.read == 0
+
+
+@pytest.mark.parametrize("coding", ["identity", "", "Identity, identity"])
+def test_identity_is_no_coding(coding: str) -> None:
+    made = request(Body(PICTURE), "image/jpeg")
+    made.scope["headers"] += [(b"content-encoding", coding.encode()), (b"transfer-encoding", b"chunked")]
+    assert one(made) == PICTURE
+
+
+def part(*headers: str, name: str = "file", data: bytes = PICTURE) -> bytes:
+    lines = [f'Content-Disposition: form-data; name="{name}"; filename="a"', *headers]
+    return b"--x\r\n" + "\r\n".join(lines).encode() + b"\r\n\r\n" + data + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "coding"),
+    [
+        ("Content-Encoding: gzip", "gzip"),
+        ("content-encoding:br", "br"),
+        ("Content-Transfer-Encoding: base64", "base64"),
+        ("Content-Transfer-Encoding: Quoted-Printable", "quoted-printable"),
+    ],
+)
+def test_an_encoded_part_is_refused_and_the_coding_named(header: str, coding: str) -> None:
+    made = request(Body(part(header) + b"--x--\r\n"), "multipart/form-data; boundary=x")
+    with pytest.raises(UnsupportedCoding, match=f"{coding} is not supported"):
+        one(made)
+
+
+@pytest.mark.parametrize(
+    "header", ["Content-Transfer-Encoding: binary", "Content-Transfer-Encoding: 8BIT", "X-A: b"]
+)
+def test_a_part_may_say_that_it_is_not_encoded(header: str) -> None:
+    made = request(Body(part(header) + b"--x--\r\n"), "multipart/form-data; boundary=x")
+    assert one(made) == PICTURE
+
+
+def test_every_chunk_is_booked_before_it_is_kept() -> None:
+    booked: list[int] = []
+    asyncio.run(read_image(request(Body(b"abc", b"", b"de"), "image/png"), LIMIT, booked.append))
+    assert [size for size in booked if size] == [3, 2]
+
+    def refuse(size: int) -> None:
+        raise Overloaded("full")
+
+    with pytest.raises(Overloaded):
+        asyncio.run(read_images(form(("file", ("a", PICTURE))), LIMIT, 4, refuse))
+
+
+@pytest.mark.parametrize(("name", "text"), [("file", "more than 4 images"), ("other", "more than 36 fields")])
+def test_a_form_of_countless_parts_is_read_no_further_than_allowed(name: str, text: str) -> None:
+    body = Body(*[part(name=name, data=b"")] * 1000)
+    with pytest.raises(InvalidParameter, match=text):
+        many(request(body, "multipart/form-data; boundary=x"), LIMIT)
+    assert body.read < 50

@@ -42,6 +42,7 @@ def test_the_names_are_the_documented_ones(metrics: Metrics, registry: Collector
         "fer_requests",
         "fer_request_duration_seconds",
         "fer_requests_in_flight",
+        "fer_held_bytes",
         "fer_stage_duration_seconds",
         "fer_batch_size",
         "fer_detector_batch_size",

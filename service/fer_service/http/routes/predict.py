@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
@@ -12,14 +13,17 @@ from fer_service.analysis.drawing import DrawnFormat
 from fer_service.contract.errors import MissingImage, RequestError
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import BatchError, BatchPrediction, BatchResult, Prediction, Problem
+from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.image_work import record_image
+from fer_service.http.multipart import Upload
 from fer_service.http.negotiation import negotiate
+from fer_service.http.preemption import preemptible
 from fer_service.http.problems import problem_of
 from fer_service.http.query import PredictQuery
 from fer_service.http.state import AppState, get_state
 from fer_service.http.time_limit import cancel_on_disconnect, time_limit
-from fer_service.http.uploads import FIELD, Upload, declared_length, read_image, read_images, too_large
+from fer_service.http.uploads import FIELD, declared_length, read_image, read_images, too_large
 
 _JSON: Final = "application/json"
 _DRAWN: Final[dict[str, DrawnFormat]] = {"image/jpeg": "jpeg", "image/png": "png"}
@@ -61,18 +65,19 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     media_type = negotiate(request.headers.get("accept", ""), (_JSON, *_DRAWN))
     options = query.options(_DRAWN.get(media_type))
     began = time.monotonic()
-    job = Job(began + state.settings.request_timeout)
+    job = Job(began + state.settings.request_timeout, client)
     state.check_alive()
-    with state.admission.request(client, declared_length(request, state.settings.max_image_bytes)):
+    admission, ledger = state.admission, state.admission.ledger
+    with admission.request(client, declared_length(request, 0)) as hold:
         async with time_limit(job):
-            data = await read_image(request, state.settings.max_image_bytes)
-            analysis = await cancel_on_disconnect(request, state.executor.run(data, options, job))
+            async with preemptible(ledger, hold):
+                data = await read_image(request, state.settings.max_image_bytes, partial(ledger.grow, hold))
+            with admission.place(client):
+                analysis = await cancel_on_disconnect(request, state.executor.run(data, options, job))
     record_image(request.scope, analysis, job)
-    return Response(
-        analysis.drawn or analysis.prediction.model_dump_json(),
-        media_type=media_type,
-        headers={"Server-Timing": _server_timing(job.seconds, time.monotonic() - began), "Vary": "Accept"},
-    )
+    headers = {"Server-Timing": _server_timing(job.seconds, time.monotonic() - began), "Vary": "Accept"}
+    content = analysis.drawn or analysis.prediction.model_dump_json()
+    return Answer(content, media_type, headers, ledger, client)
 
 
 @router.post(
@@ -86,29 +91,32 @@ async def predict_batch(request: Request, query: Annotated[PredictQuery, Query()
     state = get_state(request)
     client, settings = authenticate(request, state.keys), state.settings
     began = time.monotonic()
-    limit = Job(began + settings.request_timeout)
+    limit = Job(began + settings.request_timeout, client)
     state.check_alive()
-    with state.admission.request(client, declared_length(request, settings.max_image_bytes)):
+    admission, ledger = state.admission, state.admission.ledger
+    with admission.request(client, declared_length(request, 0)) as hold:
         async with time_limit(limit):
-            uploads = await read_images(request, settings.max_image_bytes, settings.max_batch_images)
-            work = asyncio.gather(*(_one(request, upload, query, limit.deadline, state) for upload in uploads))
-            answers = await cancel_on_disconnect(request, work)
+            async with preemptible(ledger, hold):
+                uploads = await read_images(
+                    request, settings.max_image_bytes, settings.max_batch_images, partial(ledger.grow, hold)
+                )
+            with admission.place(client):
+                work = asyncio.gather(*(_one(request, upload, query, limit, state) for upload in uploads))
+                answers = await cancel_on_disconnect(request, work)
     seconds: dict[Stage, float] = {}
     for _, stages in answers:
         for stage, duration in stages.items():
             seconds[stage] = seconds.get(stage, 0.0) + duration
-    return Response(
-        BatchResult(results=[result for result, _ in answers]).model_dump_json(),
-        media_type=_JSON,
-        headers={"Server-Timing": _server_timing(seconds, time.monotonic() - began)},
-    )
+    content = BatchResult(results=[result for result, _ in answers]).model_dump_json()
+    headers = {"Server-Timing": _server_timing(seconds, time.monotonic() - began)}
+    return Answer(content, _JSON, headers, ledger, client)
 
 
 async def _one(
-    request: Request, upload: Upload, query: PredictQuery, deadline: float, state: AppState
+    request: Request, upload: Upload, query: PredictQuery, limit: Job, state: AppState
 ) -> tuple[BatchPrediction | BatchError, Mapping[Stage, float]]:
     """Return the result of one image of a batch, and its seconds per stage."""
-    job = Job(deadline)
+    job = Job(limit.deadline, limit.client)
     try:
         if not upload.data:
             raise MissingImage("the image is empty")

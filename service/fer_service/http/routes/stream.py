@@ -6,15 +6,18 @@ from typing import Final
 
 import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from starlette.status import WS_1008_POLICY_VIOLATION
 
 from fer_service.contract.errors import RequestError
 from fer_service.contract.job import Job
 from fer_service.contract.schemas import FrameError, FramePrediction, Prediction
+from fer_service.http.admission import StreamFrames
 from fer_service.http.authentication import authenticate, check_origin
 from fer_service.http.image_work import record_frame
 from fer_service.http.problems import error_response, problem_of
 from fer_service.http.query import StreamQuery, parse_query
 from fer_service.http.state import AppState, get_state
+from fer_service.streaming.limits import StreamClosed
 from fer_service.streaming.session import Outcome, Session
 from fer_service.tracking.tracked_stream import TrackedStream
 
@@ -32,21 +35,22 @@ async def stream(socket: WebSocket) -> None:
         client = authenticate(socket, state.keys)
         query = parse_query(StreamQuery, socket.query_params)
         state.check_alive()
-        with state.admission.stream(client):
+        with state.admission.stream(client) as frames:
             await socket.accept(_subprotocol(socket))
-            await _serve(socket, query, state)
+            # The frames of a client take turns with its requests.
+            await _serve(socket, query, state, frames, f"streams of {client}")
     except RequestError as error:
         await socket.send_denial_response(error_response(error))
 
 
-async def _serve(socket: WebSocket, query: StreamQuery, state: AppState) -> None:
+async def _serve(socket: WebSocket, query: StreamQuery, state: AppState, frames: StreamFrames, turn: str) -> None:
     async def predict(data: bytes) -> Prediction:
-        job = Job(time.monotonic() + state.settings.request_timeout)
+        job = Job(time.monotonic() + state.settings.request_timeout, turn)
         analysis = await state.executor.run(data, query.options(), job)
         record_frame(socket.scope, analysis, job)
         return analysis.prediction
 
-    session = Session(predict, state.admission, state.metrics, state.settings.max_image_bytes)
+    session = Session(predict, frames, state.metrics, state.settings.max_image_bytes)
     threshold = state.executor.analyzer.classifier.bundle.metadata.uncertain_below
     tracked = TrackedStream(threshold, query.smooth)
     try:
@@ -54,6 +58,10 @@ async def _serve(socket: WebSocket, query: StreamQuery, state: AppState) -> None
             tasks.start_soon(_write, socket, session, tracked)
             await _read(socket, session)
             tasks.cancel_scope.cancel()
+    except* StreamClosed as closed:
+        state.admission.reject_stream()
+        with contextlib.suppress(WebSocketDisconnect):
+            await socket.close(WS_1008_POLICY_VIOLATION, str(closed.exceptions[0]))
     finally:
         session.close()
 

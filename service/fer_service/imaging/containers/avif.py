@@ -234,11 +234,15 @@ def _check_image(data: bytes, items: _Items, item: int, tile: bool = False) -> t
         begin, end = extents[0]
         coded = coded_size(data[begin : min(end, begin + 1024)])
         if coded != (width, height):
-            raise UndecodableImage(f"the AVIF image claims {width}×{height} pixels, its AV1 data {coded[0]}×{coded[1]}")
+            raise UndecodableImage(
+                f"the AVIF image claims {width}×{height} pixels, its AV1 data {coded[0]}×{coded[1]}"
+            )
     elif kind == b"grid" and not tile:
         _check_grid(data, items, item, (width, height))
     else:
-        raise UndecodableImage(f"an AVIF image of type {kind.decode('latin-1')!r} is not supported; send JPEG or PNG")
+        raise UndecodableImage(
+            f"an AVIF image of type {kind.decode('latin-1')!r} is not supported; send JPEG or PNG"
+        )
     return width, height
 
 

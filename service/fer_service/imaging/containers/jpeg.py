@@ -114,7 +114,9 @@ def read_jpeg(data: bytes) -> Contents:
     unterminated = data.rfind(b"\xff\xd9", scans.start) < 0
     if unterminated:
         _check_unterminated(data, frame, scans, interval)
-    return _contents(data, frame, scans.count, unterminated, exif_orientation(metadata[b"Exif"], metadata[b"http"]))
+    return _contents(
+        data, frame, scans.count, unterminated, exif_orientation(metadata[b"Exif"], metadata[b"http"])
+    )
 
 
 def _segment(data: bytes, at: int, marker: int) -> bytes:

@@ -1,0 +1,154 @@
+"""The files of a multipart/form-data body (RFC 7578), in memory once."""
+
+import io
+from dataclasses import dataclass
+from typing import Final
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from fer_service.contract.errors import InvalidParameter, MissingImage
+from fer_service.http.codings import check_part
+
+_MAX_BOUNDARY: Final = 256  # what the parser accepts; RFC 2046 allows 70
+_OTHER_PARTS: Final = 32  # fields with other names, which are skipped
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An uploaded image.
+
+    Attributes:
+        name: The client's file name, or the image's number.
+        data: The encoded image.
+    """
+
+    name: str
+    data: bytes
+
+
+class FormReader:
+    """Collects the parts of one name from a body that comes in chunks; the others are skipped.
+
+    Attributes:
+        uploads: The complete parts.
+        max_count: Maximum number of them.
+    """
+
+    def __init__(self, content_type: str, field: str, max_count: int, excess: str) -> None:
+        """Start with the head of the request.
+
+        Args:
+            content_type: Content type with its boundary.
+            field: Name of the parts.
+            max_count: Maximum number of them.
+            excess: Text of the refusal of more.
+
+        Raises:
+            MissingImage: the boundary is missing or too long.
+        """
+        _, parameters = parse_options_header(content_type)
+        boundary = parameters.get(b"boundary")
+        if not boundary:
+            raise MissingImage("the content type multipart/form-data needs a boundary")
+        if len(boundary) > _MAX_BOUNDARY:
+            raise MissingImage(
+                f"the multipart boundary has {len(boundary):,} characters, the maximum is {_MAX_BOUNDARY}"
+            )
+        self.uploads: list[Upload] = []
+        self._field = field.encode()
+        self.max_count = max_count
+        self._excess = excess
+        self._parts = 0
+        self._header, self._value = b"", b""
+        self._headers: dict[bytes, bytes] = {}
+        self._name = ""
+        self._data: io.BytesIO | None = None  # None for a part that is skipped
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin_part,
+                "on_header_field": self._read_header,
+                "on_header_value": self._read_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._end_headers,
+                "on_part_data": self._read_data,
+                "on_part_end": self._end_part,
+            },
+        )
+
+    def write(self, chunk: bytes) -> None:
+        """Read the next chunk of the body.
+
+        Raises:
+            MissingImage: the body is invalid multipart.
+            InvalidParameter: it has too many parts.
+            UnsupportedCoding: a part is compressed or encoded.
+        """
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise MissingImage(f"invalid multipart body: {error}") from error
+
+    def finish(self) -> list[Upload]:
+        """Return the uploads of the complete body.
+
+        Raises:
+            MissingImage: the body ends too early, or has no part of this name.
+        """
+        try:
+            self._parser.finalize()
+        except FormParserError as error:
+            raise MissingImage(f"invalid multipart body: {error}") from error
+        if not self.uploads:
+            raise MissingImage(f"missing field {self._field.decode()!r} in the multipart body")
+        return self.uploads
+
+    def close(self) -> None:
+        """Release the memory of a body that is not wanted any more."""
+        self.uploads = []
+        self._data = None
+        self._parser.callbacks = {}  # they refer to this object
+
+    def _begin_part(self) -> None:
+        self._headers = {}
+        self._parts += 1
+        if self._parts > self.max_count + _OTHER_PARTS:
+            raise InvalidParameter(
+                f"the form has more than {self.max_count + _OTHER_PARTS} fields; send the images only"
+            )
+
+    def _read_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _read_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        self._headers[self._header.lower()] = self._value.strip(b" \t")
+        self._header, self._value = b"", b""
+
+    def _end_headers(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        name = options.get(b"name")
+        if name is None:
+            raise MissingImage("invalid multipart body: a part has no name in its Content-Disposition")
+        if name != self._field:
+            self._data = None
+            return
+        check_part(self._headers)
+        self._name = options.get(b"filename", b"").decode("utf-8", "replace") or str(len(self.uploads))
+        self._data = io.BytesIO()
+
+    def _read_data(self, data: bytes, start: int, end: int) -> None:
+        if self._data is not None:
+            self._data.write(memoryview(data)[start:end])
+
+    def _end_part(self) -> None:
+        if self._data is None:
+            return
+        # getvalue() shares the buffer's memory.
+        self.uploads.append(Upload(self._name, self._data.getvalue()))
+        self._data = None
+        if len(self.uploads) > self.max_count:
+            raise InvalidParameter(self._excess)
