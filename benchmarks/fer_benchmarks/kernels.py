@@ -68,7 +68,8 @@ def pipeline_parts(analyzer: Analyzer, data: bytes, options: Options) -> dict[st
         "decode": lambda: decode(image.data, image.header, reduction),
     }
     if options.detect:
-        networks = _networks(analyzer.detector, decode(image.data, image.header, reduction), analyzer.limits.min_score)
+        pixels = decode(image.data, image.header, reduction)
+        networks = _networks(analyzer.detector, pixels, analyzer.limits.min_score)
         parts["detect"] = lambda: [run() for run in networks]
     if crops:
         parts["classify"] = lambda: analyzer.classifier.classify(crops)

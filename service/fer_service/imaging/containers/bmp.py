@@ -29,10 +29,12 @@ def read_bmp(data: bytes) -> Contents:
     else:
         raise UndecodableImage(f"the BMP header claims {size:,} bytes; known are {', '.join(map(str, _HEADERS))}")
     if compression in _EMBEDDED:
-        raise UndecodableImage(f"BMP with {_EMBEDDED[compression]} inside is not supported; send the {_EMBEDDED[compression]}")
+        raise UndecodableImage(
+            f"BMP with {_EMBEDDED[compression]} inside is not supported; send the {_EMBEDDED[compression]}"
+        )
     if not 0 < width <= _MAX_SIDE or not 0 < abs(height) <= _MAX_SIDE or depth not in (1, 4, 8, 16, 24, 32):
         raise UndecodableImage(f"the BMP header claims {width}×{height} pixels of {depth} bits")
-    if compression and _COMPRESSED.get(compression, depth) != depth or compression > _BITFIELDS:
+    if compression > _BITFIELDS or (compression and _COMPRESSED.get(compression, depth) != depth):
         raise UndecodableImage(f"BMP compression {compression} with {depth} bits is not supported")
     if compression == _BITFIELDS and depth not in (16, 32):
         raise UndecodableImage(f"BMP bit fields with {depth} bits are not supported")

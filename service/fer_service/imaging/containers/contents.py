@@ -18,9 +18,7 @@ class Layout(StrEnum):
     BMP_ALPHA = "32-bit BMP"
     TIFF = "TIFF"
     AVIF = "AVIF"
-    AVIF_ALPHA = "AVIF with transparency"
     AVIF_DEEP = "AVIF of 10 or 12 bits"
-    AVIF_DEEP_ALPHA = "AVIF of 10 or 12 bits with transparency"
 
 
 @dataclass(frozen=True)

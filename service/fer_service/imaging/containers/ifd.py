@@ -75,7 +75,9 @@ def read_directory(data: bytes) -> Directory:
         entry, inline, header, number = "HHQ8s", 8, 16, "Q"
     else:
         entry, inline, header, number = "HHI4s", 4, 8, "I"
-    at = struct.unpack_from(order + number, data, header - struct.calcsize(number))[0] if len(data) >= header else 0
+    at = (
+        struct.unpack_from(order + number, data, header - struct.calcsize(number))[0] if len(data) >= header else 0
+    )
     count_format = order + ("Q" if version == 43 else "H")
     first = at + struct.calcsize(count_format)
     if at < header or first > len(data):
@@ -89,7 +91,9 @@ def read_directory(data: bytes) -> Directory:
     return Directory(data, order, entries, count, next_at)
 
 
-def _entries(data: bytes, first: int, end: int, layout: str, inline: int) -> Iterator[tuple[int, tuple[int, int, int]]]:
+def _entries(
+    data: bytes, first: int, end: int, layout: str, inline: int
+) -> Iterator[tuple[int, tuple[int, int, int]]]:
     seen: set[int] = set()
     size = struct.calcsize(layout)
     offset = layout[0] + ("Q" if inline == 8 else "I")

@@ -50,9 +50,7 @@ def read_webp(data: bytes) -> Contents:
         raise UndecodableImage(f"the WebP canvas has {canvas[0]}×{canvas[1]} pixels, its image {width}×{height}")
     orientation = exif_orientation(metadata[b"EXIF"], metadata[b"XMP "]) if any(metadata.values()) else 1
     if canvas and animation:
-        return Contents(
-            Layout.WEBP_ANIMATED, *canvas[:2], animation, "animated", orientation, slow=True
-        )
+        return Contents(Layout.WEBP_ANIMATED, *canvas[:2], animation, "animated", orientation, slow=True)
     still = data if canvas is None else _riff(data[slice(*frame)])
     return Contents(layout, width, height, still, "", orientation, slow=slow)
 
