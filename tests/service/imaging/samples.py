@@ -1,6 +1,8 @@
 """Small image files of every kind that the service reads, made by Pillow, OpenCV and tifffile."""
 
 import io
+import struct
+import zlib
 from functools import cache
 
 import cv2
@@ -77,6 +79,7 @@ def samples() -> dict[str, bytes]:
         "PNG palette": encoded(image.quantize(64), "PNG", transparency=3),
         "PNG 1-bit": encoded(image.convert("1"), "PNG"),
         "PNG 16-bit": opencv(".png", deep),
+        "PNG interlaced": interlaced_png(pixels),
         "PNG animated": encoded(image, "PNG", save_all=True, append_images=frames),
         "WebP": encoded(image, "WEBP"),
         "WebP EXIF": encoded(image, "WEBP", exif=turned()),
@@ -84,6 +87,7 @@ def samples() -> dict[str, bytes]:
         "WebP lossless": encoded(image, "WEBP", lossless=True),
         "WebP lossless alpha": encoded(translucent(), "WEBP", lossless=True, exact=True),
         "WebP animated": encoded(image, "WEBP", save_all=True, append_images=frames),
+        "WebP part": webp_frame(pixels, (112, 80), 6, 8),
         "GIF": encoded(image, "GIF"),
         "GIF interlaced": encoded(image, "GIF", interlace=1),
         "GIF animated": encoded(image, "GIF", save_all=True, append_images=frames),
@@ -112,3 +116,43 @@ def samples() -> dict[str, bytes]:
         "AVIF 10-bit": opencv(".avif", pixels.astype(np.uint16) << 2, cv2.IMWRITE_AVIF_DEPTH, 10),
         "AVIF animated": encoded(image, "AVIF", save_all=True, append_images=frames),
     }
+
+
+def interlaced_png(pixels: Pixels) -> bytes:
+    """Encode RGB as a PNG of seven passes (Adam7), without filters."""
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    rows = b"".join(
+        b"\0" + row.tobytes()
+        for top, left, down, across in passes
+        for row in pixels[top::down, left::across]
+        if row.size
+    )
+    height, width = pixels.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    return png(png_chunk(b"IHDR", header), png_chunk(b"IDAT", zlib.compress(rows, 1)))
+
+
+def png(*chunks: bytes) -> bytes:
+    """Join chunks to a PNG file."""
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + png_chunk(b"IEND", b"")
+
+
+def png_chunk(kind: bytes, content: bytes, length: int | None = None) -> bytes:
+    """A chunk of a PNG file; `length` is what it claims, if that is not the truth."""
+    claimed = len(content) if length is None else length
+    return struct.pack(">I", claimed) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    """Join chunks to a WebP file."""
+    body = b"".join(kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for kind, data in chunks)
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
+def webp_frame(image: Pixels, canvas: tuple[int, int], left: int = 0, top: int = 0) -> bytes:
+    """An animated WebP of one lossless frame within a canvas."""
+    height, width = image.shape[:2]
+    sides = [number.to_bytes(3, "little") for number in (left // 2, top // 2, width - 1, height - 1, 100)]
+    inner = encoded(image, "WEBP", lossless=True, quality=0, method=0)[12:]
+    extent = b"".join((side - 1).to_bytes(3, "little") for side in canvas)
+    return riff((b"VP8X", b"\x02\0\0\0" + extent), (b"ANIM", bytes(6)), (b"ANMF", b"".join(sides) + b"\0" + inner))

@@ -47,5 +47,4 @@ def read_bmp(data: bytes) -> Contents:
     if compression not in _COMPRESSED and offset + rows > len(data):
         raise UndecodableImage(f"the BMP image needs {rows:,} bytes of pixels; {len(data) - offset:,} follow")
     detail = f"{depth}-bit" + ", run-length encoded" * (compression in _COMPRESSED)
-    layout = Layout.BMP_ALPHA if depth == 32 else Layout.BMP
-    return Contents(layout, width, abs(height), data, detail, slow=True)
+    return Contents(Layout.BMP, width, abs(height), data, detail, slow=True)

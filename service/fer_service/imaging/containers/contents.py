@@ -9,13 +9,11 @@ class Layout(StrEnum):
 
     JPEG = "JPEG"
     PNG = "PNG"
-    PNG_INTERLACED = "interlaced PNG"
     WEBP_LOSSY = "lossy WebP"
     WEBP_LOSSLESS = "lossless WebP"
     WEBP_ANIMATED = "animated WebP"
     GIF = "GIF"
     BMP = "BMP"
-    BMP_ALPHA = "32-bit BMP"
     TIFF = "TIFF"
     AVIF = "AVIF"
     AVIF_DEEP = "AVIF of 10 or 12 bits"

@@ -115,7 +115,7 @@ def _joined(data: bytes, kept: list[tuple[int, int]], ended: bool) -> bytes:
 def _contents(header: _Header, pixels: int, data: bytes, orientation: int) -> Contents:
     words = [f"{header.depth}-bit {_COLOURS[header.colour]}"] + ["interlaced"] * header.interlaced
     return Contents(
-        layout=Layout.PNG_INTERLACED if header.interlaced else Layout.PNG,
+        layout=Layout.PNG,
         width=header.width,
         height=header.height,
         data=data,
