@@ -91,6 +91,7 @@ def _header(name: str, contents: Contents) -> Header:
     # A reduced decode of a usual JPEG needs little memory, and the caller knows the reduction.
     plain = contents.layout is Layout.JPEG and not contents.buffers and not contents.unterminated
     width, height = contents.width, contents.height
+    kind = f"{contents.layout} {width}×{height}" + f", {contents.detail}" * bool(contents.detail)
     if contents.orientation >= 5:
         width, height = height, width
     return Header(
@@ -100,7 +101,6 @@ def _header(name: str, contents: Contents) -> Header:
         orientation=contents.orientation,
         memory=memory,
         isolated=contents.slow or (memory > _ISOLATED_BYTES and not plain),
-        kind=f"{contents.layout} {contents.width}×{contents.height}"
-        + f", {contents.detail}" * bool(contents.detail),
+        kind=kind,
         unterminated=contents.unterminated,
     )

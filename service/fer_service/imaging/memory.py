@@ -8,18 +8,14 @@ from fer_service.imaging.containers.contents import Contents, Layout
 BYTES_PER_PIXEL: Final = {
     Layout.JPEG: 3.0,
     Layout.PNG: 3.0,
-    Layout.PNG_INTERLACED: 3.0,
     Layout.WEBP_LOSSY: 3.0,
-    Layout.WEBP_LOSSLESS: 11.0,
+    Layout.WEBP_LOSSLESS: 8.5,
     Layout.WEBP_ANIMATED: 15.0,
     Layout.GIF: 8.0,
     Layout.BMP: 3.0,
-    Layout.BMP_ALPHA: 7.0,
     Layout.TIFF: 3.0,
-    Layout.AVIF: 10.0,
-    Layout.AVIF_ALPHA: 18.0,
-    Layout.AVIF_DEEP: 18.0,
-    Layout.AVIF_DEEP_ALPHA: 25.0,
+    Layout.AVIF: 18.5,
+    Layout.AVIF_DEEP: 23.0,
 }
 _FIXED: Final = 2_000_000
 _PIXEL: Final = 3
@@ -32,5 +28,5 @@ def decode_memory(contents: Contents) -> int:
     """
     pixels = contents.width * contents.height
     decoding = int(pixels * BYTES_PER_PIXEL[contents.layout]) + contents.buffers
-    second = pixels * _PIXEL * (contents.orientation > 1 or contents.unterminated)
-    return _FIXED + max(decoding, pixels * _PIXEL) + second
+    # OpenCV's Python binding copies the decoded image, and so does turning it; both when the decoder is done.
+    return _FIXED + max(decoding, pixels * 2 * _PIXEL) + pixels * _PIXEL * contents.unterminated

@@ -1,12 +1,15 @@
+import io
+
 import cv2
 import numpy as np
 import pytest
 from fer_service.contract.errors import UndecodableImage
 from fer_service.imaging.decode import decode
-from fer_service.imaging.header import read_header
-from PIL import Image
+from fer_service.imaging.encoded import open_image
+from PIL import Image, ImageOps
 
-from tests.service.conftest import Pixels, encoded
+from tests.service.conftest import Pixels, encoded, plain
+from tests.service.imaging.samples import figure, samples
 
 LIMIT = 1_000_000
 # How a camera stores an upright image under each orientation of the EXIF standard.
@@ -30,7 +33,8 @@ EXACT: dict[str, dict[str, object]] = {
 
 
 def decoded(data: bytes, reduction: int = 1) -> Pixels:
-    return decode(data, read_header(data, LIMIT), reduction)
+    image = open_image(data, LIMIT)
+    return decode(image.data, image.header, reduction)
 
 
 def assert_close(pixels: Pixels, expected: Pixels, tolerance: float) -> None:
@@ -56,9 +60,9 @@ def test_every_exif_orientation_comes_out_upright(kind: str, orientation: int) -
 
     data = encoded(stored, kind, exif=exif, **EXACT[kind])
 
-    header = read_header(data, LIMIT)
-    assert (header.width, header.height) == (64, 40)
-    assert_close(decode(data, header), quadrants(), 3)
+    image = open_image(data, LIMIT)
+    assert (image.header.width, image.header.height) == (64, 40)
+    assert_close(decode(image.data, image.header), quadrants(), 3)
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
@@ -104,13 +108,12 @@ def test_every_format_and_mode_becomes_rgb(
     image = Image.fromarray(astronaut)
     image = image.quantize(64) if mode == "P" else image.convert(mode)
     data = encoded(image, kind, **options)
-    assert read_header(data, LIMIT).format == kind
+    assert open_image(data, LIMIT).header.format == kind
     assert_close(decoded(data), np.asarray(image.convert("RGB")), tolerance)
 
 
 def test_the_first_image_of_an_mpo_is_used(astronaut: Pixels) -> None:
     data = encoded(astronaut, "MPO", quality=95, save_all=True, append_images=[Image.new("RGB", (512, 512))])
-    assert read_header(data, LIMIT).format == "MPO"
     assert_close(decoded(data), astronaut, 2)
 
 
@@ -171,4 +174,18 @@ def test_the_error_names_the_format(astronaut_jpeg: bytes) -> None:
 
 def test_missing_data_after_the_header_is_undecodable(astronaut_jpeg: bytes) -> None:
     with pytest.raises(UndecodableImage, match="JPEG"):
-        decode(b"", read_header(astronaut_jpeg, LIMIT))
+        decode(b"", open_image(astronaut_jpeg, LIMIT).header)
+
+
+def test_pixels_of_another_size_than_the_header_are_refused(astronaut_jpeg: bytes) -> None:
+    header = open_image(plain("red"), LIMIT).header
+    with pytest.raises(UndecodableImage, match="does not have the size"):
+        decode(astronaut_jpeg, header)
+
+
+@pytest.mark.parametrize("name", sorted(samples()))
+def test_every_file_looks_as_pillow_shows_it(name: str) -> None:
+    shown = ImageOps.exif_transpose(Image.open(io.BytesIO(samples()[name])))
+    # Pillow clips 16-bit grey, and lacks 16-bit RGB.
+    expected = figure() if "16-bit" in name else np.asarray(shown.convert("RGB"))
+    assert_close(decoded(samples()[name]), expected, 2)

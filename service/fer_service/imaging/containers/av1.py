@@ -1,4 +1,4 @@
-"""The size that an AV1 stream itself claims (AV1 Bitstream & Decoding Process Specification, sections 5.3 to 5.5)."""
+"""The size that an AV1 stream itself claims (AV1 specification, sections 5.3 to 5.5)."""
 
 from typing import Final
 

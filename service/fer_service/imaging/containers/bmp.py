@@ -34,7 +34,7 @@ def read_bmp(data: bytes) -> Contents:
         )
     if not 0 < width <= _MAX_SIDE or not 0 < abs(height) <= _MAX_SIDE or depth not in (1, 4, 8, 16, 24, 32):
         raise UndecodableImage(f"the BMP header claims {width}×{height} pixels of {depth} bits")
-    if compression and _COMPRESSED.get(compression, depth) != depth or compression > _BITFIELDS:
+    if compression > _BITFIELDS or (compression and _COMPRESSED.get(compression, depth) != depth):
         raise UndecodableImage(f"BMP compression {compression} with {depth} bits is not supported")
     if compression == _BITFIELDS and depth not in (16, 32):
         raise UndecodableImage(f"BMP bit fields with {depth} bits are not supported")
@@ -47,5 +47,4 @@ def read_bmp(data: bytes) -> Contents:
     if compression not in _COMPRESSED and offset + rows > len(data):
         raise UndecodableImage(f"the BMP image needs {rows:,} bytes of pixels; {len(data) - offset:,} follow")
     detail = f"{depth}-bit" + ", run-length encoded" * (compression in _COMPRESSED)
-    layout = Layout.BMP_ALPHA if depth == 32 else Layout.BMP
-    return Contents(layout, width, abs(height), data, detail, slow=True)
+    return Contents(Layout.BMP, width, abs(height), data, detail, slow=True)

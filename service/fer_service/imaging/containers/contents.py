@@ -9,18 +9,14 @@ class Layout(StrEnum):
 
     JPEG = "JPEG"
     PNG = "PNG"
-    PNG_INTERLACED = "interlaced PNG"
     WEBP_LOSSY = "lossy WebP"
     WEBP_LOSSLESS = "lossless WebP"
     WEBP_ANIMATED = "animated WebP"
     GIF = "GIF"
     BMP = "BMP"
-    BMP_ALPHA = "32-bit BMP"
     TIFF = "TIFF"
     AVIF = "AVIF"
-    AVIF_ALPHA = "AVIF with transparency"
     AVIF_DEEP = "AVIF of 10 or 12 bits"
-    AVIF_DEEP_ALPHA = "AVIF of 10 or 12 bits with transparency"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from fer_service.contract.errors import UndecodableImage
 from fer_service.imaging.containers.contents import Contents, Layout
 
 SIGNATURES: Final = (b"GIF87a", b"GIF89a")
+_MAX_EXTENSIONS: Final = 10_000
 _MAX_BLOCKS: Final = 500_000
 _EXTENSION, _IMAGE = 0x21, 0x2C
 _GRAPHIC_CONTROL: Final = 0xF9
@@ -23,7 +24,9 @@ def read_gif(data: bytes) -> Contents:
     head, control = bytearray(data[:at]), b""
     if len(head) < at:
         raise UndecodableImage("the GIF colour table ends beyond the file")
-    while data[at] == _EXTENSION:
+    for _ in range(_MAX_EXTENSIONS):
+        if data[at] != _EXTENSION:
+            break
         end = _after_blocks(data, at + 2)
         if data[at + 1] == _GRAPHIC_CONTROL and data[at + 2] == 4:
             control = data[at : at + 7] + b"\0"

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,18 +43,28 @@ class _Frame:
     height: int
     components: dict[int, tuple[int, int]]
 
-    def blocks(self, component: int) -> tuple[int, int]:
-        """Return the 8×8 blocks of a component, across and down."""
+    def blocks(self, component: int) -> int:
+        """Return the number of 8×8 blocks of a component."""
         across, down = self.components[component]
-        most_across, most_down = map(max, zip(*self.components.values(), strict=True))
-        return -(-self.width * across // (8 * most_across)), -(-self.height * down // (8 * most_down))
+        most_across, most_down = self._most
+        return -(-self.width * across // (8 * most_across)) * -(-self.height * down // (8 * most_down))
+
+    @property
+    def units(self) -> int:
+        """Number of minimum coded units, of blocks of all components."""
+        most_across, most_down = self._most
+        return -(-self.width // (8 * most_across)) * -(-self.height // (8 * most_down))
 
     @property
     def coefficients(self) -> int:
         """Bytes of all coefficients, 2 each, with the blocks that fill up the last units."""
-        most_across, most_down = map(max, zip(*self.components.values(), strict=True))
-        units = -(-self.width // (8 * most_across)) * -(-self.height // (8 * most_down))
-        return units * sum(across * down for across, down in self.components.values()) * 128
+        return self.units * sum(across * down for across, down in self.components.values()) * 128
+
+    @property
+    def _most(self) -> tuple[int, int]:
+        return max(across for across, _ in self.components.values()), max(
+            down for _, down in self.components.values()
+        )
 
 
 @dataclass
@@ -82,20 +93,10 @@ def read_jpeg(data: bytes) -> Contents:
         UndecodableImage: a length does not fit, the scans are too many, or the kind of JPEG is not supported.
     """
     frame, scans, interval, metadata = None, _Scans(), 0, {b"Exif": b"", b"http": b""}
-    at, marker = 2, 0
-    for _ in range(_MAX_SEGMENTS):
-        found = (_MARKER_AFTER_SCAN if scans.count else _MARKER).search(data, at)
-        if found is None:
-            break
-        marker, at = data[found.start() + 1], found.end()
-        if marker == _EOI:
-            break
-        if marker == 0x01 or 0xD0 <= marker <= _SOI:  # markers without a segment
-            continue
-        segment = _segment(data, at, marker)
+    for marker, segment, end in _segments(data):
         if marker == _SOS:
             _add_scan(scans, frame, segment)
-            scans.start = at + 2 + len(segment)
+            scans.start = end
             if frame and not frame.progressive and len(scans.last) == len(frame.components):
                 break  # nothing follows the only scan; its megabytes need not be read
         elif _SOF0 <= marker <= 0xCF and marker not in (_DHT, _JPG, _DAC):
@@ -106,32 +107,42 @@ def read_jpeg(data: bytes) -> Contents:
             (interval,) = struct.unpack_from(">H", segment)
         elif marker == _APP1 and segment[:4] in metadata:
             metadata[segment[:4]] = metadata[segment[:4]] or segment
-        at += 2 + len(segment)
-    else:
-        raise UndecodableImage(f"the JPEG image has more than {_MAX_SEGMENTS:,} segments")
     if frame is None or not scans.count:
         raise UndecodableImage("the JPEG file ends before its image, or contains none")
     unterminated = data.rfind(b"\xff\xd9", scans.start) < 0
     if unterminated:
         _check_unterminated(data, frame, scans, interval)
-    return _contents(
-        data, frame, scans.count, unterminated, exif_orientation(metadata[b"Exif"], metadata[b"http"])
-    )
+    orientation = exif_orientation(metadata[b"Exif"], metadata[b"http"])
+    return _contents(data, frame, scans.count, unterminated, orientation)
 
 
-def _segment(data: bytes, at: int, marker: int) -> bytes:
-    length = int.from_bytes(data[at : at + 2], "big")
-    if length < 2 or at + length > len(data):
-        raise UndecodableImage(
-            f"JPEG segment {marker:02X} at byte {at - 2:,} claims {length:,} bytes; {len(data) - at:,} follow"
-        )
-    return data[at + 2 : at + length]
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Yield marker, content and end of each segment up to the end of the image; skip the data of scans."""
+    at, in_scans = 2, False
+    for _ in range(_MAX_SEGMENTS):
+        found = (_MARKER_AFTER_SCAN if in_scans else _MARKER).search(data, at)
+        if found is None:
+            return
+        marker, at = data[found.start() + 1], found.end()
+        if marker == _EOI:
+            return
+        if marker == 0x01 or 0xD0 <= marker <= _SOI:  # markers without a segment
+            continue
+        length = int.from_bytes(data[at : at + 2], "big")
+        if length < 2 or at + length > len(data):
+            raise UndecodableImage(
+                f"JPEG segment {marker:02X} at byte {at - 2:,} claims {length:,} bytes; {len(data) - at:,} follow"
+            )
+        yield marker, data[at + 2 : at + length], at + length
+        at += length
+        in_scans = in_scans or marker == _SOS
+    raise UndecodableImage(f"the JPEG image has more than {_MAX_SEGMENTS:,} segments")
 
 
 def _frame(marker: int, segment: bytes) -> _Frame:
     if marker in _UNSUPPORTED:
         raise UndecodableImage(
-            f"{_UNSUPPORTED[marker]} JPEG is not supported; send the image as baseline or progressive JPEG, or PNG"
+            f"{_UNSUPPORTED[marker]} JPEG is not supported; send it as baseline or progressive JPEG, or as PNG"
         )
     depth, height, width, count = struct.unpack_from(">BHHB", segment)
     if depth != 8:
@@ -169,12 +180,8 @@ def _check_unterminated(data: bytes, frame: _Frame, scans: _Scans, interval: int
         raise UndecodableImage("the JPEG image is truncated: scans are missing")
     if not interval:
         return
-    if len(scans.last) == 1:
-        across, down = frame.blocks(scans.last[0])
-    else:
-        most_across, most_down = map(max, zip(*frame.components.values(), strict=True))
-        across, down = -(-frame.width // (8 * most_across)), -(-frame.height // (8 * most_down))
-    if sum(1 for _ in _RESTART.finditer(data, scans.start)) < (across * down - 1) // interval:
+    units = frame.blocks(scans.last[0]) if len(scans.last) == 1 else frame.units
+    if sum(1 for _ in _RESTART.finditer(data, scans.start)) < (units - 1) // interval:
         raise UndecodableImage("the JPEG image is truncated: restart markers are missing")
 
 

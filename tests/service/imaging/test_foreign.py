@@ -1,0 +1,61 @@
+import gzip
+import io
+import zipfile
+
+import pytest
+from fer_service.contract.errors import UndecodableImage
+from fer_service.imaging.encoded import open_image
+from fer_service.imaging.foreign import foreign_content
+
+
+def zipped() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("word/document.xml", "text")
+    return buffer.getvalue()
+
+
+def brand(major: bytes, *others: bytes) -> bytes:
+    content = b"ftyp" + major + bytes(4) + b"".join(others)
+    return (len(content) + 4).to_bytes(4, "big") + content + bytes(100)
+
+
+CONTENTS = {
+    "HEIC image: convert it to JPEG; iPhones": brand(b"heic", b"mif1", b"heic"),
+    "HEIC image:": brand(b"mif1", b"mif1", b"miaf", b"heic"),
+    "HEIF image": brand(b"mif1", b"miaf"),
+    "video (MP4 or MOV)": brand(b"isom", b"iso2", b"mp41"),
+    "raw file": brand(b"crx "),
+    "HTML web page": b"<!DOCTYPE html><html><body>not found</body></html>",
+    "an HTML web": b"\xef\xbb\xbf\r\n  <HTML lang=en>",
+    "PDF document": b"%PDF-1.4\n",
+    "SVG drawing": b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>",
+    "XML document": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    "JSON": b'{"error": "not found"}',
+    "gzip": gzip.compress(b"image"),
+    "ZIP archive": zipped(),
+    "JPEG XL": b"\xff\x0a" + bytes(20),
+    "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(20),
+    "Photoshop": b"8BPS\0\1",
+    "WebM": b"\x1aE\xdf\xa3" + bytes(20),
+    "AVI": b"RIFF\0\0\0\0AVI LIST",
+    "base64": b"/9j/4AAQSkZJRgABAQAAAQABAAD",
+    "data URI": b"data:image/png;base64,iVBOR",
+    "an address": b"https://example.org/face.jpg",
+    "Git LFS": b"version https://git-lfs.github.com/spec/v1\n",
+    "Netpbm": b"P6 2 2 255 ",
+    "icon": b"\0\0\x01\0\x01\0",
+    "DICOM": bytes(128) + b"DICM",
+}
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_what_came_is_named_with_the_way_out(name: str) -> None:
+    with pytest.raises(UndecodableImage, match=r"^this is .*: .*\. Supported formats: JPEG, PNG") as caught:
+        open_image(CONTENTS[name], 1000)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"a", b"some text", bytes(2000), b"\0\0\0\x08ft"])
+def test_other_bytes_have_no_name(data: bytes) -> None:
+    assert foreign_content(data) is None
