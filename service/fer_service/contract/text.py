@@ -1,5 +1,6 @@
 """Text of files and clients, made safe for terminals, logs and tables."""
 
+import json
 import re
 from typing import Final
 
@@ -12,6 +13,14 @@ def printable(text: object) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in str(text)
+    )
+
+
+def printable_json(text: str) -> str:
+    """Return a JSON text with JSON's escapes for all but newlines that a terminal obeys or cannot show."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
+        for character in text
     )
 
 

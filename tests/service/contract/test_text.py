@@ -1,5 +1,7 @@
+import json
+
 import pytest
-from fer_service.contract.text import csv_cell, printable
+from fer_service.contract.text import csv_cell, printable, printable_json
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,11 @@ def test_a_formula_becomes_a_text(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "happy", "a=b", "-1", "+1.5", "-2e-3", "1-2", " ", "'=1"])
 def test_other_cells_stay_as_they_are(text: str) -> None:
     assert csv_cell(text) == text
+
+
+def test_json_stays_the_same_value() -> None:
+    value = {"name": "\x1b[31m\x9b2J\u2028\U000e0001ü"}
+    text = printable_json(json.dumps(value, indent=1, ensure_ascii=False))
+    assert json.loads(text) == value
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert "ü" in text
