@@ -100,6 +100,27 @@ def test_two_images_have_separate_results_and_one_table(visit: Visit, image_file
     expect(page.locator(".result")).to_have_count(0)
 
 
+def test_no_cell_of_a_csv_is_a_formula_and_all_columns_differ(visit: Visit) -> None:
+    text = visit.page.evaluate(
+        """async () => {
+            const { toCsv } = await import("/web/export.js");
+            const box = { x: 1, y: 2, width: 3, height: 4 };
+            const emotion = "@SUM(1)";
+            const probabilities = { [emotion]: 0.5, x: 0.25, "-1": 0.125, label_x: 0.125 };
+            const face = { box, score: -0.5, emotion, confidence: 0.5, uncertain: false, probabilities };
+            const names = ['=HYPERLINK("http://evil.example";"a")', " +1+1", "\\t=1", "-2", "plain.jpg"];
+            return toCsv(names.map((name) => ({ name, prediction: { faces: [face] } })));
+        }"""
+    )
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    assert len(set(header)) == len(header)
+    assert header[-4:] == ["'@SUM(1)", "label_x", "-1", "label_label_x"]
+    names = ["'=HYPERLINK(\"http://evil.example\";\"a\")", "' +1+1", "'\t=1", "-2", "plain.jpg"]
+    assert [row[0] for row in rows] == names
+    assert rows[0][6:8] == ["-0.5", "'@SUM(1)"]
+    assert all(len(row) == len(header) for row in rows)
+
+
 def test_an_error_is_shown_with_its_code_next_to_its_image(visit: Visit, image_file: Path) -> None:
     text = image_file.with_name("notes.txt")
     text.write_text("no image")

@@ -12,17 +12,17 @@ from fer_service.contract.bundle import (
     OUTPUT_NAME,
     Bundle,
     Metadata,
-    file_sha256,
     read_metadata,
 )
 from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError
 from fer_service.contract.job import Job
 from fer_service.onnx.buckets import Buckets
-from fer_service.onnx.session import Gpu, Session
+from fer_service.onnx.session import Gpu, Session, first_line
 
 # See `Session.open`: 2 · 255 · 64 fits int16, 2 · 255 · 127 does not.
 _MAX_FAST_BITS = 7
+_TOLERANCE = 0.02  # of probabilities and their sum; 1,000 of them in half precision stay below
 
 
 class Classifier(Protocol):
@@ -111,7 +111,27 @@ def open_classifier(path: Path, device: Device, threads: int, gpu: Gpu | None = 
     metadata = read_metadata(session, str(path))
     if not session.on_gpu and not _fits_fast_kernels(metadata):
         session = Session.open(path, device="cpu", threads=threads, failure=BundleError, exact_int8=True)
-    return OnnxClassifier(session, Bundle(path, file_sha256(path), metadata))
+    classifier = OnnxClassifier(session, Bundle(path, session.sha256, metadata))
+    if not session.on_gpu:  # where `warm` runs it
+        _check_answers(classifier)
+    return classifier
+
+
+def _check_answers(classifier: OnnxClassifier) -> None:
+    """Refuse a graph that does not answer a black and a white crop with probabilities."""
+    where, metadata = classifier.bundle.path, classifier.bundle.metadata
+    crops = [np.full((metadata.input_size, metadata.input_size, 3), level, np.uint8) for level in (0, 255)]
+    try:
+        answers = classifier.classify(crops)
+    except Exception as error:  # onnxruntime's own exceptions share no base class
+        raise BundleError(f"{where}: the graph does not run: {first_line(error)}") from error
+    if answers.shape != (2, len(metadata.labels)) or not (
+        np.all((answers >= -_TOLERANCE) & (answers <= 1 + _TOLERANCE))
+        and np.all(np.abs(answers.sum(axis=1) - 1) <= _TOLERANCE)
+    ):
+        raise BundleError(
+            f"{where}: the output is not one row of probabilities per crop: {answers.ravel()[:8].tolist()}"
+        )
 
 
 def _fits_fast_kernels(metadata: Metadata) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fer_service.contract.text import printable
 from fer_service.detection.weights import YUNET
 
 
@@ -14,4 +15,4 @@ def pull(
     ] = None,
 ) -> None:
     """Download the weights of YuNet into the user's cache folder and check them."""
-    print(YUNET.store(source) if source else YUNET.pull())
+    print(printable(YUNET.store(source) if source else YUNET.pull()))

@@ -14,6 +14,7 @@ from fer_service.cli.predict import predict
 from fer_service.cli.serve import serve
 from fer_service.contract.errors import FerError, StartError
 from fer_service.contract.settings import load_settings
+from fer_service.contract.text import printable
 from fer_service.observability.logs import configure_logging
 
 app = typer.Typer(
@@ -67,7 +68,7 @@ def main() -> None:
     try:
         app()
     except (StartError, FerError) as error:
-        print(f"fer-service: {error}", file=sys.stderr)
+        print(f"fer-service: {printable(error)}", file=sys.stderr)
         sys.exit(1)
 
 

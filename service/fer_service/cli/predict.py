@@ -1,6 +1,7 @@
 """`fer-service predict`."""
 
 import mimetypes
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.loading import load
@@ -15,6 +17,7 @@ from fer_service.cli.video import parse_seconds, predict_video
 from fer_service.contract.errors import RequestError
 from fer_service.contract.schemas import BatchPrediction, BatchResult, FaceEmotion, Prediction
 from fer_service.contract.settings import load_settings
+from fer_service.contract.text import printable, printable_json
 from fer_service.observability.logs import configure_logging
 from fer_service.tracking.tracked_stream import HALF_LIFE
 
@@ -48,7 +51,7 @@ def predict(
         raise typer.Exit(0 if complete else 1)
     predictions = _predict_images(analyzer, photos)
     if as_json:
-        print(_to_json(predictions, single=len(photos) == 1))
+        print(printable_json(_to_json(predictions, single=len(photos) == 1)))
     elif predictions:
         Console().print(_table(predictions))
     raise typer.Exit(0 if len(predictions) == len(photos) else 1)
@@ -62,7 +65,7 @@ def _predict_images(analyzer: Analyzer, paths: list[Path]) -> list[tuple[Path, P
             predictions.append((path, analyzer.analyze(path.read_bytes())))
         except (RequestError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            print(f"{path}: {reason}{_video_hint(path)}", file=sys.stderr)
+            print(f"{printable(path)}: {reason}{_video_hint(path)}", file=sys.stderr)
     return predictions
 
 
@@ -75,17 +78,23 @@ def _to_json(predictions: list[tuple[Path, Prediction]], *, single: bool) -> str
     """Return a prediction as /predict does, or several as /predict/batch does."""
     if single:
         return "\n".join(prediction.model_dump_json(indent=2) for _, prediction in predictions)
-    results = [BatchPrediction(name=str(path), **dict(prediction)) for path, prediction in predictions]
+    results = [BatchPrediction(name=_json_name(path), **dict(prediction)) for path, prediction in predictions]
     return BatchResult(results=list(results)).model_dump_json(indent=2)
+
+
+def _json_name(path: Path) -> str:
+    """Return a path as JSON can hold it: bytes that are no UTF-8 become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _table(predictions: list[tuple[Path, Prediction]]) -> Table:
     table = Table("image", "face", "box", "emotion", "confidence", "next")
     for path, prediction in predictions:
         if not prediction.faces:
-            table.add_row(str(path), "–", "no face", "", "", "")
+            table.add_row(Text(printable(path)), "–", "no face", "", "", "")
         for number, face in enumerate(prediction.faces, 1):
-            table.add_row(str(path) if number == 1 else "", str(number), *_face_cells(face))
+            cells = (printable(path) if number == 1 else "", str(number), *_face_cells(face))
+            table.add_row(*map(Text, cells))  # a plain string would be read as markup
     return table
 
 

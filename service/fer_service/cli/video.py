@@ -6,10 +6,12 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.contract.errors import ClipError
+from fer_service.contract.text import printable
 from fer_service.video.analysis import analyze_clip
 from fer_service.video.isolated import open_clip
 
@@ -46,7 +48,7 @@ def predict_video(
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with open_clip(path, analyzer.limits.max_pixels) as clip, bar as progress:
-        task = progress.add_task(path.name, total=clip.duration)
+        task = progress.add_task(escape(printable(path.name)), total=clip.duration)
         analysed = analyze_clip(
             analyzer,
             clip,
@@ -57,8 +59,8 @@ def predict_video(
             on_frame=lambda seconds: progress.update(task, completed=seconds),
         )
     for problem in clip.damage:
-        print(f"{path}: {problem}", file=sys.stderr)
-    print(f"{analysed} frames analysed → {', '.join(map(str, targets))}")
+        print(f"{printable(path)}: {problem}", file=sys.stderr)
+    print(f"{analysed} frames analysed → {', '.join(map(printable, targets))}")
     return not clip.damage
 
 

@@ -6,21 +6,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fer_service.contract.errors import BundleError
+from fer_service.contract.errors import BundleError, StartError
 from fer_service.contract.validation import first_error
 
 METADATA_KEY = "fer"
 INPUT_NAME = "faces"
 OUTPUT_NAME = "probabilities"
+MAX_METADATA = 2**20  # characters; the property of a real file has some thousands
+MAX_LABELS = 1000  # each face of a response has a probability for every one of them
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be printable, without spaces around it")
+    return text
+
+
+# Names that are shown in logs, metrics, tables and images.
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
 
 
 class _Record(BaseModel):
     """A part of the metadata. Unknown fields are ignored, so that newer files stay readable."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class CropGeometry(_Record):
@@ -134,11 +146,11 @@ class Metadata(_Record):
 
     # Pydantic reserves attribute names that begin with "schema", hence the alias.
     schema_version: Literal[1] = Field(1, alias="schema")
-    name: str
-    version: str
+    name: Name
+    version: Name
     description: str = ""
     variant: str = ""  # changes to the trained network: mirrored, quantised, …
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[Name, ...] = Field(min_length=2, max_length=MAX_LABELS)
     input_size: int = Field(ge=8, le=1024)
     crop: CropGeometry
     uncertain_below: Fraction
@@ -219,6 +231,7 @@ def read_metadata(graph: Graph, where: str) -> Metadata:
             f"{where} is not an emotion bundle: missing metadata property {METADATA_KEY!r}. "
             "Make a bundle with `fer-train export`."
         )
+    check_size(text, METADATA_KEY, where, BundleError)
     try:
         metadata = Metadata.model_validate_json(text)
     except ValidationError as error:
@@ -243,6 +256,22 @@ def read_metadata(graph: Graph, where: str) -> Metadata:
             f"not {answer.name}: {answer.type} {answer.shape}"
         )
     return metadata
+
+
+def check_size(text: str, key: str, where: str, failure: type[StartError]) -> None:
+    """Refuse a metadata property that is too long to be one.
+
+    Args:
+        text: Value of the property.
+        key: Name of the property.
+        where: Name of the file.
+        failure: Exception class.
+
+    Raises:
+        StartError: (as `failure`) it is too long.
+    """
+    if len(text) > MAX_METADATA:
+        raise failure(f"{where}: metadata property {key!r} has {len(text):,} characters, at most {MAX_METADATA:,}")
 
 
 def file_sha256(path: Path) -> str:

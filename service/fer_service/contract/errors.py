@@ -11,6 +11,7 @@ FerError
     ├── MissingImage          the request holds no image
     ├── Unauthorized          the API key is missing or invalid
     ├── Forbidden             the origin is not allowed
+    ├── MisdirectedRequest    the service does not answer to the host
     ├── NotAcceptable         no offered media type is accepted
     ├── ImageTooLarge         too many bytes
     ├── TooManyPixels         too many pixels, by the image's header
@@ -72,6 +73,10 @@ class Unauthorized(RequestError):
 
 class Forbidden(RequestError):
     """Web pages of this origin may not open streams."""
+
+
+class MisdirectedRequest(RequestError):
+    """The service does not answer to the Host of the request."""
 
 
 class NotAcceptable(RequestError):

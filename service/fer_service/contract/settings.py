@@ -1,6 +1,8 @@
 """Settings of the service, read from FER_ environment variables; unknown variables are errors."""
 
 import os
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from fer_service.system.cores import available_cores
 PREFIX = "FER_"
 # Pillow always refuses images with more pixels.
 _PILLOW_LIMIT = 178_956_970
+_HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*|\*")
 
 
 class Settings(BaseSettings):
@@ -89,6 +92,17 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins that may call the API from a browser, separated by commas, or `*`"
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses or networks of reverse proxies, separated by commas, such as 10.0.0.0/8. Only "
+        "their X-Forwarded-For, -Proto and -Host headers count",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("*",),
+        min_length=1,
+        description="Hosts that requests may name, separated by commas, such as `fer.example,*.fer.example`; "
+        "others get 421. `*` allows all",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Minimum level of log lines"
     )
@@ -99,9 +113,9 @@ class Settings(BaseSettings):
         False, description="Log one line per request: id, route, status, faces and stage times"
     )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", "allowed_hosts", mode="before")
     @classmethod
-    def _split_origins(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("cors_origins")
@@ -116,6 +130,25 @@ class Settings(BaseSettings):
                     f"invalid origin {origin}; valid are https://example.org or http://localhost:3000"
                 )
         return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(f"invalid address {proxy}; valid are 10.0.0.7 or 10.0.0.0/8") from error
+        return proxies
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        hosts = tuple(host.lower().removesuffix(".").strip("[]") for host in hosts)
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"invalid host {host}; valid are fer.example or *.fer.example, without a port")
+        return hosts
 
     def as_environment(self) -> dict[str, str]:
         """Return FER_ variables that load back to equal settings.

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from fer_service.contract.text import printable
+
 # Plainer than pydantic's messages, by its error types; the braces take values from the error's context.
 _MESSAGES: Final = {
     "extra_forbidden": "unknown name",
@@ -37,7 +39,9 @@ class FieldError(NamedTuple):
 
     def sentence(self, whole: str) -> str:
         """Return path, message and value; `whole` is the name of the whole document."""
-        value = f", not {self.value}" if self.message.startswith("must") and _is_scalar(self.value) else ""
+        value = (
+            f", not {printable(self.value)}" if self.message.startswith("must") and _is_scalar(self.value) else ""
+        )
         return f"{self.path or whole}: {self.message}{value}"
 
 

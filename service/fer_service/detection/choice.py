@@ -65,7 +65,7 @@ def falls_back(choice: str) -> bool:
 
     Measured in docs/decisions/detectors.md.
     """
-    return choice == "auto" and not YUNET.path.is_file()
+    return choice == "auto" and not YUNET.is_cached
 
 
 def _open_network(choice: str, side: int, device: Device, gpu: Gpu | None, own: Path) -> TinyDetector | YuNet:

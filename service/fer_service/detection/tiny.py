@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_service.contract.boxes import Box
+from fer_service.contract.bundle import Name, check_size
 from fer_service.contract.device import Device
 from fer_service.contract.errors import DetectorError
 from fer_service.contract.job import Job
@@ -22,7 +23,9 @@ from fer_service.contract.validation import first_error
 from fer_service.detection.detector import Face, RawDetections
 from fer_service.detection.resizing import MULTIPLE, padded, shrunk, shrunk_size
 from fer_service.onnx.buckets import Buckets
+from fer_service.onnx.model_file import MAX_BYTES
 from fer_service.onnx.session import Gpu, Session
+from fer_service.system.files import read_file
 
 ANSWERS: Final = 1000  # candidates per image
 METADATA_KEY: Final = "fer-detector"
@@ -33,7 +36,7 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class Found(_Record):
@@ -83,8 +86,8 @@ class DetectorMetadata(_Record):
 
     # The field is called `schema` in the file; pydantic reserves that name.
     schema_version: Literal[1] = Field(1, alias="schema")
-    name: str
-    version: str
+    name: Name
+    version: Name
     description: str
     frame_scale: float = Field(gt=0)
     data: Trained
@@ -187,18 +190,18 @@ def open_tiny(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = N
         DetectorError: the file is missing or is not such a detector.
         ProviderError: the requested device is not available.
     """
-    if not path.is_file():
-        raise DetectorError(
-            f"{path}: no such detector file; to make one from a training run, run: fer-train export"
-        )
-    session = Session.open(path, device=device, threads=1, failure=DetectorError, gpu=gpu)
+    missing = "no such detector file; to make one from a training run, run: fer-train export"
+    session = Session.open(path, device=device, threads=1, failure=DetectorError, missing=missing, gpu=gpu)
     metadata = read_detector_metadata(session, str(path))
     return TinyDetector(session, metadata.frame_scale, f"own:{metadata.name}:{metadata.version}", side)
 
 
 def is_tiny_detector(path: Path) -> bool:
     """Return True if the file contains the metadata key of the project's own detector; does not open a session."""
-    return path.is_file() and METADATA_KEY.encode() in path.read_bytes()
+    try:
+        return METADATA_KEY.encode() in read_file(path, MAX_BYTES)
+    except OSError:
+        return False
 
 
 def read_detector_metadata(session: Session, where: str) -> DetectorMetadata:
@@ -218,6 +221,7 @@ def read_detector_metadata(session: Session, where: str) -> DetectorMetadata:
             f"{where}: not a detector made by `fer-train export`, which has the metadata property "
             f"{METADATA_KEY!r}, the input {INPUT_NAME} and the outputs {', '.join(OUTPUT_NAMES)}"
         )
+    check_size(text, METADATA_KEY, where, DetectorError)
     try:
         return DetectorMetadata.model_validate_json(text)
     except ValidationError as error:

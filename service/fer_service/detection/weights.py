@@ -1,5 +1,6 @@
 """Download and cache of YuNet's weights. The running service never downloads anything."""
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -35,14 +36,23 @@ class Weights:
         """Path in the user's cache folder."""
         return platformdirs.user_cache_path("fer-service") / self.name
 
+    @property
+    def is_cached(self) -> bool:
+        """True if the file is in the cache and the cache can be entered."""
+        try:
+            return self.path.is_file()
+        except OSError:
+            return False
+
     def pull(self) -> Path:
         """Download the file, check it and cache it; do nothing if it is cached already.
 
         Raises:
             DetectorError: the download or the write failed, or the checksum is wrong.
         """
-        if self.path.is_file() and _sha256(self.path.read_bytes()) == self.sha256:
-            return self.path
+        with contextlib.suppress(OSError):
+            if self.is_cached and _sha256(self.path.read_bytes()) == self.sha256:
+                return self.path
         try:
             with urllib.request.urlopen(self.url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 (pinned https)
                 content = response.read()

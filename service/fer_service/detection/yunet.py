@@ -105,9 +105,8 @@ def open_yunet(path: Path, side: int) -> YuNet:
     Raises:
         DetectorError: the file is missing or is not a YuNet file.
     """
-    if not path.is_file():
-        raise DetectorError(f"{path}: no such detector file; to download YuNet, run: fer-service detector pull")
-    session = Session.open(path, device="cpu", threads=1, failure=DetectorError)
+    missing = "no such detector file; to download YuNet, run: fer-service detector pull"
+    session = Session.open(path, device="cpu", threads=1, failure=DetectorError, missing=missing)
     return YuNet(session, f"yunet:{path.stem}", side)
 
 

@@ -3,16 +3,17 @@
 import hashlib
 import hmac
 import logging
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from fer_service.contract.errors import SettingsError
+from fer_service.system.files import read_file
 
 _MIN_LENGTH: Final = 16
 _CHECK_SECONDS: Final = 1.0
+_MAX_BYTES: Final = 2**20
 logger = logging.getLogger(__name__)
 
 
@@ -32,13 +33,15 @@ class ApiKeys:
         self._path = path
         self._clock = clock
         self._checked = clock()
-        self._stamp = _stamp(path)
-        self._digests = _read(path)
+        content = _read(path)
+        self._content = _digest(content)
+        self._digests = _parse(content, path)
+        self._problem = ""  # why the file was last refused
 
     def holder(self, presented: str) -> str | None:
         """Return a name for the holder of a key, made from its digest; None if the key is not in the file."""
         self._reload_if_changed()
-        digest = _digest(presented)
+        digest = _digest(presented.encode("utf-8", "surrogateescape"))
         found = None
         # Each key is compared in constant time, so that the response time leaks nothing.
         for known in self._digests:
@@ -51,24 +54,35 @@ class ApiKeys:
         if now - self._checked < _CHECK_SECONDS:
             return
         self._checked = now
-        stamp = _stamp(self._path)
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp
         try:
-            self._digests = _read(self._path)
+            # The content is compared: a file can change without a change of its time, its size or its inode.
+            content = _read(self._path)
+            digests = self._digests if _digest(content) == self._content else _parse(content, self._path)
         except SettingsError as error:
-            logger.error("%s; the previous keys stay in use", error)
+            if str(error) != self._problem:
+                logger.error("%s; the previous keys stay in use", error)
+            self._problem = str(error)
             return
+        self._problem = ""
+        if digests is self._digests:
+            return
+        self._content, self._digests = _digest(content), digests
         logger.info("reloaded %d API keys", len(self._digests))
 
 
-def _read(path: Path) -> list[bytes]:
+def _read(path: Path) -> bytes:
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise SettingsError(f"FER_API_KEYS_FILE={path}: cannot be read: {reason}") from error
+        return read_file(path, _MAX_BYTES)
+    except OSError as error:
+        raise SettingsError(f"FER_API_KEYS_FILE={path}: cannot be read: {error.strerror}") from error
+
+
+def _parse(content: bytes, path: Path) -> list[bytes]:
+    """Return the digests of the keys."""
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeError as error:
+        raise SettingsError(f"FER_API_KEYS_FILE={path}: cannot be read: not a text file") from error
     keys = {}
     for number, line in enumerate(lines, 1):
         key = line.partition("#")[0].strip()
@@ -78,20 +92,11 @@ def _read(path: Path) -> list[bytes]:
                 f"{_MIN_LENGTH} ASCII characters without '#'"
             )
         if key:
-            keys[key] = _digest(key)
+            keys[key] = _digest(key.encode())
     if not keys:
         raise SettingsError(f"FER_API_KEYS_FILE={path}: no key found; write one per line, or unset the variable")
     return list(keys.values())
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    """Return a value that changes with the file; mounted secrets change by a link, so the inode counts."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 (a path is given, no more)
-    except OSError:
-        return ()
-    return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Security
 from fastapi.security import APIKeyHeader
-from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
@@ -22,6 +21,8 @@ from fer_service.http.api_keys import ApiKeys
 from fer_service.http.authentication import API_KEY
 from fer_service.http.lifecycle import Lifecycle
 from fer_service.http.middleware.drain import DrainMiddleware
+from fer_service.http.middleware.hosts import AllowedHostsMiddleware
+from fer_service.http.middleware.proxies import TrustedProxiesMiddleware
 from fer_service.http.middleware.request_metrics import REQUEST_ID, RequestMetricsMiddleware
 from fer_service.http.middleware.tracing import TracingMiddleware
 from fer_service.http.problems import install_error_handlers
@@ -72,10 +73,11 @@ def create_app(
         if traces:
             await run_in_threadpool(traces.shutdown)
 
-    app = FastAPIOffline(
+    app = FastAPI(
         title="fer-service",
         version=__version__,
         description=_DESCRIPTION,
+        docs_url=None,  # `add_page` serves it
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat whatever Host a client sent
         lifespan=lifespan,
@@ -100,10 +102,13 @@ def create_app(
             allow_headers=["Authorization", "Content-Type", API_KEY, REQUEST_ID],
             expose_headers=[REQUEST_ID, "Server-Timing", "Retry-After"],
         )
+    if "*" not in settings.allowed_hosts:
+        app.add_middleware(AllowedHostsMiddleware, allowed=settings.allowed_hosts)
     app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics, access_log=settings.access_log)
     app.add_middleware(DrainMiddleware, lifecycle=state.lifecycle)
     if traces:
         app.add_middleware(TracingMiddleware, provider=traces)
+    app.add_middleware(TrustedProxiesMiddleware, proxies=settings.trusted_proxies)
     return app
 
 

@@ -3,13 +3,13 @@
 import base64
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from fer_service.contract.errors import Forbidden, Unauthorized
 from fer_service.http.api_keys import ApiKeys
+from fer_service.http.hosts import is_same_origin
 
 API_KEY: Final = "X-API-Key"
 KEY_PROTOCOL: Final = "fer.key."  # before the key in base64url, among the subprotocols that a stream offers
@@ -51,8 +51,9 @@ def check_origin(headers: Headers, allowed: Collection[str]) -> None:
     origin = headers.get("origin")
     if origin is None or origin in allowed or "*" in allowed:
         return
-    # A proxy may replace Host and forward the client's; a page can set neither.
-    if urlsplit(origin).netloc not in (headers.get("host"), headers.get("x-forwarded-host")):
+    # Without trusted proxies, anybody's X-Forwarded-Host counts here: a proxy may replace Host, and a page can set
+    # neither.
+    if not is_same_origin(origin, headers.getlist("host") + headers.getlist("x-forwarded-host")):
         raise Forbidden(f"pages of {origin} may not open streams; allow the origin with FER_CORS_ORIGINS")
 
 

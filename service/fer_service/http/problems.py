@@ -41,6 +41,7 @@ PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
     errors.TooManyPixels: ProblemKind(413, "too_many_pixels", "Too many pixels"),
     errors.UnsupportedMediaType: ProblemKind(415, "unsupported_media_type", "Content type is not an image"),
     errors.UnsupportedCoding: ProblemKind(415, "unsupported_coding", "Compressed bodies are not supported"),
+    errors.MisdirectedRequest: ProblemKind(421, "misdirected_request", "Host not served"),
     errors.UndecodableImage: ProblemKind(422, "undecodable_image", "Image cannot be decoded"),
     errors.InvalidParameter: ProblemKind(422, "invalid_parameter", "Invalid parameter"),
     errors.Overloaded: ProblemKind(429, "overloaded", "Too many requests in flight"),

@@ -1,9 +1,10 @@
 """onnxruntime sessions. No other module opens one."""
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from fer_service.contract.bundle import Tensor
 from fer_service.contract.device import Device
 from fer_service.contract.errors import ProviderError, StartError
 from fer_service.onnx.binding import BoundRun
+from fer_service.onnx.model_file import read_model_file
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Gpu:
     Attributes:
         cuda_graphs: Record the kernels of each bucket once and replay them, which saves single launches.
         tensorrt_cache: Folder for TensorRT's engines and timings, which take minutes to build; None disables it.
+            Each model file has its own folder below: TensorRT does not see that a file has other weights.
         tensorrt_fp16: Let TensorRT compute in half precision.
     """
 
@@ -49,11 +52,13 @@ class Session:
     """An ONNX file on a device. Thread-safe.
 
     On the CPU each thread opens its own onnxruntime session at its first run. Intermediate results then stay in
-    the caches of one core (docs/decisions/session-a-thread.md).
+    the caches of one core (docs/decisions/session-a-thread.md). All of them are made from the bytes that were read
+    when the file was opened, also if it has changed since.
 
     Attributes:
         provider: Execution provider in use, by onnxruntime's name.
         threads: Cores per run on the CPU.
+        sha256: Hash of the file, in hexadecimal.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Session:
         threads: int,
         gpu: Gpu | None = None,
         another: Callable[[], onnxruntime.InferenceSession] | None = None,
+        sha256: str = "",
     ) -> None:
         self._inner = inner
         self._another = another
@@ -70,6 +76,7 @@ class Session:
         self._local = threading.local()
         self.provider = provider
         self.threads = threads
+        self.sha256 = sha256
         self._gpu = gpu or Gpu()
 
     @classmethod
@@ -80,6 +87,7 @@ class Session:
         device: Device,
         threads: int,
         failure: type[StartError] = StartError,
+        missing: str = "no such file",
         gpu: Gpu | None = None,
         exact_int8: bool = False,
     ) -> "Session":
@@ -90,6 +98,7 @@ class Session:
             device: `auto` takes CUDA if it is available, else the CPU; `cuda` and `tensorrt` never fall back.
             threads: Cores per run on the CPU.
             failure: Exception class for a faulty file.
+            missing: What to say if there is no such file.
             gpu: GPU options; ignored on the CPU.
             exact_int8: Replace INT8 kernels that may saturate. On x86 CPUs without VNNI, vpmaddubsw adds two
                 products of uint8 and int8 in int16, which overflows for 8-bit weights
@@ -98,23 +107,23 @@ class Session:
 
         Raises:
             ProviderError: The requested device is not available.
-            StartError: (as `failure`) The file is missing or not a valid ONNX file.
+            StartError: (as `failure`) The file is missing, not a valid ONNX file, or not the whole model.
         """
-        if not path.is_file():
-            raise failure(f"{path}: no such file")
+        content = read_model_file(path, failure, missing)
         onnxruntime.disable_telemetry_events()
         if device == "auto":
             try:
-                return cls._bind(path, "cuda", threads, failure, gpu or Gpu(), exact_int8)
+                return cls._bind(path, content, "cuda", threads, failure, gpu or Gpu(), exact_int8)
             except ProviderError as reason:
                 logger.info("%s: running on the CPU: %s", path.name, reason)
                 device = "cpu"
-        return cls._bind(path, device, threads, failure, gpu or Gpu(), exact_int8)
+        return cls._bind(path, content, device, threads, failure, gpu or Gpu(), exact_int8)
 
     @classmethod
     def _bind(
         cls,
         path: Path,
+        content: bytes,
         device: Literal["cpu", "cuda", "tensorrt"],
         threads: int,
         failure: type[StartError],
@@ -129,10 +138,13 @@ class Session:
             )
         if device != "cpu":
             onnxruntime.preload_dlls()
+        sha256 = hashlib.sha256(content).hexdigest()
+        if gpu.tensorrt_cache and device == "tensorrt":
+            gpu = replace(gpu, tensorrt_cache=_made_folder(gpu.tensorrt_cache / sha256[:16]))
 
         def opened() -> onnxruntime.InferenceSession:
             return onnxruntime.InferenceSession(
-                path, _options(device, threads, exact_int8), providers=providers_for(device, gpu)
+                content, _options(device, threads, exact_int8), providers=providers_for(device, gpu)
             )
 
         try:
@@ -140,10 +152,10 @@ class Session:
         except Exception as error:  # onnxruntime's own exceptions share no base class
             if device == "cpu":
                 raise failure(
-                    f"{path}: not an ONNX file that onnxruntime can open: {_first_line(error)}"
+                    f"{path}: not an ONNX file that onnxruntime can open: {first_line(error)}"
                 ) from error
             raise ProviderError(
-                f"FER_DEVICE={device}: {wanted} does not bind for {path.name}: {_first_line(error)}"
+                f"FER_DEVICE={device}: {wanted} does not bind for {path.name}: {first_line(error)}"
             ) from error
         bound = inner.get_providers()
         if bound[0] != wanted:
@@ -151,7 +163,7 @@ class Session:
                 f"FER_DEVICE={device}: {wanted} did not bind, onnxruntime fell back to {bound[0]}; "
                 "check the NVIDIA driver (R580 or newer), cuDNN 9 and the wheel"
             )
-        return cls(inner, bound[0], threads, gpu, another=opened if device == "cpu" else None)
+        return cls(inner, bound[0], threads, gpu, another=opened if device == "cpu" else None, sha256=sha256)
 
     @property
     def inputs(self) -> list[Tensor]:
@@ -221,6 +233,7 @@ def cuda_is_built_in() -> bool:
 def _options(device: str, threads: int, exact_int8: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # not what the content looks like
     if device == "cpu":
         options.intra_op_num_threads = threads
         # Spinning threads start a little sooner, but each one keeps a core busy while it waits.
@@ -257,5 +270,14 @@ def providers_for(device: str, gpu: Gpu) -> list[Any]:
     return [(_PROVIDERS["tensorrt"], tensorrt), cuda]
 
 
-def _first_line(error: Exception) -> str:
+def _made_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProviderError(f"FER_TENSORRT_CACHE: cannot make {folder}: {error.strerror}") from error
+    return folder
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error of onnxruntime, shortened."""
     return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,9 +1,34 @@
-"""Atomic file writes: a reader sees the old content or the new content, never a part of it."""
+"""Reads of whole files, and atomic writes: a reader sees the old content or the new one, never a part of it."""
 
+import errno
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """Read a whole regular file. A pipe, from which a read may never return, is an error.
+
+    Args:
+        path: The file, or a link to it.
+        max_bytes: Maximum size.
+
+    Raises:
+        OSError: The file is missing, unreadable, larger, or not a regular file; `strerror` says which.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    with path.open("rb") as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"More than {max_bytes:,} bytes", str(path))
+    return content
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -9,7 +9,21 @@ from typing import Any, Final, Protocol
 
 from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import FramePrediction, TrackedFace
+from fer_service.contract.text import csv_cell
 
+_COLUMNS: Final = (
+    "frame",
+    "time",
+    "id",
+    "x",
+    "y",
+    "width",
+    "height",
+    "score",
+    "emotion",
+    "confidence",
+    "uncertain",
+)
 _ROW_GROUP: Final = 5000  # rows per parquet row group, which is held in memory
 
 
@@ -30,7 +44,9 @@ def open_timeline(path: Path, labels: Sequence[str]) -> Timeline:
     """Create or replace a timeline file.
 
     CSV and parquet have one row per face and frame, with smoothed probabilities in columns named by the labels and
-    raw ones in columns `raw_<label>`. JSON has one entry per analysed frame, like the results of a stream.
+    raw ones in columns `raw_<label>`. A label that is the name of another column gets the prefix `label_`. In CSV
+    files an apostrophe comes before texts that a spreadsheet would take for a formula. JSON has one entry per analysed frame, like the
+    results of a stream.
 
     Args:
         path: Timeline file; the suffix chooses the format: .csv, .json or .parquet.
@@ -51,11 +67,13 @@ class _Csv:
     def __init__(self, path: Path, labels: Sequence[str]) -> None:
         self._labels = labels
         self._file = path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, _columns(labels))
-        self._writer.writeheader()
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(map(csv_cell, _columns(labels)))
 
     def add(self, result: FramePrediction) -> None:
-        self._writer.writerows(_row(result, face, self._labels) for face in result.faces)
+        for face in result.faces:
+            values = _values(result, face, self._labels)
+            self._writer.writerow(csv_cell(value) if isinstance(value, str) else value for value in values)
 
     def __enter__(self) -> "_Csv":
         return self
@@ -96,10 +114,10 @@ class _Parquet:
         self._schema = pa.schema([(name, types.get(name, pa.float64())) for name in _columns(labels)])
         self._table = pa.Table
         self._writer = pq.ParquetWriter(path, self._schema)
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[list[Any]] = []
 
     def add(self, result: FramePrediction) -> None:
-        self._rows.extend(_row(result, face, self._labels) for face in result.faces)
+        self._rows.extend(_values(result, face, self._labels) for face in result.faces)
         if len(self._rows) >= _ROW_GROUP:
             self._flush()
 
@@ -111,7 +129,9 @@ class _Parquet:
         self._writer.close()
 
     def _flush(self) -> None:
-        self._writer.write_table(self._table.from_pylist(self._rows, self._schema))
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
+        named = dict(zip(self._schema.names, columns, strict=True))
+        self._writer.write_table(self._table.from_pydict(named, self._schema))
         self._rows = []
 
 
@@ -123,20 +143,21 @@ _FORMATS: Final[dict[str, Callable[[Path, Sequence[str]], Timeline]]] = {
 
 
 def _columns(labels: Sequence[str]) -> list[str]:
-    columns = ["frame", "time", "id", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain"]
-    return [*columns, *labels, *(f"raw_{label}" for label in labels)]
+    """Return the names of the columns, all different."""
+    columns = [*_COLUMNS]
+    for name in (*labels, *(f"raw_{label}" for label in labels)):
+        while name in columns:
+            name = f"label_{name}"
+        columns.append(name)
+    return columns
 
 
-def _row(result: FramePrediction, face: TrackedFace, labels: Sequence[str]) -> dict[str, Any]:
-    return {
-        "frame": result.frame,
-        "time": result.time,
-        "id": face.id,
-        **face.box.model_dump(),
-        "score": face.score,
-        "emotion": face.emotion,
-        "confidence": face.confidence,
-        "uncertain": face.uncertain,
-        **{label: face.probabilities[label] for label in labels},
-        **{f"raw_{label}": face.raw_probabilities[label] for label in labels},
-    }
+def _values(result: FramePrediction, face: TrackedFace, labels: Sequence[str]) -> list[Any]:
+    """Return the values of a row, in the order of the columns."""
+    return [
+        *(result.frame, result.time, face.id),
+        *(face.box.x, face.box.y, face.box.width, face.box.height),
+        *(face.score, face.emotion, face.confidence, face.uncertain),
+        *(face.probabilities[label] for label in labels),
+        *(face.raw_probabilities[label] for label in labels),
+    ]

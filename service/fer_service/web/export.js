@@ -1,5 +1,9 @@
 // Export of results to files and to the clipboard.
 
+const COLUMNS = ["image", "face", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain"];
+const FORMULA = /^\s*[=+\-@＝＋－＠]|^[\t\r\n]/;
+const NUMBER = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i;
+
 /** One prediction as JSON, or several as POST /predict/batch returns them. */
 export function toJson(entries) {
   const [first] = entries;
@@ -7,10 +11,14 @@ export function toJson(entries) {
   return JSON.stringify(content, null, 2);
 }
 
-/** CSV with one row per face and one column per label. */
+/** CSV with one row per face and one column per label; the names of the columns differ. */
 export function toCsv(entries) {
   const labels = [...new Set(entries.flatMap(({ prediction }) => prediction.faces.flatMap((face) => Object.keys(face.probabilities))))];
-  const header = ["image", "face", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain", ...labels];
+  const header = [...COLUMNS];
+  for (let name of labels) {
+    while (header.includes(name)) name = `label_${name}`;
+    header.push(name);
+  }
   const rows = entries.flatMap(({ name, prediction }) =>
     prediction.faces.map((face, index) => [
       name, index + 1, face.box.x, face.box.y, face.box.width, face.box.height, face.score ?? "",
@@ -20,7 +28,12 @@ export function toCsv(entries) {
   return [header, ...rows].map((row) => row.map(cell).join(",") + "\r\n").join("");
 }
 
-const cell = (value) => (/[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
+/** A cell, with an apostrophe before a text that a spreadsheet would take for a formula (OWASP, CSV injection). */
+function cell(value) {
+  const formula = typeof value === "string" && FORMULA.test(value) && !NUMBER.test(value);
+  const text = `${formula ? "'" : ""}${value}`;
+  return /[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
 
 /** Download a text or a blob as a file. */
 export function save(content, name, type) {

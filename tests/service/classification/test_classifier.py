@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import onnx
 import pytest
 from fer_service.classification.classifier import OnnxClassifier, open_classifier
 from fer_service.contract.bundle import Bundle, file_sha256
@@ -12,6 +13,7 @@ from fer_service.contract.errors import BundleError
 from fer_service.onnx.buckets import bucket, buckets
 from fer_service.onnx.session import Session
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from tests.conftest import write_tiny_bundle
 from tests.fakes import metadata
@@ -145,3 +147,37 @@ def test_threads_take_turns_on_a_gpu() -> None:
         batches = [[crop((level, 0, 0))] * 3 for level in range(64)]
         answers = list(pool.map(classifier.classify, batches))
     assert [float(answer[0, 0]) for answer in answers] == list(range(64))
+
+
+@pytest.mark.parametrize(("change", "shown"), [("Log", "nan"), ("Neg", "-0.33"), ("Ceil", "1.0, 1.0")])
+def test_a_graph_that_answers_no_probabilities_is_refused(
+    tiny_bundle: Path, tmp_path: Path, change: str, shown: str
+) -> None:
+    model = onnx.load(tiny_bundle)
+    model.graph.node[-1].output[0] = "before"
+    if change == "Log":  # of numbers below 0
+        model.graph.node.append(helper.make_node("Neg", ["before"], ["below"]))
+        model.graph.node.append(helper.make_node("Log", ["below"], ["probabilities"]))
+    else:
+        model.graph.node.append(helper.make_node(change, ["before"], ["probabilities"]))
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(
+        BundleError, match=rf"odd\.onnx: the output is not one row of probabilities.*{shown}"
+    ) as caught:
+        open_classifier(tmp_path / "odd.onnx", "cpu", 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_that_does_not_run_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    model = onnx.load(tiny_bundle)
+    model.graph.node[-1].output[0] = "before"
+    model.graph.initializer.append(helper.make_tensor("shape", TensorProto.INT64, [2], [7, 3]))
+    model.graph.node.append(helper.make_node("Reshape", ["before", "shape"], ["probabilities"]))
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    for size in ("N", 3):
+        dimension = model.graph.output[0].type.tensor_type.shape.dim.add()
+        setattr(dimension, "dim_param" if size == "N" else "dim_value", size)
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(BundleError, match=r"odd\.onnx") as caught:
+        open_classifier(tmp_path / "odd.onnx", "cpu", 1)
+    assert "\n" not in str(caught.value)

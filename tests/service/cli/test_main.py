@@ -94,6 +94,35 @@ def test_a_file_that_is_no_image_is_one_line_and_the_others_are_analysed(
     assert "happy" in ended.out
 
 
+HOSTILE = "[/b][red]\x1b[2J\x9b31m=1\n\udce9.jpg"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_hostile_name_is_shown_as_text(
+    run: Run, photos: list[Path], monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    named, broken = Path(HOSTILE), Path("not" + HOSTILE)
+    for path in (named, broken):
+        path.parent.mkdir()  # its name ends in a bracket, so that the whole path looks like markup
+    named.write_bytes(photos[0].read_bytes())
+    broken.write_bytes(b"no image")
+    ended = run("predict", *options, named, photos[0], broken)
+    assert all(character.isprintable() or character == "\n" for character in ended.out + ended.err)
+    (line,) = ended.err.splitlines()
+    assert line.startswith("not[/b][red]\\x1b[2J\\x9b31m=1\\n\\udce9.jpg: unknown image format")
+    if options:
+        assert json.loads(ended.out)["results"][0]["name"] == "[/b][red]\x1b[2J\x9b31m=1\n\\xe9.jpg"
+    else:
+        assert "[/b][red]\\x1b[2J\\x9b31m=1\\n\\udce9.jpg" in ended.out
+
+
+def test_a_hostile_value_of_a_setting_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_MODEL", "/nowhere\x1b[2J\nsecond.onnx")
+    ended = run("serve")
+    assert len(ended.err.splitlines()) == 1
+    assert ended.err.strip().isprintable()
+
+
 def test_a_missing_photo_is_one_line(run: Run, tmp_path: Path) -> None:
     ended = run("predict", tmp_path / "missing.jpg", tmp_path)
     assert ended.status == 1

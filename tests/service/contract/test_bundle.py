@@ -151,3 +151,38 @@ def test_the_sha256_is_that_of_the_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 1_000_000)
     assert file_sha256(path) == hashlib.sha256(b"x" * 1_000_000).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("happy", ""),
+        ("happy", " sad"),
+        ("happy", "\x1b[31msad"),
+        ("happy", "sad\n"),
+        ("happy", "\u202edas"),
+        ("happy", "x" * 101),
+        tuple(map(str, range(1001))),
+    ],
+)
+def test_labels_can_be_shown_anywhere(labels: tuple[str, ...]) -> None:
+    with pytest.raises(BundleError, match="labels") as caught:
+        read_metadata(saying(labels=labels), "tiny.onnx")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["name", "version"])
+def test_the_name_of_a_model_can_be_shown_anywhere(name: str) -> None:
+    with pytest.raises(BundleError, match=name) as caught:
+        read_metadata(saying(**{name: "a\x1b[2Jb"}), "tiny.onnx")
+    assert str(caught.value).isprintable()
+
+
+def test_metadata_has_a_maximum_length() -> None:
+    with pytest.raises(BundleError, match=r"tiny\.onnx: metadata property 'fer' has 2,00\d,\d+ characters"):
+        read_metadata(FakeGraph({METADATA_KEY: json.dumps(fields(description="x" * 2_000_000))}), "tiny.onnx")
+
+
+def test_numbers_are_finite() -> None:
+    with pytest.raises(BundleError, match="temperature"):
+        read_metadata(FakeGraph({METADATA_KEY: json.dumps(fields(temperature=float("inf")))}), "tiny.onnx")

@@ -106,6 +106,8 @@ OTHER_VALUES: dict[str, Any] = {
     "drain_delay": 2.5,
     "api_keys_file": Path("/etc/fer/keys"),
     "cors_origins": ("https://example.org", "http://localhost:3000"),
+    "trusted_proxies": ("10.0.0.0/8", "::1"),
+    "allowed_hosts": ("fer.example", "*.fer.example"),
     "log_level": "error",
     "log_format": "json",
     "access_log": True,

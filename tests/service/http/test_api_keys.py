@@ -1,5 +1,6 @@
 """The file of API keys: read, read anew, and refused."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,35 @@ def test_keys_rotate_without_a_restart(key_file: Path) -> None:
     clock.now = 1.0
     assert keys.holder(FIRST) is None
     assert keys.holder("third-key-0123456789")
+
+
+def test_a_file_of_the_same_size_and_time_is_read_anew(key_file: Path) -> None:
+    clock = Clock()
+    keys = ApiKeys(key_file, clock)
+    before = key_file.stat()
+    key_file.write_text(key_file.read_text().replace("first", "third"))
+    os.utime(key_file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = key_file.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    clock.now = 1.0
+    assert keys.holder(FIRST) is None
+    assert keys.holder(FIRST.replace("first", "third"))
+
+
+def test_a_bad_file_is_reported_once(key_file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    keys = ApiKeys(key_file, clock)
+    good = key_file.read_text()
+    for now, content, reports in ((1, "short", 1), (2, "short", 1), (3, good, 1), (4, "short", 2)):
+        rewrite(key_file, content)
+        clock.now = now
+        assert keys.holder(FIRST)
+        assert caplog.text.count("the previous keys stay in use") == reports
+
+
+def test_a_byte_order_mark_is_no_part_of_a_key(key_file: Path) -> None:
+    key_file.write_bytes(b"\xef\xbb\xbf" + FIRST.encode())
+    assert ApiKeys(key_file).holder(FIRST)
 
 
 @pytest.mark.parametrize("content", ["", "# none", "short"])
@@ -92,3 +122,10 @@ def test_a_missing_file_stops_the_start(tmp_path: Path) -> None:
 def test_a_folder_is_no_file_of_keys(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"FER_API_KEYS_FILE=.*Is a directory"):
         build(FACE, api_keys_file=tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_no_file_of_keys(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsError, match=r"FER_API_KEYS_FILE=.*Not a regular file"):
+        build(FACE, api_keys_file=tmp_path / "pipe")

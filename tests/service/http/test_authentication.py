@@ -132,6 +132,8 @@ def client_of(keys: ApiKeys | None, *protocols: str, **headers: str) -> str:
         ((), {"host": "fer:8000", "origin": "http://fer:8000"}, True),
         ((), {"host": "fer:8000", "origin": "http://evil.org"}, False),
         ((), {"host": "fer:8000", "origin": "null"}, False),
+        ((), {"host": "fer:8000", "origin": "http://["}, False),
+        ((), {"host": "fer:8000", "origin": "https://fer.org", "x-forwarded-host": "fer.org:443"}, True),
         (("http://good.org",), {"host": "fer:8000", "origin": "http://good.org"}, True),
         (("http://good.org",), {"host": "fer:8000", "origin": "http://evil.org"}, False),
         (("*",), {"host": "fer:8000", "origin": "http://evil.org"}, True),

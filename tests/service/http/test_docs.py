@@ -21,8 +21,21 @@ def test_the_page_has_no_outside_address_and_brings_its_parts_itself(client: Tes
     for address in addresses:
         assert address.startswith("/")
         assert not address.startswith("//")
-        assert client.get(address).status_code == 200
+        answer = client.get(address)
+        assert answer.status_code == 200
+        assert answer.headers["x-content-type-options"] == "nosniff"
     assert not re.search(r"https?://", page.text)
+
+
+def test_the_page_runs_only_scripts_of_its_own_and_is_shown_in_no_frame(client: TestClient) -> None:
+    for answer in (client.get("/docs"), client.head("/docs")):
+        policy = dict(
+            entry.strip().split(" ", 1) for entry in answer.headers["content-security-policy"].split(";")
+        )
+        assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+        assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+        assert answer.headers["x-frame-options"] == "DENY"
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|<style", client.get("/docs").text)
 
 
 def test_all_routes_are_described(paths: dict[str, Any]) -> None:

@@ -35,6 +35,7 @@ def test_every_file_allows_nothing_from_elsewhere_and_nothing_inline(client: Tes
     allowed = " ".join(policy.values()).split()
     assert set(allowed) <= {"'none'", "'self'", "blob:", "'script'"}
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "DENY"
 
 
 @pytest.mark.parametrize("path", ["/", "/web/app.js"])
@@ -56,7 +57,7 @@ def test_no_file_names_an_outside_address() -> None:
 
 def test_every_module_that_is_imported_exists() -> None:
     imported = {address[2:] for _, address in addresses() if re.fullmatch(r"\./\w+\.js", address)}
-    assert {name for name in FILES if name.endswith(".js")} == imported | {"app.js"}
+    assert {name for name in FILES if name.endswith(".js")} == imported | {"app.js", "docs.js"}
 
 
 def test_the_whole_page_is_small() -> None:

@@ -11,18 +11,18 @@ from fer_service.video.timeline import open_timeline
 LABELS = ("happy", "sad")
 
 
-def result(frame: int, *ids: int) -> FramePrediction:
+def result(frame: int, *ids: int, labels: tuple[str, ...] = LABELS) -> FramePrediction:
     faces = [
         TrackedFace(
             id=number,
             box=BoundingBox(x=1, y=2, width=30, height=40),
             score=0.5 if number == 1 else None,
             landmarks=None,
-            emotion="happy",
+            emotion=labels[0],
             confidence=0.75,
             uncertain=False,
-            probabilities={"happy": 0.75, "sad": 0.25},
-            raw_probabilities={"happy": 1.0, "sad": 0.0},
+            probabilities=dict(zip(labels, (0.75, 0.25), strict=True)),
+            raw_probabilities=dict(zip(labels, (1.0, 0.0), strict=True)),
         )
         for number in ids
     ]
@@ -31,8 +31,8 @@ def result(frame: int, *ids: int) -> FramePrediction:
     return FramePrediction(frame=frame, time=frame / 10, image=size, faces=faces, model=model)
 
 
-def written(path: Path, *results: FramePrediction) -> Path:
-    with open_timeline(path, LABELS) as timeline:
+def written(path: Path, *results: FramePrediction, labels: tuple[str, ...] = LABELS) -> Path:
+    with open_timeline(path, labels) as timeline:
         for entry in results:
             timeline.add(entry)
     return path
@@ -61,6 +61,39 @@ def test_a_table_has_one_row_per_face(tmp_path: Path) -> None:
         "raw_sad": "0.0",
     }
     assert rows[1]["score"] == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns"),
+    [
+        (("frame", "x"), ["label_frame", "label_x", "raw_frame", "raw_x"]),
+        (
+            ("emotion", "label_emotion"),
+            ["label_emotion", "label_label_emotion", "raw_emotion", "raw_label_emotion"],
+        ),
+        (("happy", "raw_happy"), ["happy", "raw_happy", "label_raw_happy", "raw_raw_happy"]),
+    ],
+)
+def test_labels_that_are_names_of_columns_get_columns_of_their_own(
+    tmp_path: Path, labels: tuple[str, str], columns: list[str]
+) -> None:
+    entry = result(3, 1, labels=labels)
+    (row,) = csv.DictReader(written(tmp_path / "t.csv", entry, labels=labels).read_text().splitlines())
+    assert (row["frame"], row["x"], row["emotion"]) == ("3", "1", labels[0])
+    (typed,) = pq.read_table(written(tmp_path / "t.parquet", entry, labels=labels)).to_pylist()
+    assert (typed["frame"], typed["x"], typed["emotion"]) == (3, 1, labels[0])
+    for names in (row, typed):
+        assert [*names][-4:] == columns
+    assert [float(row[name]) for name in columns] == [typed[name] for name in columns] == [0.75, 0.25, 1.0, 0.0]
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
+    labels = ('=HYPERLINK("http://evil.example")', "-1+1")
+    path = written(tmp_path / "t.csv", result(0, 1, labels=labels), labels=labels)
+    header, row = csv.reader(path.read_text().splitlines())
+    assert header[-4:-2] == [f"'{label}" for label in labels]
+    assert f"'{labels[0]}" in row
+    assert not [cell for cell in header + row if cell.startswith(("=", "+", "-", "@"))]
 
 
 def test_parquet_holds_the_same_with_types(tmp_path: Path) -> None:

@@ -1,45 +1,65 @@
-"""GET /: the page, made of files that come with the package."""
+"""GET / and GET /docs: the pages, made of files that come with packages."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import fastapi_offline
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 FOLDER: Final = Path(__file__).parents[2] / "web"
+_SWAGGER: Final = (
+    Path(fastapi_offline.__file__).parent / "static"
+)  # Swagger UI and its licence, without an address
+_NOWHERE: Final = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 # The page loads only its own files, has nothing inline, and sends nothing elsewhere.
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
+    f"connect-src 'self'; {_NOWHERE}; require-trusted-types-for 'script'"
+)
+# Swagger UI writes HTML as text, draws its icons from data: addresses, and shows images that the API returns.
+_DOCS_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    f"connect-src 'self'; {_NOWHERE}"
+)
 _HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'"
-    ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
     # Browsers ask each time and get 304 by the ETag, so that a new version shows at once.
     "Cache-Control": "no-cache",
 }
 
 
 class _Files(StaticFiles):
-    """The page's files with security headers."""
+    """Files of a page with security headers."""
+
+    def __init__(self, directory: Path, policy: str) -> None:
+        super().__init__(directory=directory)
+        self._headers: Mapping[str, str] = {"Content-Security-Policy": policy, **_HEADERS}
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers.update(_HEADERS)
+        response.headers.update(self._headers)
         return response
 
 
 def add_page(app: FastAPI) -> None:
-    """Serve the page at / and its files under /web."""
-    files = _Files(directory=FOLDER)
+    """Serve the page at /, the page of the API at /docs, and their files under /web."""
+    files, docs = _Files(FOLDER, _POLICY), _Files(FOLDER, _DOCS_POLICY)
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page(request: Request) -> Response:
         return await files.get_response("index.html", request.scope)
 
+    @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
+    async def api_page(request: Request) -> Response:
+        return await docs.get_response("docs.html", request.scope)
+
+    app.mount("/web/swagger", _Files(_SWAGGER, _DOCS_POLICY), name="swagger")
     app.mount("/web", files, name="web")

@@ -1,0 +1,76 @@
+"""Hosts in Host and Origin headers (RFC 9110, section 7.2; RFC 6454)."""
+
+import re
+from collections.abc import Collection
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+
+_AUTHORITY: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s\x00-\x1f\x7f/?#@:,\[\]\\]+)(?::([0-9]{0,5}))?")
+_ORIGIN: Final = re.compile(r"(https?)://(.+)", re.IGNORECASE)
+_PORTS: Final = {"http": 80, "https": 443}
+_MAX_PORT: Final = 65535
+
+
+class Authority(NamedTuple):
+    """A host and its port.
+
+    Attributes:
+        name: In lower case; an IPv6 address has brackets.
+        port: Port, or None.
+    """
+
+    name: str
+    port: int | None
+
+
+def parse_authority(text: str, default_port: int | None = None) -> Authority | None:
+    """Return the host and the port of a Host header, or None if it is invalid.
+
+    Args:
+        text: Value of the header.
+        default_port: Port if the text names none.
+    """
+    found = _AUTHORITY.fullmatch(text)
+    if found is None:
+        return None
+    port = int(found[2]) if found[2] else default_port
+    return None if port is not None and port > _MAX_PORT else Authority(found[1].lower(), port)
+
+
+def is_same_origin(origin: str, hosts: Collection[str]) -> bool:
+    """Return True if a page of this origin comes from one of the hosts.
+
+    The scheme is not compared: a proxy that ends TLS may not forward it. It decides which port is the default.
+
+    Args:
+        origin: Value of the Origin header.
+        hosts: Values of Host headers.
+    """
+    found = _ORIGIN.fullmatch(origin)
+    if found is None:  # "null", or a page that no web server sent
+        return False
+    default = _PORTS[found[1].lower()]
+    page = parse_authority(found[2], default)
+    return page is not None and any(parse_authority(host, default) == page for host in hosts)
+
+
+def is_allowed(name: str, patterns: Collection[str]) -> bool:
+    """Return True if the name of an `Authority` is in a list of hosts.
+
+    Args:
+        name: Name of the authority; a trailing dot, which marks a complete name, is ignored.
+        patterns: Names in lower case, addresses without brackets, `*.example.org` for all names below
+            example.org, or `*` for all.
+    """
+    name = name.removesuffix(".").strip("[]")
+    below = [name[at:] for at, character in enumerate(name) if character == "." and at]
+    return not {"*", name, *(f"*{end}" for end in below)}.isdisjoint(patterns)
+
+
+def is_address(name: str) -> bool:
+    """Return True if the name of an `Authority` is this machine or an IP address: no name of another site."""
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return name == "localhost"
+    return True

@@ -1,0 +1,136 @@
+from pathlib import Path
+
+import pytest
+from fer_service.contract.errors import SettingsError
+from fer_service.contract.settings import load_settings
+from fer_service.http.hosts import Authority, is_address, is_allowed, is_same_origin, parse_authority
+from starlette.testclient import WebSocketDenialResponse
+
+from tests.service.conftest import plain
+from tests.service.http.conftest import FACE, FIRST, Serve
+
+LISTED = "fer.example,*.Good.org,[::1]"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Fer.Example", Authority("fer.example", None)),
+        ("fer.example.:8000", Authority("fer.example.", 8000)),
+        ("fer.example:", Authority("fer.example", None)),
+        ("[::1]:65535", Authority("[::1]", 65535)),
+        *((text, None) for text in ("", ":80", "[", "[::1", "::1", "a b", "a@b", "a/b", "a,b", "a:b", "a:٣")),
+        *((text, None) for text in ("a:65536", "a:-1", "a:123456", "a:1:2", "a?b", "a#b", "a\\b", "a\n", "[x]")),
+    ],
+)
+def test_a_host_is_a_name_or_an_address_and_perhaps_a_port(text: str, expected: Authority | None) -> None:
+    assert parse_authority(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "same"),
+    [
+        ("https://fer.example", "Fer.Example", True),
+        ("https://fer.example", "fer.example:443", True),
+        ("http://fer.example", "fer.example:80", True),
+        ("HTTP://FER.EXAMPLE:80", "fer.example", True),
+        ("https://fer.example:8443", "fer.example:8443", True),
+        ("http://[::1]:8000", "[::1]:8000", True),
+        ("https://fer.example", "fer.example:80", False),
+        ("http://fer.example", "fer.example:443", False),
+        ("https://fer.example:8443", "fer.example", False),
+        ("https://fer.example", "fer.example:8443", False),
+        ("https://fer.example.evil.example", "fer.example", False),
+        ("https://fer.example@evil.example", "fer.example", False),
+        ("https://evil@fer.example", "fer.example", False),
+        ("https://fer.example/", "fer.example", False),
+        ("https://fer.example https://evil.example", "fer.example", False),
+        ("ftp://fer.example", "fer.example", False),
+        ("//fer.example", "fer.example", False),
+        ("http://[", "[", False),
+        ("http://fer.example:99999", "fer.example:99999", False),
+        ("null", "null", False),
+        ("", "", False),
+    ],
+)
+def test_an_origin_is_the_hosts_own_up_to_case_and_default_port(origin: str, host: str, same: bool) -> None:
+    assert is_same_origin(origin, [host]) is same
+
+
+def test_names_and_addresses_are_allowed_by_their_patterns() -> None:
+    patterns = ("fer.example", "*.good.org", "::1")
+    for name in ("fer.example", "fer.example.", "a.good.org", "a.b.good.org", "[::1]"):
+        assert is_allowed(name, patterns)
+    for name in ("good.org", "notgood.org", "xfer.example", "fer.example.evil.org", "*.good.org.evil", ""):
+        assert not is_allowed(name, patterns)
+    assert is_allowed("anything", ("*",))
+
+
+def test_an_address_is_no_name() -> None:
+    assert all(map(is_address, ("127.0.0.1", "[::1]", "localhost")))
+    assert not any(map(is_address, ("fer.example", "127.0.0.1.evil.org", "")))
+
+
+def test_every_host_is_answered_by_default(serve: Serve) -> None:
+    client = serve(FACE)
+    for host in ("fer.example", "evil.example:99999", "["):
+        assert client.get("/model", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/model", "/docs", "/nowhere"])
+def test_hosts_that_are_not_listed_are_refused(serve: Serve, path: str) -> None:
+    client = serve(FACE, allowed_hosts=LISTED)
+    for host in ("FER.example:8000", "a.good.org", "[::1]:80"):
+        assert client.get(path, headers={"Host": host}).status_code in {200, 404}
+    for host in ("evil.example", "good.org", "127.0.0.1", "["):
+        answer = client.get(path, headers={"Host": host})
+        assert (answer.status_code, answer.json()["code"]) == (421, "misdirected_request")
+        assert "FER_ALLOWED_HOSTS" in answer.json()["detail"]
+        assert host in answer.json()["detail"]
+        assert answer.headers["x-request-id"]
+
+
+def test_an_upload_and_a_stream_for_another_host_are_refused(serve: Serve) -> None:
+    client = serve(FACE, allowed_hosts=LISTED)
+    evil = {"Host": "evil.example", "Origin": "http://evil.example"}
+    assert client.post("/predict", content=plain("lime"), headers=evil).status_code == 421
+    with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect("/stream", headers=evil):
+        pass
+    assert (denied.value.status_code, denied.value.json()["code"]) == (421, "misdirected_request")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+def test_probes_may_use_the_address_of_a_replica(serve: Serve, path: str) -> None:
+    client = serve(FACE, allowed_hosts=LISTED)
+    for host, status in (("10.0.0.7:8000", 200), ("[fd00::7]:8000", 200), ("localhost", 200), ("evil.org", 421)):
+        assert client.get(path, headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize("hosts", ["", "fer.example:8000", "http://fer.example", "a b", "*.*", "fer*.org", "a/b"])
+def test_a_list_of_hosts_holds_hosts_only(hosts: str) -> None:
+    with pytest.raises(SettingsError, match="FER_ALLOWED_HOSTS"):
+        load_settings(allowed_hosts=hosts)
+
+
+@pytest.mark.parametrize("proxies", ["10.0.0.1/8", "proxy.example", "*", "10.0.0.256", "10.0.0.0/33", "a,b"])
+def test_a_list_of_proxies_holds_addresses_and_networks_only(proxies: str) -> None:
+    with pytest.raises(SettingsError, match="FER_TRUSTED_PROXIES"):
+        load_settings(trusted_proxies=proxies)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "accepted"), [("", False), ("10.0.0.0/8", False), ("192.168.0.1", True), ("192.168.0.0/16", True)]
+)
+def test_only_a_trusted_proxy_names_the_host(serve: Serve, proxies: str, accepted: bool, key_file: Path) -> None:
+    # The last host is the one that the proxy added.
+    headers = {"Host": "fer:8000", "X-Forwarded-Host": "evil.example, fer.example", "X-API-Key": FIRST}
+    client = serve(FACE, trusted_proxies=proxies, allowed_hosts="fer.example", api_keys_file=key_file)
+    client._transport.client = ("192.168.0.1", 1)  # type: ignore[attr-defined]
+    assert client.get("/model", headers=headers).status_code == (200 if accepted else 421)
+    stream = {**headers, "Origin": "https://fer.example"}
+    if accepted:
+        with client.websocket_connect("/stream", headers=stream):
+            pass
+    else:
+        with pytest.raises(WebSocketDenialResponse), client.websocket_connect("/stream", headers=stream):
+            pass
