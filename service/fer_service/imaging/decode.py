@@ -55,9 +55,12 @@ def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
-            raise InsufficientMemory("not enough memory to decode the image; try again later") from error
+            raise _out_of_memory() from error
         raise UndecodableImage(f"cannot decode the {header.format} image: {error.err}") from error
     if pixels is None:
+        # Most decoders do not say that memory ran out.
+        if not _can_allocate(header.memory):
+            raise _out_of_memory()
         raise UndecodableImage(f"the {header.format} image is truncated or damaged")
     height, width = pixels.shape[:2]
     if header.orientation >= 5:
@@ -65,6 +68,18 @@ def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
     if (width, height) != (-(-header.width // reduction), -(-header.height // reduction)):
         raise UndecodableImage(f"the {header.format} image does not have the size that its header claims")
     return pixels.astype(np.uint8, copy=False)
+
+
+def _can_allocate(size: int) -> bool:
+    try:
+        np.empty(size, np.uint8)  # untouched, so it costs nothing
+    except MemoryError:
+        return False
+    return True
+
+
+def _out_of_memory() -> InsufficientMemory:
+    return InsufficientMemory("not enough memory to decode the image; try again later")
 
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

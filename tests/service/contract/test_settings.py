@@ -93,6 +93,7 @@ OTHER_VALUES: dict[str, Any] = {
     "threads": 7,
     "max_image_bytes": 1000,
     "max_image_pixels": 2000,
+    "decode_memory": 3_000_000,
     "max_faces": 5,
     "min_score": 0.123456789012345,
     "detect_side": 512,

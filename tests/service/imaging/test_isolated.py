@@ -109,10 +109,14 @@ def test_images_wait_for_memory_and_for_no_longer_than_their_deadline(decoder: I
     assert decoder._free == MEMORY
 
 
-def test_a_decoder_without_memory_is_not_the_images_fault(decoder: IsolatedDecoder) -> None:
-    image = opened("TIFF", 10_000, 5000)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+def test_a_decoder_without_memory_is_not_the_images_fault(
+    decoder: IsolatedDecoder, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("fer_service.imaging.isolated._LIMIT_FACTOR", 0)
+    monkeypatch.setattr("fer_service.imaging.isolated._LIMIT_SPARE", 2**20)
     with pytest.raises(InsufficientMemory, match="not enough memory"):
-        decoder.decode(replace(image, header=replace(image.header, memory=0)), 1, Job())
+        decoder.decode(opened(kind, 8000, 4000), 1, Job())
 
 
 @pytest.mark.parametrize(
