@@ -5,10 +5,8 @@ import dataclasses
 import gc
 import logging
 import math
-import os
 import signal
 import socket
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -26,9 +24,10 @@ from fer_service.http.connections.config import ConnectionConfig, UnfinishedMess
 from fer_service.http.connections.limits import ConnectionLimits
 from fer_service.http.connections.request_connection import RequestConnection
 from fer_service.http.connections.stream_connection import StreamConnection
-from fer_service.observability.logs import log_config
+from fer_service.http.connections.transport import shed
 from fer_service.system.allocator import keep_image_memory
 from fer_service.system.descriptors import raise_descriptor_limit
+from fer_service.system.exit import end_after
 from fer_service.system.memory import memory_limit
 
 # Files that are no connections: the listener, logs, the event loop, and what a library may open for a moment.
@@ -85,9 +84,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal, and see to it that the process ends (called by uvicorn)."""
         if not self.should_exit:
-            guard = threading.Timer(self._patience + _GUARD_SECONDS, _end_process)
-            guard.daemon = True
-            guard.start()
+            end_after(self._patience + _GUARD_SECONDS)
         super().handle_exit(sig, frame)
 
     async def _watch(self) -> None:
@@ -99,8 +96,10 @@ class Server(uvicorn.Server):
             now = loop.time()
             # What clients sent while this process was stopped has not been read yet: they are not to blame.
             seconds, last = min(now - last, 2 * tick), now
-            for connection in connections_of(self.server_state):
+            connections = connections_of(self.server_state)
+            for connection in connections:
                 connection.check(seconds)
+            shed((connection.sending for connection in connections), self.config.limits.unsent_bytes)
 
     def _cut(self) -> None:
         """Close the connections that have not finished in time."""
@@ -155,23 +154,25 @@ def connection_config(app: ASGIApp, settings: Settings, limits: ConnectionLimits
     """
     descriptors = raise_descriptor_limit(limits.connections + _OTHER_FILES)
     message = settings.max_image_bytes + 2**20
+    budget = byte_budget(settings, memory_limit())
     limits = dataclasses.replace(
         limits,
         connections=max(descriptors // 2, descriptors - _OTHER_FILES),
         linger_bytes=max(limits.linger_bytes, settings.max_batch_images * settings.max_image_bytes),
         message_seconds=settings.request_timeout,
+        unsent_bytes=budget,
     )
     return ConnectionConfig(
         app,
         limits,
-        UnfinishedMessages(max(message, byte_budget(settings, memory_limit()))),
+        UnfinishedMessages(max(message, budget)),
         http=RequestConnection,
         ws=StreamConnection,
         access_log=False,
         # A frame that is slightly too large gets an error; a larger one ends its stream with code 1009.
         ws_max_size=message,
         ws_per_message_deflate=False,
-        log_config=log_config(settings.log_level, settings.log_format),
+        log_config=None,  # the process has set up its logs
         server_header=False,
         # A net below `Server._cut`: a request whose connection is closed ends by itself.
         timeout_graceful_shutdown=math.ceil(settings.request_timeout) + 2,
@@ -219,10 +220,3 @@ def _accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
 
 def _ignore(number: int, frame: object) -> None:
     """Ignore a signal that has been handled."""
-
-
-def _end_process() -> None:
-    """End the process although threads still work."""
-    logger.warning("threads still work after the shutdown; ending the process")
-    logging.shutdown()
-    os._exit(0)

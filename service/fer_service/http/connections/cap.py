@@ -7,13 +7,21 @@ from typing import Final, Protocol
 
 from uvicorn.server import ServerState
 
+from fer_service.http.connections.transport import Sending
+
 _SHARE: Final = 16  # this part of the connections is closed at once, so that a flood does not cost a search each
 _LOG_SECONDS: Final = 60.0
 logger = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
-    """A connection of a server, as uvicorn counts it."""
+    """A connection of a server, as uvicorn counts it.
+
+    Attributes:
+        sending: What waits for the client.
+    """
+
+    sending: Sending
 
     def check(self, seconds: float) -> None:
         """Close the connection if its client is too slow; called once per tick.

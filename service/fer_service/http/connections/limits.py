@@ -22,6 +22,7 @@ class ConnectionLimits:
         bytes_per_second: Minimum rate of bodies, stream messages and answers after their grace period.
         upload_grace: Seconds of silence after which a body or stream message is too slow.
         answer_grace: Seconds after which an answer that the client does not read is given up.
+        unsent_bytes: Maximum bytes of all answers that wait for clients which do not read.
         kept_body: Maximum remaining bytes of a refused body that are read to keep the connection.
         linger_bytes: Maximum bytes that are discarded after the last answer of a connection.
         linger_head_bytes: The same after a refused head.
@@ -45,6 +46,7 @@ class ConnectionLimits:
     bytes_per_second: int = 1024
     upload_grace: float = 10.0
     answer_grace: float = 20.0
+    unsent_bytes: int = 256 * 2**20
     kept_body: int = 2**20
     linger_bytes: int = 64 * 2**20
     linger_head_bytes: int = 8 * 2**20

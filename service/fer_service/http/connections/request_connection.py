@@ -25,7 +25,10 @@ class RequestConnection(HttpToolsProtocol):
     """A connection that answers what it refuses.
 
     uvicorn limits neither the size of a head nor the time that a head, a body or an unread answer takes. It
-    answers a malformed request in the middle of another answer, and resets clients that it refuses while they upload.
+    answers a malformed request in the middle of another answer, and resets clients that are refused too early.
+
+    Attributes:
+        sending: What waits for the client.
     """
 
     config: ConnectionConfig
@@ -61,7 +64,7 @@ class RequestConnection(HttpToolsProtocol):
         """Start (called by the event loop)."""
         wire = Wire(cast(asyncio.Transport, transport), self, self.loop, self.server_state, self._limits)
         self._wire = wire
-        self._sending = Sending(wire, self._limits)
+        self.sending = Sending(wire, self._limits)
         self._since = self.loop.time()
         super().connection_made(wire)
         self.config.cap.admit(self, self.server_state)
@@ -104,7 +107,7 @@ class RequestConnection(HttpToolsProtocol):
 
     def check(self, seconds: float) -> None:
         """Close the connection if its client is too slow (see `Connection`)."""
-        if self._sending.waits(seconds):
+        if self.sending.waits(seconds):
             return
         if self._in_body:
             if self._wire.receiving:

@@ -21,6 +21,9 @@ class StreamConnection(WebSocketsSansIOProtocol):
 
     websockets limits the bytes of a message. It does not limit the number of frames, the number of fragments, the
     time that a message takes, or the bytes of the unfinished messages of all streams together.
+
+    Attributes:
+        sending: What waits for the client.
     """
 
     config: ConnectionConfig
@@ -46,7 +49,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
         """Take the connection of a handshake over (called by `RequestConnection`)."""
         self._wire = cast(Wire, transport)
         self._wire.owner = self
-        self._sending = Sending(self._wire, self._limits)
+        self.sending = Sending(self._wire, self._limits)
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -98,7 +101,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
 
     def check(self, seconds: float) -> None:
         """End the stream if its client is too slow (see `Connection`)."""
-        if self._sending.waits(seconds) or self.transport.is_closing():
+        if self.sending.waits(seconds) or self.transport.is_closing():
             return
         size, self._received = self._received, 0
         if not self._held or not self._wire.receiving:

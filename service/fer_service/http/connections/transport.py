@@ -1,7 +1,7 @@
 """The transport between uvicorn's protocols and the socket: it shares the event loop and closes in order."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Protocol, cast
 
@@ -182,7 +182,11 @@ class Wire(asyncio.Transport):
 
 
 class Lingering(asyncio.Protocol):
-    """A connection that has its last answer: what its client still sends is discarded until it closes too."""
+    """A connection that has its last answer: what its client still sends is discarded until it closes too.
+
+    Attributes:
+        sending: What waits for the client.
+    """
 
     def __init__(
         self, transport: asyncio.Transport, state: ServerState, limits: ConnectionLimits, unread: int
@@ -199,7 +203,7 @@ class Lingering(asyncio.Protocol):
         self._connections = cast(set[asyncio.Protocol], state.connections)
         self._connections.add(self)
         self._limits = limits
-        self._sending = Sending(transport, limits)
+        self.sending = Sending(transport, limits)
         self._left = unread
         self._seconds = 0.0
         self._silence = 0.0
@@ -217,7 +221,7 @@ class Lingering(asyncio.Protocol):
 
     def check(self, seconds: float) -> None:
         """End the connection if its client does not (see `Connection`)."""
-        if self._sending.waits(seconds):
+        if self.sending.waits(seconds):
             return
         self._seconds += seconds
         self._silence += seconds
@@ -237,7 +241,12 @@ class Lingering(asyncio.Protocol):
 
 
 class Sending:
-    """Watches that a client reads what is sent to it."""
+    """Watches that a client reads what is sent to it.
+
+    Attributes:
+        unsent: Bytes that wait for the client.
+        silence: Seconds since the client last read some of them.
+    """
 
     def __init__(self, transport: asyncio.Transport, limits: ConnectionLimits) -> None:
         """Watch a transport.
@@ -248,7 +257,8 @@ class Sending:
         """
         self._transport = transport
         self._pace = Pace(limits.answer_grace, limits.bytes_per_second)
-        self._unsent = 0
+        self.unsent = 0
+        self.silence = 0.0
 
     def waits(self, seconds: float) -> bool:
         """Tell if the client has yet to read something, and abort the connection if it is too slow.
@@ -256,10 +266,31 @@ class Sending:
         Args:
             seconds: Time since the last call.
         """
-        unsent = self._transport.get_write_buffer_size()
-        if not unsent:
+        before, self.unsent = self.unsent, self._transport.get_write_buffer_size()
+        read = max(0, before - self.unsent)
+        self.silence = 0.0 if read or not self.unsent else self.silence + seconds
+        if not self.unsent:
             self._pace.restart()
-        elif self._pace.too_slow(seconds, max(0, self._unsent - unsent)):
-            self._transport.abort()
-        self._unsent = unsent
-        return unsent > 0
+        elif self._pace.too_slow(seconds, read):
+            self.abort()
+        return self.unsent > 0
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._transport.abort()
+
+
+def shed(sendings: Iterable[Sending], max_bytes: int) -> None:
+    """Give up answers that nobody reads while all together hold too much memory, the most silent client first.
+
+    Args:
+        sendings: All connections' answers.
+        max_bytes: Maximum sum of the bytes that wait.
+    """
+    waiting = [sending for sending in sendings if sending.unsent]
+    excess = sum(sending.unsent for sending in waiting) - max_bytes
+    for sending in sorted(waiting, key=lambda sending: -sending.silence):
+        if excess <= 0 or not sending.silence:
+            return
+        excess -= sending.unsent
+        sending.abort()
