@@ -8,6 +8,10 @@ FerError
 │   └── ProviderError         the requested device is not available
 ├── ClipError                 a video cannot be read, or its results cannot be written
 └── RequestError              one request is refused; the text is for the client
+    ├── InvalidRequest        the request is not valid HTTP
+    ├── RequestTooSlow        the request arrives too slowly
+    ├── UrlTooLong            the URL has too many bytes
+    ├── HeadTooLarge          the head has too many bytes or lines
     ├── MissingImage          the request holds no image
     ├── Unauthorized          the API key is missing or invalid
     ├── Forbidden             the origin is not allowed
@@ -61,6 +65,22 @@ class ClipError(FerError):
 
 class RequestError(FerError):
     """One request is refused; the text names the cause and, if there is one, the way out."""
+
+
+class InvalidRequest(RequestError):
+    """The request is not valid HTTP."""
+
+
+class RequestTooSlow(RequestError):
+    """The head or the body arrives too slowly."""
+
+
+class UrlTooLong(RequestError):
+    """The URL has too many bytes."""
+
+
+class HeadTooLarge(RequestError):
+    """The head has too many bytes or lines."""
 
 
 class MissingImage(RequestError):

@@ -22,6 +22,7 @@ from fer_service.http.authentication import API_KEY
 from fer_service.http.lifecycle import Lifecycle
 from fer_service.http.middleware.drain import DrainMiddleware
 from fer_service.http.middleware.hosts import AllowedHostsMiddleware
+from fer_service.http.middleware.paths import PathMiddleware
 from fer_service.http.middleware.proxies import TrustedProxiesMiddleware
 from fer_service.http.middleware.request_metrics import REQUEST_ID, RequestMetricsMiddleware
 from fer_service.http.middleware.tracing import TracingMiddleware
@@ -94,6 +95,7 @@ def create_app(
     add_page(app)
     install_error_handlers(app)
     # The last middleware added is the outermost.
+    app.add_middleware(PathMiddleware)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

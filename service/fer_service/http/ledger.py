@@ -94,6 +94,11 @@ class Ledger:
         self._holds: dict[Hold, None] = {}  # the oldest first
         self._held = 0
 
+    @property
+    def held(self) -> int:
+        """Sum of all holds in bytes."""
+        return self._held
+
     @contextmanager
     def hold(self, client: str, give_up: GiveUp | None = None, *, answer: bool = False) -> Iterator[Hold]:
         """Open a hold (see `open`) while the block runs."""

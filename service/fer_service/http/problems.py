@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Scope
 
 from fer_service.contract import errors
 from fer_service.contract.errors import InvalidParameter, RequestError
@@ -33,12 +34,15 @@ class ProblemKind(NamedTuple):
 
 
 PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
+    errors.InvalidRequest: ProblemKind(400, "invalid_request", "Invalid HTTP request"),
     errors.MissingImage: ProblemKind(400, "missing_image", "No image in the request"),
     errors.Unauthorized: ProblemKind(401, "unauthorized", "API key missing or invalid"),
     errors.Forbidden: ProblemKind(403, "forbidden", "Origin not allowed"),
     errors.NotAcceptable: ProblemKind(406, "not_acceptable", "No acceptable media type"),
+    errors.RequestTooSlow: ProblemKind(408, "request_too_slow", "Request too slow"),
     errors.ImageTooLarge: ProblemKind(413, "image_too_large", "Too many bytes"),
     errors.TooManyPixels: ProblemKind(413, "too_many_pixels", "Too many pixels"),
+    errors.UrlTooLong: ProblemKind(414, "url_too_long", "URL too long"),
     errors.UnsupportedMediaType: ProblemKind(415, "unsupported_media_type", "Content type is not an image"),
     errors.UnsupportedCoding: ProblemKind(415, "unsupported_coding", "Compressed bodies are not supported"),
     errors.MisdirectedRequest: ProblemKind(421, "misdirected_request", "Host not served"),
@@ -46,6 +50,7 @@ PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
     errors.InvalidParameter: ProblemKind(422, "invalid_parameter", "Invalid parameter"),
     errors.Overloaded: ProblemKind(429, "overloaded", "Too many requests in flight"),
     errors.Preempted: ProblemKind(429, "preempted", "Upload given up for other clients"),
+    errors.HeadTooLarge: ProblemKind(431, "head_too_large", "Head too large"),
     errors.InternalError: ProblemKind(500, "internal_error", "Internal error"),
     errors.InsufficientMemory: ProblemKind(503, "insufficient_memory", "Not enough memory"),
     errors.NotReady: ProblemKind(503, "not_ready", "Service not ready"),
@@ -89,18 +94,27 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
-        phrase = HTTPStatus(error.status_code).phrase
-        problem = Problem(
-            title=phrase,
-            status=error.status_code,
-            detail=f"{request.method} {request.url.path}: {error.detail}",
-            code=phrase.lower().replace(" ", "_"),
-        )
-        return _response(problem, dict(error.headers or {}))
+        return _routing_response(request.scope, error)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def not_found(scope: Scope) -> Response:
+    """Return the response to a request or stream whose path is unknown."""
+    return _routing_response(scope, HTTPException(404))
+
+
+def _routing_response(scope: Scope, error: HTTPException) -> Response:
+    phrase = HTTPStatus(error.status_code).phrase
+    problem = Problem(
+        title=phrase,
+        status=error.status_code,
+        detail=f"{scope.get('method', 'GET')} {scope['path']}: {error.detail}",
+        code=phrase.lower().replace(" ", "_"),
+    )
+    return _response(problem, dict(error.headers or {}))
 
 
 def _response(problem: Problem, headers: dict[str, str] | None) -> Response:

@@ -1,76 +1,123 @@
 """One server process, from its listening socket to its orderly end."""
 
 import asyncio
+import dataclasses
 import gc
 import logging
+import math
 import signal
 import socket
 import warnings
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 import cv2
 import uvicorn
+from fastapi import FastAPI
 from PIL import Image
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fer_service.contract.errors import StartError
 from fer_service.contract.settings import Settings
-from fer_service.http.app import create_app
-from fer_service.observability.logs import log_config
+from fer_service.http.app import byte_budget, create_app
+from fer_service.http.connections.cap import connections_of
+from fer_service.http.connections.config import ConnectionConfig
+from fer_service.http.connections.limits import ConnectionLimits
+from fer_service.http.connections.request_connection import RequestConnection
+from fer_service.http.connections.stream_connection import StreamConnection
+from fer_service.http.connections.transport import shed
+from fer_service.http.state import AppState
 from fer_service.system.allocator import keep_image_memory
+from fer_service.system.descriptors import raise_descriptor_limit
+from fer_service.system.exit import end_after
+from fer_service.system.memory import memory_limit
 
-# A connection that is new when the listener closes has this long to send its request.
-_GRACE_SECONDS = 2.0
+# Files that are no connections: the listener, logs, the event loop, and what a library may open for a moment.
+_OTHER_FILES = 128
+_BACKLOG = 2048  # uvicorn's; the kernel holds no more connections
+_GUARD_SECONDS = 4.0  # from the end of all connections to the end of the process
 logger = logging.getLogger(__name__)
 
 
-class _Connection(HttpToolsProtocol):
-    """A connection that stays open while its first request may be on its way.
+class Server(uvicorn.Server):
+    """A server that watches its connections, and ends whatever its clients do.
 
-    uvicorn closes idle connections when it stops, also those from which it has not read yet. Their clients have
-    sent a request and would get a reset instead of an answer.
+    After the signal it answers every connection made before, for as long as a request may take. Then it closes
+    what is left, and if threads still work after that, it ends the process.
     """
 
-    def shutdown(self) -> None:
-        """Close after the request in progress, or after the grace period if none has arrived."""
-        cycle: object = self.cycle  # None until the first request's head has arrived
-        if cycle is None:
-            self.loop.call_later(_GRACE_SECONDS, super().shutdown)
-        else:
-            super().shutdown()
+    config: ConnectionConfig
 
+    def __init__(self, config: ConnectionConfig, patience: float, on_serving: Callable[[], None]) -> None:
+        """Create a server.
 
-class _Server(uvicorn.Server):
-    """A server that reports when it serves, and answers every connection made before it stopped."""
-
-    def __init__(self, config: uvicorn.Config, on_serving: Callable[[], None]) -> None:
+        Args:
+            config: Configuration.
+            patience: Seconds after the listener has closed until unfinished connections are closed.
+            on_serving: Called once when requests are answered.
+        """
         super().__init__(config)
+        self._patience = patience
         self._on_serving = on_serving
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve and to watch (called by uvicorn)."""
         await super().startup(sockets)
         if self.started:
+            self._watching = asyncio.create_task(self._watch())
             self._on_serving()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish (called by uvicorn)."""
         # No await before the listeners are closed: a later client is refused, not reset.
         waiting = [connection for listener in sockets or [] for connection in _accept_waiting(listener)]
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
+        loop = asyncio.get_running_loop()
         for connection in waiting:
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+            await loop.connect_accepted_socket(self._protocol, connection)
+        cutting = loop.call_later(self._patience, self._cut)
         await super().shutdown(sockets)
+        cutting.cancel()
+        self._watching.cancel()
 
-    def _protocol(self) -> _Connection:
-        return _Connection(self.config, self.server_state, self.lifespan.state)
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal, and see to it that the process ends (called by uvicorn)."""
+        if not self.should_exit:
+            end_after(self._patience + _GUARD_SECONDS)
+        super().handle_exit(sig, frame)
+
+    async def _watch(self) -> None:
+        """Check every connection once per tick."""
+        loop, tick = asyncio.get_running_loop(), self.config.limits.tick
+        last = loop.time()
+        while True:
+            await asyncio.sleep(tick)
+            now = loop.time()
+            # What clients sent while this process was stopped has not been read yet: they are not to blame.
+            seconds, last = min(now - last, 2 * tick), now
+            connections = connections_of(self.server_state)
+            for connection in connections:
+                connection.check(seconds)
+            shed((connection.sending for connection in connections), self.config.limits.unsent_bytes)
+
+    def _cut(self) -> None:
+        """Close the connections that have not finished in time."""
+        left = connections_of(self.server_state)
+        if left:
+            logger.warning("closing %d connections that have not finished in %g s", len(left), self._patience)
+        for connection in left:
+            connection.abort()
+
+    def _protocol(self) -> RequestConnection:
+        return RequestConnection(self.config, self.server_state, self.lifespan.state)
 
 
 def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], None]) -> None:
     """Serve in this process until SIGTERM or SIGINT, then finish the accepted requests.
 
-    This sets up the whole process: memory allocator, OpenCV's threads, warnings and signal handlers.
+    This sets up the whole process: memory allocator, OpenCV's threads, warnings, signal handlers and open files.
 
     Args:
         settings: Settings.
@@ -84,17 +131,7 @@ def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], 
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     keep_image_memory()
     cv2.setNumThreads(1)  # each image has a thread of its own already
-    config = uvicorn.Config(
-        create_app(settings),
-        http=_Connection,
-        access_log=False,
-        # A frame that is slightly too large gets an error; a larger one ends its stream with code 1009.
-        ws_max_size=settings.max_image_bytes + 2**20,
-        ws_per_message_deflate=False,
-        log_config=log_config(settings.log_level, settings.log_format),
-        server_header=False,
-        proxy_headers=False,  # TrustedProxiesMiddleware reads them
-    )
+    config = connection_config(create_app(settings), settings, ConnectionLimits())
     # What exists now lives as long as the process. Without this, a full garbage collection stopped every thread
     # for 50 to 70 ms, once in some 2,400 images.
     gc.collect()
@@ -102,10 +139,46 @@ def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], 
     # uvicorn raises the signal again after an orderly shutdown; the process must not die of it.
     signal.signal(signal.SIGTERM, _ignore)
     signal.signal(signal.SIGINT, _ignore)
-    server = _Server(config, on_serving)
+    server = Server(config, settings.request_timeout, on_serving)
     server.run(sockets=[listener])
     if not server.started:
         raise StartError("the service did not start; see the log above")
+
+
+def connection_config(app: FastAPI, settings: Settings, limits: ConnectionLimits) -> ConnectionConfig:
+    """Return the server's configuration.
+
+    Args:
+        app: An application made by `create_app`.
+        settings: Settings.
+        limits: Limits of connections; the settings and the limit of open files replace some of them.
+    """
+    descriptors = raise_descriptor_limit(limits.connections + _OTHER_FILES)
+    message = settings.max_image_bytes + 2**20
+    state: AppState = app.state.service
+    limits = dataclasses.replace(
+        limits,
+        connections=max(descriptors // 2, descriptors - _OTHER_FILES),
+        linger_bytes=max(limits.linger_bytes, settings.max_batch_images * settings.max_image_bytes),
+        message_seconds=settings.request_timeout,
+        unsent_bytes=byte_budget(settings, memory_limit()),
+    )
+    return ConnectionConfig(
+        app,
+        limits,
+        state.admission.ledger,
+        http=RequestConnection,
+        ws=StreamConnection,
+        access_log=False,
+        # A frame that is slightly too large gets an error; a larger one ends its stream with code 1009.
+        ws_max_size=message,
+        ws_per_message_deflate=False,
+        log_config=None,  # the process has set up its logs
+        server_header=False,
+        proxy_headers=False,  # TrustedProxiesMiddleware reads them
+        # A net below `Server._cut`: a request whose connection is closed ends by itself.
+        timeout_graceful_shutdown=math.ceil(settings.request_timeout) + 2,
+    )
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -138,7 +211,7 @@ def announce(listener: socket.socket) -> None:
 
 def _accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
     """Accept the connections that the kernel has made and the event loop has not seen."""
-    while True:
+    for _ in range(_BACKLOG):  # more than wait; a flood must not keep the process
         try:
             connection, _ = listener.accept()
         except OSError:  # none left

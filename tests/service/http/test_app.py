@@ -6,9 +6,10 @@ from fer_service.analysis.analyzer import Limits
 from fer_service.contract.errors import BundleError, DetectorError, SettingsError
 from fer_service.contract.settings import Settings, load_settings
 from fer_service.http.app import byte_budget, create_app
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from tests.service.conftest import plain
+from tests.service.http.conftest import Serve
 
 
 def cpu(model: Path | str, **changes: object) -> Settings:
@@ -78,3 +79,25 @@ def test_a_missing_model_stops_the_start() -> None:
 def test_a_missing_detector_stops_the_start(tiny_bundle: Path) -> None:
     with pytest.raises(DetectorError, match=r"/nowhere\.onnx: no such detector file"):
         create_app(cpu(tiny_bundle, detector="/nowhere.onnx"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/predict%0a",
+        "/predict%0D%0A",
+        "/predict%00",
+        "/predict%2Fbatch",
+        "/predict%5cbatch",
+        "/predict/",
+        "/PREDICT",
+    ],
+)
+def test_a_path_has_one_spelling(serve: Serve, path: str) -> None:
+    client = serve()
+    answer = client.post(path, content=b"image")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    with pytest.raises(WebSocketDenialResponse) as denial, client.websocket_connect("/stream%0a"):
+        pass
+    assert (denial.value.status_code, denial.value.json()["code"]) == (404, "not_found")
+    assert 'fer_requests_total{code="404",route="unmatched"} 1.0' in client.get("/metrics").text

@@ -1,0 +1,34 @@
+"""What every connection of a server shares."""
+
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from fer_service.http.connections.cap import ConnectionCap
+from fer_service.http.connections.limits import ConnectionLimits
+from fer_service.http.ledger import Ledger
+
+
+class ConnectionConfig(uvicorn.Config):
+    """uvicorn's configuration, and the limits of connections.
+
+    Attributes:
+        limits: Limits of each connection.
+        ledger: Books the bytes of stream messages that are not complete yet.
+        cap: Bounds the connections.
+    """
+
+    def __init__(self, app: ASGIApp, limits: ConnectionLimits, ledger: Ledger, **options: Any) -> None:
+        """Configure a server.
+
+        Args:
+            app: The application.
+            limits: Limits of each connection.
+            ledger: Books the bytes of stream messages that are not complete yet.
+            options: Options of uvicorn.Config.
+        """
+        super().__init__(app, **options)
+        self.limits = limits
+        self.ledger = ledger
+        self.cap = ConnectionCap(limits.connections)

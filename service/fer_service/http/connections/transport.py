@@ -1,0 +1,296 @@
+"""The transport between uvicorn's protocols and the socket: it shares the event loop and closes in order."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Any, Protocol, cast
+
+from uvicorn.server import ServerState
+
+from fer_service.http.connections.limits import PIECE_BYTES, TURN_SECONDS, ConnectionLimits, Pace
+
+
+class Owner(Protocol):
+    """The protocol that uses a transport."""
+
+    def take(self, piece: bytes | memoryview) -> None:
+        """Handle received bytes."""
+
+    def piece_bytes(self) -> int:
+        """Return how many bytes `take` can handle in little time."""
+
+    def unread_bytes(self) -> int:
+        """Return how many bytes to discard from a client that may still send when the transport closes, or 0."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed."""
+
+
+class Wire(asyncio.Transport):
+    """A transport that shares the event loop and lets the client read the last answer.
+
+    The loop reads up to 32 times 256 KiB from one socket before it looks at another. So what is received is
+    handled in pieces, for a few milliseconds at a time. The rest waits for the next turn, and nothing is read.
+
+    A socket that is closed while its client still sends is reset, and the reset overtakes the answer. So `close`
+    then ends only the service's side, and what the client sends is discarded until it closes too (`Lingering`).
+
+    Attributes:
+        owner: The protocol that uses this transport.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        owner: Owner,
+        loop: asyncio.AbstractEventLoop,
+        state: ServerState,
+        limits: ConnectionLimits,
+    ) -> None:
+        """Wrap the transport of a new connection.
+
+        Args:
+            transport: The event loop's transport.
+            owner: The protocol that uses it.
+            loop: The event loop.
+            state: Counts the connections.
+            limits: Limits on discarding.
+        """
+        super().__init__()
+        self.owner = owner
+        self._transport = transport
+        self._loop = loop
+        self._state = state
+        self._limits = limits
+        self._closing = False
+        self._wanted = True  # the protocol wants to receive
+        self._held = False  # the client does not read
+        self._reading = True  # the event loop reads
+        self._rest = b""  # received, handled up to `_at`
+        self._at = 0
+        self._turn = 0.0  # time of the loop's iteration, and the work done in it
+        self._spent = 0.0
+        self._working = False
+        # What uvicorn calls for every request needs no detour.
+        self.get_extra_info: Callable[..., Any] = transport.get_extra_info
+        self.get_write_buffer_size: Callable[[], int] = transport.get_write_buffer_size
+
+    @property
+    def receiving(self) -> bool:
+        """Whether more bytes could be handled at once: a silent client is the one that is waited for."""
+        return self._wanted and not self._held and not self._rest
+
+    def receive(self, data: bytes) -> None:
+        """Hand received bytes to the owner, now or in later turns."""
+        if not self._rest and len(data) <= PIECE_BYTES // 2:
+            self.owner.take(data)
+        else:
+            self._rest += data
+            self._work()
+
+    def put_back(self, data: bytes) -> None:
+        """Take back bytes that the owner was given but that are its successor's."""
+        self._rest, self._at = data + self._rest[self._at :], 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes, unless the transport is closing."""
+        if not self._closing:
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Hand on nothing until `resume_reading`."""
+        self._wanted = False
+        self._adjust()
+
+    def resume_reading(self) -> None:
+        """Hand on what waits, and read again."""
+        self._wanted = True
+        self._go_on()
+
+    def hold(self, held: bool) -> None:
+        """Hand on nothing while held, whatever the protocol wants."""
+        self._held = held
+        self._go_on()
+
+    def is_closing(self) -> bool:
+        """Tell if the transport is closed or about to be."""
+        return self._closing or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Send what is left, then close; the client may read it first."""
+        if self.is_closing():
+            return
+        self._end()
+        unread = self.owner.unread_bytes()
+        if unread:
+            self._transport.set_protocol(Lingering(self._transport, self._state, self._limits, unread))
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self.owner.connection_lost(None)
+        else:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once; what was not sent is lost."""
+        self._end()
+        self._transport.abort()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Give the connection to another protocol."""
+        self._transport.set_protocol(protocol)
+
+    def _go_on(self) -> None:
+        if self._rest and not self._working:
+            self._loop.call_soon(self._work)
+        self._adjust()
+
+    def _end(self) -> None:
+        self._closing = True
+        self._rest, self._at = b"", 0
+
+    def _work(self) -> None:
+        """Handle what was received until the turn is over."""
+        if self._working:
+            return
+        self._working = True
+        now, began = self._loop.time(), perf_counter()
+        if now != self._turn:  # constant within one iteration of uvloop
+            self._turn, self._spent = now, 0.0
+        try:
+            while self._at < len(self._rest) and self._wanted and not self._held:
+                if self._spent + perf_counter() - began > TURN_SECONDS:
+                    self._loop.call_soon(self._work)
+                    break
+                size = max(PIECE_BYTES, self.owner.piece_bytes())
+                piece = memoryview(self._rest)[self._at : self._at + size]
+                self._at += size
+                self.owner.take(piece)
+        finally:
+            self._working = False
+            self._spent += perf_counter() - began
+            self._rest, self._at = self._rest[self._at :], 0
+        self._adjust()
+
+    def _adjust(self) -> None:
+        reading = self.receiving
+        if reading != self._reading and not self._closing:
+            self._reading = reading
+            if reading:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+
+class Lingering(asyncio.Protocol):
+    """A connection that has its last answer: what its client still sends is discarded until it closes too.
+
+    Attributes:
+        sending: What waits for the client.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, state: ServerState, limits: ConnectionLimits, unread: int
+    ) -> None:
+        """Take a connection over.
+
+        Args:
+            transport: The event loop's transport.
+            state: Counts the connections.
+            limits: How long the client is waited for.
+            unread: Maximum bytes to discard.
+        """
+        self._transport = transport
+        self._connections = cast(set[asyncio.Protocol], state.connections)
+        self._connections.add(self)
+        self._limits = limits
+        self.sending = Sending(transport, limits)
+        self._left = unread
+        self._seconds = 0.0
+        self._silence = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Discard what the client sends."""
+        self._silence = 0.0
+        self._left -= len(data)
+        if self._left < 0:
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed."""
+        self._connections.discard(self)
+
+    def check(self, seconds: float) -> None:
+        """End the connection if its client does not (see `Connection`)."""
+        if self.sending.waits(seconds):
+            return
+        self._seconds += seconds
+        self._silence += seconds
+        if self._seconds > self._limits.linger_seconds or self._silence > self._limits.linger_silence:
+            self.abort()
+
+    def idle_since(self) -> float | None:
+        """Return the earliest time: there will be no request (see `Connection`)."""
+        return 0.0
+
+    def abort(self) -> None:
+        """Close the connection."""
+        self._transport.abort()
+
+    def shutdown(self) -> None:
+        """Let the client read on while the server stops (called by uvicorn)."""
+
+
+class Sending:
+    """Watches that a client reads what is sent to it.
+
+    Attributes:
+        unsent: Bytes that wait for the client.
+        silence: Seconds since the client last read some of them.
+    """
+
+    def __init__(self, transport: asyncio.Transport, limits: ConnectionLimits) -> None:
+        """Watch a transport.
+
+        Args:
+            transport: The transport.
+            limits: Minimum rate and grace period of answers.
+        """
+        self._transport = transport
+        self._pace = Pace(limits.answer_grace, limits.bytes_per_second)
+        self.unsent = 0
+        self.silence = 0.0
+
+    def waits(self, seconds: float) -> bool:
+        """Tell if the client has yet to read something, and abort the connection if it is too slow.
+
+        Args:
+            seconds: Time since the last call.
+        """
+        before, self.unsent = self.unsent, self._transport.get_write_buffer_size()
+        read = max(0, before - self.unsent)
+        self.silence = 0.0 if read or not self.unsent else self.silence + seconds
+        if not self.unsent:
+            self._pace.restart()
+        elif self._pace.too_slow(seconds, read):
+            self.abort()
+        return self.unsent > 0
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._transport.abort()
+
+
+def shed(sendings: Iterable[Sending], max_bytes: int) -> None:
+    """Give up answers that nobody reads while all together hold too much memory, the most silent client first.
+
+    Args:
+        sendings: All connections' answers.
+        max_bytes: Maximum sum of the bytes that wait.
+    """
+    waiting = [sending for sending in sendings if sending.unsent]
+    excess = sum(sending.unsent for sending in waiting) - max_bytes
+    for sending in sorted(waiting, key=lambda sending: -sending.silence):
+        if excess <= 0 or not sending.silence:
+            return
+        excess -= sending.unsent
+        sending.abort()

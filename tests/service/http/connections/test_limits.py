@@ -1,0 +1,34 @@
+from fer_service.http.connections.limits import Pace, Rate
+
+
+def test_silence_is_allowed_for_the_grace_period() -> None:
+    pace = Pace(grace=10, bytes_per_second=100)
+    assert not pace.too_slow(9, 0)
+    assert pace.too_slow(2, 0)
+
+
+def test_the_minimum_rate_is_allowed_for_ever_and_less_is_not() -> None:
+    fair, slow = Pace(grace=10, bytes_per_second=100), Pace(grace=10, bytes_per_second=100)
+    assert not any(fair.too_slow(1, 100) for _ in range(1000))
+    assert [slow.too_slow(1, 50) for _ in range(21)].index(True) == 20
+
+
+def test_a_fast_beginning_does_not_allow_a_longer_silence() -> None:
+    pace = Pace(grace=10, bytes_per_second=100)
+    assert not pace.too_slow(1, 10**9)
+    assert pace.too_slow(11, 0)
+
+
+def test_another_transfer_has_a_grace_period_of_its_own() -> None:
+    pace = Pace(grace=10, bytes_per_second=100)
+    assert not pace.too_slow(9, 0)
+    pace.restart()
+    assert not pace.too_slow(9, 0)
+
+
+def test_a_rate_allows_a_second_at_once_and_then_its_share() -> None:
+    rate = Rate(10)
+    assert not rate.exceeded(10, now=100.0)
+    assert rate.exceeded(1, now=100.0)
+    later = Rate(10)
+    assert not any(later.exceeded(5, now=100 + step / 2) for step in range(100))
