@@ -5,12 +5,10 @@ import gc
 import logging
 import signal
 import socket
-import warnings
 from collections.abc import Callable, Iterator
 
 import cv2
 import uvicorn
-from PIL import Image
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fer_service.contract.errors import StartError
@@ -70,7 +68,7 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], None]) -> None:
     """Serve in this process until SIGTERM or SIGINT, then finish the accepted requests.
 
-    This sets up the whole process: memory allocator, OpenCV's threads, warnings and signal handlers.
+    This sets up the whole process: memory allocator, OpenCV's threads and signal handlers.
 
     Args:
         settings: Settings.
@@ -80,8 +78,6 @@ def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], 
     Raises:
         StartError: a setting, the model, the detector or the device is invalid, or the model cannot run.
     """
-    # The service checks the pixels of a header against its own limit.
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     keep_image_memory()
     cv2.setNumThreads(1)  # each image has a thread of its own already
     config = uvicorn.Config(
