@@ -1,6 +1,5 @@
 """The pipeline for one image: decode → detect → crop → classify → assemble."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from fer_service.analysis.drawing import DrawnFormat, check_drawable, draw_prediction
 from fer_service.classification.classifier import Classifier
 from fer_service.contract.boxes import Box
-from fer_service.contract.errors import InvalidParameter, RequestError
+from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Landmarks, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
@@ -204,9 +203,6 @@ class Analyzer:
         """Do once, with small images, what the first request would otherwise do; the classifier warms itself."""
         image = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
         self.analyze(image)
-        # Pillow imports its rarer formats when it first sees bytes that no common format explains.
-        with contextlib.suppress(RequestError):
-            self.analyze(b"not an image")
 
     def reduction(self, header: Header, options: Options) -> int:
         """Return how far an image is reduced while it is decoded: 1, 2, 4 or 8."""

@@ -17,8 +17,7 @@ from fer_service.contract.validation import first_error
 from fer_service.system.cores import available_cores
 
 PREFIX = "FER_"
-# Pillow always refuses images with more pixels.
-_PILLOW_LIMIT = 178_956_970
+_MOST_PIXELS = 178_956_970  # 512 MiB at 3 bytes each
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*|\*")
 
 
@@ -51,7 +50,7 @@ class Settings(BaseSettings):
     threads: int = Field(default_factory=available_cores, ge=1, le=1024, description="Number of CPU cores to use")
     max_image_bytes: int = Field(20 * 2**20, ge=1, description="Maximum bytes per image")
     max_image_pixels: int = Field(
-        50_000_000, ge=1, le=_PILLOW_LIMIT, description="Maximum pixels per image (width × height)"
+        50_000_000, ge=1, le=_MOST_PIXELS, description="Maximum pixels per image (width × height)"
     )
     decode_memory: int | None = Field(
         None,

@@ -7,14 +7,12 @@ import logging
 import math
 import signal
 import socket
-import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 import cv2
 import uvicorn
 from fastapi import FastAPI
-from PIL import Image
 
 from fer_service.contract.errors import StartError
 from fer_service.contract.settings import Settings
@@ -117,7 +115,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], None]) -> None:
     """Serve in this process until SIGTERM or SIGINT, then finish the accepted requests.
 
-    This sets up the whole process: memory allocator, OpenCV's threads, warnings, signal handlers and open files.
+    This sets up the whole process: memory allocator, OpenCV's threads, signal handlers and open files.
 
     Args:
         settings: Settings.
@@ -127,8 +125,6 @@ def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], 
     Raises:
         StartError: a setting, the model, the detector or the device is invalid, or the model cannot run.
     """
-    # The service checks the pixels of a header against its own limit.
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     keep_image_memory()
     cv2.setNumThreads(1)  # each image has a thread of its own already
     config = connection_config(create_app(settings), settings, ConnectionLimits())

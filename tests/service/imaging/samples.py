@@ -67,6 +67,7 @@ def samples() -> dict[str, bytes]:
         "JPEG grey": encoded(image.convert("L"), "JPEG"),
         "JPEG CMYK": encoded(image.convert("CMYK"), "JPEG"),
         "JPEG restarts": encoded(image, "JPEG", restart_marker_blocks=2),
+        "JPEG three scans": jpeg_in_scans(pixels),
         "JPEG EXIF": encoded(image, "JPEG", exif=turned()),
         "JPEG progressive": encoded(image, "JPEG", progressive=True),
         "JPEG progressive grey": encoded(image.convert("L"), "JPEG", progressive=True),
@@ -116,6 +117,19 @@ def samples() -> dict[str, bytes]:
         "AVIF 10-bit": opencv(".avif", pixels.astype(np.uint16) << 2, cv2.IMWRITE_AVIF_DEPTH, 10),
         "AVIF animated": encoded(image, "AVIF", save_all=True, append_images=frames),
     }
+
+
+def jpeg_in_scans(pixels: Pixels) -> bytes:
+    """Encode RGB as a sequential JPEG of one scan per component, each coded like a grey image."""
+    planes = [encoded(plane, "JPEG", quality=90) for plane in Image.fromarray(pixels).convert("YCbCr").split()]
+    frame, tables, scan = (planes[0].index(marker) for marker in (b"\xff\xc0", b"\xff\xc4", b"\xff\xda"))
+    components = b"".join(bytes([number, 0x11, 0]) for number in (1, 2, 3))
+    parts = [planes[0][:frame], b"\xff\xc0\0\x11", planes[0][frame + 4 : frame + 9], b"\3", components]
+    parts.append(planes[0][tables:scan])
+    for number, plane in enumerate(planes, 1):
+        start = plane.index(b"\xff\xda") + 10
+        parts.append(b"\xff\xda\0\x08\1" + bytes([number, 0, 0, 63, 0]) + plane[start:-2])
+    return b"".join(parts) + b"\xff\xd9"
 
 
 def interlaced_png(pixels: Pixels) -> bytes:

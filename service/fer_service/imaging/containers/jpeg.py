@@ -105,7 +105,7 @@ def read_jpeg(data: bytes) -> Contents:
             frame = _frame(marker, segment)
         elif marker == _DRI:
             (interval,) = struct.unpack_from(">H", segment)
-        elif marker == _APP1 and segment[:4] in metadata:
+        elif marker == _APP1 and not scans.count and segment[:4] in metadata:
             metadata[segment[:4]] = metadata[segment[:4]] or segment
     if frame is None or not scans.count:
         raise UndecodableImage("the JPEG file ends before its image, or contains none")

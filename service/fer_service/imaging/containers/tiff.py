@@ -19,9 +19,9 @@ _NEEDED: Final = frozenset(
     | {_STRIP_BYTES, _PLANAR, _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT}
     | {266, 292, 293, 317, 318, 319, 320, 332, 338, 347, 529, 530, 531, 532}
 )
-_RAW, _JPEG = 1, 7
+_JPEG: Final = 7
 _COMPRESSIONS: Final = {
-    **{_RAW: "raw", 2: "CCITT", 3: "CCITT", 4: "CCITT", 5: "LZW", _JPEG: "JPEG", 8: "deflate"},
+    **{1: "raw", 2: "CCITT", 3: "CCITT", 4: "CCITT", 5: "LZW", _JPEG: "JPEG", 8: "deflate"},
     **{32771: "CCITT", 32773: "PackBits", 32946: "deflate"},
 }
 _UNSUPPORTED: Final = {6: "old-style JPEG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "Zstandard"}
@@ -75,7 +75,7 @@ def read_tiff(data: bytes) -> Contents:
     if 5 <= orientation <= 8:  # the decoder turns the image itself
         width, height = height, width
     detail = f"{page.bits}-bit, {page.samples} samples, {_COMPRESSIONS[page.compression]}"
-    buffers = page.block_bytes + (longest if page.compression != _RAW else 0)
+    buffers = page.block_bytes + longest
     return Contents(Layout.TIFF, width, height, kept, detail, buffers=buffers, slow=True)
 
 
