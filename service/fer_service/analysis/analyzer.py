@@ -1,6 +1,6 @@
 """The pipeline for one image: decode → detect → crop → classify → assemble."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,11 +16,9 @@ from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, La
 from fer_service.detection.detector import Detector, Face
 from fer_service.imaging.crop import crop, square_around, square_over
 from fer_service.imaging.decode import decode as decode_pixels
-from fer_service.imaging.encoded import EncodedImage, open_image
+from fer_service.imaging.encoded import Decode, EncodedImage, open_image
 from fer_service.imaging.header import Header
 
-# Decodes an image at a reduction: uint8 [H, W, 3], RGB, upright.
-Decode = Callable[[EncodedImage, int], NDArray[np.uint8]]
 _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
 
@@ -86,7 +84,8 @@ class Analysis:
     drawn: bytes | None = None
 
 
-def _decode_here(image: EncodedImage, reduction: int) -> NDArray[np.uint8]:
+def decode_here(image: EncodedImage, reduction: int) -> NDArray[np.uint8]:
+    """Decode an image on this thread."""
     return decode_pixels(image.data, image.header, reduction)
 
 
@@ -140,7 +139,7 @@ class Analyzer:
                 check_drawable(image.header, options.draw)
         return image
 
-    def process(self, image: EncodedImage, options: Options, job: Job, decode: Decode = _decode_here) -> Analysis:
+    def process(self, image: EncodedImage, options: Options, job: Job, decode: Decode = decode_here) -> Analysis:
         """Run the pipeline on this thread.
 
         Args:
@@ -173,7 +172,7 @@ class Analyzer:
         return self._classified(Prepared((pixels.shape[1], pixels.shape[0]), pixels, faces, crops), job)
 
     def prepare(
-        self, image: EncodedImage, options: Options, job: Job | None = None, decode: Decode = _decode_here
+        self, image: EncodedImage, options: Options, job: Job | None = None, decode: Decode = decode_here
     ) -> Prepared:
         """Decode, detect and crop.
 

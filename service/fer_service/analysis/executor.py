@@ -1,16 +1,17 @@
 """Many images at a time: pools of threads, each thread running the whole pipeline for one image."""
 
 import asyncio
-import functools
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import Histogram
 
-from fer_service.analysis.analyzer import Analysis, Analyzer, Options
+from fer_service.analysis.analyzer import Analysis, Analyzer, Options, decode_here
 from fer_service.analysis.lane import Lane
 from fer_service.classification.batched import BatchedClassifier
 from fer_service.contract.job import Job
@@ -24,6 +25,7 @@ from fer_service.system.child import SUPPORTED
 
 # On a GPU a thread mostly waits for it; twice as many threads decode meanwhile.
 _THREADS_PER_CORE_WITH_GPU: Final = 2
+_THREAD_BYTES: Final = 100_000_000  # that a thread may take to decode an image
 _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
 
@@ -141,10 +143,8 @@ class Executor:
         try:
             result = await self._run_in(self._lane, lambda: self._analysed(data, options, job), job)
             if isinstance(result, EncodedImage):
-                image, decode = result, functools.partial(self._isolated.decode, job=job)
-                result = await self._run_in(
-                    self._isolated_lane, lambda: self.analyzer.process(image, options, job, decode), job
-                )
+                image = result
+                result = await self._run_in(self._isolated_lane, lambda: self._isolate(image, options, job), job)
         except asyncio.CancelledError:
             job.cancel()
             raise
@@ -154,12 +154,22 @@ class Executor:
         return result
 
     def _analysed(self, data: bytes, options: Options, job: Job) -> Analysis | EncodedImage:
-        """Return the analysis, or the image if it must be decoded in a child process."""
+        """Return the analysis, or the image if all of it must be decoded in a child process."""
         image = self.analyzer.open(data, options, job)
-        if image.header.isolated and SUPPORTED:
+        if _is_costly(image, self.analyzer.reduction(image.header, options)):
             self._isolated.check(image)
             return image
-        return self.analyzer.process(image, options, job)
+        with self._isolated.decoding(job) as isolated:
+
+            def decode(image: EncodedImage, reduction: int) -> NDArray[np.uint8]:
+                """Decode here, unless small faces ask for a much larger image."""
+                return (isolated if _is_costly(image, reduction) else decode_here)(image, reduction)
+
+            return self.analyzer.process(image, options, job, decode)
+
+    def _isolate(self, image: EncodedImage, options: Options, job: Job) -> Analysis:
+        with self._isolated.decoding(job) as decode:
+            return self.analyzer.process(image, options, job, decode)
 
     def _counted(self, histogram: Histogram) -> Callable[[int], None]:
         """Return a callback that observes the size of each batch, but not of those that warm the networks."""
@@ -184,3 +194,8 @@ class Executor:
         future: Future[_Result] = lane.submit(begin, job)
         future.add_done_callback(lambda done: depth.dec() if done.cancelled() else None)
         return await asyncio.wrap_future(future)
+
+
+def _is_costly(image: EncodedImage, reduction: int) -> bool:
+    """Return True for images that a child process decodes."""
+    return SUPPORTED and (image.header.isolated or image.header.memory_at(reduction) > _THREAD_BYTES)

@@ -55,8 +55,8 @@ class Settings(BaseSettings):
     decode_memory: int | None = Field(
         None,
         ge=2**20,
-        description="Maximum bytes for the images that are decoded in child processes at the same time. If unset, "
-        "half of the container's memory limit, at most 1.25 GiB, shared by all workers",
+        description="Maximum bytes for the images that are decoded in child processes at the same time; "
+        "if unset, three eighths of the container's memory limit, at most 1.25 GiB, shared by all workers",
     )
     max_faces: int = Field(100, ge=1, le=10_000, description="Maximum faces per image")
     min_score: float = Field(0.6, ge=0, le=1, description="Minimum detector score of a face")

@@ -135,7 +135,7 @@ def decode_memory(settings: Settings, limit: int | None) -> int:
     """
     if settings.decode_memory is not None:
         return settings.decode_memory
-    return min(_MAX_DECODE_MEMORY, limit // 2 if limit else _MAX_DECODE_MEMORY) // settings.workers
+    return min(_MAX_DECODE_MEMORY, 3 * limit // 8 if limit else _MAX_DECODE_MEMORY) // settings.workers
 
 
 def _state(settings: Settings, analyzer: Analyzer, keys: ApiKeys | None) -> AppState:

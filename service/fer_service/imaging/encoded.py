@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fer_service.contract.errors import TooManyPixels, UndecodableImage
 from fer_service.imaging.containers import avif, bmp, gif, jpeg, png, tiff, webp
 from fer_service.imaging.containers.contents import Contents, Layout
@@ -26,6 +29,10 @@ class EncodedImage:
 
     header: Header
     data: bytes
+
+
+# Decodes an image at a reduction of 1, 2, 4 or 8: uint8 [height, width, 3], RGB, upright.
+Decode = Callable[[EncodedImage, int], NDArray[np.uint8]]
 
 
 def open_image(data: bytes, max_pixels: int) -> EncodedImage:

@@ -30,6 +30,10 @@ class Header:
     kind: str = ""
     unterminated: bool = False
 
+    def memory_at(self, reduction: int) -> int:
+        """Return the estimated peak in bytes while the image is decoded at a reduction of 1, 2, 4 or 8."""
+        return self.memory if self.isolated else self.memory // reduction**2
+
     def reduction(self, side: float) -> int:
         """Return the largest reduction (1, 2, 4 or 8) that leaves the long side at least `side` pixels.
 

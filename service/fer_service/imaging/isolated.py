@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Final
 
@@ -24,7 +24,7 @@ from fer_service.contract.errors import (
     UndecodableImage,
 )
 from fer_service.contract.job import Job
-from fer_service.imaging.encoded import EncodedImage
+from fer_service.imaging.encoded import Decode, EncodedImage
 from fer_service.system.child import Answer, Child, ChildEnded, ChildKilled
 
 _MODULE: Final = "fer_service.imaging.decode_process"
@@ -45,35 +45,41 @@ class IsolatedDecoder:
         """Start without children.
 
         Args:
-            max_memory: Maximum bytes that the images decoded at the same time take, by the estimates of their
-                headers.
+            max_memory: Maximum bytes that these images take at the same time, by the estimates of their headers.
         """
         self._max_memory = max_memory
         self._free = max_memory
         self._changed = threading.Condition()
         self._idle: list[Child] = []
 
-    def decode(self, image: EncodedImage, reduction: int, job: Job) -> NDArray[np.uint8]:
-        """Decode an image. Wait first until there is memory for it.
+    @contextmanager
+    def decoding(self, job: Job) -> Iterator[Decode]:
+        """Yield a function that decodes images of a job. What it returns may be used until the block ends.
+
+        The first call waits until there is memory for the image. Decoding the same image again needs no more.
 
         Args:
-            image: The image.
-            reduction: Divisor of each side: 1, 2, 4 or 8.
             job: Its deadline ends the child; so does its cancellation.
 
-        Returns:
-            Upright uint8 [height, width, 3], RGB.
-
-        Raises:
-            UndecodableImage: the data after the header is truncated or damaged.
+        The function raises:
+            UndecodableImage: the data after the header are truncated or damaged.
             TooManyPixels: the image takes more memory than all images together may take.
             InsufficientMemory: the child ran out of memory.
             DeadlineExceeded: the deadline passed.
             InternalError: the child failed; the log says why.
         """
-        self.check(image)
-        with self._reserved(image.header.memory, job):
-            return self._decoded(image, reduction, job)
+        with ExitStack() as reserved:
+            held = 0
+
+            def decode(image: EncodedImage, reduction: int) -> NDArray[np.uint8]:
+                nonlocal held
+                if not held:
+                    self.check(image)
+                    held = image.header.memory
+                    reserved.enter_context(self._reserved(held, job))
+                return self._decoded(image, reduction, job)
+
+            yield decode
 
     def check(self, image: EncodedImage) -> None:
         """Refuse an image that takes more memory than there ever is.

@@ -22,7 +22,7 @@ from fer_service.imaging.isolated import IsolatedDecoder
 from fer_service.system.child import SUPPORTED
 from PIL import Image
 
-from tests.service.conftest import costly, encoded
+from tests.service.conftest import Pixels, costly, encoded
 
 pytestmark = pytest.mark.skipif(not SUPPORTED, reason="needs Unix")
 MEMORY = 2**30
@@ -34,6 +34,11 @@ def decoder() -> Iterator[IsolatedDecoder]:
     made = IsolatedDecoder(MEMORY)
     yield made
     made.close()
+
+
+def decoded(decoder: IsolatedDecoder, image: EncodedImage, reduction: int, job: Job) -> Pixels:
+    with decoder.decoding(job) as decode:
+        return decode(image, reduction)
 
 
 def opened(kind: str, width: int = 90, height: int = 60, **options: object) -> EncodedImage:
@@ -50,31 +55,31 @@ def test_the_pixels_are_those_of_a_decoder_in_this_process(decoder: IsolatedDeco
     image = opened(kind)
     for reduction in (1, 2) if kind == "JPEG" else (1,):
         np.testing.assert_array_equal(
-            decoder.decode(image, reduction, Job()), decode(image.data, image.header, reduction)
+            decoded(decoder, image, reduction, Job()), decode(image.data, image.header, reduction)
         )
 
 
 def test_an_image_is_turned_upright(decoder: IsolatedDecoder) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert decoder.decode(opened("JPEG", exif=exif), 1, Job()).shape == (90, 60, 3)
+    assert decoded(decoder, opened("JPEG", exif=exif), 1, Job()).shape == (90, 60, 3)
 
 
 def test_a_damaged_image_is_refused_and_the_child_goes_on(decoder: IsolatedDecoder) -> None:
     image = opened("GIF")
     with pytest.raises(UndecodableImage, match="GIF"):
-        decoder.decode(replace(image, data=image.data[:200]), 1, Job())
+        decoded(decoder, replace(image, data=image.data[:200]), 1, Job())
     (child,) = decoder._idle
-    decoder.decode(image, 1, Job())
+    decoded(decoder, image, 1, Job())
     assert decoder._idle == [child]
 
 
 def test_the_deadline_ends_the_work(decoder: IsolatedDecoder, caplog: pytest.LogCaptureFixture) -> None:
-    decoder.decode(opened("AVIF"), 1, Job())
+    decoded(decoder, opened("AVIF"), 1, Job())
     image = slow()
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded, match="4000×4000"):
-        decoder.decode(image, 1, Job(began + 0.2))
+        decoded(decoder, image, 1, Job(began + 0.2))
     assert time.monotonic() - began < 5
     assert "JPEG" in caplog.text
     assert decoder._idle == []
@@ -85,13 +90,13 @@ def test_a_cancelled_job_ends_the_work(decoder: IsolatedDecoder) -> None:
     job = Job()
     threading.Timer(0.3, job.cancel).start()
     with pytest.raises(DeadlineExceeded):
-        decoder.decode(slow(), 1, job)
+        decoded(decoder, slow(), 1, job)
 
 
 def test_an_image_that_needs_more_than_all_may_take_is_refused() -> None:
     decoder = IsolatedDecoder(20 * 2**20)
     with pytest.raises(TooManyPixels, match=r"4000×4000.* takes about .* MiB, the maximum is 20 MiB"):
-        decoder.decode(slow(), 1, Job())
+        decoded(decoder, slow(), 1, Job())
     assert decoder._idle == []
 
 
@@ -99,13 +104,23 @@ def test_images_wait_for_memory_and_for_no_longer_than_their_deadline(decoder: I
     image, job = slow(), Job()
     crowded = replace(image, header=replace(image.header, memory=MEMORY))
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(decoder.decode, crowded, 1, job)
+        first = pool.submit(decoded, decoder, crowded, 1, job)
         while decoder._free:
             time.sleep(0.01)
         with pytest.raises(DeadlineExceeded, match="waiting for memory"):
-            decoder.decode(opened("GIF"), 1, Job(time.monotonic() + 0.1))
+            decoded(decoder, opened("GIF"), 1, Job(time.monotonic() + 0.1))
         job.cancel()
         assert isinstance(first.exception(60), DeadlineExceeded)
+    assert decoder._free == MEMORY
+
+
+def test_what_is_decoded_takes_its_memory_until_it_is_no_longer_used(decoder: IsolatedDecoder) -> None:
+    image = opened("JPEG")
+    with decoder.decoding(Job()) as decode:
+        assert decoder._free == MEMORY
+        for reduction in (2, 1):
+            decode(image, reduction)
+            assert decoder._free == MEMORY - image.header.memory
     assert decoder._free == MEMORY
 
 
@@ -116,7 +131,7 @@ def test_a_decoder_without_memory_is_not_the_images_fault(
     monkeypatch.setattr("fer_service.imaging.isolated._LIMIT_FACTOR", 0)
     monkeypatch.setattr("fer_service.imaging.isolated._LIMIT_SPARE", 2**20)
     with pytest.raises(InsufficientMemory, match="not enough memory"):
-        decoder.decode(opened(kind, 8000, 4000), 1, Job())
+        decoded(decoder, opened(kind, 8000, 4000), 1, Job())
 
 
 @pytest.mark.parametrize(
@@ -131,12 +146,12 @@ def test_a_decoder_without_memory_is_not_the_images_fault(
 def test_a_child_that_ends_is_explained_and_replaced(
     decoder: IsolatedDecoder, number: signal.Signals, error: type[Exception]
 ) -> None:
-    decoder.decode(opened("AVIF"), 1, Job())
+    decoded(decoder, opened("AVIF"), 1, Job())
     pid = decoder._idle[0]._process.pid
     threading.Timer(0.3, os.kill, (pid, number)).start()
     with pytest.raises(error):
-        decoder.decode(slow(), 1, Job())
-    assert decoder.decode(opened("GIF"), 1, Job()).shape == (60, 90, 3)
+        decoded(decoder, slow(), 1, Job())
+    assert decoded(decoder, opened("GIF"), 1, Job()).shape == (60, 90, 3)
 
 
 def test_a_child_that_cannot_start_is_an_internal_error(
@@ -144,4 +159,4 @@ def test_a_child_that_cannot_start_is_an_internal_error(
 ) -> None:
     monkeypatch.setattr("fer_service.imaging.isolated._MODULE", "fer_service.missing")
     with pytest.raises(InternalError):
-        decoder.decode(opened("GIF"), 1, Job())
+        decoded(decoder, opened("GIF"), 1, Job())
