@@ -1,6 +1,7 @@
 """Several server processes behind one listening socket (`FER_WORKERS`)."""
 
 import contextlib
+import faulthandler
 import logging
 import multiprocessing
 import os
@@ -190,6 +191,7 @@ def _how_it_ended(status: int | None) -> str:
 def _replica(settings: Settings, listener: socket.socket, serving: Connection, number: int) -> None:
     """Run one replica; the target of its process."""
     _block_stop_signals(False)  # its parent started it with them blocked
+    faulthandler.enable(file=2)
     share_metrics(number)
     configure_logging(settings.log_level, settings.log_format)
     _end_with_parent()
