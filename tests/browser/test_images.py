@@ -115,7 +115,7 @@ def test_no_cell_of_a_csv_is_a_formula_and_all_columns_differ(visit: Visit) -> N
     header, *rows = csv.reader(io.StringIO(text, newline=""))
     assert len(set(header)) == len(header)
     assert header[-4:] == ["'@SUM(1)", "label_x", "-1", "label_label_x"]
-    names = ["'=HYPERLINK(\"http://evil.example\";\"a\")", "' +1+1", "'\t=1", "-2", "plain.jpg"]
+    names = ['\'=HYPERLINK("http://evil.example";"a")', "' +1+1", "'\t=1", "-2", "plain.jpg"]
     assert [row[0] for row in rows] == names
     assert rows[0][6:8] == ["-0.5", "'@SUM(1)"]
     assert all(len(row) == len(header) for row in rows)

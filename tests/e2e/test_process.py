@@ -192,3 +192,60 @@ def test_a_signal_while_replicas_start_is_an_orderly_end(seconds: float) -> None
     status = starting.terminate()
     assert status in {0, -signal.SIGTERM}  # the latter before the program has set its handlers
     assert "Traceback" not in starting.log
+
+
+KILLED_WHEN_IT_SERVES = """
+import multiprocessing.connection, os, signal
+send = multiprocessing.connection.Connection.send
+def report(self, value):
+    send(self, value)
+    if value is True:
+        os.kill(os.getpid(), signal.SIGBUS)
+multiprocessing.connection.Connection.send = report
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGBUS"), reason="the system has no such signal")
+def test_replicas_that_end_again_and_again_end_the_parent(start_server: StartServer, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(KILLED_WHEN_IT_SERVES)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    server = start_server(FER_WORKERS="5", PYTHONPATH=path)
+    assert server.wait(60) == 1
+    assert "5 replicas ended soon after their start, the last killed by SIGBUS" in server.log.splitlines()[-1]
+    assert server.log.count("serving on") == 1
+
+
+def test_a_folder_without_room_for_the_metrics_stops_the_start_with_one_line(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    # A file in place of the folder: like a full one it takes nothing.
+    (tmp_path / "full").touch()
+    server = start_server(FER_WORKERS="3", PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "full"))
+    assert server.wait() == 1
+    (line,) = server.log.strip().splitlines()
+    assert f"needs 1,248 KiB in {tmp_path / 'full'}" in line
+    assert "TMPDIR" in line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="replicas are found in /proc")
+def test_a_killed_replica_is_replaced_and_its_counts_stay(
+    start_server: StartServer, astronaut_jpeg: bytes
+) -> None:
+    server = start_server(FER_WORKERS="2")
+    assert wait_for(lambda: server.log.count("Application startup complete") == 2)
+    for _ in range(6):
+        with httpx.Client(base_url=server.url, timeout=30) as client:
+            assert client.post("/predict", content=astronaut_jpeg).status_code == 200
+    address = urlsplit(server.url)
+    pids = [int(pid) for pid in re.findall(r"Started server process \[(\d+)\]", server.log)]
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as upload:
+        upload.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        assert wait_for(lambda: "fer_requests_in_flight 1.0" in server.client.get("/metrics").text)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: server.log.count("Application startup complete") == 4)
+    scraped = server.client.get("/metrics").text
+    assert "fer_requests_in_flight 0.0" in scraped
+    assert 'fer_requests_total{code="200",route="/predict"} 6.0' in scraped
+    assert server.log.count("killed by SIGKILL") == 2
+    assert server.terminate() == 0

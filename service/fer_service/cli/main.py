@@ -1,6 +1,8 @@
 """The command `fer-service`."""
 
 import json
+import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +17,7 @@ from fer_service.cli.serve import serve
 from fer_service.contract.errors import FerError, StartError
 from fer_service.contract.settings import load_settings
 from fer_service.contract.text import printable
-from fer_service.observability.logs import configure_logging
+from fer_service.observability.logs import JsonFormatter, configure_logging
 
 app = typer.Typer(
     help="Find faces in images and predict the emotion of each one.",
@@ -68,8 +70,17 @@ def main() -> None:
     try:
         app()
     except (StartError, FerError) as error:
-        print(f"fer-service: {printable(error)}", file=sys.stderr)
+        print(_line(error), file=sys.stderr)
         sys.exit(1)
+
+
+def _line(error: FerError) -> str:
+    """Return the line of an error; the settings may be what is wrong, so they are not asked for the format."""
+    if os.environ.get("FER_LOG_FORMAT") == "json":
+        return JsonFormatter().format(
+            logging.makeLogRecord({"name": __name__, "levelname": "ERROR", "msg": str(error)})
+        )
+    return f"fer-service: {printable(error)}"
 
 
 if __name__ == "__main__":

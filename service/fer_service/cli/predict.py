@@ -4,15 +4,13 @@ import mimetypes
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fer_service.analysis.analyzer import Analyzer
-from fer_service.analysis.loading import load
 from fer_service.cli.video import parse_seconds, predict_video
 from fer_service.contract.errors import RequestError
 from fer_service.contract.schemas import BatchPrediction, BatchResult, FaceEmotion, Prediction
@@ -20,6 +18,9 @@ from fer_service.contract.settings import load_settings
 from fer_service.contract.text import printable, printable_json
 from fer_service.observability.logs import configure_logging
 from fer_service.tracking.tracked_stream import HALF_LIFE
+
+if TYPE_CHECKING:
+    from fer_service.analysis.analyzer import Analyzer
 
 
 def _seconds(text: str) -> Any:
@@ -41,6 +42,8 @@ def predict(
     smooth: Annotated[float, _seconds("Video: half-life of the smoothing; 0 turns it off.")] = HALF_LIFE,
 ) -> None:
     """Analyse images, or one video, without a server. The exit status is 1 if a file cannot be read."""
+    from fer_service.analysis.loading import load  # takes seconds, which other commands do not need
+
     settings = load_settings()
     configure_logging("warning", settings.log_format)
     analyzer = load(settings)
@@ -57,7 +60,7 @@ def predict(
     raise typer.Exit(0 if len(predictions) == len(photos) else 1)
 
 
-def _predict_images(analyzer: Analyzer, paths: list[Path]) -> list[tuple[Path, Prediction]]:
+def _predict_images(analyzer: "Analyzer", paths: list[Path]) -> list[tuple[Path, Prediction]]:
     """Analyse images; print one line for each that fails."""
     predictions: list[tuple[Path, Prediction]] = []
     for path in paths:

@@ -3,21 +3,22 @@
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from fer_service.analysis.analyzer import Analyzer
 from fer_service.contract.errors import ClipError
 from fer_service.contract.text import printable
-from fer_service.video.analysis import analyze_clip
-from fer_service.video.isolated import open_clip
+
+if TYPE_CHECKING:
+    from fer_service.analysis.analyzer import Analyzer
 
 
 def predict_video(
-    analyzer: Analyzer, path: Path, *, out: Path | None, annotate: Path | None, every: float, half_life: float
+    analyzer: "Analyzer", path: Path, *, out: Path | None, annotate: Path | None, every: float, half_life: float
 ) -> bool:
     """Analyse a video file, with a progress bar; print what could not be read.
 
@@ -35,6 +36,9 @@ def predict_video(
     Raises:
         ClipError: the video cannot be opened, or a file cannot be written.
     """
+    from fer_service.video.analysis import analyze_clip
+    from fer_service.video.isolated import open_clip
+
     targets = [target for target in (out, annotate) if target]
     if len({target.resolve() for target in (path, *targets)}) <= len(targets):
         raise ClipError("the video, --out and --annotate must be different files")

@@ -1,26 +1,30 @@
 """Several server processes behind one listening socket (`FER_WORKERS`)."""
 
 import contextlib
+import faulthandler
 import logging
 import multiprocessing
 import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import NoReturn
 
 from fer_service.contract.errors import FerError, StartError
 from fer_service.contract.settings import Settings
 from fer_service.http.server import announce, listen, serve
 from fer_service.observability.logs import configure_logging
+from fer_service.observability.replica_metrics import forget_gauges, keep_metrics, replica_metrics, share_metrics
 
-_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _MAX_PAUSE_SECONDS = 60.0  # between attempts to replace a replica
+_PROVEN_SECONDS = 10.0  # a replica that has served for so long works
+_MAX_FAILURES = 5  # in a row, before any replica has worked
 _STOP_SIGNALS = {getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)}
 _CONTEXT = multiprocessing.get_context("spawn")
 logger = logging.getLogger(__name__)
@@ -34,10 +38,33 @@ def run(settings: Settings) -> None:
     """
     with listen(settings) as listener:
         if settings.workers == 1:
+            keep_metrics()
             serve(settings, listener, lambda: announce(listener))
         else:
-            with _metrics_folder():
-                _Supervisor(settings, listener).run()
+            with replica_metrics(settings.workers) as folder:
+                _Supervisor(settings, listener, folder).run()
+
+
+@dataclass
+class _Replica:
+    """A running replica.
+
+    Attributes:
+        number: Number among the replicas; a replacement takes its predecessor's.
+        process: Its process.
+        report: The pipe in which it reports that it serves.
+        since: When it reported, by time.monotonic(); None before.
+    """
+
+    number: int
+    process: SpawnProcess
+    report: Connection
+    since: float | None = None
+
+    @property
+    def proven(self) -> bool:
+        """True if it has served long enough to say that it works."""
+        return self.since is not None and time.monotonic() - self.since >= _PROVEN_SECONDS
 
 
 class _Supervisor:
@@ -47,98 +74,125 @@ class _Supervisor:
     itself, exactly as a single process does.
     """
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, metrics: Path) -> None:
         self._settings = settings
         self._listener = listener
-        self._replicas: dict[SpawnProcess, Connection] = {}  # each with the pipe that reports that it serves
-        self._serving: set[SpawnProcess] = set()
+        self._metrics = metrics
+        self._replicas: list[_Replica] = []
         self._announced = False
         self._stopping = False
-        self._pause = 0.0  # seconds before the next replacement
-        self._due: list[float] = []  # when to start replacements, by time.monotonic()
+        self._proven = False  # whether any replica has ever worked
+        self._failures = 0  # replicas that ended without, in a row
+        self._due: list[
+            tuple[float, int]
+        ] = []  # when to start replacements, by time.monotonic(), and their numbers
 
     def run(self) -> None:
         """Run until a signal has stopped every replica.
 
         Raises:
-            StartError: the first replicas cannot start.
+            StartError: the first replicas cannot start, or replicas end again and again before any has worked.
         """
         for number in _STOP_SIGNALS:
             signal.signal(number, self._stop)
-        for _ in range(self._settings.workers):
-            self._start()
+        for number in range(self._settings.workers):
+            self._start(number)
         while self._replicas or (self._due and not self._stopping):
-            replicas = {replica.sentinel: replica for replica in self._replicas}
-            pipes = [pipe for replica, pipe in self._replicas.items() if replica not in self._serving]
-            ready = wait([*replicas, *pipes], self._seconds_until_due())
+            replicas = [*self._replicas]
+            reports = [replica.report for replica in replicas if replica.since is None]
+            ready = wait(
+                [*(replica.process.sentinel for replica in replicas), *reports], self._seconds_until_due()
+            )
             # A pipe also becomes readable when its replica ends, so reports come first.
-            for replica, pipe in [*self._replicas.items()]:
-                if pipe in ready:
-                    self._reported(replica, pipe)
-            for sentinel, replica in replicas.items():
-                if sentinel in ready:
+            for replica in replicas:
+                if replica.since is None and replica.report in ready:
+                    self._reported(replica)
+            for replica in replicas:
+                if replica.process.sentinel in ready:
                     self._ended(replica)
-            while self._due and self._due[0] <= time.monotonic():
-                self._due.pop(0)
-                self._start()
+            while self._due and self._due[0][0] <= time.monotonic():
+                _, number = self._due.pop(0)
+                self._start(number)
 
-    def _start(self) -> None:
+    def _start(self, number: int) -> None:
         # A signal while the process starts would find it half registered.
         _block_stop_signals(True)
         try:
             if not self._stopping:
                 reader, writer = _CONTEXT.Pipe(duplex=False)
-                replica = _CONTEXT.Process(target=_replica, args=(self._settings, self._listener, writer))
-                replica.start()
+                process = _CONTEXT.Process(target=_replica, args=(self._settings, self._listener, writer, number))
+                process.start()
                 writer.close()  # the replica has its own: its end closes the pipe
-                self._replicas[replica] = reader
+                self._replicas.append(_Replica(number, process, reader))
         finally:
             _block_stop_signals(False)
 
-    def _reported(self, replica: SpawnProcess, pipe: Connection) -> None:
+    def _reported(self, replica: _Replica) -> None:
         with contextlib.suppress(EOFError):  # it ended instead; its sentinel says so
-            pipe.recv()
-            self._serving.add(replica)
+            replica.report.recv()
+            replica.since = time.monotonic()
             if not self._announced and not self._stopping:
                 announce(self._listener)
                 self._announced = True
 
-    def _ended(self, replica: SpawnProcess) -> None:
-        from prometheus_client.multiprocess import mark_process_dead
-
-        replica.join()
-        self._replicas.pop(replica).close()
-        served = replica in self._serving
-        self._serving.discard(replica)
-        pid, status = replica.pid, replica.exitcode
-        replica.close()
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    def _ended(self, replica: _Replica) -> None:
+        replica.process.join()
+        self._proven = self._proven or any(each.proven for each in self._replicas)
+        self._replicas.remove(replica)
+        pid, how = replica.process.pid, _how_it_ended(replica.process.exitcode)
+        replica.report.close()
+        replica.process.close()
+        forget_gauges(self._metrics, replica.number)
         if self._stopping:
             return
         if not self._announced:
-            self._stop()
-            for other in [*self._replicas]:
-                other.join()
-            raise StartError(f"a replica ended before it served (exit code {status}); see the log above")
+            self._give_up(f"a replica ended before it served ({how}); see the log above")
+        self._failures = 1 if replica.proven else self._failures + 1
+        if self._failures >= _MAX_FAILURES and not self._proven:
+            self._give_up(
+                f"{self._failures} replicas ended soon after their start, the last {how}; see the log above"
+            )
         # A replacement that cannot start must not stop the replicas that serve.
-        self._pause = 0.0 if served else min(2 * self._pause + 1, _MAX_PAUSE_SECONDS)
-        logger.error("replica %s ended with exit code %s; starting another in %.0f s", pid, status, self._pause)
-        self._due.append(time.monotonic() + self._pause)
+        pause = min(2.0 ** (self._failures - 1) - 1, _MAX_PAUSE_SECONDS)
+        logger.error("replica %s ended (%s); starting another in %.0f s", pid, how, pause)
+        self._due.append((time.monotonic() + pause, replica.number))
+        self._due.sort()
+
+    def _give_up(self, reason: str) -> NoReturn:
+        """Stop the replicas that are left.
+
+        Raises:
+            StartError: always, with the reason.
+        """
+        self._stop()
+        for replica in self._replicas:
+            replica.process.join()
+        raise StartError(reason)
 
     def _seconds_until_due(self) -> float | None:
-        return max(self._due[0] - time.monotonic(), 0.0) if self._due else None
+        return max(self._due[0][0] - time.monotonic(), 0.0) if self._due else None
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
         self._due.clear()
         self._listener.close()
         for replica in [*self._replicas]:
-            replica.terminate()
+            replica.process.terminate()
 
 
-def _replica(settings: Settings, listener: socket.socket, serving: Connection) -> None:
+def _how_it_ended(status: int | None) -> str:
+    """Return the exit code of a process, or the name of the signal that killed it."""
+    with contextlib.suppress(ValueError):
+        if status is not None and status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+    return f"exit code {status}"
+
+
+def _replica(settings: Settings, listener: socket.socket, serving: Connection, number: int) -> None:
     """Run one replica; the target of its process."""
     _block_stop_signals(False)  # its parent started it with them blocked
+    faulthandler.enable(file=2)
+    share_metrics(number)
     configure_logging(settings.log_level, settings.log_format)
     _end_with_parent()
     try:
@@ -163,27 +217,3 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-@contextlib.contextmanager
-def _metrics_folder() -> Iterator[None]:
-    """Provide the folder through which the replicas share their metrics.
-
-    prometheus_client reads its variable when a replica imports it.
-    """
-    if os.environ.get(_METRICS_FOLDER):
-        yield
-        return
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="fer-metrics-")
-    except OSError as error:
-        raise StartError(
-            "FER_WORKERS: replicas share their metrics in a temporary folder, which cannot be made: "
-            f"{error.strerror}; mount a writable /tmp"
-        ) from error
-    with folder:
-        os.environ[_METRICS_FOLDER] = folder.name
-        try:
-            yield
-        finally:
-            del os.environ[_METRICS_FOLDER]

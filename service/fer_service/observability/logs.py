@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from fer_service.contract.text import printable
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object per line: time, level, logger, message, the record's `fields`, and the traceback if any."""
@@ -22,7 +24,17 @@ class JsonFormatter(logging.Formatter):
         entry |= getattr(record, "fields", {})
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        # In ASCII, so that no character in it ends the line or commands a terminal.
+        return json.dumps(entry)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """Plain text; what a terminal would obey in a message is escaped."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """Return the line of a record without its traceback."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)
 
 
 class _NoWebSocketTraffic(logging.Filter):
@@ -42,7 +54,7 @@ def log_config(level: str, style: Literal["json", "console"]) -> dict[str, objec
     """
     formatters = {
         "json": {"()": JsonFormatter},
-        "console": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
+        "console": {"()": ConsoleFormatter, "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
     }
     return {
         "version": 1,

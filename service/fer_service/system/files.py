@@ -25,10 +25,11 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
     with path.open("rb") as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise OSError(errno.EFBIG, f"More than {max_bytes:,} bytes", str(path))
-    return content
+        # A read of a size allocates it, so the size comes from the file.
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise OSError(errno.EFBIG, f"More than {max_bytes:,} bytes", str(path))
+        return file.read(size)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -45,8 +45,8 @@ def open_timeline(path: Path, labels: Sequence[str]) -> Timeline:
 
     CSV and parquet have one row per face and frame, with smoothed probabilities in columns named by the labels and
     raw ones in columns `raw_<label>`. A label that is the name of another column gets the prefix `label_`. In CSV
-    files an apostrophe comes before texts that a spreadsheet would take for a formula. JSON has one entry per analysed frame, like the
-    results of a stream.
+    files an apostrophe comes before texts that a spreadsheet would take for a formula. JSON has one entry per
+    analysed frame, like the results of a stream.
 
     Args:
         path: Timeline file; the suffix chooses the format: .csv, .json or .parquet.

@@ -2,6 +2,7 @@ import json
 import logging
 import sys
 from datetime import datetime
+from typing import Literal
 
 import pytest
 from fer_service.observability.logs import JsonFormatter, configure_logging
@@ -70,6 +71,18 @@ def test_the_console_format_is_plain_text(capsys: pytest.CaptureFixture[str]) ->
     configure_logging("info", "console")
     logging.getLogger("fer_service.part").info("ready")
     assert "INFO    fer_service.part: ready" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_message_commands_no_terminal_and_stays_on_its_line(
+    style: Literal["json", "console"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("info", style)
+    logging.getLogger("fer_service.part").info("%s", "\x1b[2J\x9b31m\u2028\nsecond line")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert "second line" in line
 
 
 @pytest.mark.usefixtures("restored_logging")
