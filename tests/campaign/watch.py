@@ -1,7 +1,9 @@
 """Watches the memory of a server and its child processes."""
 
+import os
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 
 from fer_benchmarks.server_process import ServerProcess
@@ -47,3 +49,9 @@ def wait_for_exit(server: ServerProcess, seconds: float) -> tuple[int | None, fl
     while server.process.poll() is None and time.monotonic() - began < seconds:
         time.sleep(0.01)
     return server.process.poll(), time.monotonic() - began
+
+
+def resident(pid: int) -> float:
+    """Return the resident memory of one process in MiB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
