@@ -7,7 +7,7 @@ TRAIN_ENV := .venv-training
 PYTEST := $(TRAIN_ENV)/bin/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(LOCK_OPTIONS)
 
-.PHONY: help serve setup setup-training test test-quick lint format lock docs check-deploy image clean
+.PHONY: help serve setup setup-training test test-quick campaign lint format lock docs check-deploy image clean
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -23,6 +23,9 @@ test: setup-training ## Run all tests and check the coverage threshold
 
 test-quick: setup-training ## Run only the unit tests that train no network
 	$(PYTEST) -m "(service or training or docker or tools) and not trains"
+
+campaign: setup-training ## Attack a service for ten minutes: damaged requests and videos, abuse, shutdown (CAMPAIGN="--rows idle")
+	$(TRAIN_ENV)/bin/python -m tests.campaign $(CAMPAIGN)
 
 lint: setup-training ## Check style, types and imports between packages
 	$(TRAIN_ENV)/bin/ruff check

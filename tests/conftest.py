@@ -39,7 +39,9 @@ def _fixtures_of(item: pytest.Item) -> set[str]:
 
 def _is_short(item: pytest.Item) -> bool:
     """Sort long tests first, so that no worker has one left when the others have finished."""
-    return not any(item.get_closest_marker(name) for name in ("e2e", "browser", "benchmarks", "trains"))
+    return not any(
+        item.get_closest_marker(name) for name in ("e2e", "campaign", "browser", "benchmarks", "trains")
+    )
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ from tests.campaign.fuzz import FuzzResult
 from tests.campaign.replicas import ReplicasResult
 from tests.campaign.videos import VideosResult
 
-HEAD = f"{'row':<36}{'client':>8}{'requests':>9}{'p99 s':>7}{'refused':>8}{'peak MiB':>9}{'exit s':>7}  what does not hold"
+_COLUMNS = ("client", 8), ("requests", 9), ("p99 s", 7), ("refused", 8), ("peak MiB", 9), ("exit s", 7)
+HEAD = f"{'row':<36}" + "".join(f"{name:>{width}}" for name, width in _COLUMNS) + "  what does not hold"
 
 
 def row_lines(result: RowResult) -> list[str]:

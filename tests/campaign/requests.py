@@ -87,7 +87,9 @@ def _safe(headers: dict[str, str]) -> dict[str, str]:
 
 def _query(source: random.Random) -> str:
     names = source.choices(text.PARAMETERS, k=source.randrange(1, 4))
-    values = (source.choice((quote_from_bytes(text.encoded(source.choice(text.TEXTS))), "1", "0.5")) for _ in names)
+    values = (
+        source.choice((quote_from_bytes(text.encoded(source.choice(text.TEXTS))), "1", "0.5")) for _ in names
+    )
     return "&".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
 
 
@@ -100,7 +102,9 @@ def _boundary(source: random.Random) -> str:
     if source.random() < 0.7:
         return _FORM_TYPE
     damaged_type = mutated(source, _FORM_TYPE.encode()).decode("latin-1")
-    return "".join(character for character in damaged_type if character.isprintable() and character not in "\x85\xa0")
+    return "".join(
+        character for character in damaged_type if character.isprintable() and character not in "\x85\xa0"
+    )
 
 
 def _form(source: random.Random, image: bytes) -> bytes:

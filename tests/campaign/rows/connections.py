@@ -82,9 +82,7 @@ def long_urls() -> Client:
 
 def early_refusals() -> Client:
     """Uploads of 5 MB that are refused by their head, on connections that close."""
-    content = request(
-        "POST", "/predict", bytes(5_000_000), {"Content-Type": "text/plain", "Connection": "close"}
-    )
+    content = request("POST", "/predict", bytes(5_000_000), {"Content-Type": "text/plain", "Connection": "close"})
     return asking([content])
 
 

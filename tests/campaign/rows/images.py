@@ -37,5 +37,11 @@ ROWS = (
     Row("animated WebP of 49 megapixels", posting(costly.animated_webp), clients=8, memory=AT_WORK + DECODING),
     Row("inflate bombs", inflating, clients=8),
     Row("batches of costly images", costly_batches, clients=8, memory=AT_WORK + DECODING + HOLDING),
-    Row("overload of 12 megapixels", posting(costly.large_photo), clients=64, shares=False, memory=AT_WORK + HOLDING),
+    Row(
+        "overload of 12 megapixels",
+        posting(costly.large_photo),
+        clients=64,
+        shares=False,
+        memory=AT_WORK + HOLDING,
+    ),
 )

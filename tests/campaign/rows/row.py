@@ -47,7 +47,9 @@ def flooding(start: bytes, piece: bytes, *, reads: bool = True, stream: bool = F
 
     async def flood(service: Service) -> None:
         buffer = None if reads else 4096
-        async with await (service.stream(buffer) if stream else service.connect(receive_buffer=buffer)) as connection:
+        async with await (
+            service.stream(buffer) if stream else service.connect(receive_buffer=buffer)
+        ) as connection:
             reading = asyncio.ensure_future(connection.silence() if reads else asyncio.sleep(60))
             try:
                 await connection.send(start)

@@ -1,5 +1,6 @@
 """The parts of image files (markers, chunks, boxes, blocks, entries), and copies with parts in other places."""
 
+import itertools
 import random
 import struct
 import zlib
@@ -70,7 +71,7 @@ def _with_checksum(part: bytes) -> bytes:
 def segments(data: bytes) -> list[bytes]:
     """Return the parts of a file; joined they are the file. An unknown format is cut into pieces of 40 bytes."""
     cuts = sorted({0, *(cut for cut in _cuts(data)(data) if 0 < cut < len(data)), len(data)})
-    return [data[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(cuts)]
 
 
 def _cuts(data: bytes) -> Callable[[bytes], Iterator[int]]:

@@ -60,6 +60,9 @@ class StreamConnection(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
         self._hold(0)
+        # This object is part of a reference cycle: it lives until the next full garbage collection.
+        self.frames = []
+        self.conn.reader.buffer.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
