@@ -1,6 +1,8 @@
 """The pipeline for one image: decode → detect → crop → classify → assemble."""
 
 import contextlib
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,13 +13,15 @@ from numpy.typing import NDArray
 from fer_service.analysis.drawing import DrawnFormat, check_drawable, draw_prediction
 from fer_service.classification.classifier import Classifier
 from fer_service.contract.boxes import Box
-from fer_service.contract.errors import InvalidParameter, RequestError
+from fer_service.contract.errors import InternalError, InvalidParameter, RequestError
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Landmarks, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
 from fer_service.imaging.crop import crop, square_around, square_over
 from fer_service.imaging.decode import decode
 from fer_service.imaging.header import Header, read_header
+
+logger = logging.getLogger(__name__)
 
 _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
@@ -242,6 +246,10 @@ class Analyzer:
 
     def _face(self, face: Face, probabilities: list[float], width: int, height: int) -> FaceEmotion:
         labels = self._metadata.labels
+        if not all(map(math.isfinite, probabilities)):
+            # No label is the most likely one of these, and JSON has no such numbers.
+            logger.error("the model %s answered %s", self._metadata.name, probabilities)
+            raise InternalError("the model answered no probabilities for a face")
         best = max(range(len(labels)), key=probabilities.__getitem__)
         left, top, box_width, box_height = face.box.clipped(width, height)
         return FaceEmotion(
