@@ -13,6 +13,7 @@ from fer_service.contract.errors import HeadTooLarge, InvalidRequest, RequestErr
 from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import Pace
 from fer_service.http.connections.transport import Sending, Wire
+from fer_service.http.middleware.request_metrics import UNMATCHED
 from fer_service.http.problems import MEDIA_TYPE, problem_of
 
 # A connection that is new when the listener closes has this long to send its request.
@@ -285,6 +286,8 @@ class RequestConnection(HttpToolsProtocol):
 
     def _answer(self, error: RequestError) -> None:
         problem = problem_of(error)
+        if not self._answering():  # otherwise the app counts the request
+            self.config.metrics.requests.labels(UNMATCHED, str(problem.status)).inc()
         body = problem.model_dump_json().encode()
         headers = [
             *self.server_state.default_headers,
