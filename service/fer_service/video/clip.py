@@ -65,13 +65,18 @@ class Clip:
         self.damage: list[str] = []
         try:
             # With its protocol a name may contain colons, and a playlist cannot name an address.
-            self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+            # Titles are often not UTF-8 in older files; nothing reads them.
+            options = {"protocol_whitelist": "file"}
+            self._container = av.open(f"file:{path}", options=options, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise ClipError(f"cannot read {path} as a video: {error.strerror}") from error
         if not self._container.streams.video:
             self._container.close()
             raise ClipError(f"{path} contains no video stream")
         self._stream: VideoStream = self._container.streams.video[0]
+        if self._stream.codec_context is None:  # FFmpeg has no decoder for it
+            self._container.close()
+            raise ClipError(f"cannot read {path} as a video: unknown video codec")
         self.frame_pixels = self._stream.width * self._stream.height
         if self.frame_pixels > max_pixels:
             self._container.close()

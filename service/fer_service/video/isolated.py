@@ -10,7 +10,7 @@ from fer_service.contract.errors import ClipError
 from fer_service.system.child import SUPPORTED, Answer, Child, ChildEnded, ChildKilled
 from fer_service.video.clip import Clip, ClipFrame
 
-_MODULE: Final = "fer_service.video.clip_process"
+MODULE: Final = "fer_service.video.clip_process"
 _FRAME_SECONDS: Final = 60.0  # to read one frame
 
 
@@ -29,19 +29,21 @@ class IsolatedClip:
         Args:
             path: Video file.
             max_pixels: Maximum width × height of a frame.
-            child: A running child to use; a new one if None. It ends with the clip.
+            child: A running child to use, which outlives a clip that was read to its end; a new one if None.
 
         Raises:
             ClipError: PyAV is not installed, or the file is not a video that it can read.
         """
         self.path = path
         self.damage: list[str] = []
-        self._child = child or Child(_MODULE)
+        self._owns_child = child is None
+        self._child = child or Child(MODULE)
+        self._asked = False  # and no answer was read yet
         try:
             self._ask({"open": str(path), "max_pixels": max_pixels})
             self.duration: float | None = self._answer().content["duration"]
         except ClipError:
-            self._child.kill()
+            self._close()
             raise
 
     def __enter__(self) -> "IsolatedClip":
@@ -50,7 +52,11 @@ class IsolatedClip:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._child.kill()
+        self._close()
+
+    def _close(self) -> None:
+        if self._owns_child or self._asked:
+            self._child.kill()
 
     def frames(self) -> Iterator[ClipFrame]:
         """Yield all readable frames; count damaged ones in `damage`.
@@ -72,6 +78,7 @@ class IsolatedClip:
             self._child.send({**content, "seconds": _FRAME_SECONDS})
         except ChildEnded as error:
             raise self._failed(error) from error
+        self._asked = True
 
     def _answer(self) -> Answer:
         until = time.monotonic() + _FRAME_SECONDS
@@ -81,6 +88,7 @@ class IsolatedClip:
             raise self._failed(error) from error
         except ChildKilled as error:
             raise ClipError(f"{self.path}: no frame within {_FRAME_SECONDS:.0f} s; the file is damaged") from error
+        self._asked = False
         if "error" in answer.content:
             raise ClipError(answer.content["error"])
         return answer

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketT
 
 from tests.fakes import FakeClassifier
 from tests.service.conftest import SECONDS, HeldClassifier, Pixels, plain
-from tests.service.http.conftest import FACE, Serve, build
+from tests.service.http.conftest import FACE, Serve, build, http_scope, running
 
 GREEN, RED, BLUE = plain("lime", 80, 60), plain("red", 80, 60), plain("blue", 80, 60)
 
@@ -272,3 +272,30 @@ def test_a_stream_has_a_request_id_as_requests_have(client: TestClient) -> None:
 def test_before_the_start_no_stream_begins() -> None:
     with refused(TestClient(build(FACE))) as problem:
         assert problem["code"] == "not_ready"
+
+
+def test_bad_frames_of_a_client_that_is_gone_are_no_error() -> None:
+    arriving = [{"type": "websocket.receive", "text": "no image"}] * (BAD_FRAMES + 1)
+    messages: list[Any] = [{"type": "websocket.connect"}, *arriving]
+    sent: list[str] = []
+    gone = asyncio.Event()
+
+    async def receive() -> Any:
+        if len(messages) == 2:  # the last two bad frames wait until the writer knows
+            await gone.wait()
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+        if message["type"] == "websocket.send":
+            gone.set()
+            raise OSError
+
+    async def serve_stream() -> None:
+        app = build(FACE)
+        scope = http_scope("/stream", "GET", None, "test") | {"type": "websocket", "subprotocols": []}
+        async with running(app):
+            await app(scope, receive, send)
+
+    asyncio.run(serve_stream())
+    assert sent[:2] == ["websocket.accept", "websocket.send"]

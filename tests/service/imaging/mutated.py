@@ -1,4 +1,4 @@
-"""Damaged copies of good image files, lengths and counts above all; the same seed makes the same copies.
+"""Damaged copies of good image files: bytes, lengths, counts, and parts; the same seed makes the same copies.
 
     python -m tests.service.imaging.mutated --count 20000 --seed 1
 
@@ -20,6 +20,7 @@ from fer_service.imaging.decode import decode
 from fer_service.imaging.encoded import open_image
 
 from tests.service.imaging.samples import samples
+from tests.service.imaging.segments import restructured
 
 MAX_PIXELS = 50_000_000
 SECONDS = 3.0
@@ -66,10 +67,21 @@ def _change(source: random.Random, copy: bytearray, at: int) -> None:
 
 def copies(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
     """Yield name and bytes of damaged copies of all samples in turn."""
-    source, files = random.Random(seed), list(samples().items())
+    source, names = random.Random(seed), list(samples())
     for number in range(count):
-        name, data = files[number % len(files)]
-        yield name, mutated(source, data)
+        name = names[number % len(names)]
+        yield name, damaged(source, name)
+
+
+def damaged(source: random.Random, name: str) -> bytes:
+    """Return a damaged copy of a sample: other bytes, or its parts in another order, or both."""
+    files = samples()
+    data, kind = files[name], source.randrange(4)
+    if kind < 2:
+        # Half of the parts of other files come from files of the same format.
+        others = [other for other in files if other.split()[0] == name.split()[0] or source.random() < 0.2]
+        data = restructured(source, data, files[source.choice(others)])
+    return mutated(source, data) if data and kind else data
 
 
 def verdict(data: bytes) -> tuple[str, str]:

@@ -103,3 +103,18 @@ def test_a_file_that_is_no_video_is_an_error(tmp_path: Path) -> None:
         Clip(text)
     with pytest.raises(ClipError, match=r"cannot read .*missing\.mp4 as a video: No such file"):
         Clip(tmp_path / "missing.mp4")
+
+
+def test_a_title_may_be_no_utf8(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.avi", noise(3), [0, 1 / 30, 2 / 30], "mpeg4")
+    data = path.read_bytes()
+    assert data.count(b"Lavf") == 1  # the name of the program that wrote the file, in its metadata
+    path.write_bytes(data.replace(b"Lavf", b"L\xe4vf"))
+    assert len(times(path)) == 3
+
+
+def test_an_unknown_codec_is_named(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mkv", noise(3), [0, 1 / 30, 2 / 30])
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_UNKNOWN/CODEC"))
+    with pytest.raises(ClipError, match=r"cannot read .*clip\.mkv as a video: unknown video codec"):
+        Clip(path)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fer_service.contract.errors import ClipError
-from fer_service.system.child import SUPPORTED
+from fer_service.system.child import SUPPORTED, Child
 from fer_service.video.clip import Clip
-from fer_service.video.isolated import IsolatedClip, open_clip
+from fer_service.video.isolated import MODULE, IsolatedClip, open_clip
 
 from tests.service.video.conftest import cut, noise, write_clip
 
@@ -82,3 +82,16 @@ def test_damaged_videos_end_in_an_error_or_in_frames(tmp_path: Path) -> None:
         except ClipError:
             refused += 1
     assert read or refused
+
+
+def test_a_given_child_reads_one_clip_after_another(tmp_path: Path, steady_clip: Path) -> None:
+    child = Child(MODULE)
+    for _ in range(2):
+        with IsolatedClip(steady_clip, child=child) as clip:
+            assert len(list(clip.frames())) == 20
+        with pytest.raises(ClipError, match="cannot read"):
+            IsolatedClip(tmp_path / "missing.mp4", child=child)
+        assert child.alive
+    with IsolatedClip(steady_clip, child=child) as clip:
+        next(clip.frames())
+    assert not child.alive

@@ -4,16 +4,18 @@ import asyncio
 import logging
 from typing import Any, cast
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.frames import DATA_OPCODES, CloseCode, Frame, Opcode
 from websockets.protocol import State
 
-from fer_service.contract.errors import Overloaded, Preempted
+from fer_service.contract.errors import Draining, Overloaded, Preempted
 from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import SMALL_FRAME, Pace, Rate
 from fer_service.http.connections.transport import Sending, Wire
 from fer_service.http.ledger import Hold
+from fer_service.http.problems import MEDIA_TYPE, problem_of
 
 logger = logging.getLogger(__name__)
 
@@ -122,9 +124,20 @@ class StreamConnection(WebSocketsSansIOProtocol):
         self._wire.abort()
 
     def shutdown(self) -> None:
-        """Close the stream because the server stops (called by uvicorn)."""
-        if not self.transport.is_closing():
+        """Close the stream because the server stops (called by uvicorn), or refuse its handshake."""
+        if self.transport.is_closing():
+            return
+        if self.handshake_complete or self.initial_response:
             super().shutdown()
+            return
+        # uvicorn answers 500 here, as for a defect.
+        problem = problem_of(Draining("the service is shutting down"))
+        response = self.conn.reject(problem.status, problem.model_dump_json())
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = MEDIA_TYPE
+        self.conn.send_response(response)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
 
     def pause_writing(self) -> None:
         """Read nothing more from a client that does not read (called by the event loop)."""
@@ -148,7 +161,14 @@ class StreamConnection(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     async def send(self, message: Any) -> None:
-        """Send what the app sends; a refused handshake is complete too, which uvicorn would log as an error."""
+        """Send what the app sends; a refused handshake is complete too, which uvicorn would log as an error.
+
+        Raises:
+            ClientDisconnected: the stream was closed meanwhile, which uvicorn would call an error of the app.
+        """
+        await self.writable.wait()
+        if self.handshake_complete and self.close_sent:
+            raise ClientDisconnected
         await super().send(message)
         self.handshake_complete |= self.initial_response is not None and self.close_sent
 

@@ -7,6 +7,7 @@ from typing import Final
 import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.status import WS_1008_POLICY_VIOLATION
+from starlette.websockets import WebSocketDisconnected
 
 from fer_service.contract.errors import RequestError
 from fer_service.contract.job import Job
@@ -60,7 +61,8 @@ async def _serve(socket: WebSocket, query: StreamQuery, state: AppState, frames:
             tasks.cancel_scope.cancel()
     except* StreamClosed as closed:
         state.admission.reject_stream()
-        with contextlib.suppress(WebSocketDisconnect):
+        # WebSocketDisconnected: the writer has noticed before that the client is gone.
+        with contextlib.suppress(WebSocketDisconnect, WebSocketDisconnected):
             await socket.close(WS_1008_POLICY_VIOLATION, str(closed.exceptions[0]))
     finally:
         session.close()
