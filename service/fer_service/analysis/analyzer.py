@@ -1,5 +1,7 @@
 """The pipeline for one image: decode → detect → crop → classify → assemble."""
 
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from fer_service.analysis.drawing import DrawnFormat, check_drawable, draw_prediction
 from fer_service.classification.classifier import Classifier
 from fer_service.contract.boxes import Box
-from fer_service.contract.errors import InvalidParameter
+from fer_service.contract.errors import InternalError, InvalidParameter
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Landmarks, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
@@ -18,6 +20,8 @@ from fer_service.imaging.crop import crop, square_around, square_over
 from fer_service.imaging.decode import decode as decode_pixels
 from fer_service.imaging.encoded import Decode, EncodedImage, open_image
 from fer_service.imaging.header import Header
+
+logger = logging.getLogger(__name__)
 
 _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
@@ -262,6 +266,10 @@ class Analyzer:
 
     def _face(self, face: Face, probabilities: list[float], width: int, height: int) -> FaceEmotion:
         labels = self._metadata.labels
+        if not all(map(math.isfinite, probabilities)):
+            # No label is the most likely one of these, and JSON has no such numbers.
+            logger.error("the model %s answered %s", self._metadata.name, probabilities)
+            raise InternalError("the model answered no probabilities for a face")
         best = max(range(len(labels)), key=probabilities.__getitem__)
         left, top, box_width, box_height = face.box.clipped(width, height)
         return FaceEmotion(

@@ -163,6 +163,7 @@ def connection_config(app: FastAPI, settings: Settings, limits: ConnectionLimits
         app,
         limits,
         state.admission.ledger,
+        state.metrics,
         http=RequestConnection,
         ws=StreamConnection,
         access_log=False,

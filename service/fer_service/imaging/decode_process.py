@@ -1,6 +1,6 @@
 """The child process of `fer_service.imaging.isolated`: it decodes one image after the other."""
 
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -10,6 +10,8 @@ from fer_service.contract.errors import InsufficientMemory, UndecodableImage
 from fer_service.imaging.decode import decode
 from fer_service.imaging.header import Header
 from fer_service.system.child_loop import limit_cpu_time, limit_memory, serve
+
+_NICE: Final = 10  # costly images are slower for it, and ordinary ones are not
 
 
 def answer(content: dict[str, Any], data: bytes) -> tuple[dict[str, Any], NDArray[np.uint8] | None]:
@@ -34,4 +36,4 @@ def answer(content: dict[str, Any], data: bytes) -> tuple[dict[str, Any], NDArra
 
 if __name__ == "__main__":
     cv2.setNumThreads(1)
-    serve(answer)
+    serve(answer, nice=_NICE)

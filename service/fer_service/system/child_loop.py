@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 
 from fer_service.system.child import pack, read_message
 
-_NICE: Final = 10  # what runs in a child is slower for it, and everything else is not
 _SPARE_CPU_SECONDS: Final = 5.0
 
 
-def serve(answer: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], NDArray[np.uint8] | None]]) -> None:
-    """Answer the parent's messages until it ends.
-
-    The kernel kills this process first when memory runs out, and prefers other processes for its CPU time.
+def serve(
+    answer: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], NDArray[np.uint8] | None]], *, nice: int = 0
+) -> None:
+    """Answer the parent's messages until it ends. The kernel kills this process first when memory runs out.
 
     Args:
         answer: Returns the answer to a message and its bytes.
+        nice: How much the kernel prefers other processes for its CPU time, 0 to 19.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent decides
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     with contextlib.suppress(OSError):
-        os.nice(_NICE)
+        os.nice(nice)
     with socket.socket(fileno=int(sys.argv[1])) as channel, contextlib.suppress(EOFError, ConnectionError):
         while True:
             content, array = answer(*read_message(channel))

@@ -7,7 +7,7 @@ from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer, Limits, Options
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.boxes import Box
-from fer_service.contract.errors import InvalidParameter, TooManyPixels, UndecodableImage
+from fer_service.contract.errors import InternalError, InvalidParameter, TooManyPixels, UndecodableImage
 from fer_service.contract.job import Job
 from fer_service.contract.schemas import BoundingBox, ImageSize, ModelName
 from fer_service.detection.detector import Face
@@ -241,3 +241,11 @@ def test_a_drawn_answer_is_the_upright_image_at_full_size() -> None:
     assert drawn is not None
     with Image.open(io.BytesIO(drawn)) as image:
         assert image.size == (1500, 500)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_what_is_no_probability_is_not_answered(wrong: float, caplog: pytest.LogCaptureFixture) -> None:
+    line = Analyzer(FakeDetector(Face(Box(0, 0, 9, 9))), FakeClassifier(lambda crop: (0.5, wrong, 0.5)))
+    with pytest.raises(InternalError, match="no probabilities"):
+        line.analyze(plain("red"))
+    assert str(wrong) in caplog.text

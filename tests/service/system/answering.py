@@ -37,4 +37,4 @@ def answer(content: dict[str, Any], data: bytes) -> tuple[dict[str, Any], NDArra
 
 
 if __name__ == "__main__":
-    serve(answer)
+    serve(answer, nice=7)

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from fer_service.http.connections.cap import ConnectionCap
 from fer_service.http.connections.limits import ConnectionLimits
 from fer_service.http.ledger import Ledger
+from fer_service.observability.metrics import Metrics
 
 
 class ConnectionConfig(uvicorn.Config):
@@ -16,19 +17,24 @@ class ConnectionConfig(uvicorn.Config):
     Attributes:
         limits: Limits of each connection.
         ledger: Books the bytes of stream messages that are not complete yet.
+        metrics: Counts the requests that are refused before the application sees them.
         cap: Bounds the connections.
     """
 
-    def __init__(self, app: ASGIApp, limits: ConnectionLimits, ledger: Ledger, **options: Any) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: ConnectionLimits, ledger: Ledger, metrics: Metrics, **options: Any
+    ) -> None:
         """Configure a server.
 
         Args:
             app: The application.
             limits: Limits of each connection.
             ledger: Books the bytes of stream messages that are not complete yet.
+            metrics: Counts the requests that are refused before the application sees them.
             options: Options of uvicorn.Config.
         """
         super().__init__(app, **options)
         self.limits = limits
         self.ledger = ledger
+        self.metrics = metrics
         self.cap = ConnectionCap(limits.connections)

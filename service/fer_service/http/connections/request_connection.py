@@ -13,6 +13,7 @@ from fer_service.contract.errors import HeadTooLarge, InvalidRequest, RequestErr
 from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import Pace
 from fer_service.http.connections.transport import Sending, Wire
+from fer_service.http.middleware.request_metrics import UNMATCHED
 from fer_service.http.problems import MEDIA_TYPE, problem_of
 
 # A connection that is new when the listener closes has this long to send its request.
@@ -83,9 +84,12 @@ class RequestConnection(HttpToolsProtocol):
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
+            rest = bytes(piece[upgrade.args[0] :])
             if self._should_upgrade():
-                self._wire.put_back(bytes(piece[upgrade.args[0] :]))
+                self._wire.put_back(rest)
                 self.handle_websocket_upgrade()
+            else:
+                self._begin_again(rest)
         except httptools.HttpParserError as error:
             cause = error.__context__
             logger.debug("invalid request: %r", cause or error)
@@ -189,10 +193,13 @@ class RequestConnection(HttpToolsProtocol):
             raise InvalidRequest(f"more than {self._limits.pipelined} requests wait on this connection")
         self._in_head = False
         self._marks += 1
-        if self.parser.should_upgrade() and self._should_upgrade():
-            self._check_handshake()
-            super().on_headers_complete()
-            return
+        if self.parser.should_upgrade():
+            if self._should_upgrade():
+                self._check_handshake()
+                super().on_headers_complete()
+            elif self.parser.get_method() == b"CONNECT":
+                raise InvalidRequest("CONNECT is for proxies")
+            return  # what is no handshake comes again, without the header
         super().on_headers_complete()
         self._in_body = True
         self._lines = self._line_bytes = 0
@@ -211,6 +218,8 @@ class RequestConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End the request."""
+        if self.parser.should_upgrade():
+            return
         self._in_body = False
         self._marks += 1
         self._partial_bytes = 0
@@ -233,6 +242,18 @@ class RequestConnection(HttpToolsProtocol):
     def _answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
+
+    def _begin_again(self, rest: bytes) -> None:
+        """Parse a request that asks for another protocol once more, without its header Upgrade.
+
+        A server may ignore Upgrade (RFC 9110, section 7.8). The parser cannot: it takes the body for the other
+        protocol, and reads no further if the connection is to be closed.
+        """
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._wire.put_back(b"\r\n".join([*lines, b"", rest]))
 
     def _count(self, size: int, *, unchanged: bool) -> None:
         """Count the bytes of a piece that belong to no body and to no complete line."""
@@ -285,6 +306,8 @@ class RequestConnection(HttpToolsProtocol):
 
     def _answer(self, error: RequestError) -> None:
         problem = problem_of(error)
+        if not self._answering():  # otherwise the app counts the request
+            self.config.metrics.requests.labels(UNMATCHED, str(problem.status)).inc()
         body = problem.model_dump_json().encode()
         headers = [
             *self.server_state.default_headers,

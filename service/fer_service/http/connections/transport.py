@@ -89,8 +89,9 @@ class Wire(asyncio.Transport):
             self._work()
 
     def put_back(self, data: bytes) -> None:
-        """Take back bytes that the owner was given but that are its successor's."""
+        """Take back bytes to hand them on once more, to the owner or to its successor."""
         self._rest, self._at = data + self._rest[self._at :], 0
+        self._go_on()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, unless the transport is closing."""

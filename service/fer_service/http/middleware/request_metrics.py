@@ -16,6 +16,7 @@ from fer_service.observability.access_log import log_request
 from fer_service.observability.metrics import Metrics
 
 REQUEST_ID: Final = "X-Request-ID"
+UNMATCHED: Final = "unmatched"  # the route of requests that no route handles
 _VALID_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _SWITCHING_PROTOCOLS: Final = 101
 _FORBIDDEN: Final = 403
@@ -83,7 +84,7 @@ class RequestMetricsMiddleware:
 
 def route_of(scope: Scope) -> str:
     """Return the template of the route that answered, so that metrics have one series per route."""
-    return getattr(scope.get("route"), "path", None) or "unmatched"
+    return getattr(scope.get("route"), "path", None) or UNMATCHED
 
 
 def _request_id(headers: Headers) -> str:

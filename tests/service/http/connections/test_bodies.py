@@ -27,6 +27,21 @@ def test_an_image_in_chunks_is_served(start: Start, size: int) -> None:
     assert status_of(start().raw(head + chunks_of(IMAGE, size))) == 200
 
 
+@pytest.mark.parametrize("size", [1000, 100_000])
+@pytest.mark.parametrize("chunks", [True, False])
+@pytest.mark.parametrize("protocol", [b"h2c", b"TLS/1.0"])
+def test_a_body_is_read_although_the_client_asks_for_another_protocol(
+    start: Start, protocol: bytes, chunks: bool, size: int
+) -> None:
+    image = IMAGE.ljust(size, b"\0")
+    head = POST + b"Connection: keep-alive, Upgrade\r\nUpgrade: " + protocol + b"\r\n"
+    body = chunks_of(image, 5000) if chunks else image
+    head += b"Transfer-Encoding: chunked\r\n\r\n" if chunks else b"Content-Length: %d\r\n\r\n" % size
+    last = POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(IMAGE) + IMAGE
+    answers = start().raw(head + body + last).split(b"HTTP/1.1 ")[1:]
+    assert [int(answer[:3]) for answer in answers] == [200, 200]
+
+
 @pytest.mark.parametrize("connection", [b"Connection: close\r\n", b""])
 @pytest.mark.parametrize("size", [2_000_000, 20_000_000])
 def test_a_client_that_is_refused_while_it_uploads_reads_the_answer(

@@ -42,6 +42,13 @@ def test_a_head_beyond_a_limit_is_answered_before_the_connection_closes(
     assert service.alive()
 
 
+def test_refused_heads_are_counted(start: Start) -> None:
+    service = start()
+    service.raw(b"GET /" + b"u" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    registry = service.server.config.metrics.registry
+    assert registry.get_sample_value("fer_requests_total", {"route": "unmatched", "code": "414"}) == 1
+
+
 @pytest.mark.parametrize(
     ("url", "extra", "status"),
     [
