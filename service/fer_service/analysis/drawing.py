@@ -15,7 +15,7 @@ from fer_service.imaging.header import Header
 DrawnFormat = Literal["jpeg", "png"]
 _PARAMETERS: Final[dict[DrawnFormat, list[int]]] = {
     "jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
-    "png": [cv2.IMWRITE_PNG_COMPRESSION, 3],  # half the time of the default for a few per cent more bytes
+    "png": [],  # OpenCV's default (run lengths) takes 40 % of the time of level 3, for 6 to 9 % more bytes
 }
 # Longest sides in pixels: of the JPEG format, and of OpenCV's PNG encoder.
 _MAX_SIDES: Final[dict[DrawnFormat, int]] = {"jpeg": 65_535, "png": 1_000_000}

@@ -1,6 +1,7 @@
 """A pool of threads in which clients take turns."""
 
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,11 +10,17 @@ from typing import Any, Final, TypeVar
 from fer_service.contract.job import Job
 
 _START_SECONDS: Final = 60  # for all threads to start
+_LEAST_SECONDS: Final = 0.05  # what shorter work counts: such clients take turns one by one
+_MAX_CLIENTS: Final = 1000  # remembered although nothing of theirs waits
 _Result = TypeVar("_Result")
 
 
 class Lane:
-    """Runs work in threads. Where work waits, the clients take turns: one with much work delays only itself."""
+    """Runs work in threads. Where work waits, the next is that of the client that has used least time.
+
+    So a client with much work delays only itself, and one whose images take a second each gets fewer turns than one
+    whose images take milliseconds (start-time fair queueing, Goyal, Vin and Cheng 1996).
+    """
 
     def __init__(self, name: str, threads: int) -> None:
         """Prepare; threads start when they are needed.
@@ -27,6 +34,8 @@ class Lane:
         self._lock = threading.Lock()
         self._waiting: OrderedDict[str, deque[tuple[Future[Any], Callable[[], Any], Job]]] = OrderedDict()
         self._running: set[Job] = set()
+        self._used: dict[str, float] = {}  # seconds, counted from what others had used when a client came
+        self._now = 0.0  # seconds that the client had used whose turn was last
 
     def submit(self, work: Callable[[], _Result], job: Job) -> "Future[_Result]":
         """Queue work.
@@ -37,7 +46,10 @@ class Lane:
         """
         future: Future[_Result] = Future()
         with self._lock:
-            self._waiting.setdefault(job.client, deque()).append((future, work, job))
+            if job.client not in self._waiting:
+                self._waiting[job.client] = deque()
+                self._used[job.client] = max(self._used.get(job.client, 0.0), self._now)
+            self._waiting[job.client].append((future, work, job))
         # The pool only says how many may run. Which one runs next is decided when a thread is free.
         self._pool.submit(self._run_next)
         return future
@@ -70,7 +82,8 @@ class Lane:
         with self._lock:
             if not self._waiting:  # stopped
                 return
-            client, queue = next(iter(self._waiting.items()))
+            client = min(self._waiting, key=self._used.__getitem__)
+            queue = self._waiting[client]
             future, work, job = queue.popleft()
             self._waiting.move_to_end(client)
             if not queue:
@@ -78,6 +91,9 @@ class Lane:
             if not future.set_running_or_notify_cancel():
                 return
             self._running.add(job)
+            self._now = self._used[client]
+            self._used[client] += _LEAST_SECONDS
+        began = time.monotonic()
         try:
             future.set_result(work())
         except BaseException as error:
@@ -85,3 +101,12 @@ class Lane:
         finally:
             with self._lock:
                 self._running.discard(job)
+                more = max(0.0, time.monotonic() - began - _LEAST_SECONDS)
+                self._used[client] = self._used.get(client, self._now) + more
+                self._forget()
+
+    def _forget(self) -> None:
+        """Forget clients without work who have used no more than others."""
+        if len(self._used) > _MAX_CLIENTS:
+            kept = {client for client, used in self._used.items() if used > self._now or client in self._waiting}
+            self._used = {client: self._used[client] for client in kept}

@@ -47,6 +47,35 @@ def test_clients_take_turns(lane: Lane) -> None:
     assert order == ["a0", "b0", "c0", "a1", "b1", "a2", "a3"]
 
 
+def test_a_client_whose_work_takes_long_gets_fewer_turns(lane: Lane) -> None:
+    order: list[str] = []
+
+    def work(name: str, seconds: float) -> Callable[[], None]:
+        return lambda: (time.sleep(seconds), order.append(name))[1]
+
+    held = Held(lane)
+    futures = [lane.submit(work("long", 0.4), Job(client="a")) for _ in range(3)]
+    futures += [lane.submit(work("short", 0.0), Job(client="b")) for _ in range(6)]
+    held.free.set()
+    for future in futures:
+        future.result(SECONDS)
+    assert order == ["long", *["short"] * 6, "long", "long"]
+
+
+def test_a_client_that_comes_later_has_no_credit(lane: Lane) -> None:
+    order: list[str] = []
+    for _ in range(4):
+        lane.submit(lambda: time.sleep(0.06), Job(client="a")).result(SECONDS)
+    held = Held(lane, Job(client="a"))
+    futures = [
+        lane.submit(lambda client=client: order.append(client), Job(client=client)) for client in "bbba"
+    ]
+    held.free.set()
+    for future in futures:
+        future.result(SECONDS)
+    assert order[-1] == "b"
+
+
 def test_results_and_errors_reach_the_caller(lane: Lane) -> None:
     assert lane.submit(lambda: 42, Job()).result(SECONDS) == 42
     with pytest.raises(ZeroDivisionError):

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from fer_service.http.connections.cap import ConnectionCap
 from fer_service.http.connections.limits import ConnectionLimits
+from fer_service.http.connections.turns import Turns
 from fer_service.http.ledger import Ledger
 from fer_service.observability.metrics import Metrics
 
@@ -19,6 +20,7 @@ class ConnectionConfig(uvicorn.Config):
         ledger: Books the bytes of stream messages that are not complete yet.
         metrics: Counts the requests that are refused before the application sees them.
         cap: Bounds the connections.
+        turns: Shares the event loop among them.
     """
 
     def __init__(
@@ -38,3 +40,4 @@ class ConnectionConfig(uvicorn.Config):
         self.ledger = ledger
         self.metrics = metrics
         self.cap = ConnectionCap(limits.connections)
+        self.turns = Turns()

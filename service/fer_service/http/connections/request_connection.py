@@ -63,7 +63,8 @@ class RequestConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start (called by the event loop)."""
-        wire = Wire(cast(asyncio.Transport, transport), self, self.loop, self.server_state, self._limits)
+        transport = cast(asyncio.Transport, transport)
+        wire = Wire(transport, self, self.loop, self.server_state, self._limits, self.config.turns)
         self._wire = wire
         self.sending = Sending(wire, self._limits)
         self._since = self.loop.time()

@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 from uvicorn.server import ServerState
 
 from fer_service.http.connections.limits import PIECE_BYTES, TURN_SECONDS, ConnectionLimits, Pace
+from fer_service.http.connections.turns import Turns
 
 
 class Owner(Protocol):
@@ -30,7 +31,8 @@ class Wire(asyncio.Transport):
     """A transport that shares the event loop and lets the client read the last answer.
 
     The loop reads up to 32 times 256 KiB from one socket before it looks at another. So what is received is
-    handled in pieces, for a few milliseconds at a time. The rest waits for the next turn, and nothing is read.
+    handled in pieces, for a few milliseconds at a time. The rest waits for the next turn (`Turns`), and nothing is
+    read.
 
     A socket that is closed while its client still sends is reset, and the reset overtakes the answer. So `close`
     then ends only the service's side, and what the client sends is discarded until it closes too (`Lingering`).
@@ -46,6 +48,7 @@ class Wire(asyncio.Transport):
         loop: asyncio.AbstractEventLoop,
         state: ServerState,
         limits: ConnectionLimits,
+        turns: Turns,
     ) -> None:
         """Wrap the transport of a new connection.
 
@@ -55,8 +58,10 @@ class Wire(asyncio.Transport):
             loop: The event loop.
             state: Counts the connections.
             limits: Limits on discarding.
+            turns: Turns of all connections.
         """
         super().__init__()
+        self._turns = turns
         self.owner = owner
         self._transport = transport
         self._loop = loop
@@ -68,8 +73,7 @@ class Wire(asyncio.Transport):
         self._reading = True  # the event loop reads
         self._rest = b""  # received, handled up to `_at`
         self._at = 0
-        self._turn = 0.0  # time of the loop's iteration, and the work done in it
-        self._spent = 0.0
+        self._queued = False  # for a turn
         self._working = False
         # What uvicorn calls for every request needs no detour.
         self.get_extra_info: Callable[..., Any] = transport.get_extra_info
@@ -86,7 +90,7 @@ class Wire(asyncio.Transport):
             self.owner.take(data)
         else:
             self._rest += data
-            self._work()
+            self._go_on()
 
     def put_back(self, data: bytes) -> None:
         """Take back bytes to hand them on once more, to the owner or to its successor."""
@@ -141,8 +145,9 @@ class Wire(asyncio.Transport):
         self._transport.set_protocol(protocol)
 
     def _go_on(self) -> None:
-        if self._rest and not self._working:
-            self._loop.call_soon(self._work)
+        if self._rest and not self._working and not self._queued:
+            self._queued = True
+            self._turns.wait(self._loop, self._work)
         self._adjust()
 
     def _end(self) -> None:
@@ -151,16 +156,12 @@ class Wire(asyncio.Transport):
 
     def _work(self) -> None:
         """Handle what was received until the turn is over."""
-        if self._working:
-            return
-        self._working = True
-        now, began = self._loop.time(), perf_counter()
-        if now != self._turn:  # constant within one iteration of uvloop
-            self._turn, self._spent = now, 0.0
+        self._working, self._queued, over = True, False, False
+        began = perf_counter()
         try:
             while self._at < len(self._rest) and self._wanted and not self._held:
-                if self._spent + perf_counter() - began > TURN_SECONDS:
-                    self._loop.call_soon(self._work)
+                over = perf_counter() - began > TURN_SECONDS
+                if over:
                     break
                 size = max(PIECE_BYTES, self.owner.piece_bytes())
                 piece = memoryview(self._rest)[self._at : self._at + size]
@@ -168,8 +169,9 @@ class Wire(asyncio.Transport):
                 self.owner.take(piece)
         finally:
             self._working = False
-            self._spent += perf_counter() - began
             self._rest, self._at = self._rest[self._at :], 0
+        if over:
+            self._go_on()
         self._adjust()
 
     def _adjust(self) -> None:

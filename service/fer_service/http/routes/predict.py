@@ -63,9 +63,12 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     state = get_state(request)
     client = authenticate(request, state.keys)
     media_type = negotiate(request.headers.get("accept", ""), (_JSON, *_DRAWN))
-    options = query.options(_DRAWN.get(media_type))
+    drawn = _DRAWN.get(media_type)
+    options = query.options(drawn)
     began = time.monotonic()
-    job = Job(began + state.settings.request_timeout, client)
+    # What takes long takes turns with what does not, also where one client asks for both.
+    turn = f"drawn images of {client}" if drawn else client
+    job = Job(began + state.settings.request_timeout, turn)
     state.check_alive()
     admission, ledger = state.admission, state.admission.ledger
     with admission.request(client, declared_length(request, 0)) as hold:
@@ -116,7 +119,7 @@ async def _one(
     request: Request, upload: Upload, query: PredictQuery, limit: Job, state: AppState
 ) -> tuple[BatchPrediction | BatchError, Mapping[Stage, float]]:
     """Return the result of one image of a batch, and its seconds per stage."""
-    job = Job(limit.deadline, limit.client)
+    job = Job(limit.deadline, f"batches of {limit.client}")
     try:
         if not upload.data:
             raise MissingImage("the image is empty")
