@@ -139,7 +139,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
         problem = problem_of(Draining("the service is shutting down"))
         response = self.conn.reject(problem.status, problem.model_dump_json())
         del response.headers["Content-Type"]
-        response.headers["Content-Type"] = MEDIA_TYPE
+        response.headers["content-type"] = MEDIA_TYPE
         self.conn.send_response(response)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.transport.close()
