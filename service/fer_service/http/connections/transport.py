@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from uvicorn.server import ServerState
 
 from fer_service.http.connections.limits import PIECE_BYTES, TURN_SECONDS, ConnectionLimits, Pace
-from fer_service.http.connections.turns import Turns
+from fer_service.http.connections.turns import Turn, Turns
 
 
 class Owner(Protocol):
@@ -62,6 +62,7 @@ class Wire(asyncio.Transport):
         """
         super().__init__()
         self._turns = turns
+        self._turn = Turn(self._work)
         self.owner = owner
         self._transport = transport
         self._loop = loop
@@ -148,7 +149,7 @@ class Wire(asyncio.Transport):
     def _go_on(self) -> None:
         if self._rest and not self._working and not self._queued:
             self._queued = True
-            self._turns.wait(self._loop, self._work)
+            self._turns.wait(self._loop, self._turn)
         self._adjust()
 
     def _end(self) -> None:
@@ -214,6 +215,7 @@ class Lingering(asyncio.Protocol):
         self._transport = transport
         self._loop = loop
         self._turns = turns
+        self._turn = Turn(self._read_on)
         self._connections = cast(set[asyncio.Protocol], state.connections)
         self._connections.add(self)
         self._limits = limits
@@ -230,7 +232,7 @@ class Lingering(asyncio.Protocol):
             self.abort()
             return
         self._transport.pause_reading()
-        self._turns.wait(self._loop, self._read_on)
+        self._turns.wait(self._loop, self._turn)
 
     def _read_on(self) -> None:
         if not self._transport.is_closing():
