@@ -29,7 +29,7 @@ class Turn:
 
 
 class Turns:
-    """Shares the event loop: in each iteration some connections have a turn, first those that have used least time.
+    """Shares the event loop: in each iteration some connections have a turn, first those that have used least.
 
     If each of sixty floods had a few milliseconds per iteration, an ordinary request would take seconds: it needs
     several iterations. The order is that of start-time fair queueing (Goyal, Vin and Cheng 1996): who comes anew
