@@ -28,8 +28,8 @@ from fer_service.imaging.encoded import Decode, EncodedImage
 from fer_service.system.child import Answer, Child, ChildEnded, ChildKilled
 
 _MODULE: Final = "fer_service.imaging.decode_process"
-# Decoders reserve more than they use; 24 MiB are enough for usual images of all formats. The limit ends what is far
-# from its estimate, such as a lossless WebP image of 10⁶ pixels with 65,536 groups of prefix codes (720 MB).
+# Decoders reserve more than they use; 24 MiB are enough for usual images of all formats. The limit ends what is
+# far from its estimate, such as a lossless WebP image of 10⁶ pixels with 65,536 groups of prefix codes (720 MB).
 _LIMIT_FACTOR: Final = 2
 _LIMIT_SPARE: Final = 64 * 2**20
 _MAX_SECONDS: Final = 600.0  # of CPU time, where a job has no deadline
