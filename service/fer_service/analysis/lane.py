@@ -18,8 +18,8 @@ _Result = TypeVar("_Result")
 class Lane:
     """Runs work in threads. Where work waits, the next is that of the client that has used least time.
 
-    So a client with much work delays only itself, and one whose images take a second each gets fewer turns than one
-    whose images take milliseconds (start-time fair queueing, Goyal, Vin and Cheng 1996).
+    So a client with much work delays only itself, and one whose images take a second each gets fewer turns than
+    one whose images take milliseconds (start-time fair queueing, Goyal, Vin and Cheng 1996).
     """
 
     def __init__(self, name: str, threads: int) -> None:

@@ -74,7 +74,7 @@ class Clip:
             self._container.close()
             raise ClipError(f"{path} contains no video stream")
         self._stream: VideoStream = self._container.streams.video[0]
-        if self._stream.codec_context is None:  # FFmpeg has no decoder for it
+        if getattr(self._stream, "codec_context", None) is None:  # FFmpeg has no decoder for it
             self._container.close()
             raise ClipError(f"cannot read {path} as a video: unknown video codec")
         self.frame_pixels = self._stream.width * self._stream.height

@@ -67,9 +67,7 @@ def test_a_client_that_comes_later_has_no_credit(lane: Lane) -> None:
     for _ in range(4):
         lane.submit(lambda: time.sleep(0.06), Job(client="a")).result(SECONDS)
     held = Held(lane, Job(client="a"))
-    futures = [
-        lane.submit(lambda client=client: order.append(client), Job(client=client)) for client in "bbba"
-    ]
+    futures = [lane.submit(lambda client=client: order.append(client), Job(client=client)) for client in "bbba"]
     held.free.set()
     for future in futures:
         future.result(SECONDS)

@@ -25,7 +25,7 @@ class ConnectionLimits:
         unsent_bytes: Maximum bytes of all answers that wait for clients which do not read.
         kept_body: Maximum remaining bytes of a refused body that are read to keep the connection.
         linger_bytes: Maximum bytes that are discarded after the last answer of a connection.
-        linger_head_bytes: The same after a refused head.
+        linger_head_bytes: The same after a refused head, and of a stream that was closed.
         linger_seconds: Maximum seconds of discarding them.
         linger_silence: Seconds of silence after which discarding ends.
         fragments_per_second: Maximum rate of the unfinished fragments of a stream, also the largest burst.

@@ -49,6 +49,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
         self._message_seconds = 0.0  # since the message in progress began
         self._held = 0  # bytes of the message in progress
         self._message: Hold | None = None  # the same in the ledger
+        self._refused = False  # the server has stopped before the handshake was answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection of a handshake over (called by `RequestConnection`)."""
@@ -105,7 +106,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
     def unread_bytes(self) -> int:
         """Return how much to discard of an open stream whose client has not closed it."""
         waits = self.conn.state is not State.CONNECTING and self.conn.close_rcvd is None
-        return self._limits.linger_bytes if waits else 0
+        return self._limits.linger_head_bytes if waits else 0
 
     def check(self, seconds: float) -> None:
         """End the stream if its client is too slow (see `Connection`)."""
@@ -134,10 +135,11 @@ class StreamConnection(WebSocketsSansIOProtocol):
             super().shutdown()
             return
         # uvicorn answers 500 here, as for a defect.
+        self._refused = True
         problem = problem_of(Draining("the service is shutting down"))
         response = self.conn.reject(problem.status, problem.model_dump_json())
         del response.headers["Content-Type"]
-        response.headers["Content-Type"] = MEDIA_TYPE
+        response.headers["content-type"] = MEDIA_TYPE
         self.conn.send_response(response)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.transport.close()
@@ -170,7 +172,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
             ClientDisconnected: the stream was closed meanwhile, which uvicorn would call an error of the app.
         """
         await self.writable.wait()
-        if self.handshake_complete and self.close_sent:
+        if self._refused or (self.handshake_complete and self.close_sent):
             raise ClientDisconnected
         await super().send(message)
         self.handshake_complete |= self.initial_response is not None and self.close_sent

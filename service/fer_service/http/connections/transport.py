@@ -128,7 +128,8 @@ class Wire(asyncio.Transport):
         self._end()
         unread = self.owner.unread_bytes()
         if unread:
-            self._transport.set_protocol(Lingering(self._transport, self._state, self._limits, unread))
+            discard = Lingering(self._transport, self._loop, self._state, self._limits, self._turns, unread)
+            self._transport.set_protocol(discard)
             self._transport.write_eof()
             self._transport.resume_reading()
             self.owner.connection_lost(None)
@@ -192,17 +193,27 @@ class Lingering(asyncio.Protocol):
     """
 
     def __init__(
-        self, transport: asyncio.Transport, state: ServerState, limits: ConnectionLimits, unread: int
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        state: ServerState,
+        limits: ConnectionLimits,
+        turns: Turns,
+        unread: int,
     ) -> None:
         """Take a connection over.
 
         Args:
             transport: The event loop's transport.
+            loop: The event loop.
             state: Counts the connections.
             limits: How long the client is waited for.
+            turns: Turns of all connections.
             unread: Maximum bytes to discard.
         """
         self._transport = transport
+        self._loop = loop
+        self._turns = turns
         self._connections = cast(set[asyncio.Protocol], state.connections)
         self._connections.add(self)
         self._limits = limits
@@ -212,11 +223,18 @@ class Lingering(asyncio.Protocol):
         self._silence = 0.0
 
     def data_received(self, data: bytes) -> None:
-        """Discard what the client sends."""
+        """Discard what the client sends, once per iteration of the event loop."""
         self._silence = 0.0
         self._left -= len(data)
         if self._left < 0:
             self.abort()
+            return
+        self._transport.pause_reading()
+        self._turns.wait(self._loop, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""

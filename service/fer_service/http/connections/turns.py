@@ -12,8 +12,8 @@ _SECONDS: Final = 0.01  # of work in one iteration of the event loop
 class Turns:
     """Shares the event loop: connections with much to handle take turns, and in each iteration only some have one.
 
-    If each of sixty floods had a few milliseconds per iteration, an ordinary request, which needs several iterations,
-    would take seconds.
+    If each of sixty floods had a few milliseconds per iteration, an ordinary request would take seconds: it needs
+    several iterations.
     """
 
     def __init__(self) -> None:

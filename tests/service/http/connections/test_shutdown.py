@@ -1,12 +1,18 @@
+import asyncio
+import threading
+
 import pytest
 from fer_service.http.connections.limits import ConnectionLimits
+from starlette.types import Receive, Scope, Send
 
 from tests.service.conftest import HeldClassifier, plain
 from tests.service.http.connections.conftest import (
     BINARY,
+    HANDSHAKE,
     SECONDS,
     Service,
     Start,
+    code_of,
     frame,
     read_all,
     status_of,
@@ -70,6 +76,27 @@ def test_an_accepted_request_is_answered(start: Start) -> None:
     assert status_of(answer) == 200
     assert b"connection: close\r\n" in answer
     assert service.stop() < 5
+
+
+def test_a_handshake_that_is_not_answered_yet_is_refused_as_draining(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    service, began = start(), threading.Event()
+
+    async def accept_late(scope: Scope, receive: Receive, send: Send) -> None:
+        began.set()
+        while not service.server.should_exit or service.server.servers[0].is_serving():
+            await asyncio.sleep(0.01)
+        await send({"type": "websocket.http.response.start", "status": 429, "headers": []})
+
+    service.server.config.loaded_app = accept_late
+    connection = service.connect()
+    connection.sendall(f"GET /stream HTTP/1.1\r\nHost: x\r\n{HANDSHAKE}\r\n".encode())
+    assert began.wait(SECONDS)
+    service.stop()
+    answer = read_all(connection)
+    assert (status_of(answer), code_of(answer)) == (503, "draining")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_when_all_places_are_taken_idle_connections_make_room(
