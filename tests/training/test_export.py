@@ -109,6 +109,13 @@ def test_the_metadata_says_what_the_file_was_made_from(exported: Exported, parqu
     assert 0.05 <= metadata.temperature <= 20
 
 
+def test_the_metadata_counts_the_epochs_that_were_run(tmp_path: Path, trained_run: RunFolder) -> None:
+    run = RunFolder(shutil.copytree(trained_run.path, tmp_path / "run"))
+    lines = (run.path / "metrics.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (run.path / "metrics.jsonl").write_text("".join(lines[:-1]), "utf-8")
+    assert export(run, tmp_path / "stopped.onnx").epochs == run.recipe().epochs - 1
+
+
 def test_labels_and_size_are_the_recipes(exported_six: Exported) -> None:
     _, metadata = exported_six
     assert (metadata.labels, metadata.input_size, metadata.metrics.count) == (SIX, 40, 30)
