@@ -164,14 +164,15 @@ def print_evaluation(evaluated: EvaluatedImages, console: Console) -> None:
     if found.detector:
         console.print(
             f"{found.detector}: {found.count + found.without_face} images, {found.without_face} without a face, "
-            f"{found.several_faces} with several (the largest is scored)"
+            f"{found.several_faces} with several (the largest is scored)",
+            soft_wrap=True,
         )
     print_metrics(found, console)
     shares = ", ".join(f"{label} {share:.1%}" for label, share in found.uncertain_per_class.items())
     accepted = (
         "" if found.accepted_accuracy is None else f"; {found.accepted_accuracy:.1%} of the others are correct"
     )
-    console.print(f"uncertain: {found.uncertain:.1%} of the answers ({shares}){accepted}")
+    console.print(f"uncertain: {found.uncertain:.1%} of the answers ({shares}){accepted}", soft_wrap=True)
 
 
 def _analyzed(analyzer: Analyzer, paths: Sequence[Path]) -> list[list[FaceEmotion] | str]:
