@@ -72,8 +72,29 @@ def test_robustness_and_end_to_end_figures_are_listed() -> None:
     assert "70.00%" in text
 
 
+def test_scores_on_other_data_are_listed_by_class() -> None:
+    scores = metadata().metrics.model_dump() | {
+        "count": 8,
+        "accuracy": 0.75,
+        "confusion": [[0, 0, 0], [1, 2, 0], [1, 0, 4]],
+        "uncertain": 0.25,
+        "accepted_accuracy": 5 / 6,
+        "uncertain_per_class": {"happy": 2 / 3, "neutral": 0.0},
+        "detector": "fake",
+        "without_face": 1,
+        "several_faces": 2,
+    }
+    text = " ".join(card(metadata(evaluations={"Portraits (CC0)": scores})).split())
+    assert "**Portraits (CC0)**, 8 faces, found by fake in 9 images, 2 of them with several faces" in text
+    assert "Accuracy 75.00%, ECE-15 0.0000; 25.0% of the answers are `uncertain`, 83.3% of the others" in text
+    assert "| happy | 3 | 2 | 66.7% | angry 1, happy 2 |" in text
+    assert "| neutral | 5 | 4 | 0.0% | angry 1, neutral 4 |" in text
+    assert "| angry | 0 |" not in text
+
+
 def test_figures_that_were_not_measured_are_left_out() -> None:
     text = card(metadata())
+    assert "Other data" not in text
     assert "Robustness" not in text
     assert "End to end" not in text
     assert "Variant" not in text

@@ -1,25 +1,19 @@
 import io
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from fer_service.contract.bundle import CropGeometry
-from fer_service.contract.errors import BundleError
 from fer_training.data import FaceDataset
-from fer_training.errors import DataError
 from fer_training.evaluate import (
     calibration_error,
-    evaluate_file,
     print_metrics,
     probabilities_of,
     score,
     served_crops,
 )
-from numpy.typing import NDArray
 from rich.console import Console
 
-from tests.conftest import encode_image
 from tests.fakes import LABELS, FakeClassifier
 
 ANSWERS = np.array([[0.82, 0.1, 0.08], [0.81, 0.12, 0.07], [0.2, 0.7, 0.1], [0.3, 0.2, 0.5]], np.float32)
@@ -43,6 +37,7 @@ def test_figures_are_those_computed_by_hand() -> None:
 def test_a_class_without_images_scores_0_without_a_warning() -> None:
     metrics = score(ANSWERS[:3], TRUTH[:3], LABELS, "test")
     assert (metrics.per_class["neutral"].f1, metrics.per_class["neutral"].support) == (0.0, 0)
+    assert metrics.macro_f1 == pytest.approx(2 / 3, abs=1e-5)  # of the other two
 
 
 def test_a_certain_answer_has_a_finite_likelihood_even_where_it_is_wrong() -> None:
@@ -84,39 +79,6 @@ def test_grey_images_are_served_as_rgb_of_the_networks_size(faces: FaceDataset, 
     assert all((crop == crop[..., :1]).all() for crop in crops)
     if size == 48:
         assert np.array_equal(np.stack(crops)[..., :1], faces.images)
-
-
-@pytest.fixture
-def colours(tmp_path: Path) -> Path:
-    """Faces in the colours that `tiny_bundle` classifies, one with a wrong label, and a fourth class."""
-    red, green, blue = np.eye(3, dtype=np.uint8) * 200
-    content: dict[str, list[NDArray[np.uint8]]] = {
-        "angry": [red, red], "happy": [green, blue], "neutral": [blue], "contempt": [red, red, red]
-    }  # fmt: skip
-    for label, images in content.items():
-        folder = tmp_path / "test" / label
-        folder.mkdir(parents=True)
-        for number, colour in enumerate(images):
-            (folder / f"{number}.png").write_bytes(encode_image(np.full((60, 50, 3), colour, np.uint8), ".png"))
-    return tmp_path
-
-
-def test_a_file_is_evaluated_with_onnxruntime_on_its_classes(tiny_bundle: Path, colours: Path) -> None:
-    metrics = evaluate_file(tiny_bundle, colours, "test")
-    assert metrics.confusion == [[2, 0, 0], [0, 1, 1], [0, 0, 1]]
-    assert (metrics.count, metrics.accuracy, metrics.split) == (5, 0.8, "test")
-
-
-def test_a_split_that_is_not_there_is_refused(tiny_bundle: Path, colours: Path) -> None:
-    with pytest.raises(DataError, match="no split 'PublicTest'; available: test"):
-        evaluate_file(tiny_bundle, colours, "PublicTest")
-
-
-def test_a_file_that_is_not_a_bundle_is_refused(tmp_path: Path, colours: Path) -> None:
-    path = tmp_path / "no.onnx"
-    path.write_bytes(b"no graph")
-    with pytest.raises(BundleError, match=r"no\.onnx"):
-        evaluate_file(path, colours, "test")
 
 
 def test_people_read_the_figures_as_tables() -> None:

@@ -7,13 +7,14 @@ import pytest
 import torch
 from fer_service import __version__
 from fer_service.classification.classifier import open_classifier
-from fer_service.contract.bundle import Metadata, file_sha256
+from fer_service.contract.bundle import Metadata, Metrics, file_sha256
 from fer_service.onnx.session import Session
 from fer_training.calibrate import fit_temperature
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.errors import ExportError, RunError
-from fer_training.evaluate import evaluate_file, served_crops
+from fer_training.evaluate import served_crops
 from fer_training.export import _check_parity, export
+from fer_training.labelled_images import evaluate_file
 from fer_training.model import ExportWrapper
 from fer_training.predictions import best_network
 from fer_training.run import RunFolder
@@ -89,7 +90,8 @@ def test_the_file_is_self_contained_and_has_no_source_paths(bundle: Exported) ->
 
 def test_the_metadata_figures_are_those_the_file_scores(exported: Exported, parquet_file: Path) -> None:
     path, metadata = exported
-    assert metadata.metrics == evaluate_file(path, parquet_file, "PublicTest")
+    evaluation = evaluate_file(path, parquet_file, "PublicTest").evaluation
+    assert metadata.metrics == Metrics.model_validate(evaluation.model_dump())
     assert metadata.metrics.accuracy > 3 / 7  # three times chance
 
 
@@ -97,7 +99,8 @@ def test_the_figures_of_a_network_with_other_input_are_those_the_file_scores(
     exported_six: Exported, moved_folders: Path
 ) -> None:
     path, metadata = exported_six
-    assert metadata.metrics == evaluate_file(path, moved_folders, "PublicTest")
+    evaluation = evaluate_file(path, moved_folders, "PublicTest").evaluation
+    assert metadata.metrics == Metrics.model_validate(evaluation.model_dump())
 
 
 def test_the_metadata_says_what_the_file_was_made_from(exported: Exported, parquet_file: Path) -> None:
@@ -107,6 +110,13 @@ def test_the_metadata_says_what_the_file_was_made_from(exported: Exported, parqu
     assert metadata.data.sha256 == file_sha256(parquet_file)
     assert metadata.labels == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
     assert 0.05 <= metadata.temperature <= 20
+
+
+def test_the_metadata_counts_the_epochs_that_were_run(tmp_path: Path, trained_run: RunFolder) -> None:
+    run = RunFolder(shutil.copytree(trained_run.path, tmp_path / "run"))
+    lines = (run.path / "metrics.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (run.path / "metrics.jsonl").write_text("".join(lines[:-1]), "utf-8")
+    assert export(run, tmp_path / "stopped.onnx").epochs == run.recipe().epochs - 1
 
 
 def test_labels_and_size_are_the_recipes(exported_six: Exported) -> None:

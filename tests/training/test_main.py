@@ -3,15 +3,20 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import yaml
-from fer_service.contract.bundle import Metadata, Metrics
+from fer_service.classification.classifier import open_classifier
+from fer_service.contract.bundle import Evaluation, Metadata, Metrics
+from fer_service.detection.choice import choose_detector
 from fer_training.__main__ import main
 from fer_training.config import available_recipes
 from fer_training.data import FaceDataset
 from fer_training.run import RunFolder
+from numpy.typing import NDArray
 
+from tests.conftest import encode_image
 from tests.training.synthetic import PHASE, recipe_content, write_folders
 
 Cli = Callable[..., int]
@@ -72,6 +77,31 @@ def test_evaluate_prints_tables_for_people(
     said = capsys.readouterr().out
     assert said.startswith("Training: 84 images  accuracy ")
     assert "confusion matrix" in said
+
+
+def test_evaluate_maps_classes_detects_faces_and_writes_the_card(
+    cli: Cli, tiny_bundle: Path, tmp_path: Path, astronaut: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = Path(shutil.copy(tiny_bundle, tmp_path / "tiny.onnx"))
+    for name in ("smile", "contempt"):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        (tmp_path / "faces" / name / "0.jpg").write_bytes(encode_image(astronaut, ".jpg"))
+    words = ["evaluate", "--model", bundle, "--data", tmp_path / "faces", "--map", "smile=happy"]
+    assert cli(*words, "--detector", "own", "--write", "Astronauts", "--json") == 0
+    said = capsys.readouterr()
+    evaluation = Evaluation.model_validate_json(said.out)
+    assert (evaluation.count, evaluation.detector) == (1, choose_detector("own", 640).name)
+    assert "left out: 1 images of contempt, which is no label of the model" in said.err
+    assert open_classifier(bundle, "cpu", 1).bundle.metadata.evaluations == {"Astronauts": evaluation}
+    assert "**Astronauts**, 1 faces, found by" in bundle.with_suffix(".md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("pair", ["smile", "=happy", "smile="])
+def test_a_map_without_both_names_is_refused(
+    cli: Cli, tiny_bundle: Path, csv_file: Path, capsys: pytest.CaptureFixture[str], pair: str
+) -> None:
+    assert cli("evaluate", "--model", tiny_bundle, "--data", csv_file, "--map", pair) == 2
+    assert "--map needs CLASS=LABEL" in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 def test_a_run_continues_only_with_resume(

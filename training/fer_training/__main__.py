@@ -134,20 +134,39 @@ def export(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Option(help="Bundle (ONNX file).")],
+    model: Annotated[Path, typer.Option(help="Bundle or detector (ONNX file).")],
     data: _Data,
-    split: Annotated[str, typer.Option(help="Split of the data, for example PublicTest.")],
+    split: Annotated[str | None, typer.Option(help="Split of the data, if it has several: PublicTest, …")] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="CLASS=LABEL", help="Label of the model for a class of the data. Repeatable."
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="Find the faces first with this detector, a value of FER_DETECTOR. Default: an image is a face."
+        ),
+    ] = None,
+    write: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Write the results into the bundle and its card under this name."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     beside: Annotated[
         list[str] | None,
         typer.Option(help="Detector only: also measure this detector, a value of FER_DETECTOR. Repeatable."),
     ] = None,
 ) -> None:
-    """Evaluate a bundle or a detector with the service's own code."""
+    """Evaluate a bundle or a detector on labelled images with the service's own code."""
     if is_tiny_detector(model):
         from fer_training.detector.commands import evaluate as evaluate_detector
         from fer_training.detector.comparison import print_comparison
 
+        _refuse_options(map=map_, detector=detector, write=write)
+        if split is None:
+            raise DataError("the evaluation of a detector requires --split held-out or --split all")
         measured = evaluate_detector(model, data, split, beside or [])
         if as_json:
             print(json.dumps([entry.as_json() for entry in measured], indent=2))
@@ -155,13 +174,14 @@ def evaluate(
             print_comparison(measured, Console(width=160))
         return
     _refuse_options(beside=beside)
-    from fer_training.evaluate import evaluate_file, print_metrics
+    from fer_training.commands import evaluate as evaluate_bundle
+    from fer_training.labelled_images import print_evaluation
 
-    metrics = evaluate_file(model, data, split)
+    evaluated = evaluate_bundle(model, data, split, _names(map_ or []), detector, write=write)
     if as_json:
-        print(metrics.model_dump_json(indent=2))
+        print(evaluated.evaluation.model_dump_json(indent=2))
     else:
-        print_metrics(metrics, Console())
+        print_evaluation(evaluated, Console())
 
 
 @app.command()
@@ -266,6 +286,17 @@ def quantize(
         f"{after.split} accuracy {after.accuracy:.2%} (before {before.accuracy:.2%}), "
         f"ECE-15 {after.ece15:.4f} (before {before.ece15:.4f})"
     )
+
+
+def _names(pairs: list[str]) -> dict[str, str]:
+    """Return the labels by class name from `CLASS=LABEL` words."""
+    names = {}
+    for pair in pairs:
+        name, _, label = pair.rpartition("=")
+        if not (name and label):
+            raise typer.BadParameter(f"--map needs CLASS=LABEL, for example --map smile=happy, not {pair!r}")
+        names[name] = label
+    return names
 
 
 def _refuse_options(**given: object) -> None:

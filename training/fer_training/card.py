@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from fer_service.contract.bundle import Metadata
+from fer_service.contract.bundle import Evaluation, Metadata
 
 
 def write_card(metadata: Metadata, path: Path) -> None:
@@ -54,7 +54,7 @@ figures are slightly optimistic.
 {rows}
 
 Faces whose top probability is below {metadata.uncertain_below:.3f} are marked `uncertain`.{_selective(metadata)}
-{_confusion(metadata)}{_robustness(metadata)}
+{_confusion(metadata)}{_robustness(metadata)}{_evaluations(metadata)}
 ## Training and export
 
 - Recipe `{metadata.recipe}`{_run(metadata)}.{_variant(metadata)}
@@ -127,6 +127,44 @@ End to end, in larger images, {measured.detector} finds {measured.found:.1%} of 
 {measured.accuracy:.2%} with detection and cropping, and {measured.direct:.2%} with the faces given directly.
 """
     return text
+
+
+def _evaluations(metadata: Metadata) -> str:
+    if not metadata.evaluations:
+        return ""
+    parts = "".join(_evaluation(name, found) for name, found in metadata.evaluations.items())
+    return f"\n## Other data\n\nNot used in training or calibration.\n{parts}"
+
+
+def _evaluation(name: str, found: Evaluation) -> str:
+    labels = list(found.per_class)
+    rows = "\n".join(
+        f"| {label} | {sum(counts)} | {counts[labels.index(label)]} | {found.uncertain_per_class[label]:.1%} | "
+        + ", ".join(f"{other} {count}" for other, count in zip(labels, counts, strict=True) if count)
+        + " |"
+        for label, counts in zip(labels, found.confusion, strict=True)
+        if label in found.uncertain_per_class
+    )
+    accepted = (
+        "" if found.accepted_accuracy is None else f", {found.accepted_accuracy:.1%} of the others are correct"
+    )
+    return f"""
+**{name}**, {found.count:,} faces, {_faces(found)}. Accuracy {found.accuracy:.2%}, ECE-15
+{found.ece15:.4f}; {found.uncertain:.1%} of the answers are `uncertain`{accepted}.
+
+| class | faces | correct | `uncertain` | answers |
+| --- | --- | --- | --- | --- |
+{rows}
+"""
+
+
+def _faces(found: Evaluation) -> str:
+    if found.detector is None:
+        return "each image taken as one face"
+    return (
+        f"found by {found.detector} in {found.count + found.without_face:,} images, {found.several_faces} of them "
+        "with several faces, of which the largest counts"
+    )
 
 
 def _run(metadata: Metadata) -> str:

@@ -1,4 +1,4 @@
-"""Implementation of `fer-train train`, `robustness` and `data`. Detector commands are in `detector`."""
+"""Implementation of `fer-train train`, `evaluate`, `robustness` and `data`, for emotion models."""
 
 import sys
 from pathlib import Path
@@ -17,6 +17,7 @@ from fer_training.device import build_fabric
 from fer_training.errors import DataError
 from fer_training.evaluate import bundle_data
 from fer_training.export import write_bundle
+from fer_training.labelled_images import EvaluatedImages, evaluate_file
 from fer_training.robustness import measure
 from fer_training.run import RunFolder
 from fer_training.splits import recipe_classes, train_and_validation
@@ -84,6 +85,31 @@ def train(
         run.start(resolved, faces, data, resume, limit=limit, weights=weights, teachers=teacher_runs)
     fabric.barrier()
     training.fit()
+
+
+def evaluate(
+    model: Path, data: Path, split: str | None, names: dict[str, str], detector: str | None, *, write: str | None
+) -> EvaluatedImages:
+    """Evaluate a bundle on labelled images (see `evaluate_file`).
+
+    Args:
+        model: Path of the bundle.
+        data: Path of the data (see `load_dataset`).
+        split: Name of the split; None takes the only one.
+        names: Labels of the bundle by class name of the data, where they differ.
+        detector: A value of FER_DETECTOR; None takes each image as one face.
+        write: Name under which the results are written into the bundle and its card; None writes nothing.
+    """
+    evaluated = evaluate_file(model, data, split, names=names, detector=detector)
+    _report_unreadable(evaluated.unreadable, strict=False)
+    for name, count in evaluated.left_out.items():
+        print(f"left out: {count} images of {name}, which is no label of the model", file=sys.stderr)
+    if write:
+        about = open_classifier(model, "cpu", 1).bundle.metadata
+        about = about.model_copy(update={"evaluations": about.evaluations | {write: evaluated.evaluation}})
+        write_bundle(model, about, model)
+        write_card(about, model.with_suffix(".md"))
+    return evaluated
 
 
 def robustness(model: Path, data: Path, detector: str, *, write: bool) -> Metadata:

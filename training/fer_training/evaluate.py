@@ -1,13 +1,12 @@
-"""Metrics of a bundle on a split, computed with the service's own code and onnxruntime."""
+"""Metrics of a bundle's predictions, and the predictions, computed with the service's own code."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from fer_service.classification.classifier import Classifier, open_classifier
+from fer_service.classification.classifier import Classifier
 from fer_service.contract.bundle import ClassMetrics, CropGeometry, Metadata, Metrics
 from fer_service.imaging.crop import crop, square_over
-from fer_service.system.cores import available_cores
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -20,31 +19,18 @@ _BATCH = 256
 _BINS = 15
 
 
-def evaluate_file(model: Path, data: Path, split: str) -> Metrics:
-    """Evaluate a bundle on a split.
-
-    Args:
-        model: Path of the bundle.
-        data: Path of the data (see `load_dataset`).
-        split: Name of the split.
-
-    Raises:
-        BundleError: The file is not a bundle.
-        DataError: The data cannot be read, or lacks the split or a class of the bundle.
-    """
-    classifier = open_classifier(model, "auto", available_cores())
-    metadata = classifier.bundle.metadata
-    faces = bundle_data(metadata, data).split(split)
-    return score(probabilities_of(classifier, faces.images), faces.labels, metadata.labels, split)
-
-
 def bundle_data(metadata: Metadata, path: Path) -> FaceDataset:
-    """Load data with the bundle's labels, and restore the split that was held out in training, if any.
+    """Load the data that a bundle was made from, with the bundle's labels.
 
     Raises:
         DataError: The data cannot be read, or lacks a label.
     """
-    data = load_dataset(path, metadata.input_size).renamed(metadata.data.rename).with_classes(metadata.labels)
+    data = load_dataset(path, metadata.input_size).renamed(metadata.data.rename)
+    return with_held_out(data.with_classes(metadata.labels), metadata)
+
+
+def with_held_out(data: FaceDataset, metadata: Metadata) -> FaceDataset:
+    """Restore the split that was held out in training, if any, if the bundle was made from this data."""
     held_out = metadata.data.held_out
     if held_out is None or data.sha256 != metadata.data.sha256:
         return data
@@ -80,6 +66,7 @@ def score(
         split: Name of the split, copied into the result.
     """
     predicted = probabilities.argmax(axis=1)
+    present = np.bincount(truth, minlength=len(labels)) > 0
     indices = list(range(len(labels)))
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, predicted, labels=indices, zero_division=0
@@ -89,7 +76,7 @@ def score(
         split=split,
         count=len(truth),
         accuracy=round(float((predicted == truth).mean()), 5),
-        macro_f1=round(float(f1.mean()), 5),
+        macro_f1=round(float(f1[present].mean()), 5),
         ece15=round(calibration_error(probabilities.max(axis=1), predicted == truth), 5),
         nll=round(float(-np.log(chosen).mean()), 5),
         per_class={
@@ -132,19 +119,21 @@ def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool
 
 
 def print_metrics(metrics: Metrics, console: Console) -> None:
-    """Print the metrics as tables."""
+    """Print the metrics as tables, with a row for each class that has images."""
     console.print(
         f"{metrics.split}: {metrics.count} images  accuracy {metrics.accuracy:.2%}  "
         f"macro-F1 {metrics.macro_f1:.4f}  ECE-15 {metrics.ece15:.4f}  NLL {metrics.nll:.4f}"
     )
     report = Table("class", "precision", "recall", "F1", "support", title="per class")
-    for label, entry in metrics.per_class.items():
+    classes = {label: entry for label, entry in metrics.per_class.items() if entry.support}
+    for label, entry in classes.items():
         figures = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
         report.add_row(label, *figures, str(entry.support))
     labels = list(metrics.per_class)
     confusion = Table("true \\ predicted", *labels, title="confusion matrix")
     for label, row in zip(labels, metrics.confusion, strict=True):
-        confusion.add_row(label, *map(str, row))
+        if label in classes:
+            confusion.add_row(label, *map(str, row))
     console.print(report, confusion)
 
 

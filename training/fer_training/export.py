@@ -151,7 +151,7 @@ def _metadata(
         temperature=wrapper.temperature,
         recipe=recipe.name,
         seed=recipe.seed,
-        epochs=recipe.epochs,
+        epochs=len(run.metrics()),  # the run may have stopped early
         data=TrainingData(
             name=train.name,
             splits=splits,

@@ -146,8 +146,8 @@ def variant(
                 f"at most {limit * 100:.1f} are allowed; use --force to write it anyway"
             )
         changes = figures(after, train, validation, metadata.selective_accuracy)
-        # Robustness was measured on the source, not on this file.
-        changes |= {"variant": _described(metadata, kind), "robustness": {}, "end_to_end": None}
+        # The rest was measured on the source, not on this file.
+        changes |= {"variant": _described(metadata, kind), "robustness": {}, "end_to_end": None, "evaluations": {}}
         changes["weight_bits"] = _WEIGHT_BITS if kind == "int8" else None
         metadata = metadata.model_copy(update=changes)
         write_bundle(graph, metadata, out)

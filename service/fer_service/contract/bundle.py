@@ -67,7 +67,7 @@ class Metrics(_Record):
         split: Name of the split.
         count: Number of images.
         accuracy: Share of correct top-1 answers.
-        macro_f1: Mean F1 over the classes.
+        macro_f1: Mean F1 over the classes that have images.
         ece15: Expected calibration error in 15 equal bins of confidence (Guo et al. 2017, arXiv:1706.04599).
         nll: Mean negative log likelihood of the true class, in nats.
         per_class: Figures by label.
@@ -82,6 +82,26 @@ class Metrics(_Record):
     nll: float = Field(ge=0)
     per_class: dict[str, ClassMetrics]
     confusion: list[list[int]]
+
+
+class Evaluation(Metrics):
+    """Scores on labelled images, with the answers that the service would mark `uncertain`.
+
+    Attributes:
+        detector: Name of the detector that found the faces; None if every image was taken as one face.
+        without_face: Images in which the detector found no face. They are not scored.
+        several_faces: Images in which it found more than one. The largest is scored.
+        uncertain: Share of uncertain answers.
+        accepted_accuracy: Accuracy of the other answers; None if there are none.
+        uncertain_per_class: Share of uncertain answers by true label, for the labels that have images.
+    """
+
+    detector: str | None = None
+    without_face: int = Field(0, ge=0)
+    several_faces: int = Field(0, ge=0)
+    uncertain: Fraction
+    accepted_accuracy: Fraction | None
+    uncertain_per_class: dict[str, Fraction]
 
 
 class HeldOut(_Record):
@@ -166,6 +186,7 @@ class Metadata(_Record):
     robustness: dict[str, Fraction] = Field(default_factory=dict)  # accuracy by condition
     # Older files say "whole_line".
     end_to_end: EndToEnd | None = Field(None, validation_alias=AliasChoices("end_to_end", "whole_line"))
+    evaluations: dict[str, Evaluation] = Field(default_factory=dict)  # on other data, by its name
     # Bits of INT8 weights. With at most 7, the sum of two products fits int16 (2 · 255 · 64 < 2¹⁵).
     weight_bits: int | None = Field(None, ge=1, le=8)
     parity: Parity

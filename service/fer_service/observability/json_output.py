@@ -20,8 +20,8 @@ def json_output() -> Iterator[None]:
     The filter (see `json_filter`) writes to what was standard error before. Child processes write to it too. At
     the end of the block it has written all that came before; a container ends with its first process.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _open_standard_files()
+    _flush()
     (reader, writer), (done, mark) = os.pipe(), os.pipe()
     # A group of its own: Ctrl-C ends the service, and the filter writes its last lines.
     command = [sys.executable, "-I", "-S", str(Path(json_filter.__file__))]
@@ -33,10 +33,22 @@ def json_output() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         with contextlib.suppress(OSError):  # the filter has ended
             os.write(2, b"\n" + json_filter.MARK + b"\n")
         os.read(done, 1)  # returns when the filter has come to the mark
         os.close(done)
         program.returncode = 0  # it ends after this process, and nobody waits for it
+
+
+def _open_standard_files() -> None:
+    """Open those that whoever started this process has closed: a pipe would take their numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # it was closed when Python started
+            stream.flush()

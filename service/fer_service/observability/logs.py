@@ -68,6 +68,7 @@ def log_config(level: str, style: Literal["json", "console"]) -> dict[str, objec
         "loggers": {
             "fer_service": {"level": level.upper()},
             "uvicorn": {"level": level.upper()},
+            "python_multipart": {"level": "ERROR"},  # it warns of each body that a client gets wrong
         },
     }
 

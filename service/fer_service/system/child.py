@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 SUPPORTED: Final = hasattr(socket, "send_fds")  # not on Windows
 _LENGTH: Final = struct.Struct(">I")
-_SEND_SECONDS: Final = 10.0  # a child that waits for a message takes it at once
+_SEND_SECONDS: Final = 10.0  # a child that has begun to answer goes on at once
 _POLL_SECONDS: Final = 0.1  # between two questions whether the answer is still wanted
 _ENDING_SECONDS: Final = 1.0  # a child that closed its end is about to end
 
@@ -79,22 +79,31 @@ class Child:
         """True until the child has ended."""
         return self._process.poll() is None
 
-    def send(self, content: Mapping[str, Any], data: bytes = b"") -> None:
-        """Send a message.
+    def send(
+        self, content: Mapping[str, Any], data: bytes = b"", wanted: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Send a message. A child that is still starting takes it when it is ready.
 
         Args:
             content: JSON object.
             data: Bytes that belong to it.
+            wanted: Asked ten times a second while the child takes nothing. When it returns False, the child is
+                killed.
 
         Raises:
+            ChildKilled: the answer was no longer wanted.
             ChildEnded: the child has ended.
         """
-        self._channel.settimeout(_SEND_SECONDS)
-        try:
-            self._channel.sendall(pack(content, len(data)))
-            self._channel.sendall(data)
-        except OSError as error:
-            raise ChildEnded(self._end(_ENDING_SECONDS)) from error
+        self._channel.settimeout(_POLL_SECONDS)
+        for part in (pack(content, len(data)), data):
+            rest = memoryview(part)
+            while rest:
+                try:
+                    rest = rest[self._channel.send(rest) :]
+                except TimeoutError:
+                    self._check_wanted(wanted)
+                except OSError as error:
+                    raise ChildEnded(self._end(_ENDING_SECONDS)) from error
 
     def receive(self, wanted: Callable[[], bool]) -> Answer:
         """Wait for the answer to the last message.
@@ -112,9 +121,7 @@ class Child:
                 head, descriptors, _, _ = socket.recv_fds(self._channel, _LENGTH.size, 1)
                 break
             except TimeoutError:
-                if not wanted():
-                    self.kill()
-                    raise ChildKilled from None
+                self._check_wanted(wanted)
             except OSError as error:
                 raise ChildEnded(self._end(_ENDING_SECONDS)) from error
         self._channel.settimeout(_SEND_SECONDS)
@@ -130,6 +137,11 @@ class Child:
     def kill(self) -> None:
         """End the child at once."""
         self._end(0.0)
+
+    def _check_wanted(self, wanted: Callable[[], bool]) -> None:
+        if not wanted():
+            self.kill()
+            raise ChildKilled from None
 
     def _end(self, patience: float) -> int:
         """Return the exit status; kill the child if it has not ended after `patience` seconds."""

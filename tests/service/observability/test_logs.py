@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Literal
 
 import pytest
+from fer_service.contract.errors import MissingImage
+from fer_service.http.multipart import FormReader
 from fer_service.observability.logs import JsonFormatter, configure_logging
 
 
@@ -64,6 +66,14 @@ def test_websocket_traffic_is_logged_from_warnings_on(
     configure_logging("debug", "json")
     logging.getLogger("uvicorn.error").handle(logging.LogRecord("uvicorn.error", level, path, 1, "x", (), None))
     assert bool(capsys.readouterr().err) is expected
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_a_form_that_a_client_gets_wrong_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    with pytest.raises(MissingImage):
+        FormReader("multipart/form-data; boundary=x", "file", 1, "").write(b"no boundary")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.usefixtures("restored_logging")

@@ -72,6 +72,15 @@ def test_it_is_killed_when_its_answer_is_no_longer_wanted(child: Child) -> None:
     assert not child.alive
 
 
+def test_a_child_that_takes_no_message_is_waited_for_until_its_answer_is_no_longer_wanted(child: Child) -> None:
+    os.kill(pid_of(child), signal.SIGSTOP)
+    answers = [True] * 3
+    with pytest.raises(ChildKilled):
+        child.send({"do": "echo", "say": ""}, bytes(5_000_000), lambda: bool(answers) and answers.pop())
+    assert not answers
+    assert not child.alive
+
+
 def test_a_crash_says_which_signal_it_was(child: Child) -> None:
     child.send({"do": "die", "signal": signal.SIGSEGV})
     with pytest.raises(ChildEnded) as ended:

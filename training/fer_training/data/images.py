@@ -39,6 +39,11 @@ class FileImages:
         self._size = size
 
     @property
+    def paths(self) -> list[Path]:
+        """Paths of the N files."""
+        return list(self._paths)
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         """Shape (N, S, S, 3)."""
         return len(self._paths), self._size, self._size, 3

@@ -7,12 +7,13 @@ from fer_training.data.dataset import FaceDataset
 from fer_training.errors import DataError
 
 
-def load_dataset(path: Path, size: int) -> FaceDataset:
+def load_dataset(path: Path, size: int, *, in_memory_bytes: int = folders.IN_MEMORY_BYTES) -> FaceDataset:
     """Read FER-2013 as parquet or CSV, or a folder with one folder per class.
 
     Args:
         path: File or folder.
         size: Side in pixels to which images of folders are resized. FER-2013 files keep 48 px.
+        in_memory_bytes: Larger folders are read on demand (see `folders.read`).
 
     Raises:
         DataError: The path is missing, or its layout is unknown or invalid.
@@ -20,7 +21,7 @@ def load_dataset(path: Path, size: int) -> FaceDataset:
     if not path.exists():
         raise DataError(f"{path}: file or folder not found")
     if path.is_dir():
-        return folders.read(path, size)
+        return folders.read(path, size, in_memory_bytes)
     if path.suffix == ".parquet":
         return parquet.read(path)
     if path.suffix == ".csv":

@@ -11,8 +11,8 @@ from fer_service.imaging.containers.ifd import exif_orientation
 _MAX_CHUNKS: Final = 100_000
 _ANIMATION: Final = 0x02
 _LEAST_BYTES: Final = 32  # OpenCV reads no file with fewer
-# The prefix codes of a lossless image may take 6 kB per 16 pixels.
-_QUICK_LOSSLESS_PIXELS: Final = 250_000
+# The prefix codes of a lossless image may take 12 kB per 16 pixels, with a colour cache 20 kB (libwebp's tables).
+_QUICK_LOSSLESS_PIXELS: Final = 80_000
 
 
 def is_webp(data: bytes) -> bool:
