@@ -1,9 +1,10 @@
 """Bounds on what is in flight, over all requests and streams: requests in progress, streams, and their bytes."""
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from fer_service.contract.errors import Overloaded
@@ -11,7 +12,7 @@ from fer_service.http.ledger import Hold, Ledger
 from fer_service.observability.metrics import Metrics
 
 _RESERVE: Final = 8  # an eighth of the places is not for one client alone
-_LEAST: Final = 2  # what one stream needs: a frame in work and one that waits
+_LEAST: Final = 2  # so few places are not reserved
 
 
 class Admission:
@@ -21,6 +22,7 @@ class Admission:
 
     Attributes:
         ledger: Books the bytes of uploads, frames and answers.
+        stream_places: Places for frames of streams; half of all places are left to requests.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Admission:
         self._open: Counter[str] = Counter()  # requests, uploads and streams of a client
         self._in_progress: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
+        self.stream_places = asyncio.Semaphore(max(1, max_requests // 2))
         self.ledger = Ledger(
             max_bytes,
             changed=metrics.held_bytes.set,
@@ -163,38 +166,40 @@ class Admission:
 
 
 class StreamFrames:
-    """Admits the frames of one stream: each takes a place and bytes until it is answered or dropped."""
+    """Bounds the frames of one stream: their bytes, and the places of those that are analyzed."""
 
     def __init__(self, admission: Admission, hold: Hold) -> None:
         """Start without frames.
 
         Args:
-            admission: Admits them.
+            admission: Has the places.
             hold: The bytes of all frames of the stream.
         """
         self._admission = admission
         self._hold = hold
 
-    def enter(self, size: int) -> None:
-        """Admit a frame; `leave` must follow.
+    def hold(self, size: int) -> None:
+        """Book the bytes of a frame; `release` must follow.
 
-        Args:
-            size: Its bytes.
+        Raises:
+            Overloaded: there is no room for them.
+        """
+        self._admission.ledger.grow(self._hold, size)
+
+    def release(self, size: int) -> None:
+        """Release what `hold` booked with the same size."""
+        self._admission.ledger.shrink(self._hold, size)
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for a place among those of streams, and hold it while the block runs.
 
         Raises:
             Overloaded: a limit is reached.
         """
-        self._admission.enter(self._hold.client)
-        try:
-            self._admission.ledger.grow(self._hold, size)
-        except Overloaded:
-            self._admission.leave(self._hold.client)
-            raise
-
-    def leave(self, size: int) -> None:
-        """Release what `enter` admitted with the same size."""
-        self._admission.ledger.shrink(self._hold, size)
-        self._admission.leave(self._hold.client)
+        async with self._admission.stream_places:
+            with self._admission.place(self._hold.client):
+                yield
 
 
 def _one_clients(places: int) -> int:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -15,6 +16,7 @@ from fer_service.contract.errors import (
     UndecodableImage,
 )
 from fer_service.contract.schemas import Prediction
+from fer_service.imaging.encoded import check_format
 from fer_service.observability.metrics import Metrics
 from fer_service.streaming.latest_value import LatestValue
 from fer_service.streaming.limits import FrameLimits
@@ -25,13 +27,16 @@ logger = logging.getLogger(__name__)
 
 
 class FrameAdmission(Protocol):
-    """Bounds the frames in flight."""
+    """Bounds the frames of all streams."""
 
-    def enter(self, size: int) -> None:
-        """Admit a frame of this many bytes, or raise Overloaded."""
+    def hold(self, size: int) -> None:
+        """Book the bytes of a frame, or raise Overloaded."""
 
-    def leave(self, size: int) -> None:
-        """Release it."""
+    def release(self, size: int) -> None:
+        """Release them."""
+
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a place among the images in progress, and hold it while the block runs."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,8 @@ class Outcome:
 class Session:
     """Joins the reader of a stream's frames and the writer of its results.
 
-    A frame is admitted from its arrival until it is answered or dropped for a newer one. So a stream holds at most
-    two: one that is analyzed and one that waits.
+    A frame takes bytes from its arrival until it is answered or dropped for a newer one. So a stream holds at most
+    two: one that is analyzed and one that waits. Only the first takes a place among the images in progress.
     """
 
     def __init__(self, predict: Predict, admission: FrameAdmission, metrics: Metrics, max_bytes: int) -> None:
@@ -76,7 +81,7 @@ class Session:
 
         Args:
             predict: Analyzes one encoded image.
-            admission: Bounds the frames in flight.
+            admission: Bounds the frames of all streams.
             metrics: Counts the frames.
             max_bytes: Maximum bytes per frame.
         """
@@ -114,32 +119,43 @@ class Session:
         Raises:
             StreamClosed: the client sends too many bad frames.
         """
-        frame = await self._newest.take()
+        self._taken = await self._newest.take()
         try:
-            outcome = Outcome(frame, frame.refusal or await self._predict(frame.data))
+            result = self._taken.refusal or await self._analyzed()
         except RequestError as error:
-            outcome = Outcome(frame, error)
+            result = error
         except Exception:
-            logger.exception("frame %d of a stream failed", frame.number)
-            outcome = Outcome(frame, InternalError("internal error; see the server log"))
+            logger.exception("frame %d of a stream failed", self._taken.number)
+            result = InternalError("internal error; see the server log")
         finally:
-            self._leave(frame)
-        failed = isinstance(outcome.result, RequestError)
+            frame = self._taken
+            self._release(frame)
+        failed = isinstance(result, RequestError)
         if frame.refusal is None:
-            self._judge(outcome.result)
+            self._judge(result)
         self._metrics.frames.labels("failed" if failed else "answered").inc()
-        return outcome
+        return Outcome(frame, result)
 
     def close(self) -> None:
         """Drop the frame that waits."""
         self._drop(self._newest.remove())
+
+    async def _analyzed(self) -> Prediction | RequestError:
+        """Analyze the newest frame that is there when a place is free."""
+        async with self._admission.place():
+            newer = self._newest.remove()
+            if newer:
+                self._drop(self._taken)
+                self._taken = newer
+            return self._taken.refusal or await self._predict(self._taken.data)
 
     def _admitted(self, data: bytes | None) -> bytes:
         if data is None:
             raise InvalidParameter("a frame is a binary message that holds one encoded image")
         if len(data) > self._max_bytes:
             raise ImageTooLarge(f"the frame has {len(data):,} bytes; {self._max_bytes:,} are allowed")
-        self._admission.enter(len(data))
+        check_format(data)
+        self._admission.hold(len(data))
         return data
 
     def _judge(self, result: Prediction | RequestError) -> None:
@@ -151,9 +167,9 @@ class Session:
 
     def _drop(self, frame: Frame | None) -> None:
         if frame is not None:
-            self._leave(frame)
+            self._release(frame)
             self._metrics.frames.labels("dropped").inc()
 
-    def _leave(self, frame: Frame) -> None:
+    def _release(self, frame: Frame) -> None:
         if frame.refusal is None:
-            self._admission.leave(len(frame.data))
+            self._admission.release(len(frame.data))

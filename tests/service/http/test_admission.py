@@ -76,15 +76,39 @@ def test_one_client_cannot_have_every_place(registry: CollectorRegistry, places:
                 pass
 
 
-def test_a_frame_takes_a_place_and_bytes(registry: CollectorRegistry) -> None:
-    bounded = admission(registry, max_requests=3)
-    with bounded.stream("a") as frames:
-        frames.enter(600)
-        assert (value(registry, "fer_requests_in_flight"), value(registry, "fer_held_bytes")) == (1, 600)
-        with pytest.raises(Overloaded):
-            frames.enter(600)
-        frames.leave(600)
-        assert (value(registry, "fer_requests_in_flight"), value(registry, "fer_held_bytes")) == (0, 0)
+def test_a_frame_takes_bytes_and_while_it_is_analyzed_a_place(registry: CollectorRegistry) -> None:
+    def taken() -> tuple[float | None, float | None]:
+        return value(registry, "fer_requests_in_flight"), value(registry, "fer_held_bytes")
+
+    async def scenario() -> None:
+        bounded = admission(registry, max_requests=3)
+        with bounded.stream("a") as frames:
+            frames.hold(600)
+            assert taken() == (0, 600)
+            with pytest.raises(Overloaded):
+                frames.hold(600)
+            async with frames.place():
+                assert taken() == (1, 600)
+            frames.release(600)
+            assert taken() == (0, 0)
+
+    asyncio.run(scenario())
+
+
+def test_frames_wait_while_streams_have_half_of_the_places(registry: CollectorRegistry) -> None:
+    async def scenario() -> None:
+        bounded = admission(registry, max_requests=4)
+        with bounded.stream("a") as first, bounded.stream("b") as second, bounded.stream("a") as third:
+            async with first.place(), second.place():
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.02), third.place():
+                        pass
+                with bounded.place("a"), bounded.place("a"):
+                    pass
+            async with third.place():
+                assert value(registry, "fer_requests_in_flight") == 1
+
+    asyncio.run(scenario())
 
 
 def test_requests_and_streams_of_a_client_count_together(registry: CollectorRegistry) -> None:
