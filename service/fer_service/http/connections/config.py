@@ -6,7 +6,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from fer_service.http.connections.cap import ConnectionCap
-from fer_service.http.connections.limits import ConnectionLimits
+from fer_service.http.connections.limits import ConnectionLimits, HandshakeRates
 from fer_service.http.connections.turns import Turns
 from fer_service.http.ledger import Ledger
 from fer_service.observability.metrics import Metrics
@@ -21,6 +21,7 @@ class ConnectionConfig(uvicorn.Config):
         metrics: Counts the requests that are refused before the application sees them.
         cap: Bounds the connections.
         turns: Shares the event loop among them.
+        handshakes: Bounds the rate at which an address opens streams.
     """
 
     def __init__(
@@ -41,3 +42,4 @@ class ConnectionConfig(uvicorn.Config):
         self.metrics = metrics
         self.cap = ConnectionCap(limits.connections)
         self.turns = Turns()
+        self.handshakes = HandshakeRates(limits)

@@ -7,6 +7,8 @@ PIECE_BYTES: Final = 4096  # received bytes are handled in pieces of this size
 SMALL_FRAME: Final = 128  # bytes; no image is smaller
 TURN_SECONDS: Final = 0.005  # after this much work a connection lets the others go first
 
+_MAX_ADDRESSES: Final = 10_000
+
 
 @dataclass(frozen=True)
 class ConnectionLimits:
@@ -33,6 +35,8 @@ class ConnectionLimits:
             of less than SMALL_FRAME bytes.
         fragments_per_message: Maximum fragments of a message.
         message_seconds: Maximum seconds until a message is complete.
+        handshakes_per_second: Maximum rate at which one address opens streams.
+        handshakes_at_once: Largest burst of them.
         connections: Maximum open connections.
         tick: Seconds between two checks of every connection.
     """
@@ -53,9 +57,11 @@ class ConnectionLimits:
     linger_seconds: float = 30.0
     linger_silence: float = 5.0
     fragments_per_second: int = 5000
-    small_frames_per_second: int = 600
+    small_frames_per_second: int = 200
     fragments_per_message: int = 4096
     message_seconds: float = 30.0
+    handshakes_per_second: int = 10
+    handshakes_at_once: int = 128
     connections: int = 4096
     tick: float = 1.0
 
@@ -93,15 +99,22 @@ class Pace:
 
 
 class Rate:
-    """Counts events against a maximum per second; a second's worth may come at once (token bucket)."""
+    """Counts events against a maximum per second, and a largest burst (token bucket)."""
 
-    def __init__(self, per_second: int) -> None:
+    def __init__(self, per_second: int, burst: int | None = None) -> None:
+        """Start with a full burst.
+
+        Args:
+            per_second: Maximum rate.
+            burst: Events that may come at once; a second's worth if None.
+        """
         self._per_second = per_second
-        self._left = float(per_second)
+        self._burst = float(per_second if burst is None else burst)
+        self._left = self._burst
         self._counted = 0.0
 
     def exceeded(self, count: int, now: float) -> bool:
-        """Count events.
+        """Count events, unless they are too many.
 
         Args:
             count: Number of events.
@@ -109,5 +122,30 @@ class Rate:
         """
         gained = (now - self._counted) * self._per_second
         self._counted = now
-        self._left = min(self._per_second, self._left + gained) - count
-        return self._left < 0
+        self._left = min(self._burst, self._left + gained)
+        if count > self._left:
+            return True
+        self._left -= count
+        return False
+
+
+class HandshakeRates:
+    """Bounds the rate at which each address opens streams: a handshake costs more than most requests."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        """Start without addresses."""
+        self._limits = limits
+        self._rates: dict[str, Rate] = {}
+
+    def exceeded(self, address: str, now: float) -> bool:
+        """Count a handshake.
+
+        Args:
+            address: Who opens the stream.
+            now: Seconds of a monotonic clock.
+        """
+        if len(self._rates) >= _MAX_ADDRESSES:
+            self._rates.clear()
+        limits = self._limits
+        rate = self._rates.setdefault(address, Rate(limits.handshakes_per_second, limits.handshakes_at_once))
+        return rate.exceeded(1, now)

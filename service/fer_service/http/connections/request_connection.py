@@ -9,7 +9,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 from websockets.http11 import MAX_LINE_LENGTH
 
-from fer_service.contract.errors import HeadTooLarge, InvalidRequest, RequestError, RequestTooSlow, UrlTooLong
+from fer_service.contract.errors import (
+    HeadTooLarge,
+    InvalidRequest,
+    Overloaded,
+    RequestError,
+    RequestTooSlow,
+    UrlTooLong,
+)
 from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import Pace
 from fer_service.http.connections.transport import Sending, Wire
@@ -273,7 +280,9 @@ class RequestConnection(HttpToolsProtocol):
         return HeadTooLarge(f"the head has more than {limits.head_bytes} bytes or {limits.head_lines} lines")
 
     def _check_handshake(self) -> None:
-        """Refuse the handshakes of streams that websockets would not answer."""
+        """Refuse the handshakes of streams that come too fast, or that websockets would not answer."""
+        if self.config.handshakes.exceeded(self.client[0] if self.client else "", self.loop.time()):
+            raise Overloaded("this address opens streams too fast; retry after a moment")
         if self._answering():
             raise InvalidRequest("a handshake must wait for the answers to earlier requests")
         if self._body_left or any(name == b"transfer-encoding" for name, _ in self.headers):

@@ -93,11 +93,15 @@ class StreamConnection(WebSocketsSansIOProtocol):
         if self.conn.parser_exc is not None:
             self.handle_parser_exception()
             return
+        if excess:
+            self.conn.events_received()  # nobody handles them
+            self._fail(CloseCode.POLICY_VIOLATION, excess)
+            return
         self.handle_events()
         if not self._hold((self.conn.current_size or 0) + len(self.conn.reader.buffer)):
             self._fail(CloseCode.TRY_AGAIN_LATER, "there is no room for the message")
-        elif excess or len(self.frames) > self._limits.fragments_per_message:
-            self._fail(CloseCode.POLICY_VIOLATION, excess or "too many fragments in a message")
+        elif len(self.frames) > self._limits.fragments_per_message:
+            self._fail(CloseCode.POLICY_VIOLATION, "too many fragments in a message")
 
     def piece_bytes(self) -> int:
         """Return how many bytes can be parsed in little time; frames may be tiny."""

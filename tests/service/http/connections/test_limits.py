@@ -1,4 +1,4 @@
-from fer_service.http.connections.limits import Pace, Rate
+from fer_service.http.connections.limits import ConnectionLimits, HandshakeRates, Pace, Rate
 
 
 def test_silence_is_allowed_for_the_grace_period() -> None:
@@ -32,3 +32,17 @@ def test_a_rate_allows_a_second_at_once_and_then_its_share() -> None:
     assert rate.exceeded(1, now=100.0)
     later = Rate(10)
     assert not any(later.exceeded(5, now=100 + step / 2) for step in range(100))
+
+
+def test_what_exceeds_a_rate_does_not_count() -> None:
+    rate = Rate(10, burst=20)
+    assert not rate.exceeded(20, now=100.0)
+    assert all(rate.exceeded(1, now=100.0) for _ in range(1000))
+    assert not rate.exceeded(1, now=100.2)
+
+
+def test_each_address_has_a_rate_of_handshakes() -> None:
+    rates = HandshakeRates(ConnectionLimits(handshakes_per_second=10, handshakes_at_once=2))
+    assert [rates.exceeded("a", 100.0) for _ in range(3)] == [False, False, True]
+    assert not rates.exceeded("b", 100.0)
+    assert not rates.exceeded("a", 100.2)

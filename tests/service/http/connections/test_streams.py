@@ -14,8 +14,10 @@ from tests.service.http.connections.conftest import (
     TEXT,
     Start,
     closing_code,
+    code_of,
     frame,
     read_all,
+    status_of,
     wait_until,
 )
 
@@ -147,3 +149,13 @@ def test_frames_sent_with_the_handshake_are_not_lost(start: Start) -> None:
     received = read_all(connection)
     assert received.startswith(b"HTTP/1.1 101 ")
     assert b"\x88\x00" in received
+
+
+def test_an_address_opens_streams_at_a_bounded_rate(start: Start) -> None:
+    service = start(ConnectionLimits(handshakes_per_second=0, handshakes_at_once=3, tick=0.02))
+    for _ in range(3):
+        service.stream()
+    connection = service.connect()
+    connection.sendall(f"GET /stream HTTP/1.1\r\nHost: x\r\n{HANDSHAKE}\r\n".encode())
+    answer = read_all(connection)
+    assert (status_of(answer), code_of(answer)) == (429, "overloaded")
