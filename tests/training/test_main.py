@@ -91,7 +91,7 @@ def test_evaluate_maps_classes_detects_faces_and_writes_the_card(
     said = capsys.readouterr()
     evaluation = Evaluation.model_validate_json(said.out)
     assert (evaluation.count, evaluation.detector) == (1, choose_detector("own", 640).name)
-    assert "left out: 1 images of contempt, which is no label of the model" in said.err
+    assert "left out: 1 images of contempt: not a label of the model" in said.err
     assert open_classifier(bundle, "cpu", 1).bundle.metadata.evaluations == {"Astronauts": evaluation}
     assert "**Astronauts**, 1 faces, found by" in bundle.with_suffix(".md").read_text("utf-8")
 

@@ -103,7 +103,7 @@ def evaluate(
     evaluated = evaluate_file(model, data, split, names=names, detector=detector)
     _report_unreadable(evaluated.unreadable, strict=False)
     for name, count in evaluated.left_out.items():
-        print(f"left out: {count} images of {name}, which is no label of the model", file=sys.stderr)
+        print(f"left out: {count} images of {name}: not a label of the model", file=sys.stderr)
     if write:
         about = open_classifier(model, "cpu", 1).bundle.metadata
         about = about.model_copy(update={"evaluations": about.evaluations | {write: evaluated.evaluation}})

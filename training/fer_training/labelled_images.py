@@ -32,7 +32,7 @@ class EvaluatedImages:
     Attributes:
         name: Name of the data set.
         evaluation: The scores.
-        left_out: Number of images by class, for the classes that are no labels of the bundle.
+        left_out: Number of images by class, for the classes that are not labels of the bundle.
         unreadable: Skipped files, each with the reason.
     """
 

@@ -86,7 +86,7 @@ def _to_json(predictions: list[tuple[Path, Prediction]], *, single: bool) -> str
 
 
 def _json_name(path: Path) -> str:
-    """Return a path as JSON can hold it: bytes that are no UTF-8 become escapes."""
+    """Return a path as JSON can hold it: bytes that are not UTF-8 become escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -182,7 +182,7 @@ class StreamFrames:
         """Book the bytes of a frame; `release` must follow.
 
         Raises:
-            Overloaded: there is no room for them.
+            Overloaded: they do not fit.
         """
         self._admission.ledger.grow(self._hold, size)
 

@@ -38,7 +38,7 @@ class Answer(Response):
         """Send it.
 
         Raises:
-            Overloaded: its bytes have no room; nothing was sent.
+            Overloaded: its bytes do not fit; nothing was sent.
         """
         size = len(self.body)
         if size <= _SLICE:

@@ -80,7 +80,7 @@ def create_app(
         description=_DESCRIPTION,
         docs_url=None,  # `add_page` serves it
         redoc_url=None,
-        redirect_slashes=False,  # a redirect would repeat whatever Host a client sent
+        redirect_slashes=False,  # a redirect would repeat the Host that a client sent
         lifespan=lifespan,
         # The service has spans and metrics of its own.
         telemetry={"tracing": False, "metrics": False, "logs": False},

@@ -131,7 +131,7 @@ class Ledger:
         """Book more bytes; this moves the transfer on.
 
         Raises:
-            Overloaded: there is no room for them.
+            Overloaded: they do not fit.
             Preempted: the hold was given up.
         """
         for reason, other in self._make_room(hold, size):
@@ -207,7 +207,7 @@ class Ledger:
         return [(reason, each) for each, reason in given_up.items()]
 
     def _is_alone(self, hold: Hold) -> bool:
-        """Return True if nobody else holds bytes; answers compare with answers only."""
+        """Return True if no other hold has bytes; answers compare with answers only."""
         return not any(each.size for each in self._holds if each is not hold and each.answer >= hold.answer)
 
     def _standing(self, hold: Hold) -> list[Hold]:

@@ -62,7 +62,7 @@ _HEADERS: Final[dict[type[RequestError], dict[str, str]]] = {
     errors.InsufficientMemory: {"Retry-After": "1"},
     # The rest of the body is not read.
     errors.Preempted: {"Retry-After": "1", "Connection": "close"},
-    # RFC 9110, section 12.5.3: this tells it from a refused media type.
+    # RFC 9110, section 12.5.3: this distinguishes it from a refused media type.
     errors.UnsupportedCoding: {"Accept-Encoding": "identity"},
     errors.Unauthorized: {"WWW-Authenticate": 'Bearer realm="fer-service"'},
 }

@@ -29,7 +29,7 @@ from fer_service.system.descriptors import raise_descriptor_limit
 from fer_service.system.exit import end_after
 from fer_service.system.memory import memory_limit
 
-# Files that are no connections: the listener, logs, the event loop, and what a library may open for a moment.
+# Files other than connections: the listener, logs, the event loop, and what a library may open for a moment.
 _OTHER_FILES = 128
 _BACKLOG = 2048  # uvicorn's; the kernel holds no more connections
 _GUARD_SECONDS = 4.0  # from the end of all connections to the end of the process
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """A server that watches its connections, and ends whatever its clients do.
+    """A server that watches its connections and always ends in bounded time.
 
     After the signal it answers every connection made before, for as long as a request may take. Then it closes
     what is left, and if threads still work after that, it ends the process.

@@ -75,7 +75,7 @@ _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 def foreign_content(data: bytes) -> str | None:
-    """Return what a file is that is no supported image, and what to do; None if unknown.
+    """Return the name of an unsupported file, and the way out; None if unknown.
 
     Args:
         data: The whole file, or its first kilobyte.

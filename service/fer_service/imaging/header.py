@@ -1,4 +1,4 @@
-"""What is known of an image before it is decoded."""
+"""Facts about an image that are known before decoding."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,4 @@
-"""How much memory decoding takes: bytes per pixel by kind of file."""
+"""Memory that decoding takes: bytes per pixel by kind of file."""
 
 from typing import Final
 

@@ -55,7 +55,7 @@ def _is_object(text: str) -> bool:
 
 def _write(line: bytes) -> None:
     content = "".join(f"{entry}\n" for entry in entries(line)).encode()
-    with contextlib.suppress(OSError):  # nobody reads the log; the service must go on
+    with contextlib.suppress(OSError):  # the log has no reader any more; the service must go on
         while content:
             content = content[os.write(1, content) :]
 

@@ -38,11 +38,11 @@ def json_output() -> Iterator[None]:
             os.write(2, b"\n" + json_filter.MARK + b"\n")
         os.read(done, 1)  # returns when the filter has come to the mark
         os.close(done)
-        program.returncode = 0  # it ends after this process, and nobody waits for it
+        program.returncode = 0  # it ends after this process
 
 
 def _open_standard_files() -> None:
-    """Open those that whoever started this process has closed: a pipe would take their numbers."""
+    """Open the standard files that are closed: a pipe would take their numbers."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
         os.set_inheritable(descriptor, True)
     os.close(descriptor)

@@ -1,4 +1,4 @@
-"""How many frames one stream may send, and how many of them may be bad."""
+"""Limits on the rate of frames of one stream, and on bad frames."""
 
 import time
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class FrameLimits:
         """
         self._bad += 1
         if self._bad >= BAD_FRAMES:
-            raise StreamClosed(f"{BAD_FRAMES} frames in a row that are no images")
+            raise StreamClosed(f"{BAD_FRAMES} frames in a row that are not images")
 
     def good(self) -> None:
         """Count an analyzed frame."""

@@ -143,7 +143,7 @@ def test_a_stream_of_bad_frames_is_closed_with_a_reason(client: TestClient, bad:
                 break
         else:
             message = stream.receive()
-        assert (message["code"], message["reason"]) == (1008, "100 frames in a row that are no images")
+        assert (message["code"], message["reason"]) == (1008, "100 frames in a row that are not images")
     assert metric(client, 'fer_rejected_total{reason="frames"}') == 1
     assert metric(client, "fer_streams") == 0
 

@@ -1,4 +1,4 @@
-"""What every connection of a server shares."""
+"""The configuration that all connections of a server share."""
 
 from typing import Any
 

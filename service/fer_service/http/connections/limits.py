@@ -12,7 +12,7 @@ _MAX_ADDRESSES: Final = 10_000
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """What one client may send, and how long the service waits for it.
+    """Limits on what one client sends, and on how long the service waits for it.
 
     Attributes:
         head_bytes: Maximum bytes of a request's head; the same for the trailers of a body.

@@ -207,7 +207,7 @@ class RequestConnection(HttpToolsProtocol):
                 super().on_headers_complete()
             elif self.parser.get_method() == b"CONNECT":
                 raise InvalidRequest("CONNECT is for proxies")
-            return  # what is no handshake comes again, without the header
+            return  # other requests are parsed again, without the header
         super().on_headers_complete()
         self._in_body = True
         self._lines = self._line_bytes = 0
@@ -286,7 +286,7 @@ class RequestConnection(HttpToolsProtocol):
         if self._answering():
             raise InvalidRequest("a handshake must wait for the answers to earlier requests")
         if self._body_left or any(name == b"transfer-encoding" for name, _ in self.headers):
-            raise InvalidRequest("a handshake has no body")
+            raise InvalidRequest("a handshake must not have a body")
         if any(len(name) + len(value) + len(b": \r\n") > MAX_LINE_LENGTH for name, value in self.headers):
             raise HeadTooLarge(f"a header of a handshake has more than {MAX_LINE_LENGTH} bytes")
         if len(self.url) + len(b"GET  HTTP/1.1\r\n") > MAX_LINE_LENGTH:

@@ -94,12 +94,12 @@ class StreamConnection(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             return
         if excess:
-            self.conn.events_received()  # nobody handles them
+            self.conn.events_received()  # dropped
             self._fail(CloseCode.POLICY_VIOLATION, excess)
             return
         self.handle_events()
         if not self._hold((self.conn.current_size or 0) + len(self.conn.reader.buffer)):
-            self._fail(CloseCode.TRY_AGAIN_LATER, "there is no room for the message")
+            self._fail(CloseCode.TRY_AGAIN_LATER, "not enough memory for the message")
         elif len(self.frames) > self._limits.fragments_per_message:
             self._fail(CloseCode.POLICY_VIOLATION, "too many fragments in a message")
 
@@ -202,7 +202,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
         return ""
 
     def _hold(self, size: int) -> bool:
-        """Book the bytes of the message in progress; False if there is no room for them."""
+        """Book the bytes of the message in progress; False if they do not fit."""
         ledger = self.config.ledger
         if not size:
             if self._message:

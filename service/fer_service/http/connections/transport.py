@@ -82,7 +82,7 @@ class Wire(asyncio.Transport):
 
     @property
     def receiving(self) -> bool:
-        """Whether more bytes could be handled at once: a silent client is the one that is waited for."""
+        """True while the service is ready for more bytes, so that only the client can be slow."""
         return self._wanted and not self._held and not self._rest
 
     def receive(self, data: bytes) -> None:
@@ -114,7 +114,7 @@ class Wire(asyncio.Transport):
         self._go_on()
 
     def hold(self, held: bool) -> None:
-        """Hand on nothing while held, whatever the protocol wants."""
+        """Hand on nothing while held, even if the protocol wants to read."""
         self._held = held
         self._go_on()
 
@@ -304,7 +304,7 @@ class Sending:
 
 
 def shed(sendings: Iterable[Sending], max_bytes: int) -> None:
-    """Give up answers that nobody reads while all together hold too much memory, the most silent client first.
+    """Give up unread answers while all together hold too much memory, the most silent client first.
 
     Args:
         sendings: All connections' answers.

@@ -10,7 +10,7 @@ from fer_service.contract.errors import MisdirectedRequest
 from fer_service.http.hosts import is_address, is_allowed, parse_authority
 from fer_service.http.problems import error_response
 
-_PROBES: Final = ("/livez", "/readyz", "/metrics")  # whoever asks them uses the address of a replica
+_PROBES: Final = ("/livez", "/readyz", "/metrics")  # probes use the address of a replica
 
 
 class AllowedHostsMiddleware:

@@ -1,4 +1,4 @@
-"""What a reverse proxy says about its client, taken from trusted proxies only."""
+"""Addresses, schemes and hosts that trusted reverse proxies forward."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""What the reader of a container finds, the same for every format."""
+"""Facts that the readers of all formats return."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -34,7 +34,7 @@ _WAY_OUT: Final = "; send 8 bits per sample, uncompressed or with LZW, deflate o
 
 @dataclass(frozen=True)
 class _Page:
-    """What the first directory says about its image."""
+    """Facts about the image of the first directory."""
 
     width: int
     height: int
