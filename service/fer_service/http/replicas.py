@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -80,6 +81,7 @@ class _Supervisor:
         self._metrics = metrics
         self._replicas: list[_Replica] = []
         self._announced = False
+        self._signalled = False
         self._stopping = False
         self._proven = False  # whether any replica has ever worked
         self._failures = 0  # replicas that ended without, in a row
@@ -93,16 +95,20 @@ class _Supervisor:
         Raises:
             StartError: the first replicas cannot start, or replicas end again and again before any has worked.
         """
-        for number in _STOP_SIGNALS:
-            signal.signal(number, self._stop)
+        with _wakened_by_signals(self._take_signal) as wakened:
+            self._run(wakened)
+
+    def _run(self, wakened: socket.socket) -> None:
         for number in range(self._settings.workers):
             self._start(number)
         while self._replicas or (self._due and not self._stopping):
             replicas = [*self._replicas]
             reports = [replica.report for replica in replicas if replica.since is None]
-            ready = wait(
-                [*(replica.process.sentinel for replica in replicas), *reports], self._seconds_until_due()
-            )
+            sentinels = [replica.process.sentinel for replica in replicas]
+            waking = [] if self._stopping else [wakened]
+            ready = wait([*waking, *sentinels, *reports], self._seconds_until_due())
+            if self._signalled and not self._stopping:
+                self._stop()
             # A pipe also becomes readable when its replica ends, so reports come first.
             for replica in replicas:
                 if replica.since is None and replica.report in ready:
@@ -115,17 +121,14 @@ class _Supervisor:
                 self._start(number)
 
     def _start(self, number: int) -> None:
-        # A signal while the process starts would find it half registered.
-        _block_stop_signals(True)
-        try:
-            if not self._stopping:
-                reader, writer = _CONTEXT.Pipe(duplex=False)
-                process = _CONTEXT.Process(target=_replica, args=(self._settings, self._listener, writer, number))
-                process.start()
-                writer.close()  # the replica has its own: its end closes the pipe
-                self._replicas.append(_Replica(number, process, reader))
-        finally:
-            _block_stop_signals(False)
+        if self._signalled:
+            return
+        reader, writer = _CONTEXT.Pipe(duplex=False)
+        process = _CONTEXT.Process(target=_replica, args=(self._settings, self._listener, writer, number))
+        with _stop_signals_blocked():  # a replica inherits this: Ctrl-C must not end it with a traceback
+            process.start()
+        writer.close()  # the replica has its own: its end closes the pipe
+        self._replicas.append(_Replica(number, process, reader))
 
     def _reported(self, replica: _Replica) -> None:
         with contextlib.suppress(EOFError):  # it ended instead; its sentinel says so
@@ -172,7 +175,11 @@ class _Supervisor:
     def _seconds_until_due(self) -> float | None:
         return max(self._due[0][0] - time.monotonic(), 0.0) if self._due else None
 
-    def _stop(self, *_: object) -> None:
+    def _take_signal(self, number: int, frame: object) -> None:
+        """Remember a signal: it may come while a replica is half started, so the loop stops them later."""
+        self._signalled = True
+
+    def _stop(self) -> None:
         self._stopping = True
         self._due.clear()
         self._listener.close()
@@ -190,7 +197,8 @@ def _how_it_ended(status: int | None) -> str:
 
 def _replica(settings: Settings, listener: socket.socket, serving: Connection, number: int) -> None:
     """Run one replica; the target of its process."""
-    _block_stop_signals(False)  # its parent started it with them blocked
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _set_stop_signals(blocked=False)  # its parent started it with them blocked
     faulthandler.enable(file=2)
     share_metrics(number)
     configure_logging(settings.log_level, settings.log_format)
@@ -202,9 +210,36 @@ def _replica(settings: Settings, listener: socket.socket, serving: Connection, n
         sys.exit(1)
 
 
-def _block_stop_signals(block: bool) -> None:
+@contextlib.contextmanager
+def _stop_signals_blocked() -> Iterator[None]:
+    _set_stop_signals(blocked=True)
+    try:
+        yield
+    finally:
+        _set_stop_signals(blocked=False)
+
+
+def _set_stop_signals(*, blocked: bool) -> None:
     if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_BLOCK if block else signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK if blocked else signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
+
+@contextlib.contextmanager
+def _wakened_by_signals(handler: Callable[[int, object], None]) -> Iterator[socket.socket]:
+    """Handle the stop signals, and yield a socket that becomes readable with the first one.
+
+    A signal may reach any thread, so neither blocking it in one nor an interrupted wait would be enough.
+    """
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in _STOP_SIGNALS:
+            signal.signal(number, handler)
+        try:
+            yield reader
+        finally:
+            signal.set_wakeup_fd(-1)
 
 
 def _end_with_parent() -> None:
