@@ -1,13 +1,16 @@
 """Check a documented command without running it: program, subcommand, options and files."""
 
+import contextlib
 import functools
-import os
+import io
 import re
+import runpy
 import shlex
-import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 
+import pytest
 from fer_service.contract.settings import PREFIX, Settings
 
 from tests.docs.markdown import ROOT
@@ -85,14 +88,18 @@ def _check_options(command: list[str], arguments: list[str]) -> None:
 
 @functools.cache
 def _help(command: tuple[str, ...]) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", *command, "--help"],
-        env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        timeout=120,
-    )
-    assert ended.returncode == 0, f"{' '.join(command)} --help failed: {ended.stderr}"
-    return ended.stdout
+    # In this process: each program would load PyTorch or OpenCV anew.
+    module, *arguments = command
+    output = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        warnings.catch_warnings(action="ignore", category=RuntimeWarning),  # the module may be loaded already
+        contextlib.redirect_stdout(output),
+        pytest.raises(SystemExit) as ended,
+    ):
+        patch.setattr(sys, "argv", [module, *arguments, "--help"])
+        for name, value in {"COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}.items():
+            patch.setenv(name, value)
+        runpy.run_module(module, run_name="__main__")
+    assert ended.value.code in {0, None}, f"{' '.join(command)} --help failed: {output.getvalue()}"
+    return output.getvalue()
