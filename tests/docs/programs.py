@@ -95,11 +95,11 @@ def _help(command: tuple[str, ...]) -> str:
         pytest.MonkeyPatch.context() as patch,
         warnings.catch_warnings(action="ignore", category=RuntimeWarning),  # the module may be loaded already
         contextlib.redirect_stdout(output),
-        pytest.raises(SystemExit) as ended,
     ):
         patch.setattr(sys, "argv", [module, *arguments, "--help"])
         for name, value in {"COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}.items():
             patch.setenv(name, value)
-        runpy.run_module(module, run_name="__main__")
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(module, run_name="__main__")
     assert ended.value.code in {0, None}, f"{' '.join(command)} --help failed: {output.getvalue()}"
     return output.getvalue()

@@ -34,12 +34,13 @@ def fer_train(*arguments: str | Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_resnet50_of_six_classes_from_folders_is_served(
+def test_the_published_recipe_of_six_classes_is_trained_exported_and_served(
     tmp_path: Path, folders: Path, start_server: StartServer, astronaut_jpeg: bytes
 ) -> None:
     recipe = load_recipe("resnet50-progressive").model_dump(mode="json", by_alias=True)
     recipe |= {"name": "mine", "data": {"labels": LABELS}, "batch_size": 9}
-    recipe["network"]["input_size"] = 96  # a fifth of the work of 224
+    # The same recipe, with fewer layers to write and a fifth of the pixels.
+    recipe["network"] |= {"name": "resnet26", "input_size": 96}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
     run, model = tmp_path / "run", tmp_path / "mine.onnx"
     options = ["--epochs", "1", "--from-scratch", "--device", "cpu"]

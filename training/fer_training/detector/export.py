@@ -67,10 +67,7 @@ def export_detector(run: RunFolder, recipe: DetectorRecipe, assets: SceneAssets,
     """
     network, epochs = averaged_detector(run, recipe)
     held_out = [photo.shrunk(EVAL_SIDE) for photo in assets.held_out]
-    # Calibrate for images without people too.
-    empty = [photo.shrunk(EVAL_SIDE) for photo in assets.empty]
-    scored = evaluate(TorchDetector(network, EVAL_SIDE), [*held_out, *empty])
-    wrapper = DetectorExportWrapper(network, *fit_platt_scaling(scored)).eval()
+    wrapper = calibrated(network, assets)
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "graph.onnx"
         write_graph(wrapper, graph)
@@ -97,6 +94,13 @@ def export_detector(run: RunFolder, recipe: DetectorRecipe, assets: SceneAssets,
     read_detector_metadata(Session.open(out, device="cpu", threads=1), str(out))
     write_detector_card(metadata, out.with_suffix(".md"))
     return metadata
+
+
+def calibrated(network: DetectorNetwork, assets: SceneAssets) -> DetectorExportWrapper:
+    """Return the network with calibrated scores, for images with and without people."""
+    photos = [photo.shrunk(EVAL_SIDE) for photo in (*assets.held_out, *assets.empty)]
+    scored = evaluate(TorchDetector(network, EVAL_SIDE), photos)
+    return DetectorExportWrapper(network, *fit_platt_scaling(scored)).eval()
 
 
 def frame_scale(detector: Detector, faces: NDArray[np.uint8]) -> float:
