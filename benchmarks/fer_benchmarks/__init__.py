@@ -18,7 +18,7 @@ Programs, run with `python -m fer_benchmarks.NAME`:
     gpu             Images per second on a GPU: sessions, batcher, HTTP.
     training_speed  Share of a training step that the network takes.
     recall          Faces that each detector finds, and its cost.
-    coarse_first    Recall and cost of a coarse first look.
+    scales          Recall and cost of detection at several scales.
     crop_frame      Detector boxes compared with FER-2013's framing.
     peers.servers   Other model servers around the same pipeline.
     peers.products  The packages `fer` and DeepFace.

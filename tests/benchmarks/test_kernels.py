@@ -6,8 +6,8 @@ from fer_benchmarks.kernels import KernelCosts, cpu_milliseconds, measure_kernel
 from fer_service.analysis.analyzer import Analyzer, Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.job import Job
-from fer_service.detection.coarse_first import CoarseFirst
 from fer_service.detection.detector import Detector, Face, RawDetections
+from fer_service.detection.scales import Scales
 from numpy.typing import NDArray
 
 from tests.benchmarks.fakes import FakeClock
@@ -97,14 +97,13 @@ def test_preparing_the_networks_input_is_overhead(measure: Measure, clock: FakeC
 
 
 @pytest.mark.parametrize(
-    ("score", "looks"), [pytest.param(0.9, 1, id="clear face"), pytest.param(0.5, 2, id="doubtful face")]
+    ("score", "scales"), [pytest.param(0.9, 1, id="clear face"), pytest.param(0.5, 3, id="doubtful face")]
 )
-def test_every_look_of_a_coarse_first_detector_counts(
-    measure: Measure, clock: FakeClock, score: float, looks: int
+def test_every_scale_that_is_searched_counts(
+    measure: Measure, clock: FakeClock, score: float, scales: int
 ) -> None:
-    coarse = SlowDetector(clock, Face(FACE.box, score), side=160)
-    detector = CoarseFirst(coarse, SlowDetector(clock, Face(FACE.box, 0.9), side=640))
-    assert measure(detector, Options()).detect == pytest.approx(4 * looks)
+    detector = Scales(SlowDetector(clock, Face(Box(0, 0, 300, 300), score)))
+    assert measure(detector, Options()).detect == pytest.approx(4 * scales)
 
 
 def test_the_median_ignores_a_slow_call() -> None:

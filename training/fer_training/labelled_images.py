@@ -75,8 +75,8 @@ def evaluate_file(
     if detector is None:
         evaluation = evaluate_faces(classifier, chosen)
     else:
-        side, coarse = (Settings.model_fields[name].default for name in ("detect_side", "coarse_side"))
-        analyzer = Analyzer(choose_detector(detector, side, coarse=coarse), classifier)
+        side = Settings.model_fields["detect_side"].default
+        analyzer = Analyzer(choose_detector(detector, side), classifier)
         evaluation, unread = evaluate_images(analyzer, chosen)
     return EvaluatedImages(loaded.name, evaluation, left_out, (*loaded.unreadable, *unread))
 

@@ -17,6 +17,7 @@ from fer_service.classification.batched import BatchedClassifier
 from fer_service.contract.job import Job
 from fer_service.detection.batched import BatchedDetector
 from fer_service.detection.detector import BatchDetector
+from fer_service.detection.scales import Scales
 from fer_service.imaging.encoded import EncodedImage
 from fer_service.imaging.isolated import IsolatedDecoder
 from fer_service.observability.metrics import Metrics
@@ -59,14 +60,16 @@ class Executor:
         on_gpu = classifier.on_gpu
         threads *= _THREADS_PER_CORE_WITH_GPU if on_gpu else 1
         self._shared: list[SharedRuns[Any, Any]] = []
-        if isinstance(detector, BatchDetector) and detector.on_gpu:
-            detector = BatchedDetector(
-                detector,
+        network = detector.detector if isinstance(detector, Scales) else detector
+        if isinstance(network, BatchDetector) and network.on_gpu:
+            batched = BatchedDetector(
+                network,
                 max_batch=threads,
                 max_queue=2 * threads,
                 on_batch=self._counted(metrics.detector_batch_size),
             )
-            self._shared.append(detector.runs)
+            self._shared.append(batched.runs)
+            detector = detector.around(batched) if isinstance(detector, Scales) else batched
         if on_gpu:
             # Every thread of both lanes may queue all faces of an image: the queue is never full.
             classifier = BatchedClassifier(

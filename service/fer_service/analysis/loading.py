@@ -28,7 +28,7 @@ def load(settings: Settings | None = None) -> Analyzer:
         detector = choose_detector(
             settings.detector,
             settings.detect_side,
-            coarse=settings.coarse_side,
+            coarse_first=settings.coarse_first,
             device=detector_device(settings.device, classifier.on_gpu),
             gpu=Gpu(settings.cuda_graphs),
         )

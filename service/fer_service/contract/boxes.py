@@ -61,9 +61,25 @@ def iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.fl
         one: [..., 4]: x, y, width, height.
         other: Broadcastable to `one`.
     """
+    shared = _intersection(one, other)
+    return shared / np.maximum(_areas(one) + _areas(other) - shared, 1e-12)
+
+
+def covered(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the intersection of boxes as a share of the smaller box, 0 to 1.
+
+    Args:
+        one: [..., 4]: x, y, width, height.
+        other: Broadcastable to `one`.
+    """
+    return _intersection(one, other) / np.maximum(np.minimum(_areas(one), _areas(other)), 1e-12)
+
+
+def _intersection(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
     begin = np.maximum(one[..., :2], other[..., :2])
     end = np.minimum(one[..., :2] + one[..., 2:], other[..., :2] + other[..., 2:])
-    shared = np.prod(np.clip(end - begin, 0, None), axis=-1)
-    union = np.prod(one[..., 2:], axis=-1) + np.prod(other[..., 2:], axis=-1) - shared
-    ratio: NDArray[np.float64] = np.asarray(shared / np.maximum(union, 1e-12), np.float64)
-    return ratio
+    return np.asarray(np.prod(np.clip(end - begin, 0, None), axis=-1), np.float64)
+
+
+def _areas(boxes: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(boxes[..., 2] * boxes[..., 3], np.float64)

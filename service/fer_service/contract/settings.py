@@ -61,12 +61,10 @@ class Settings(BaseSettings):
     max_faces: int = Field(100, ge=1, le=10_000, description="Maximum faces per image")
     min_score: float = Field(0.6, ge=0, le=1, description="Minimum detector score of a face")
     detect_side: int = Field(640, ge=64, le=4096, description="Long side in pixels at which faces are detected")
-    coarse_side: int = Field(
-        320,
-        ge=0,
-        le=4096,
-        description="Long side in pixels of the coarse pass of detection on a CPU, which often makes the full pass"
-        " unnecessary. 0, or more than half of FER_DETECT_SIDE, disables it",
+    coarse_first: bool = Field(
+        True,
+        description="On a CPU, search an image at its full scale only if a half and a quarter of it leave a doubt."
+        " False finds more small faces next to large ones",
     )
     max_batch: int = Field(64, ge=1, le=1024, description="Maximum crops per inference batch")
     max_in_flight: int = Field(

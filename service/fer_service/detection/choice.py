@@ -5,9 +5,9 @@ from pathlib import Path
 
 from fer_service import assets
 from fer_service.contract.device import Device
-from fer_service.detection.coarse_first import MIN_SIZE_RATIO, CoarseFirst
 from fer_service.detection.detector import Detector, Face
 from fer_service.detection.haar import Haar
+from fer_service.detection.scales import Scales
 from fer_service.detection.tiny import TinyDetector, is_tiny_detector, open_tiny
 from fer_service.detection.weights import YUNET
 from fer_service.detection.yunet import YuNet, open_yunet
@@ -23,7 +23,7 @@ def choose_detector(
     choice: str,
     side: int,
     *,
-    coarse: int = 0,
+    coarse_first: bool = True,
     device: Device = "cpu",
     gpu: Gpu | None = None,
     own: Path = assets.DETECTOR,
@@ -34,8 +34,8 @@ def choose_detector(
         choice: `auto` (YuNet if its file was downloaded, else the project's own detector), `own`, `yunet`, `haar`,
             or the path of a YuNet file or of a file of the project's own detector.
         side: Long side in pixels at which networks search; Haar uses 320 at most.
-        coarse: Long side in pixels of the coarse pass (see `CoarseFirst`). There is no coarse pass if this is 0 or
-            more than half of `side`, on a GPU, or with Haar.
+        coarse_first: Skip the full scale of an image if smaller ones are conclusive (see `Scales`). A GPU always
+            searches all scales, because most of the time is the transfer; Haar searches its own.
         device: Device of the project's own detector; YuNet and Haar always run on the CPU (docs/decisions/gpu.md).
         gpu: GPU options.
         own: File of the project's own detector.
@@ -53,11 +53,8 @@ def choose_detector(
         )
         choice = "own"
     network = _open_network("yunet" if choice == "auto" else choice, side, device, gpu, own)
-    # On a GPU a second pass costs as much as the first: most of it is the transfer.
     on_gpu = isinstance(network, TinyDetector) and network.on_gpu
-    if on_gpu or not 0 < coarse * MIN_SIZE_RATIO <= side:
-        return network
-    return CoarseFirst(network.with_side(coarse), network)
+    return Scales(network, coarse_first=coarse_first and not on_gpu)
 
 
 def falls_back(choice: str) -> bool:

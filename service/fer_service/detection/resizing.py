@@ -21,6 +21,12 @@ def shrunk(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 
+def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the image uint8 [H, W, 3] at half its height and width, by averaging."""
+    rows, columns = (max(length // 2, 1) for length in pixels.shape[:2])
+    return cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
 def shrunk_size(height: int, width: int, side: int) -> tuple[int, int]:
     """Return height and width of the image that `shrunk` makes."""
     scale = min(side / max(height, width), 1.0)

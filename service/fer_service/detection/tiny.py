@@ -120,10 +120,6 @@ class TinyDetector:
         output_rows = dict(zip(OUTPUT_NAMES, ((ANSWERS, 4), (ANSWERS,)), strict=True))
         self._buckets = Buckets(session, INPUT_NAME, (self._square, self._square, 3), output_rows)
 
-    def with_side(self, side: int) -> "TinyDetector":
-        """Return a detector that shares this session and shrinks images to another long side, in pixels."""
-        return TinyDetector(self._session, self.frame_scale, self.name, side)
-
     @property
     def on_gpu(self) -> bool:
         """True if it runs on a GPU."""

@@ -55,10 +55,6 @@ class YuNet:
         self.name = name
         self.side = side
 
-    def with_side(self, side: int) -> "YuNet":
-        """Return a detector that shares this session and shrinks images to another long side, in pixels."""
-        return YuNet(self._session, self.name, side)
-
     def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         """Find the faces of an image (see `Detector.detect`)."""
         small = self.shrunk(pixels)

@@ -7,8 +7,7 @@ from fer_service.contract.bundle import file_sha256
 from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError, ProviderError
 from fer_service.contract.settings import load_settings
-from fer_service.detection.coarse_first import CoarseFirst
-from fer_service.detection.tiny import TinyDetector
+from fer_service.detection.scales import Scales
 from fer_service.onnx.session import cuda_is_built_in
 
 cpu_only = pytest.mark.skipif(cuda_is_built_in(), reason="this onnxruntime could take a GPU")
@@ -45,10 +44,11 @@ def test_the_settings_decide_about_the_parts() -> None:
     assert (analyzer.limits.max_faces, analyzer.limits.min_score) == (7, 0.3)
 
 
-@pytest.mark.parametrize(("coarse", "kind"), [(0, TinyDetector), (320, CoarseFirst)])
-def test_the_settings_decide_about_a_first_look(coarse: int, kind: type) -> None:
-    analyzer = load(load_settings(detector="own", coarse_side=coarse, device="cpu"))
-    assert isinstance(analyzer.detector, kind)
+@pytest.mark.parametrize("coarse_first", [False, True])
+def test_the_settings_decide_about_the_full_scale(coarse_first: bool) -> None:
+    analyzer = load(load_settings(detector="own", coarse_first=coarse_first, device="cpu"))
+    assert isinstance(analyzer.detector, Scales)
+    assert analyzer.detector.coarse_first is coarse_first
     assert analyzer.detector.side == 640
 
 

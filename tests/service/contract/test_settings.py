@@ -97,7 +97,7 @@ OTHER_VALUES: dict[str, Any] = {
     "max_faces": 5,
     "min_score": 0.123456789012345,
     "detect_side": 512,
-    "coarse_side": 0,
+    "coarse_first": False,
     "max_batch": 8,
     "max_in_flight": 9,
     "max_streams": 10,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from fer_service.contract.errors import DetectorError
 from fer_service.detection.choice import choose_detector, falls_back
+from fer_service.detection.scales import Scales
 from fer_service.detection.tiny import TinyDetector
 from fer_service.detection.weights import YUNET
 from fer_service.detection.yunet import YuNet
@@ -23,7 +24,8 @@ def test_auto_without_yunet_is_our_detector_and_one_warning_names_the_command(
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="fer_service"):
         detector = choose_detector("auto", 640)
-    assert isinstance(detector, TinyDetector)
+    assert isinstance(detector, Scales)
+    assert isinstance(detector.detector, TinyDetector)
     assert falls_back("auto")
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -39,7 +41,8 @@ def test_a_named_detector_is_no_fallback(choice: str) -> None:
 @pytest.mark.parametrize("choice", ["auto", "yunet"])
 def test_downloaded_yunet_is_used_without_a_warning(choice: str, caplog: pytest.LogCaptureFixture) -> None:
     detector = choose_detector(choice, 480)
-    assert isinstance(detector, YuNet)
+    assert isinstance(detector, Scales)
+    assert isinstance(detector.detector, YuNet)
     assert not falls_back(choice)
     assert (detector.name, detector.side) == (f"yunet:{YUNET.path.stem}", 480)
     assert not caplog.records

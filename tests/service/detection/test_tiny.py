@@ -8,6 +8,7 @@ import pytest
 from fer_service.contract.errors import DetectorError, ProviderError
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.detector import BatchDetector, Detector
+from fer_service.detection.scales import Scales
 from fer_service.detection.tiny import INPUT_NAME, METADATA_KEY, DetectorMetadata, faces_of, open_tiny
 from fer_service.detection.weights import YUNET
 from fer_service.onnx.session import cuda_is_built_in
@@ -116,8 +117,9 @@ def test_a_gpu_that_does_not_bind_is_an_error(own_file: Path) -> None:
 
 def test_on_a_gpu_that_is_not_there_auto_is_the_cpu(own_file: Path) -> None:
     detector = choose_detector(str(own_file), 320, device="cpu" if cuda_is_built_in() else "auto")
-    assert isinstance(detector, BatchDetector)
-    assert not detector.on_gpu
+    assert isinstance(detector, Scales)
+    assert isinstance(detector.detector, BatchDetector)
+    assert not detector.detector.on_gpu
 
 
 def test_a_missing_file_names_the_command_that_makes_one(tmp_path: Path) -> None:

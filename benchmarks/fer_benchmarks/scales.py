@@ -1,35 +1,40 @@
-"""Measure recall and CPU time of a coarse first look (FER_COARSE_SIDE), by detector and coarse side.
+"""Measure recall and CPU time of detection at the full scale, at three scales, and coarse first.
 
 The photographs have boxes of their faces and are scaled to 640 pixels. They are taken whole and cropped around
-their largest face. Photographs with one close face are also taken with an added small face. Needs the training
-environment.
+their largest face. Photographs with one close face are also taken with an added small face. Portraits, which show
+one face each, are cropped so that it fills 50 to 91 % of squares of 160 to 2,000 pixels; one box each is right.
+Needs the training environment.
 
-    python -m fer_benchmarks.coarse_first --data faces853 --detector own --detector yunet.onnx
+    python -m fer_benchmarks.scales --data faces853 --portraits folder/ --detector own --detector yunet.onnx
 """
 
 import argparse
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from fer_service.detection.choice import choose_detector
-from fer_service.detection.coarse_first import CoarseFirst
+from fer_service.detection.detector import Detector
+from fer_service.detection.scales import Scales
 from fer_training.detector.boxes import clip_boxes
 from fer_training.detector.photographs import Photograph, read_photographs
 from fer_training.detector.scoring import EvalResult, match_boxes
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from fer_benchmarks.kernels import cpu_milliseconds_of
-from fer_benchmarks.recall import face_scene
+from fer_benchmarks.recall import face_scene, read_images
 
-SIDES = (256, 320)
 SIDE = 640
 SCORE = 0.6
 ROWS = 480  # maximum height of images that get a small face
 SMALL = (16, 20, 24, 28, 32, 48, 64)  # heights of the small faces in pixels
 KINDS = ("bare 12–24", "bare 24+", "covered 24+")
+SHARES = (0.5, 0.6, 0.7, 0.8, 0.91)  # height of a portrait's face, as a share of the square
+SQUARES = (160, 240, 320, 400, 480, 600, 640, 1080, 2000)  # pixels
 _SECONDS = 0.01  # per photograph
 
 
@@ -37,6 +42,7 @@ def main() -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="Data set, as for the detector's recipe.")
+    parser.add_argument("--portraits", type=Path, help="Folder of images with one face each.")
     parser.add_argument(
         "--detector",
         action="append",
@@ -54,13 +60,49 @@ def main() -> None:
         "close-up": close_ups,
         **{f"with {height} px face": with_small_face(close_ups, height) for height in SMALL},
     }
-    headings = ("photographs", "detector", "first look", "settled", *KINDS, "false per image", "CPU ms")
-    table = Table(*headings)
+    table = Table("photographs", "detector", "scales", "settled", *KINDS, "false per image", "CPU ms")
+    squares = Table("detector", "scales", "squares", "no box", "one box", "several")
     for choice in arguments.detector:
+        searches = ways(choice)
         for name, images in sets.items():
-            for coarse in (0, *SIDES):
-                table.add_row(name, *table_row(choice, coarse, images))
-    Console(width=160).print(table)
+            for scales, detector in searches.items():
+                table.add_row(name, detector.name, scales, *table_row(detector, images))
+        if arguments.portraits:
+            portraits = list(read_images(arguments.portraits))
+            for scales, detector in searches.items():
+                counts = boxes_of_squares(detector, portraits)
+                squares.add_row(detector.name, scales, str(sum(counts)), *map(str, counts))
+    for each in (table, squares) if arguments.portraits else (table,):
+        Console(width=160).print(each)
+
+
+def ways(choice: str) -> dict[str, Detector]:
+    """Return the detector at the full scale only, at all scales, and coarse first."""
+    found = choose_detector(choice, SIDE)
+    network = found.detector if isinstance(found, Scales) else found
+    return {"full": network, "all": Scales(network, coarse_first=False), "coarse first": Scales(network)}
+
+
+def boxes_of_squares(detector: Detector, portraits: list[NDArray[np.uint8]]) -> tuple[int, int, int]:
+    """Return the number of squares with no box, one and several."""
+    counts = [0, 0, 0]
+    for portrait in portraits:
+        for square in squares_around_the_face(portrait):
+            counts[min(len(detector.detect(square, SCORE)), 2)] += 1
+    return counts[0], counts[1], counts[2]
+
+
+def squares_around_the_face(portrait: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Yield squares of every size and share around the largest face that the built-in detector finds."""
+    faces = Scales(choose_detector("own", SIDE), coarse_first=False).detect(portrait, 0.0)
+    box = max(faces, key=lambda face: face.score or 0).box
+    x, y = box.center
+    for share in SHARES:
+        half = box.height / share / 2
+        left, top = max(round(x - half), 0), max(round(y - half), 0)
+        part = portrait[top : max(round(y + half), top + 1), left : max(round(x + half), left + 1)]
+        for side in SQUARES:
+            yield cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
 
 
 def resized(photo: Photograph) -> Photograph:
@@ -109,21 +151,19 @@ def with_small_face(photographs: list[Photograph], height: int) -> list[Photogra
     return made
 
 
-def table_row(choice: str, coarse: int, photographs: list[Photograph]) -> list[str]:
-    """Return the figures of a detector with a first look at this long side; 0 is no first look."""
-    detector = choose_detector(choice, SIDE, coarse=coarse)
+def table_row(detector: Detector, photographs: list[Photograph]) -> list[str]:
+    """Return the figures of a detector."""
     settled = ""
-    if isinstance(detector, CoarseFirst):
-        looked = [photo.pixels for photo in photographs if detector.has_coarse_pass(photo.pixels)]
-        settled = f"{sum(detector.detect_coarse(pixels, SCORE) is not None for pixels in looked)} of {len(looked)}"
+    if isinstance(detector, Scales) and detector.coarse_first:
+        searched = [detector.search(photo.pixels, SCORE)[1] for photo in photographs]
+        settled = f"{sum(looks[-1].scale < 1 for looks in searched)} of {len(searched)}"
     result: EvalResult = match_boxes(
         [detector.detect(photo.pixels, SCORE) for photo in photographs], photographs, 0.5
     )
     kinds = result.kinds()
     found = [f"{result.recall(kinds[kind][0], SCORE):.3f} of {kinds[kind][0].sum()}" for kind in KINDS]
     cost = [cpu_milliseconds_of(partial(detector.detect, photo.pixels, SCORE), _SECONDS) for photo in photographs]
-    look = str(coarse) if coarse else "–"
-    return [detector.name, look, settled, *found, f"{result.false_boxes(SCORE):.2f}", f"{np.mean(cost):.2f}"]
+    return [settled, *found, f"{result.false_boxes(SCORE):.2f}", f"{np.mean(cost):.2f}"]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,150 @@
+"""Detection at three scales of an image, joined.
+
+A network finds faces of a limited range of sizes. In a large image it loses a close face, or takes its parts for
+faces; at a half and at a quarter of the size it finds the same face. Most images show only such faces, so the half
+scale comes first, and the full one only if that leaves a doubt. What one scale finds and another one
+should find too, but does not, is no face. docs/decisions/scales.md has what this finds and costs.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_service.contract.boxes import covered, iou
+from fer_service.contract.job import Job
+from fer_service.detection.detector import Detector, Face
+from fer_service.detection.resizing import halved, shrunk
+
+# Each scale collects candidates down to this share of the wanted score. At half the size, a small face next to a
+# large one scores no more.
+CANDIDATE_SCORE_RATIO: Final = 1 / 6
+# Pixels at the half scale. Boxes of smaller faces are less exact, and still smaller faces may be missed.
+MIN_FACE_HEIGHT: Final = 32.0
+# A scale with a shorter long side, in pixels, adds nothing.
+MIN_SIDE: Final = 64
+# A scale finds a face of this height, in its own pixels, with at least this share of the wanted score.
+SURE_HEIGHTS: Final = (40.0, 160.0)
+CONFIRMING_SCORE_RATIO: Final = 1 / 4
+# The best face may stay without it, rather than none, if its score is this multiple of the wanted one.
+ALONE_SCORE_RATIO: Final = 1.1
+_STEPS: Final = 3  # full, half, quarter
+_OVERLAP: Final = 0.4  # boxes that overlap by more (IoU) are the same face
+_LOOSE_OVERLAP: Final = 0.3  # the same, for boxes of different scales
+_NESTED: Final = 0.65  # a box that lies in another by more than this share of its area is a part of that face
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one scale shows.
+
+    Attributes:
+        pixels: The image at this scale, uint8 [h, w, 3].
+        scale: Pixels of this scale per pixel of the whole image.
+        candidates: Faces and weaker candidates, in pixels of the whole image.
+    """
+
+    pixels: NDArray[np.uint8]
+    scale: float
+    candidates: list[Face]
+
+
+class Scales:
+    """A detector at three scales, behind the `Detector` protocol."""
+
+    def __init__(self, detector: Detector, *, coarse_first: bool = True) -> None:
+        """Wrap a detector.
+
+        Args:
+            detector: Detector for each scale.
+            coarse_first: Skip the full scale if the smaller ones are conclusive.
+        """
+        self.detector, self.coarse_first = detector, coarse_first
+        self.name, self.side, self.frame_scale = detector.name, detector.side, detector.frame_scale
+
+    def around(self, detector: Detector) -> "Scales":
+        """Return the same search with another detector."""
+        return Scales(detector, coarse_first=self.coarse_first)
+
+    def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
+        """Find the faces of an image (see `Detector.detect`)."""
+        return self.search(pixels, min_score, job)[0]
+
+    def search(
+        self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None
+    ) -> tuple[list[Face], list[Look]]:
+        """Find the faces of an image; return also what each scale that was searched showed."""
+        full, *smaller = scaled(pixels, self.side)
+        looks: list[Look] = []
+        for small in smaller:
+            looks.append(self._look(small, pixels, min_score, job))
+            faces, confirmed = together(looks, min_score)
+            if self.coarse_first and confirmed.all() and _is_conclusive(faces, looks[0]):
+                return faces, looks
+            if self.coarse_first and faces:
+                break  # a still closer face is unlikely
+        looks.append(self._look(full, pixels, min_score, job))
+        faces, confirmed = together(looks, min_score)
+        if faces and (faces[0].score or 0) >= min_score * ALONE_SCORE_RATIO:
+            confirmed[0] = True
+        return [face for face, is_confirmed in zip(faces, confirmed, strict=True) if is_confirmed], looks
+
+    def _look(
+        self, small: NDArray[np.uint8], pixels: NDArray[np.uint8], min_score: float, job: Job | None
+    ) -> Look:
+        found = self.detector.detect(small, min_score * CANDIDATE_SCORE_RATIO, job)
+        factors = pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]
+        scale = max(small.shape[:2]) / max(pixels.shape[:2])
+        return Look(small, scale, [face.scaled(*factors) for face in found])
+
+
+def scaled(pixels: NDArray[np.uint8], side: int) -> list[NDArray[np.uint8]]:
+    """Return the image uint8 [H, W, 3] at each scale. The first has a long side of at most `side`."""
+    images = [shrunk(pixels, side)]
+    while len(images) < _STEPS and max(images[-1].shape[:2]) // 2 >= MIN_SIDE:
+        images.append(halved(images[-1]))
+    return images
+
+
+def together(looks: list[Look], min_score: float) -> tuple[list[Face], NDArray[np.bool_]]:
+    """Join what several scales show.
+
+    Returns:
+        The faces with the score, best first, and for each whether all scales that should see it do.
+    """
+    faces = joined([face for look in looks for face in look.candidates if (face.score or 0) >= min_score])
+    boxes, confirmed = _boxes(faces), np.ones(len(faces), bool)
+    for look in looks:
+        heights = boxes[:, 3] * look.scale
+        sure = (heights >= SURE_HEIGHTS[0]) & (heights <= SURE_HEIGHTS[1])
+        enough = min_score * CONFIRMING_SCORE_RATIO
+        seen = _boxes([face for face in look.candidates if (face.score or 0) >= enough])
+        confirmed &= ~sure | (iou(boxes[:, None], seen) > _LOOSE_OVERLAP).any(axis=1)
+    return faces, confirmed
+
+
+def joined(faces: list[Face]) -> list[Face]:
+    """Return the faces without duplicates and parts, best first (non-maximum suppression)."""
+    faces = sorted(faces, key=lambda face: -(face.score or 0))
+    boxes, left, kept = _boxes(faces), np.arange(len(faces)), []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(faces[best])
+        same = (iou(boxes[best], boxes[left]) > _OVERLAP) | (covered(boxes[best], boxes[left]) > _NESTED)
+        left = left[~same]
+    return kept
+
+
+def _is_conclusive(faces: list[Face], half: Look) -> bool:
+    """Return True if the full scale would add nothing to the faces that the smaller scales show."""
+    if not faces or any(face.box.height * half.scale < MIN_FACE_HEIGHT for face in faces):
+        return False
+    # A candidate that is one of the faces, or a part of it, leaves no doubt.
+    known = (covered(_boxes(half.candidates)[:, None], _boxes(faces)) > _NESTED).any(axis=1)
+    return bool(known.all())
+
+
+def _boxes(faces: list[Face]) -> NDArray[np.float64]:
+    """Return the boxes [n, 4]."""
+    return np.array([face.box for face in faces], np.float64).reshape(-1, 4)
