@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
-_SECONDS: Final = 0.01  # of work in one iteration of the event loop
+_SECONDS: Final = 0.004  # of work in one iteration of the event loop
 
 
 class Turn:
