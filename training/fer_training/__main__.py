@@ -51,6 +51,10 @@ def train(
     pretrained: Annotated[
         Path | None, typer.Option(help="Start from this checkpoint of the recipe's timm network.")
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Start from an exported file with the recipe's network: bundled, large, or a path."),
+    ] = None,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Start from random weights, even if the recipe sets pretrained.")
     ] = False,
@@ -69,6 +73,7 @@ def train(
 
         _refuse_options(
             pretrained=pretrained,
+            init=init,
             from_scratch=from_scratch,
             teacher=teacher,
             strict=strict,
@@ -90,6 +95,7 @@ def train(
         device=device,
         limit=limit,
         weights=pretrained,
+        init=init,
         from_scratch=from_scratch,
         teachers=teacher or [],
         teacher_cache=teacher_cache,

@@ -14,9 +14,10 @@ from fer_training.config import load_recipe
 from fer_training.data import load_dataset
 from fer_training.data.audit import audit, print_audit
 from fer_training.device import build_fabric
-from fer_training.errors import DataError
+from fer_training.errors import DataError, RecipeError
 from fer_training.evaluate import bundle_data
 from fer_training.export import write_bundle
+from fer_training.exported_weights import exported_file
 from fer_training.labelled_images import EvaluatedImages, evaluate_file
 from fer_training.robustness import measure
 from fer_training.run import RunFolder
@@ -35,6 +36,7 @@ def train(
     device: str,
     limit: int | None,
     weights: Path | None,
+    init: str | None,
     from_scratch: bool,
     teachers: list[Path],
     teacher_cache: Path | None,
@@ -51,6 +53,7 @@ def train(
         device: auto, cpu, cuda or mps.
         limit: Approximate number of images per split; None uses all.
         weights: Checkpoint of the recipe's timm network to start from.
+        init: Exported file to start from: `bundled`, `large`, or a path.
         from_scratch: Start from random weights even if the recipe asks for pretrained weights.
         teachers: Folders of finished runs for distillation.
         teacher_cache: Cache folder of the teachers' predictions on fixed views.
@@ -60,6 +63,9 @@ def train(
     Raises:
         TrainingError: The recipe, the data or a run folder is invalid.
     """
+    if init and weights:
+        raise RecipeError("--init and --pretrained exclude each other")
+    initial = exported_file(init) if init else None
     resolved = load_recipe(recipe).changed(**changes)
     faces = load_dataset(data, resolved.network.input_size)
     _report_unreadable(faces.unreadable, strict=strict)
@@ -77,12 +83,15 @@ def train(
         run,
         fabric,
         weights=None if resumed else weights,
+        init=None if resumed else initial,
         from_scratch=from_scratch or resumed,
         teachers=teacher_runs,
         teacher_cache=teacher_cache,
     )
     if fabric.is_global_zero:
-        run.start(resolved, faces, data, resume, limit=limit, weights=weights, teachers=teacher_runs)
+        if training.new_classes:
+            print(f"random weights for the classes that {init} does not know: {', '.join(training.new_classes)}")
+        run.start(resolved, faces, data, resume, limit=limit, weights=weights or initial, teachers=teacher_runs)
     fabric.barrier()
     training.fit()
 

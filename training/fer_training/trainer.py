@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from timm.utils.model_ema import ModelEmaV3
@@ -22,6 +23,7 @@ from fer_training.config import Augment, Phase, Recipe
 from fer_training.data import FaceDataset
 from fer_training.device import Split, compute_accuracy
 from fer_training.errors import RecipeError
+from fer_training.exported_weights import STATISTICS_IMAGES, start_from
 from fer_training.losses import balanced_weights, compute_loss, soft_targets, votes_loss
 from fer_training.model import EmotionNetwork, as_levels
 from fer_training.phases import LRSchedule, build_optimizer, set_trainable, train_mode
@@ -80,6 +82,7 @@ class Trainer:
         fabric: Fabric,
         *,
         weights: Path | None = None,
+        init: Path | None = None,
         from_scratch: bool = True,
         teachers: Sequence[RunFolder] = (),
         teacher_cache: Path | None = None,
@@ -93,13 +96,16 @@ class Trainer:
             run: Folder for checkpoints and metrics.
             fabric: Device, precision and processes. It must be launched.
             weights: Checkpoint of the timm network to start from.
+            init: Exported file to start from (see `start_from`).
             from_scratch: Start from random weights even if the recipe asks for pretrained weights.
             teachers: Finished runs for distillation. Required if and only if the recipe sets `loss.teachers`.
             teacher_cache: Folder for the teachers' predictions on fixed views (`loss.teacher_views`). Default:
                 `teacher-cache` in the run folder.
 
         Raises:
-            RecipeError: The network cannot be built, or the recipe and the options disagree about teachers.
+            BundleError: `init` is not a bundle.
+            RecipeError: The network cannot be built, `init` does not fit it, or the recipe and the options
+                disagree about teachers.
             RunError: A teacher has no weights, or its classes or channels differ.
         """
         if bool(teachers) != (recipe.loss.teachers > 0):
@@ -118,6 +124,7 @@ class Trainer:
             weights=weights,
             from_scratch=from_scratch,
         )
+        self.new_classes = start_from(network, init, train.classes, _some(train, recipe)) if init else []
         self.network: EmotionNetwork = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = ModelEmaV3(network, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
         self.teachers = (
@@ -282,3 +289,10 @@ class Trainer:
         self.state, saved = resume(self.run.last, self.fabric.device, self._parts(), TrainState)
         self.fabric.print(f"resumed after epoch {self.state.epoch}")
         return saved
+
+
+def _some(data: FaceDataset, recipe: Recipe) -> Tensor:
+    """Return some images as network input, float [n, C, S, S]."""
+    rows = np.random.default_rng(0).permutation(len(data))[:STATISTICS_IMAGES]
+    pixels = torch.from_numpy(data.pixels(np.sort(rows))).permute(0, 3, 1, 2)
+    return as_levels(pixels, recipe.network)
