@@ -3,8 +3,10 @@ PYTHON ?= python3
 SET := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
 SERVE_ENV := .venv
 TRAIN_ENV := .venv-training
-# At most 4 processes. The tests of a file run in the same one, because they share fixtures.
-PYTEST := $(TRAIN_ENV)/bin/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 15
+# One process more than cores, because many tests wait for a server; at most 4. The tests of a file run in the same
+# one, because they share fixtures.
+PROCESSES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null | awk '{ print ($$1 < 4) ? $$1 + 1 : 4 }')
+PYTEST := $(TRAIN_ENV)/bin/pytest -n $(or $(PROCESSES),2) --dist loadfile --no-loadscope-reorder --durations 15
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(LOCK_OPTIONS)
 
 .PHONY: help serve setup setup-training test test-quick campaign lint format lock docs check-deploy image clean

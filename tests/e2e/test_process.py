@@ -194,6 +194,23 @@ def test_a_signal_while_replicas_start_is_an_orderly_end(seconds: float) -> None
     assert "Traceback" not in starting.log
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_signals_again_and_again_are_an_orderly_end(start_server: StartServer, workers: str) -> None:
+    server = start_server(FER_WORKERS=workers)
+    while server.process.poll() is None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            server.process.send_signal(number)
+        time.sleep(0.02)
+    assert server.wait() == 0
+    assert "Traceback" not in server.log
+
+
+def test_a_hang_up_is_an_orderly_end(start_server: StartServer) -> None:
+    server = start_server()
+    server.process.send_signal(signal.SIGHUP)
+    assert server.wait() == 0
+
+
 KILLED_WHEN_IT_SERVES = """
 import multiprocessing.connection, os, signal
 send = multiprocessing.connection.Connection.send

@@ -28,16 +28,12 @@ def torchrun(*words: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def write_recipe(path: Path, **changes: object) -> Path:
-    path.write_text(yaml.safe_dump(recipe_content(**changes)), encoding="utf-8")
-    return path
-
-
-def test_two_processes_train_one_run(tmp_path: Path, csv_file: Path) -> None:
-    recipe = write_recipe(tmp_path / "tiny.yaml", batch_size=7)
-    run = RunFolder(tmp_path / "run")
+def test_two_processes_train_one_network_in_one_run(tmp_path: Path, csv_file: Path) -> None:
+    phase = PHASE | {"patience": 2, "schedule": {"name": "plateau", "patience": 1}}
+    recipe, run = tmp_path / "tiny.yaml", RunFolder(tmp_path / "run")
+    recipe.write_text(yaml.safe_dump(recipe_content(batch_size=7, phases=[phase])), encoding="utf-8")
     ended = torchrun(
-        "-m", "fer_training", "train", recipe, "--data", csv_file, "--out", run.path, "--device", "cpu"
+        "-m", "tests.training.ranks", "train", recipe, "--data", csv_file, "--out", run.path, "--device", "cpu"
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     entries = run.metrics()
@@ -46,12 +42,5 @@ def test_two_processes_train_one_run(tmp_path: Path, csv_file: Path) -> None:
     assert {path.name for path in run.path.rglob("*.ckpt")} == {"last.ckpt", "best.ckpt"}
     assert not list(run.path.rglob("*.partial"))
     assert ended.stdout.count("epoch   1/3") == 1
-
-
-def test_both_processes_validate_the_same_network(tmp_path: Path, csv_file: Path) -> None:
-    phase = PHASE | {"patience": 1, "schedule": {"name": "plateau", "patience": 1}}
-    recipe = write_recipe(tmp_path / "tiny.yaml", batch_size=7, phases=[phase])
-    ended = torchrun("-m", "tests.training.ranks", recipe, csv_file, tmp_path / "run")
-    assert ended.returncode == 0, ended.stderr
-    first, second = (json.loads((tmp_path / "run" / f"rank{rank}.json").read_text()) for rank in (0, 1))
+    first, second = (json.loads((run.path / f"rank{rank}.json").read_text()) for rank in (0, 1))
     assert first == second

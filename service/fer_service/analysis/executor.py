@@ -85,7 +85,8 @@ class Executor:
         self._shares_runs = on_gpu
         self._warm = False
         self._lane = Lane("analyze", threads)
-        self._isolated_lane = Lane("isolated", threads)
+        # These images may take their whole deadline: one client leaves a thread to others.
+        self._isolated_lane = Lane("isolated", max(threads, 2), max(threads, 2) - 1)
         self._isolated = IsolatedDecoder(decode_memory)
         self._reported_stall = False
 

@@ -1,8 +1,9 @@
 """A pool of threads in which clients take turns."""
 
+import contextlib
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -22,18 +23,22 @@ class Lane:
     one whose images take milliseconds (start-time fair queueing, Goyal, Vin and Cheng 1996).
     """
 
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, per_client: int | None = None) -> None:
         """Prepare; threads start when they are needed.
 
         Args:
             name: Prefix of the threads' names.
             threads: Number of threads.
+            per_client: Number of threads that one client can have at a time; None does not limit it.
         """
         self.threads = threads
+        self._per_client = per_client or threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._waiting: OrderedDict[str, deque[tuple[Future[Any], Callable[[], Any], Job]]] = OrderedDict()
         self._running: set[Job] = set()
+        self._threads_of: Counter[str] = Counter()
+        self._idle = 0  # threads that were free while no client could have another one
         self._used: dict[str, float] = {}  # seconds, counted from what others had used when a client came
         self._now = 0.0  # seconds that the client had used whose turn was last
 
@@ -80,9 +85,11 @@ class Lane:
 
     def _run_next(self) -> None:
         with self._lock:
-            if not self._waiting:  # stopped
+            ready = [client for client in self._waiting if self._threads_of[client] < self._per_client]
+            if not ready:  # stopped, or the clients that wait have all their threads
+                self._idle += bool(self._waiting)
                 return
-            client = min(self._waiting, key=self._used.__getitem__)
+            client = min(ready, key=self._used.__getitem__)
             queue = self._waiting[client]
             future, work, job = queue.popleft()
             self._waiting.move_to_end(client)
@@ -91,6 +98,7 @@ class Lane:
             if not future.set_running_or_notify_cancel():
                 return
             self._running.add(job)
+            self._threads_of[client] += 1
             self._now = self._used[client]
             self._used[client] += _LEAST_SECONDS
         began = time.monotonic()
@@ -101,12 +109,21 @@ class Lane:
         finally:
             with self._lock:
                 self._running.discard(job)
+                self._threads_of[client] -= 1
+                if self._idle:
+                    self._idle -= 1
+                    self._run_later()
                 more = max(0.0, time.monotonic() - began - _LEAST_SECONDS)
                 self._used[client] = self._used.get(client, self._now) + more
                 self._forget()
+
+    def _run_later(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the pool is stopped, and nothing waits any more
+            self._pool.submit(self._run_next)
 
     def _forget(self) -> None:
         """Forget clients without work who have used no more than others."""
         if len(self._used) > _MAX_CLIENTS:
             kept = {client for client, used in self._used.items() if used > self._now or client in self._waiting}
             self._used = {client: self._used[client] for client in kept}
+            self._threads_of = +self._threads_of

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 chooses a free one")
     model: str = Field(
         "bundled",
-        description="`bundled`, `large` (more accurate, 3 to 6 times slower; both use INT8 on a CPU), "
+        description="`bundled`, `large` (more accurate, 8 to 11 times slower per face; both use INT8 on a CPU), "
         "or the path of a bundle made by `fer-train export`",
     )
     detector: str = Field(

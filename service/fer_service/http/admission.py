@@ -22,7 +22,8 @@ class Admission:
 
     Attributes:
         ledger: Books the bytes of uploads, frames and answers.
-        stream_places: Places for frames of streams; half of all places are left to requests.
+        stream_places: Places for frames of streams. Half of all places are left to requests, and half of those for
+            streams to other clients.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Admission:
         self._open: Counter[str] = Counter()  # requests, uploads and streams of a client
         self._in_progress: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
-        self.stream_places = asyncio.Semaphore(max(1, max_requests // 2))
+        self.stream_places = Places(max(1, max_requests // 2), max(1, max_requests // 4))
         self.ledger = Ledger(
             max_bytes,
             changed=metrics.held_bytes.set,
@@ -197,9 +198,38 @@ class StreamFrames:
         Raises:
             Overloaded: a limit is reached.
         """
-        async with self._admission.stream_places:
+        async with self._admission.stream_places.place(self._hold.client):
             with self._admission.place(self._hold.client):
                 yield
+
+
+class Places:
+    """Places for which work waits. One client has a part of them at most."""
+
+    def __init__(self, places: int, per_client: int) -> None:
+        """Start with free places.
+
+        Args:
+            places: Number of places.
+            per_client: Number of places that one client can hold at a time.
+        """
+        self._all = asyncio.Semaphore(places)
+        self._per_client = per_client
+        self._clients: dict[str, asyncio.Semaphore] = {}
+        self._users: Counter[str] = Counter()  # who waits for a place or holds one
+
+    @asynccontextmanager
+    async def place(self, client: str) -> AsyncIterator[None]:
+        """Wait for a place, and hold it while the block runs."""
+        own = self._clients.setdefault(client, asyncio.Semaphore(self._per_client))
+        self._users[client] += 1
+        try:
+            async with own, self._all:
+                yield
+        finally:
+            _subtract(self._users, client)
+            if client not in self._users:
+                del self._clients[client]
 
 
 def _one_clients(places: int) -> int:

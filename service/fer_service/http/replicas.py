@@ -240,6 +240,9 @@ def _wakened_by_signals(handler: Callable[[int, object], None]) -> Iterator[sock
             yield reader
         finally:
             signal.set_wakeup_fd(-1)
+            # Another signal must not end this process while Python finalizes: it would hide the exit status.
+            for number in _STOP_SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _end_with_parent() -> None:

@@ -132,11 +132,16 @@ def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], 
     # for 50 to 70 ms, once in some 2,400 images.
     gc.collect()
     gc.freeze()
-    # uvicorn raises the signal again after an orderly shutdown; the process must not die of it.
-    signal.signal(signal.SIGTERM, _ignore)
-    signal.signal(signal.SIGINT, _ignore)
+    # uvicorn raises the signal again after an orderly shutdown; the process must not die of it, or of another one.
+    # Python keeps this while it finalizes, unlike a handler of its own.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, _terminate)
     server = Server(config, settings.request_timeout, on_serving)
     server.run(sockets=[listener])
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if not server.started:
         raise StartError("the service did not start; see the log above")
 
@@ -217,5 +222,6 @@ def _accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
         yield connection
 
 
-def _ignore(number: int, frame: object) -> None:
-    """Ignore a signal that has been handled."""
+def _terminate(number: int, frame: object) -> None:
+    """Treat a hang-up as SIGTERM, which uvicorn handles."""
+    signal.raise_signal(signal.SIGTERM)

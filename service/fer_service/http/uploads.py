@@ -15,6 +15,7 @@ from fer_service.http.multipart import FormReader, Upload
 FIELD: Final = "file"
 _PART_OVERHEAD: Final = 64 * 2**10  # bytes that multipart adds to an image: boundaries and the part's headers
 _RAW_TYPES: Final = ("application/octet-stream", "application/x-www-form-urlencoded")
+_MAX_CONTENT_TYPE: Final = 1000  # characters; the time to parse it grows faster than its length
 _MAX_LENGTH_DIGITS: Final = 18  # a real body is shorter
 Book = Callable[[int], None]
 
@@ -101,7 +102,12 @@ def too_large(size: int, max_bytes: int) -> ImageTooLarge:
 
 
 def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "")
+    content_type = request.headers.get("content-type", "")
+    if len(content_type) > _MAX_CONTENT_TYPE:
+        raise UnsupportedMediaType(
+            f"the Content-Type header has {len(content_type):,} characters, the maximum is {_MAX_CONTENT_TYPE:,}"
+        )
+    return content_type
 
 
 def _media_type(request: Request) -> str:

@@ -28,7 +28,9 @@ def serve(
         answer: Returns the answer to a message and its bytes.
         nice: How much the kernel prefers other processes for its CPU time, 0 to 19.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent decides
+    # A terminal, systemd or `kill -- -PID` sends these to the whole group; the parent decides when this one ends.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     with contextlib.suppress(OSError):

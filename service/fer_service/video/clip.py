@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from av.video.stream import VideoStream
 
+# FFmpeg's names of containers that hold the video themselves. Playlists and lists of files name other files.
+_FORMATS: Final = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,asf,ogg,gif,apng,mpeg,mpegts,mpegvideo,h264,hevc,ivf,m4v,"
+    "av1,obu,mxf,dv,nut,mjpeg,yuv4mpegpipe,rm,wtv,swf,mp3,wav,flac,aac"
+)
 _END_TOLERANCE: Final = 1.0  # seconds; containers round the duration, and the sound may be longer than the video
 
 
@@ -66,7 +71,7 @@ class Clip:
         try:
             # With its protocol a name may contain colons, and a playlist cannot name an address.
             # Titles are often not UTF-8 in older files; nothing reads them.
-            options = {"protocol_whitelist": "file"}
+            options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
             self._container = av.open(f"file:{path}", options=options, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise ClipError(f"cannot read {path} as a video: {error.strerror}") from error

@@ -95,6 +95,19 @@ def test_a_frame_takes_bytes_and_while_it_is_analyzed_a_place(registry: Collecto
     asyncio.run(scenario())
 
 
+def test_one_client_leaves_places_of_streams_to_others(registry: CollectorRegistry) -> None:
+    async def scenario() -> None:
+        bounded = admission(registry, max_requests=8, max_streams=8)
+        with bounded.stream("a") as first, bounded.stream("b") as second:
+            async with first.place(), first.place():
+                waiting = asyncio.ensure_future(first.place().__aenter__())
+                async with asyncio.timeout(1), second.place():
+                    assert not waiting.done()
+            await waiting
+
+    asyncio.run(scenario())
+
+
 def test_frames_wait_while_streams_have_half_of_the_places(registry: CollectorRegistry) -> None:
     async def scenario() -> None:
         bounded = admission(registry, max_requests=4)

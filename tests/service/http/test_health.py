@@ -106,6 +106,12 @@ def test_openmetrics_is_given_to_who_asks_for_it(client: TestClient) -> None:
     assert response.text.endswith("# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["a", "a.0", "1.0.0rc1", "%B2", "", "1.0.0.0"])
+def test_an_odd_version_gets_the_default_format(client: TestClient, version: str) -> None:
+    response = client.get("/metrics", headers={"Accept": f"application/openmetrics-text; version={version}"})
+    assert response.status_code == 200
+
+
 def test_replicas_are_scraped_together(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     root = Path(__file__).parents[3]

@@ -21,6 +21,8 @@ OFFERED = ("application/json", "image/jpeg", "image/png")
         ("image/avif,image/webp,image/*,*/*;q=0.8", "image/jpeg"),
         ("application/json;q=0, */*", "image/jpeg"),
         ("image/jpeg;q=nonsense, image/png;q=0.1", "image/png"),
+        ("image/jpeg;q=nan, image/png;q=0.1", "image/png"),
+        ("image/jpeg;q=1_0, image/png;q=0.1", "image/png"),
         ("application/json; charset=utf-8", "application/json"),
     ],
 )
@@ -32,3 +34,9 @@ def test_the_client_gets_what_it_likes_best(accept: str, expected: str) -> None:
 def test_what_nobody_can_send_is_refused_with_what_there_is(accept: str) -> None:
     with pytest.raises(NotAcceptable, match="image/png"):
         negotiate(accept, OFFERED)
+
+
+def test_a_long_header_takes_little_time_and_is_not_sent_back() -> None:
+    with pytest.raises(NotAcceptable) as refused:
+        negotiate("a," * 30_000, OFFERED)
+    assert len(str(refused.value)) < 300

@@ -117,6 +117,11 @@ def test_other_content_types_are_not_read(content_type: str) -> None:
     assert body.read == 0
 
 
+def test_a_content_type_that_takes_long_to_parse_is_refused() -> None:
+    with pytest.raises(UnsupportedMediaType, match=r"has 60,029 characters, the maximum is 1,000"):
+        one(request(Body(b"--b--"), "multipart/form-data; boundary=" + ";" * 59_999))
+
+
 @pytest.mark.parametrize(
     "made",
     [

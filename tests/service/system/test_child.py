@@ -95,6 +95,13 @@ def test_a_child_that_ended_before_it_was_asked_is_reported(child: Child) -> Non
     assert ended.value.status == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_answers_although_the_whole_group_gets_a_stop_signal(child: Child, number: signal.Signals) -> None:
+    pid = pid_of(child)
+    os.kill(pid, number)
+    assert pid_of(child) == pid
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 def test_memory_is_limited_beyond_what_it_has(child: Child) -> None:
     for allocated, limit, refused in ((2**27, 2**28, False), (2**28, 2**27, True), (2**27, 2**28, False)):

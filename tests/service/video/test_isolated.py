@@ -52,6 +52,20 @@ def test_a_playlist_cannot_name_an_address(tmp_path: Path) -> None:
         IsolatedClip(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXTINF:1,\n{path}\n#EXT-X-ENDLIST\n"),
+        ("list.ffconcat", "ffconcat version 1.0\nfile '{name}'\n"),
+    ],
+)
+def test_a_list_cannot_name_another_file(tmp_path: Path, steady_clip: Path, name: str, text: str) -> None:
+    (tmp_path / "part.mp4").write_bytes(steady_clip.read_bytes())
+    (tmp_path / name).write_text(text.format(path=tmp_path / "part.mp4", name="part.mp4"))
+    with pytest.raises(ClipError, match="cannot read"):
+        IsolatedClip(tmp_path / name)
+
+
 def test_a_decoder_that_crashes_is_an_error(steady_clip: Path) -> None:
     with IsolatedClip(steady_clip) as clip:
         frames = clip.frames()

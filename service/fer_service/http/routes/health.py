@@ -47,6 +47,6 @@ def metrics(request: Request) -> Response:
         registry.register(MemoryCollector(replicas=True))
     try:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    except ValueError:  # a version that is not a number
+    except (ValueError, TypeError):  # a version that is not a number, or not one that can be compared
         encode, content_type = choose_encoder("")
     return Response(encode(registry), media_type=content_type)

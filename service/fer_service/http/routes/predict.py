@@ -62,7 +62,7 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     """
     state = get_state(request)
     client = authenticate(request, state.keys)
-    media_type = negotiate(request.headers.get("accept", ""), (_JSON, *_DRAWN))
+    media_type = negotiate(",".join(request.headers.getlist("accept")), (_JSON, *_DRAWN))
     drawn = _DRAWN.get(media_type)
     options = query.options(drawn)
     began = time.monotonic()

@@ -160,3 +160,12 @@ def test_what_reaches_the_decoder_shows_the_same(name: str) -> None:
     contents = read_tiff(samples()[name])
     assert len(contents.data) == len(samples()[name])
     assert pixels_of(contents.data).shape[2] == 3
+
+
+def test_signed_types_count_too() -> None:
+    directory = read_directory(build(RGB))
+    kind, count, _ = directory.entries[277]
+    data = bytearray(directory.data)
+    place = data.index(struct.pack("<HHI", 277, kind, count))
+    data[place + 2 : place + 4] = struct.pack("<H", 8)  # SSHORT
+    assert read_directory(bytes(data)).value(277, 1) == 3
