@@ -1,5 +1,6 @@
 """Settings of the C library's memory allocator."""
 
+import contextlib
 import ctypes
 
 # glibc's malloc.h
@@ -26,3 +27,9 @@ def keep_image_memory() -> bool:
     settings = {_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: 32 * _MIB, _M_TRIM_THRESHOLD: 64 * _MIB}
     accepted = [mallopt(option, value) == 1 for option, value in settings.items()]
     return all(accepted)
+
+
+def release_free_memory() -> None:
+    """Return freed memory to the system (malloc_trim(3)); only glibc can, and others keep it."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -9,24 +9,25 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_service.system.allocator import release_free_memory
 from fer_service.system.child import pack, read_message
 
 _SPARE_CPU_SECONDS: Final = 5.0
+_Work: TypeAlias = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], NDArray[np.uint8] | None]]
 
 
-def serve(
-    answer: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], NDArray[np.uint8] | None]], *, nice: int = 0
-) -> None:
+def serve(answer: _Work, *, nice: int = 0, keep_memory: bool = False) -> None:
     """Answer the parent's messages until it ends. The kernel kills this process first when memory runs out.
 
     Args:
         answer: Returns the answer to a message and its bytes.
         nice: How much the kernel prefers other processes for its CPU time, 0 to 19.
+        keep_memory: Keep freed memory for the next message, which is faster where all messages need as much.
     """
     # A terminal, systemd or `kill -- -PID` sends these to the whole group; the parent decides when this one ends.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -37,14 +38,20 @@ def serve(
         os.nice(nice)
     with socket.socket(fileno=int(sys.argv[1])) as channel, contextlib.suppress(EOFError, ConnectionError):
         while True:
-            content, array = answer(*read_message(channel))
-            descriptors = []
-            if array is not None:
-                content = {**content, "shape": array.shape}
-                descriptors = [_shared(array)]
-            socket.send_fds(channel, [pack(content, 0)], descriptors)
-            for descriptor in descriptors:
-                os.close(descriptor)
+            _answer_next(channel, answer)  # all that it made is freed when it returns
+            if not keep_memory:
+                release_free_memory()
+
+
+def _answer_next(channel: socket.socket, answer: _Work) -> None:
+    content, array = answer(*read_message(channel))
+    descriptors = []
+    if array is not None:
+        content = {**content, "shape": array.shape}
+        descriptors = [_shared(array)]
+    socket.send_fds(channel, [pack(content, 0)], descriptors)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def limit_memory(more: int) -> None:

@@ -59,4 +59,4 @@ class Reader:
 
 
 if __name__ == "__main__":
-    serve(Reader().answer)
+    serve(Reader().answer, keep_memory=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fer_service.system.child import Child, ChildEnded, ChildKilled
+from fer_service.system.memory import resident_bytes
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs Unix")
@@ -54,6 +55,19 @@ def test_an_array_comes_back_as_it_was(child: Child, shape: tuple[int, ...]) -> 
         assert answer is not None
         np.testing.assert_array_equal(answer, array)
     assert open_descriptors() <= before + 1, "only the last array is still mapped"
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+def test_it_keeps_no_memory_of_its_last_message(child: Child) -> None:
+    pid = pid_of(child)
+    before = resident_bytes(pid)
+    array = np.ones((4000, 4000, 3), np.uint8)
+    child.send({"do": "array", "as": array.shape}, array.tobytes())
+    assert child.receive(always).array is not None
+    until = time.monotonic() + 10
+    while (more := resident_bytes(pid) - before) > 10_000_000 and time.monotonic() < until:
+        time.sleep(0.01)  # it frees the memory after it has answered
+    assert more <= 10_000_000
 
 
 def test_it_is_killed_when_its_answer_is_no_longer_wanted(child: Child) -> None:
