@@ -27,9 +27,9 @@ Learn = Callable[..., Trainer]
 def learner(tmp_path: Path, trained_run: RunFolder, faces: FaceDataset, fabric: Fabric) -> Learn:
     def build(out: str = "run", recipe: Recipe = RECIPE, cache: Path | None = None) -> Trainer:
         run = RunFolder(tmp_path / out)
-        run.start(recipe, faces, tmp_path, resume=True, teachers=[trained_run])
+        run.start(recipe, faces, tmp_path, resume=True, teachers={trained_run.path: trained_run.best})
         splits = train_and_validation(faces, recipe)
-        return Trainer(recipe, *splits, run, fabric, teachers=[trained_run], teacher_cache=cache)
+        return Trainer(recipe, *splits, run, fabric, teachers=[trained_run.path], teacher_cache=cache)
 
     return build
 
@@ -39,7 +39,7 @@ def test_the_cached_probabilities_are_those_of_the_teachers_on_the_cached_images
 ) -> None:
     views = learner().views
     assert views is not None
-    teachers = Teachers([trained_run], RECIPE.network, faces.classes).eval()
+    teachers = Teachers([trained_run.path], RECIPE.network, faces.classes).eval()
     first, second = views.load(0), views.load(1)
     for view in (first, second):
         torch.testing.assert_close(view.probabilities, teachers(view.pixels.float()), atol=0.02, rtol=0)

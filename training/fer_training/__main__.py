@@ -59,7 +59,7 @@ def train(
         bool, typer.Option("--from-scratch", help="Start from random weights, even if the recipe sets pretrained.")
     ] = False,
     teacher: Annotated[
-        list[Path] | None, typer.Option(help="Run folder of a teacher for distillation. Repeat for an ensemble.")
+        list[Path] | None, typer.Option(help="Run folder or exported file of a teacher. Repeat for an ensemble.")
     ] = None,
     teacher_cache: Annotated[
         Path | None, typer.Option(help="Cache the teachers' predictions in this folder (loss.teacher_views).")

@@ -22,6 +22,7 @@ from fer_training.labelled_images import EvaluatedImages, evaluate_file
 from fer_training.robustness import measure
 from fer_training.run import RunFolder
 from fer_training.splits import recipe_classes, train_and_validation
+from fer_training.teachers import teacher_weights
 from fer_training.trainer import Trainer
 
 _SAMPLE_SIDE = 96
@@ -55,7 +56,7 @@ def train(
         weights: Checkpoint of the recipe's timm network to start from.
         init: Exported file to start from: `bundled`, `large`, or a path.
         from_scratch: Start from random weights even if the recipe asks for pretrained weights.
-        teachers: Folders of finished runs for distillation.
+        teachers: Folders of finished runs, or exported files, for distillation.
         teacher_cache: Cache folder of the teachers' predictions on fixed views.
         strict: Fail if a file cannot be read.
         changes: `seed` and `epochs` that replace the recipe's values.
@@ -73,7 +74,7 @@ def train(
     train_split, validation = train_and_validation(faces.limited(limit) if limit else faces, resolved)
     fabric = build_fabric(device)
     fabric.launch()
-    run, teacher_runs = RunFolder(out), [RunFolder(path) for path in teachers]
+    run = RunFolder(out)
     # A resumed run restores its weights from the checkpoint, so do not load initial weights again.
     resumed = run.last.exists()
     training = Trainer(
@@ -85,13 +86,14 @@ def train(
         weights=None if resumed else weights,
         init=None if resumed else initial,
         from_scratch=from_scratch or resumed,
-        teachers=teacher_runs,
+        teachers=teachers,
         teacher_cache=teacher_cache,
     )
     if fabric.is_global_zero:
         if training.new_classes:
             print(f"random weights for the classes that {init} does not know: {', '.join(training.new_classes)}")
-        run.start(resolved, faces, data, resume, limit=limit, weights=weights or initial, teachers=teacher_runs)
+        weights_of = {path: teacher_weights(path) for path in teachers}
+        run.start(resolved, faces, data, resume, limit=limit, weights=weights or initial, teachers=weights_of)
     fabric.barrier()
     training.fit()
 

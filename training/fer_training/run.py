@@ -13,11 +13,12 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -62,7 +63,7 @@ class RunFolder:
         *,
         limit: int | None = None,
         weights: Path | None = None,
-        teachers: "Sequence[RunFolder]" = (),
+        teachers: Mapping[Path, Path] = MappingProxyType({}),
     ) -> None:
         """Create the folder of an emotion run, or check that an existing run matches.
 
@@ -73,12 +74,14 @@ class RunFolder:
             resume: Accept an existing run.
             limit: Images per split that are used; None uses all.
             weights: Checkpoint that the network starts from.
-            teachers: Runs of the teachers.
+            teachers: The file with the weights of each teacher.
 
         Raises:
             RunError: A run exists and `resume` is False, or the run differs from the arguments.
         """
-        teacher_records = [{"path": str(run.path.resolve()), "sha256": file_sha256(run.best)} for run in teachers]
+        teacher_records = [
+            {"path": str(path.resolve()), "sha256": file_sha256(file)} for path, file in teachers.items()
+        ]
         about = {
             "path": str(data_path.resolve()),
             "name": data.name,

@@ -84,7 +84,7 @@ class Trainer:
         weights: Path | None = None,
         init: Path | None = None,
         from_scratch: bool = True,
-        teachers: Sequence[RunFolder] = (),
+        teachers: Sequence[Path] = (),
         teacher_cache: Path | None = None,
     ) -> None:
         """Build the network and move the data to the device.
@@ -98,7 +98,8 @@ class Trainer:
             weights: Checkpoint of the timm network to start from.
             init: Exported file to start from (see `start_from`).
             from_scratch: Start from random weights even if the recipe asks for pretrained weights.
-            teachers: Finished runs for distillation. Required if and only if the recipe sets `loss.teachers`.
+            teachers: Finished runs or exported files for distillation. Required if and only if the recipe sets
+                `loss.teachers`.
             teacher_cache: Folder for the teachers' predictions on fixed views (`loss.teacher_views`). Default:
                 `teacher-cache` in the run folder.
 

@@ -24,8 +24,7 @@ from fer_training.device import Split
 from fer_training.errors import RecipeError, RunError
 from fer_training.model import as_levels
 from fer_training.progress import track_progress
-from fer_training.run import RunFolder
-from fer_training.teachers import Teachers
+from fer_training.teachers import Teachers, teacher_weights
 
 _BATCH = 256
 
@@ -52,7 +51,7 @@ class TeacherViews:
         recipe: Recipe,
         split: Split,
         teachers: Teachers,
-        runs: Sequence[RunFolder],
+        paths: Sequence[Path],
         fabric: Fabric,
     ) -> None:
         """Open or create the cache folder.
@@ -62,7 +61,7 @@ class TeacherViews:
             recipe: Recipe of the student. Its augmentation and seed determine the views.
             split: Training split, in memory.
             teachers: Teacher networks.
-            runs: Runs of the teachers. Their weights identify the cache.
+            paths: The teachers' runs or files. Their weights identify the cache.
             fabric: Device and precision of the predictions.
 
         Raises:
@@ -81,7 +80,7 @@ class TeacherViews:
         about = {
             "data": split.data.sha256,
             "rows": hashlib.sha256(split.data.labels.tobytes()).hexdigest(),
-            "teachers": [file_sha256(run.best) for run in runs],
+            "teachers": [file_sha256(teacher_weights(path)) for path in paths],
             "augment": recipe.augment.model_dump(exclude={"flip", "mixup", "cutmix"}),
             "input": [recipe.network.channels, recipe.network.input_size],
             "seed": recipe.seed,
