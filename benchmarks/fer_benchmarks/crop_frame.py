@@ -16,8 +16,9 @@ from fer_service.detection.choice import Detector, Face, choose_detector
 from fer_service.imaging.crop import crop, square_around
 from fer_service.system.cores import available_cores
 from fer_training.data import FaceDataset, load_dataset
-from fer_training.evaluate import probabilities_of
-from fer_training.robustness import FACE, PICTURE, classified, in_an_image, largest
+from fer_training.data.framing import FACE_SIDE, IMAGE_SIDE, in_an_image
+from fer_training.tasks.emotion.evaluate import probabilities_of
+from fer_training.tasks.emotion.robustness import classified, largest
 from numpy.typing import NDArray
 
 FRAMES = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5)
@@ -36,7 +37,7 @@ def main() -> None:
     classifier = open_classifier(arguments.model, "cpu", available_cores())
     faces = load_dataset(arguments.data, classifier.bundle.metadata.input_size).split(arguments.split)
     faces = faces.limited(arguments.limit) if arguments.limit else faces
-    detector = choose_detector(arguments.detector, PICTURE)
+    detector = choose_detector(arguments.detector, IMAGE_SIDE)
     images = [in_an_image(image) for image in faces.images]
     found = [largest(detector, image) for image in images]
     report_geometry(detector, found)
@@ -46,15 +47,15 @@ def main() -> None:
 def report_geometry(detector: Detector, found: list[Face | None]) -> None:
     """Print how many faces were found, and where FER-2013's frame lies relative to the boxes."""
     faces = [face for face in found if face is not None]
-    middle = PICTURE / 2
+    middle = IMAGE_SIDE / 2
     print(f"{detector.name}: {len(faces)} of {len(found)} faces found ({len(faces) / len(found):.1%})")
     measures = {
-        "frame side / box height": [FACE / face.box.height for face in faces],
+        "frame side / box height": [FACE_SIDE / face.box.height for face in faces],
         "offset of the centre to the right / frame side": [
-            (face.box.x + face.box.width / 2 - middle) / FACE for face in faces
+            (face.box.x + face.box.width / 2 - middle) / FACE_SIDE for face in faces
         ],
         "offset of the centre downwards / frame side": [
-            (face.box.y + face.box.height / 2 - middle) / FACE for face in faces
+            (face.box.y + face.box.height / 2 - middle) / FACE_SIDE for face in faces
         ],
     }
     for name, values in measures.items():

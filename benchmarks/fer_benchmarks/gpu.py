@@ -26,10 +26,10 @@ from fer_service.onnx.batcher import Batcher
 from fer_service.onnx.buckets import buckets
 from fer_service.onnx.session import Gpu, Session
 from fer_service.system.cores import available_cores
-from fer_training.config import Network
-from fer_training.export import write_bundle, write_graph
-from fer_training.half_precision import to_fp16
-from fer_training.model import EmotionNetwork, ExportWrapper
+from fer_training.tasks.emotion.export import write_bundle, write_graph
+from fer_training.tasks.emotion.half_precision import to_fp16
+from fer_training.tasks.emotion.model import EmotionNetwork, ExportWrapper
+from fer_training.tasks.emotion.recipe import Network
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table

@@ -18,9 +18,9 @@ import numpy as np
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.detector import Detector
 from fer_service.detection.scales import Scales
-from fer_training.detector.boxes import clip_boxes
-from fer_training.detector.photographs import Photograph, read_photographs
-from fer_training.detector.scoring import EvalResult, match_boxes
+from fer_training.tasks.detection.boxes import clip_boxes
+from fer_training.tasks.detection.photographs import Photograph, read_photographs
+from fer_training.tasks.detection.scoring import EvalResult, match_boxes
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table

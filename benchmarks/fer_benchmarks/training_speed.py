@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fer_training.config import Recipe, load_recipe
 from fer_training.data import FaceDataset, load_dataset
-from fer_training.device import build_fabric
-from fer_training.model import as_levels
-from fer_training.phases import build_optimizer, set_trainable, train_mode
-from fer_training.run import RunFolder
-from fer_training.splits import recipe_classes, train_and_validation
-from fer_training.trainer import Trainer
+from fer_training.engine.device import build_fabric
+from fer_training.engine.optimizer import build_optimizer, train_mode
+from fer_training.engine.run_folder import RunFolder
+from fer_training.engine.trainer import Trainer
+from fer_training.tasks.emotion.learner import EmotionLearner
+from fer_training.tasks.emotion.model import as_levels
+from fer_training.tasks.emotion.recipe import EmotionRecipe, load_recipe
+from fer_training.tasks.emotion.splits import recipe_classes, train_and_validation
 from torch.nn.functional import cross_entropy
 
 
@@ -60,7 +61,7 @@ def main() -> None:
     print(f"constant batch {times.constant * 1e3:.1f} ms, share {times.constant / times.real:.1%}")
 
 
-def measure_steps(recipe: Recipe, data: FaceDataset, device: str, blocks: int, steps: int) -> StepTimes:
+def measure_steps(recipe: EmotionRecipe, data: FaceDataset, device: str, blocks: int, steps: int) -> StepTimes:
     """Time both kinds of step, in the recipe's first phase, after one block of warm-up.
 
     Args:
@@ -72,20 +73,22 @@ def measure_steps(recipe: Recipe, data: FaceDataset, device: str, blocks: int, s
     """
     fabric = build_fabric(device)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(recipe, *train_and_validation(data, recipe), RunFolder(Path(folder)), fabric)
+        learner = EmotionLearner(recipe, *train_and_validation(data, recipe), fabric)
+        trainer = Trainer(recipe, learner, RunFolder(Path(folder)), fabric)
     phase = recipe.phases[0]
-    set_trainable(trainer.network, phase)
+    learner.begin_phase(0, trainer.network)
     model = fabric.setup_module(trainer.network)
-    optimizer: Any = fabric.setup_optimizers(build_optimizer(trainer.network, phase))
+    optimizer: Any = fabric.setup_optimizers(build_optimizer(trainer.network, phase.optimizer))
     train_mode(trainer.network)
-    batches = itertools.chain.from_iterable(trainer._batches(epoch) for epoch in itertools.count())
-    rows, pixels = next(batches)
-    levels = as_levels(pixels, recipe.network, phase.input_size).contiguous(memory_format=torch.channels_last)
-    targets = trainer.targets[rows]
+    batches = itertools.chain.from_iterable(learner.batches(epoch) for epoch in itertools.count())
+    first = next(batches)
+    levels = as_levels(first.pixels, recipe.network, phase.input_size).contiguous(
+        memory_format=torch.channels_last
+    )
+    targets = learner.targets[first.rows]
 
     def real_step() -> None:
-        rows, pixels = next(batches)
-        trainer._step(phase, model, optimizer, rows, pixels)
+        trainer._step(model, optimizer, next(batches))
 
     def constant_step() -> None:
         output = model(levels)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from fer_benchmarks.gpu import batcher_rate, session_rates, write_models
-from fer_training.config import Network
+from fer_training.tasks.emotion.recipe import Network
 
 from tests.training.synthetic import NETWORK
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from fer_service.contract.schemas import Prediction
-from fer_training.config import load_recipe
+from fer_training.tasks.emotion.recipe import load_recipe
 
 from tests.e2e.server import StartServer
 

@@ -10,13 +10,13 @@ from fer_service.detection.batched import BatchedDetector
 from fer_service.detection.detector import Face
 from fer_service.detection.tiny import METADATA_KEY, TinyDetector, open_tiny
 from fer_service.onnx.session import Gpu
-from fer_training.detector.export import write_graph
-from fer_training.detector.export_wrapper import DetectorExportWrapper
-from fer_training.detector.network import DetectorNetwork
-from fer_training.detector.recipe import Widths
+from fer_training.tasks.detection.export import write_graph
+from fer_training.tasks.detection.export_wrapper import DetectorExportWrapper
+from fer_training.tasks.detection.network import DetectorNetwork
+from fer_training.tasks.detection.recipe import Widths
 
 from tests.service.detection.test_tiny import METADATA
-from tests.training.detector.made import WIDTHS, Pixels, photograph
+from tests.training.tasks.detection.made import WIDTHS, Pixels, photograph
 
 SIDE, THREADS, LEAST = 320, 8, 0.0
 PICTURES = [photograph(number).pixels for number in range(24)]

@@ -5,7 +5,7 @@ import pytest
 from fer_service import assets
 from fer_service.classification.classifier import open_classifier
 from fer_service.onnx.session import Gpu
-from fer_training.half_precision import to_fp16
+from fer_training.tasks.emotion.half_precision import to_fp16
 
 CROPS = list(np.random.default_rng(0).integers(0, 256, (33, 48, 48, 3), np.uint8))
 

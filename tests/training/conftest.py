@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 from fer_service.contract.bundle import Metadata
-from fer_training.config import Recipe
 from fer_training.data import FaceDataset, load_dataset
-from fer_training.device import build_fabric
-from fer_training.export import export
-from fer_training.run import RunFolder
-from fer_training.splits import train_and_validation
-from fer_training.trainer import Trainer
+from fer_training.engine.device import build_fabric
+from fer_training.engine.run_folder import RunFolder
+from fer_training.tasks.emotion.export import export
+from fer_training.tasks.emotion.recipe import EmotionRecipe
+from fer_training.tasks.emotion.splits import train_and_validation
 from lightning.fabric import Fabric
 
+from tests.training.runs import make_trainer, start_run
 from tests.training.synthetic import make_faces, make_recipe, write_csv, write_folders, write_parquet
 
 
@@ -61,7 +61,7 @@ def class_folders(faces: FaceDataset, data_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def recipe() -> Recipe:
+def recipe() -> EmotionRecipe:
     return make_recipe()
 
 
@@ -74,13 +74,13 @@ def fabric() -> Fabric:
 
 @pytest.fixture(scope="session")
 def trained_run(
-    tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, parquet_file: Path, fabric: Fabric
+    tmp_path_factory: pytest.TempPathFactory, recipe: EmotionRecipe, parquet_file: Path, fabric: Fabric
 ) -> RunFolder:
     """A complete run of the tiny recipe on the parquet file."""
     run = RunFolder(tmp_path_factory.mktemp("run"))
     data = load_dataset(parquet_file, recipe.network.input_size)
-    run.start(recipe, data, parquet_file, resume=False)
-    Trainer(recipe, *train_and_validation(data, recipe), run, fabric).fit()
+    start_run(run, recipe, data, parquet_file, resume=False)
+    make_trainer(recipe, *train_and_validation(data, recipe), run, fabric).fit()
     return run
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import torch
-from fer_training import commands
-from fer_training.__main__ import main
-from fer_training.trainer import Trainer
+from fer_training.cli import main
+from fer_training.engine import trainer
+from fer_training.engine.trainer import Trainer
 
 
 class ReportingTrainer(Trainer):
@@ -28,5 +28,5 @@ def _sum(tensors: Iterator[torch.Tensor]) -> float:
 
 
 if __name__ == "__main__":
-    commands.Trainer = ReportingTrainer  # type: ignore[misc]
+    trainer.Trainer = ReportingTrainer  # type: ignore[misc]
     main()

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fer_training.config import Recipe
 from fer_training.data import FaceDataset
-from fer_training.run import RunFolder
-from fer_training.splits import train_and_validation
-from fer_training.trainer import Trainer
+from fer_training.engine.run_folder import RunFolder
+from fer_training.engine.trainer import Trainer
+from fer_training.tasks.emotion.learner import EmotionLearner
+from fer_training.tasks.emotion.recipe import EmotionRecipe
+from fer_training.tasks.emotion.splits import train_and_validation
+from fer_training.tasks.emotion.task import data_record, file_record
 from lightning.fabric import Fabric
 
 from tests.training.synthetic import PHASE, make_recipe
@@ -42,9 +44,39 @@ class InterruptedRun(RunFolder):
             raise KeyboardInterrupt
 
 
-def run_training(recipe: Recipe, faces: FaceDataset, run: RunFolder, fabric: Fabric) -> RunFolder:
-    run.start(recipe, faces, Path("faces.csv"), resume=True)
-    Trainer(recipe, *train_and_validation(faces, recipe), run, fabric).fit()
+def start_run(
+    run: RunFolder,
+    recipe: EmotionRecipe,
+    faces: FaceDataset,
+    path: Path,
+    *,
+    resume: bool,
+    limit: int | None = None,
+    teachers: dict[Path, Path] | None = None,
+) -> None:
+    """Start a run folder; `teachers` are the files with their weights, by their paths."""
+    about = {
+        "data": data_record(faces, path, limit),
+        "teachers": [file_record(path, file) for path, file in (teachers or {}).items()],
+    }
+    run.start(recipe, about, resume)
+
+
+def make_trainer(
+    recipe: EmotionRecipe,
+    train: FaceDataset,
+    validation: FaceDataset,
+    run: RunFolder,
+    fabric: Fabric,
+    **options: Any,
+) -> Trainer:
+    """A trainer of an emotion model; `options` are those of the learner."""
+    return Trainer(recipe, EmotionLearner(recipe, train, validation, fabric, **options), run, fabric)
+
+
+def run_training(recipe: EmotionRecipe, faces: FaceDataset, run: RunFolder, fabric: Fabric) -> RunFolder:
+    start_run(run, recipe, faces, Path("faces.csv"), resume=True)
+    make_trainer(recipe, *train_and_validation(faces, recipe), run, fabric).fit()
     return run
 
 

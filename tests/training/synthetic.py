@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pyarrow
 import pyarrow.parquet
-from fer_training.config import FER2013_LABELS, Recipe, parse_recipe
 from fer_training.data import FaceDataset
+from fer_training.data.labels import FER2013_LABELS
+from fer_training.engine.recipe import validate_recipe
+from fer_training.tasks.emotion.recipe import EmotionRecipe
 from numpy.typing import NDArray
 
 SPLIT_SIZES = {"Training": 84, "PublicTest": 35}
@@ -55,8 +57,8 @@ def recipe_content(**changes: object) -> dict[str, object]:
     return content | changes
 
 
-def make_recipe(**changes: object) -> Recipe:
-    return parse_recipe(recipe_content(**changes), "tiny")
+def make_recipe(**changes: object) -> EmotionRecipe:
+    return validate_recipe(EmotionRecipe, recipe_content(**changes), "tiny")
 
 
 def write_parquet(faces: FaceDataset, path: Path, **columns: list[object]) -> Path:

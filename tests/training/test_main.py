@@ -10,10 +10,11 @@ import yaml
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.bundle import Evaluation, Metadata, Metrics
 from fer_service.detection.choice import choose_detector
-from fer_training.__main__ import main
-from fer_training.config import available_recipes
+from fer_training.cli import main
 from fer_training.data import FaceDataset
-from fer_training.run import RunFolder
+from fer_training.engine.recipe import available_recipes
+from fer_training.engine.run_folder import RunFolder
+from fer_training.tasks.emotion.runs import run_recipe
 from numpy.typing import NDArray
 
 from tests.conftest import encode_image
@@ -242,7 +243,7 @@ def test_a_missing_checkpoint_is_one_line_and_status_1(
 ) -> None:
     words = ["train", recipe_file, "--data", csv_file, "--out", tmp_path / "run", "--device", "cpu"]
     assert cli(*words, "--pretrained", tmp_path / "absent.pth") == 1
-    assert "absent.pth: file not found" in capsys.readouterr().err
+    assert "absent.pth: No such file" in capsys.readouterr().err
 
 
 def test_data_with_a_held_out_split_can_be_quantized(
@@ -274,7 +275,7 @@ def test_seed_and_epochs_belong_to_the_run(
     recipe.write_text(yaml.safe_dump(recipe_content(phases=[PHASE | {"trainable": {"from": "layer4"}}])))
     words = ["train", recipe, "--data", csv_file, "--out", tmp_path / "run", "--device", "cpu"]
     assert cli(*words, "--seed", "7", "--epochs", "1", "--from-scratch") == 0
-    assert RunFolder(tmp_path / "run").recipe().seed == 7
+    assert run_recipe(RunFolder(tmp_path / "run")).seed == 7
     assert cli(*words, "--resume") == 1
     assert "another recipe" in capsys.readouterr().err
     assert cli(*words, "--seed", "7", "--epochs", "1", "--resume") == 0

@@ -12,8 +12,8 @@ import pyarrow.parquet
 from fer_service.contract.bundle import file_sha256
 from numpy.typing import NDArray
 
-from fer_training.config import FER2013_LABELS
 from fer_training.data.dataset import FaceDataset
+from fer_training.data.labels import FER2013_LABELS
 from fer_training.data.votes import FERPLUS_COLUMNS, FERPLUS_ORDER, normalise_votes
 from fer_training.errors import DataError
 

@@ -1,0 +1,308 @@
+"""The command line `fer-train`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from fer_service.contract.errors import FerError
+from rich.console import Console
+
+from fer_training.engine.recipe import available_recipes, read_recipe, validate_recipe
+from fer_training.errors import RecipeError, TrainingError
+
+app = typer.Typer(
+    help="Train emotion models and face detectors, and export them for the service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_Data = Annotated[
+    Path,
+    typer.Option("--data", help="Data: FER-2013 as .parquet or .csv, or a folder with one folder per class."),
+]
+_Moved = Annotated[Path | None, typer.Option("--data", help="New path of the run's data, if it was moved.")]
+_Faces = Annotated[
+    Path | None, typer.Option("--faces", help="Detector only: face images to paste, in a format of --data.")
+]
+
+
+@app.command()
+def recipes() -> None:
+    """List the included recipes."""
+    for name in available_recipes():
+        content, _ = read_recipe(name)
+        description = content.get("description", "") if isinstance(content, dict) else ""
+        print(f"{name}: {description}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Recipe name or YAML file.")],
+    data: _Data,
+    out: Annotated[Path, typer.Option(help="Write the run into this folder.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
+    device: Annotated[str, typer.Option(help="Training device: auto, cpu, cuda or mps.")] = "auto",
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; overrides the recipe.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Maximum epochs per phase.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use about this many images per split.")] = None,
+    pretrained: Annotated[
+        Path | None, typer.Option(help="Start from this checkpoint of the recipe's timm network.")
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Start from an exported file with the recipe's network: bundled, large, or a path."),
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start from random weights, even if the recipe sets pretrained.")
+    ] = False,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run folder or exported file of a teacher. Repeat for an ensemble."),
+    ] = None,
+    teacher_cache: Annotated[
+        Path | None, typer.Option(help="Cache the teachers' predictions in this folder (loss.teacher_views).")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if a file cannot be read.")] = False,
+    faces: _Faces = None,
+) -> None:
+    """Train a network from a recipe. Use `torchrun` for several processes."""
+    from fer_training.engine.device import build_fabric
+    from fer_training.engine.run_folder import RunFolder
+    from fer_training.engine.task import TrainArguments
+    from fer_training.engine.trainer import Trainer
+    from fer_training.tasks import task_of
+
+    content, where = read_recipe(recipe)
+    task = task_of(content)
+    options = _given(
+        task.options["train"],
+        pretrained=pretrained,
+        init=init,
+        from_scratch=from_scratch,
+        teacher=teacher,
+        teacher_cache=teacher_cache,
+        strict=strict,
+        faces=faces,
+    )
+    resolved = validate_recipe(task.recipe, content, where).changed(seed=seed, epochs=epochs)
+    fabric = build_fabric(device)
+    fabric.launch()
+    run = RunFolder(out)
+    learner = task.learner(resolved, run, fabric, TrainArguments(data, limit, run.last.exists(), options))
+    trainer = Trainer(resolved, learner, run, fabric)
+    if fabric.is_global_zero:
+        run.start(resolved, learner.about, resume)
+    fabric.barrier()
+    trainer.fit()
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path, typer.Option(help="Write this ONNX file.")],
+    data: _Moved = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Average the face and its mirror image; doubles the computation.")
+    ] = False,
+    faces: _Faces = None,
+) -> None:
+    """Export a run as one ONNX file for the service, with a model card (.md) in the same folder."""
+    from fer_training.engine.run_folder import RunFolder
+    from fer_training.tasks import task_of
+
+    folder = RunFolder(run)
+    task = task_of(folder.recipe_content())
+    options = _given(task.options["export"], data=data, mirror=mirror, faces=faces)
+    task.export(folder, out, options, Console())
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Option(help="Bundle or detector (ONNX file).")],
+    data: _Data,
+    split: Annotated[str | None, typer.Option(help="Split of the data, if it has several: PublicTest, …")] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="CLASS=LABEL", help="Label of the model for a class of the data. Repeatable."
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="Find the faces first with this detector, a value of FER_DETECTOR. Default: an image is a face."
+        ),
+    ] = None,
+    write: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Write the results into the bundle and its card under this name."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(help="Detector only: also measure this detector, a value of FER_DETECTOR. Repeatable."),
+    ] = None,
+) -> None:
+    """Evaluate an exported model on labelled images with the service's own code."""
+    from fer_training.tasks import task_of_model
+
+    task = task_of_model(model)
+    options = _given(
+        task.options["evaluate"],
+        split=split,
+        map=_names(map_ or []),
+        detector=detector,
+        write=write,
+        beside=beside,
+    )
+    evaluation = task.evaluate(model, data, options)
+    if as_json:
+        print(evaluation.as_json())
+    else:
+        evaluation.print_to(Console())
+
+
+@app.command()
+def robustness(
+    model: Annotated[Path, typer.Option(help="Bundle (ONNX file).")],
+    data: _Data,
+    detector: Annotated[
+        str, typer.Option(help="Face detector of the pipeline, a value of FER_DETECTOR.")
+    ] = "auto",
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the results into the bundle and its card.")
+    ] = False,
+) -> None:
+    """Measure a bundle on degraded images and through the whole pipeline, on its validation split."""
+    from fer_training.tasks.emotion.robustness import measure_file, print_robustness
+
+    print_robustness(measure_file(model, data, detector, write=write), Console())
+
+
+@app.command("data")
+def describe_data(
+    path: Annotated[Path, typer.Argument(help="Data, in a format of --data.")],
+    out: Annotated[Path | None, typer.Option(help="Write figures into this folder.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if a file cannot be read.")] = False,
+) -> None:
+    """Print and plot a data set: classes, duplicates, conflicting labels, unreadable files."""
+    from fer_training.tasks.emotion.describe import describe
+
+    describe(path, out, Console(), strict=strict)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    data: _Moved = None,
+    faces: _Faces = None,
+) -> None:
+    """Write report.html and figures into a run folder."""
+    from fer_training.engine.run_folder import RunFolder
+    from fer_training.tasks import task_of
+
+    folder = RunFolder(run)
+    task = task_of(folder.recipe_content())
+    print(task.report(folder, _given(task.options["report"], data=data, faces=faces)))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders. The first one is the baseline.")],
+    out: Annotated[Path, typer.Option(help="Write this HTML page.")] = Path("comparison.html"),
+    data: _Moved = None,
+) -> None:
+    """Compare runs of emotion models in a table and on an HTML page."""
+    from fer_training.engine.run_folder import RunFolder
+    from fer_training.tasks.emotion.report import print_comparison, write_comparison
+
+    print_comparison(write_comparison([RunFolder(run) for run in runs], out, data), Console())
+    print(out)
+
+
+@app.command()
+def record(
+    run: Annotated[Path, typer.Argument(help="Run folder, complete or not.")],
+    into: Annotated[Path, typer.Option(help="Table of results, a CSV file; created if missing.")],
+    note: Annotated[str, typer.Option(help="Free text for the row.")] = "",
+) -> None:
+    """Add a run to a table of results."""
+    from fer_training.engine.results import record as add_row
+    from fer_training.engine.results import run_result
+    from fer_training.engine.run_folder import RunFolder
+    from fer_training.tasks import task_of
+
+    folder = RunFolder(run)
+    result = run_result(folder, folder.recipe(task_of(folder.recipe_content()).recipe), note)
+    add_row(result, into)
+    print(
+        f"{into}: {result.recipe}, seed {result.seed}, {result.epochs} epochs, {result.metric} {result.best:.2%}"
+    )
+
+
+@app.command()
+def quantize(
+    model: Annotated[Path, typer.Argument(help="Bundle (ONNX file).")],
+    data: _Data,
+    out: Annotated[Path, typer.Option(help="Write this file.")],
+    fp16: Annotated[bool, typer.Option("--fp16", help="Store the weights in fp16, compute in fp32.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Compute in fp16, for GPUs.")] = False,
+    calibration: Annotated[int, typer.Option(min=8, help="Number of calibration images for INT8.")] = 512,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the file even if the accuracy drops too far.")
+    ] = False,
+) -> None:
+    """Write a smaller variant of a bundle (default INT8). Fail if the accuracy drops more than 0.5 points."""
+    from fer_training.tasks.emotion.quantize import variant
+
+    if fp16 and half:
+        raise typer.BadParameter("--fp16 and --half exclude each other: give one of them")
+    kind: Literal["int8", "fp16-weights", "fp16"] = "fp16" if half else "fp16-weights" if fp16 else "int8"
+    before, after = variant(model, out, data, kind=kind, calibration_size=calibration, force=force)
+    print(
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB (before {model.stat().st_size / 1e6:.1f} MB); "
+        f"{after.split} accuracy {after.accuracy:.2%} (before {before.accuracy:.2%}), "
+        f"ECE-15 {after.ece15:.4f} (before {before.ece15:.4f})"
+    )
+
+
+def _names(pairs: list[str]) -> dict[str, str]:
+    """Return the labels by class name from `CLASS=LABEL` words."""
+    names = {}
+    for pair in pairs:
+        name, _, label = pair.rpartition("=")
+        if not (name and label):
+            raise typer.BadParameter(f"--map needs CLASS=LABEL, for example --map smile=happy, not {pair!r}")
+        names[name] = label
+    return names
+
+
+def _given(accepted: frozenset[str], **options: object) -> dict[str, Any]:
+    """Return the options that were given.
+
+    Raises:
+        RecipeError: The task does not accept one of them.
+    """
+    given = {name: value for name, value in options.items() if value}
+    for name in given.keys() - accepted:
+        raise RecipeError(f"--{name.replace('_', '-')} does not apply to this kind of model: remove it")
+    return given
+
+
+def main() -> None:
+    """Run the command line. Expected errors print one line instead of a traceback."""
+    try:
+        app()
+    except (TrainingError, FerError) as error:
+        print(f"fer-train: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        print(
+            f"fer-train: missing package {error.name}: use the environment that `make setup-training` creates",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("fer-train: interrupted; continue with --resume", file=sys.stderr)
+        sys.exit(130)

@@ -1,1 +1,0 @@
-"""Face detector of this project: data, network, loss, training, evaluation and export."""

@@ -1,0 +1,1 @@
+"""The training engine: recipes, run folders, the loop, checkpoints and export. It knows no task."""

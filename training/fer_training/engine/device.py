@@ -1,0 +1,33 @@
+"""Training device, precision and processes."""
+
+import os
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from fer_training.errors import RunError
+
+
+def build_fabric(device: str = "auto") -> Fabric:
+    """Build a Lightning Fabric, with bf16 if the device supports it and one process per `torchrun` rank.
+
+    Raises:
+        RunError: The device is unknown or not available.
+    """
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")  # TF32 in what autocast leaves in fp32
+    bf16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() and device != "cpu" else _cpu_has_bf16()
+    try:
+        return Fabric(
+            accelerator=device,
+            devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+            precision="bf16-mixed" if bf16 else "32-true",
+        )
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise RunError(f"--device {device}: {' '.join(str(error).split())}") from error
+
+
+def _cpu_has_bf16() -> bool:
+    # Emulated bf16 is slower than float32, so require hardware instructions.
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

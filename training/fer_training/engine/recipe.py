@@ -1,0 +1,131 @@
+"""The training recipe: the settings that recipes of all tasks have, and reading of recipe files."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+import yaml
+from fer_service.contract.validation import first_error
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fer_training.errors import RecipeError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+_Recipe = TypeVar("_Recipe", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A part of a recipe: unchangeable, without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Optimizer(Section):
+    """A torch optimiser."""
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: Fraction = 0.9
+    nesterov: bool = True
+
+
+class Schedule(Section):
+    """Learning-rate schedule of a phase."""
+
+    name: Literal["constant", "cosine", "onecycle", "plateau"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0)
+    factor: Fraction = Field(
+        0.1, description="Multiplies the learning rate after `patience` epochs without improvement."
+    )
+    patience: int = Field(3, ge=1)
+
+
+class Phase(Section):
+    """Consecutive epochs with one optimiser."""
+
+    name: str
+    epochs: int = Field(ge=1)
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Early stopping: end the phase after this many epochs without improvement; 0 disables it.",
+    )
+    optimizer: Optimizer
+    schedule: Schedule = Schedule()
+
+
+class Recipe(Section):
+    """Settings of a training, whatever the task. Each task adds its own."""
+
+    task: str
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    description: str
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="Decay of the weight average; 0 disables it.")
+    clip_norm: float = Field(0.0, ge=0, description="Maximum gradient norm; 0 disables clipping.")
+    seed: int = Field(0, ge=0)
+
+    def changed(self, *, seed: int | None = None, epochs: int | None = None) -> Self:
+        """Return a copy with another seed, or with at most `epochs` epochs per phase."""
+        phases = self.phases
+        if epochs is not None:
+            phases = tuple(phase.model_copy(update={"epochs": min(phase.epochs, epochs)}) for phase in phases)
+        return self.model_copy(update={"seed": self.seed if seed is None else seed, "phases": phases})
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs of all phases."""
+        return sum(phase.epochs for phase in self.phases)
+
+
+def available_recipes() -> tuple[str, ...]:
+    """Names of the included recipes, sorted."""
+    folder = resources.files("fer_training") / "recipes"
+    return tuple(sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+def read_recipe(name_or_path: str | Path) -> tuple[object, str]:
+    """Read the YAML content of a recipe.
+
+    Returns:
+        The parsed content, and the name to use in error messages.
+
+    Raises:
+        RecipeError: The recipe is missing or is not YAML.
+    """
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"}:
+        source, where = path, str(path)
+    elif str(name_or_path) in available_recipes():
+        source = Path(str(resources.files("fer_training") / "recipes" / f"{name_or_path}.yaml"))
+        where = str(name_or_path)
+    else:
+        raise RecipeError(
+            f"unknown recipe {str(name_or_path)!r}: give a .yaml file or one of {', '.join(available_recipes())}"
+        )
+    try:
+        content: object = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"recipe {where}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {where} is not YAML: {' '.join(str(error).split())}") from error
+    return content, where
+
+
+def validate_recipe(kind: type[_Recipe], content: object, where: str) -> _Recipe:
+    """Validate the content of a recipe.
+
+    Args:
+        kind: Class of the task's recipes.
+        content: Parsed YAML.
+        where: Name of the recipe in error messages.
+
+    Raises:
+        RecipeError: The content is invalid. The message names the first invalid key and its allowed values.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        mistake = first_error(error.errors())
+        raise RecipeError(f"recipe {where}: {mistake.sentence('the whole file')}") from error

@@ -1,0 +1,192 @@
+"""The run folder: all files of a training run.
+
+recipe.yaml        resolved recipe
+environment.json   versions, device, commit, path and SHA-256 of the data
+metrics.jsonl      one line per epoch
+last.ckpt          checkpoint for --resume
+best.ckpt          weights with the best validation metric, if the task keeps them
+tensorboard/       the same metrics for TensorBoard
+"""
+
+import contextlib
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from fer_service.system.files import write_atomically
+
+from fer_training.engine.recipe import Recipe, validate_recipe
+from fer_training.errors import RunError
+
+_Recipe = TypeVar("_Recipe", bound=Recipe)
+_PACKAGES = ("torch", "timm", "lightning", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Files of one training run.
+
+    Attributes:
+        path: Path of the folder.
+    """
+
+    path: Path
+
+    @property
+    def last(self) -> Path:
+        """Path of the checkpoint to resume from."""
+        return self.path / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """Path of the checkpoint to export."""
+        return self.path / "best.ckpt"
+
+    def start(self, recipe: Recipe, about: Mapping[str, Any], resume: bool) -> None:
+        """Create the folder, or check that an existing run matches.
+
+        Args:
+            recipe: Resolved recipe.
+            about: Entries of environment.json. In an existing run, `sha256` and `limit` of `data` must match, and
+                the `sha256` of `teachers`.
+            resume: Accept an existing run.
+
+        Raises:
+            RunError: A run exists and `resume` is False, or the run differs from the arguments.
+        """
+        if self.last.exists():
+            if not resume:
+                raise RunError(f"{self.path} already has a run: continue it with --resume, or give another --out")
+            self._check_same(recipe, about)
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot create {self.path}: {error.strerror or error}") from error
+        content = recipe.model_dump(mode="json", by_alias=True)
+        self._write("recipe.yaml", yaml.safe_dump(content, sort_keys=False))
+        self._write("environment.json", json.dumps(_environment() | dict(about), indent=2) + "\n")
+        self._write("metrics.jsonl", "")
+
+    def _check_same(self, recipe: Recipe, about: Mapping[str, Any]) -> None:
+        recorded = self.environment()
+        if type(recipe).model_validate(self.recipe_content()) != recipe:
+            difference = "another recipe"
+        elif recorded["data"]["sha256"] != about["data"]["sha256"]:
+            difference = "other data"
+        elif _hashes(recorded) != _hashes(about):
+            raise RunError(f"{self.path} has a run with other teachers: give the same --teacher, or another --out")
+        elif (limit := recorded["data"].get("limit")) != about["data"]["limit"]:
+            raise RunError(f"{self.path} has a run with --limit {limit}: give the same --limit, or another --out")
+        else:
+            return
+        raise RunError(f"{self.path} has a run with {difference}: give another --out")
+
+    def recipe(self, kind: type[_Recipe]) -> _Recipe:
+        """Read the run's recipe.
+
+        Args:
+            kind: Class of the task's recipes.
+
+        Raises:
+            RunError: The folder is not a run directory, or recipe.yaml is damaged.
+            RecipeError: The recipe is invalid, or is of another task.
+        """
+        return validate_recipe(kind, self.recipe_content(), str(self.path / "recipe.yaml"))
+
+    def recipe_content(self) -> object:
+        """Read the content of recipe.yaml, of any task.
+
+        Raises:
+            RunError: The folder is not a run directory, or recipe.yaml is damaged.
+        """
+        text = self._read("recipe.yaml")
+        try:
+            content: object = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RunError(f"{self.path / 'recipe.yaml'} is damaged: {' '.join(str(error).split())}") from error
+        return content
+
+    def environment(self) -> dict[str, Any]:
+        """Read versions, device, commit and data of the run."""
+        text = self._read("environment.json")
+        try:
+            content: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise RunError(f"{self.path / 'environment.json'} is damaged: {error}") from error
+        return content
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Read the logged metrics, one entry per epoch."""
+        lines = self._read("metrics.jsonl").splitlines()
+        try:
+            return [_with_current_names(json.loads(line)) for line in lines]
+        except ValueError as error:
+            raise RunError(f"{self.path / 'metrics.jsonl'} is damaged: {error}") from error
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Append the metrics of an epoch. An epoch that is repeated after a resume replaces its old entry."""
+        kept = [logged for logged in self.metrics() if logged["epoch"] < entry["epoch"]]
+        self._write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in [*kept, entry]))
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} is not a run directory (missing {name})") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"cannot read {self.path / name}: {error}") from error
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            write_atomically(self.path / name, text)
+        except OSError as error:
+            raise RunError(f"cannot write {self.path / name}: {error.strerror or error}") from error
+
+
+def _hashes(about: Mapping[str, Any]) -> list[str]:
+    return [teacher["sha256"] for teacher in about.get("teachers", [])]
+
+
+def _with_current_names(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry with current names. Earlier versions wrote `select_` instead of `val_`."""
+    return {re.sub("^select_", "val_", name): value for name, value in entry.items()}
+
+
+def commit() -> str:
+    """Return the commit of the working tree, with `-dirty` if it has changes; empty outside a repository."""
+    folder = Path(__file__).parent
+    try:
+        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "packages": _packages(),
+    }
+
+
+def _packages() -> dict[str, str]:
+    """Return the versions of the packages that are installed; a GPU host has another wheel of onnxruntime."""
+    versions = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions

@@ -1,0 +1,1 @@
+"""Face detectors: trained on photographs with face boxes and on generated scenes."""

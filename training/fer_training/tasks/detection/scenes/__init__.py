@@ -1,0 +1,1 @@
+"""Generated training images: faces and decoys pasted into photographs, crowds, degradation."""

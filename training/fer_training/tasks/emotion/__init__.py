@@ -1,0 +1,1 @@
+"""Emotion models: one face in, one probability per class out."""

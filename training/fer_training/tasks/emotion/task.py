@@ -1,0 +1,163 @@
+"""The task `emotion`."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fer_service.classification.classifier import open_classifier
+from fer_service.contract.bundle import file_sha256
+from lightning.fabric import Fabric
+from rich.console import Console
+
+from fer_training.data import FaceDataset, load_dataset
+from fer_training.engine.recipe import Recipe
+from fer_training.engine.run_folder import RunFolder
+from fer_training.engine.task import TrainArguments
+from fer_training.errors import DataError, RecipeError
+from fer_training.tasks.emotion.card import write_card
+from fer_training.tasks.emotion.evaluate import print_metrics
+from fer_training.tasks.emotion.export import export, write_bundle
+from fer_training.tasks.emotion.exported_weights import exported_file
+from fer_training.tasks.emotion.labelled_images import EvaluatedImages, evaluate_file
+from fer_training.tasks.emotion.learner import EmotionLearner, Start
+from fer_training.tasks.emotion.recipe import EmotionRecipe
+from fer_training.tasks.emotion.report import write_report
+from fer_training.tasks.emotion.splits import recipe_classes, train_and_validation
+from fer_training.tasks.emotion.teachers import teacher_weights
+
+
+class EmotionTask:
+    """Emotion models."""
+
+    recipe: type[Recipe] = EmotionRecipe
+    options: Mapping[str, frozenset[str]] = {
+        "train": frozenset({"pretrained", "init", "from_scratch", "teacher", "teacher_cache", "strict"}),
+        "export": frozenset({"data", "mirror"}),
+        "evaluate": frozenset({"split", "map", "detector", "write"}),
+        "report": frozenset({"data"}),
+    }
+
+    def learner(
+        self, recipe: EmotionRecipe, run: RunFolder, fabric: Fabric, arguments: TrainArguments
+    ) -> EmotionLearner:
+        """Prepare a training (see `Task.learner`)."""
+        options, limit = arguments.options, arguments.limit
+        weights: Path | None = options.get("pretrained")
+        init: str | None = options.get("init")
+        if init and weights:
+            raise RecipeError("--init and --pretrained exclude each other")
+        exported = exported_file(init) if init else None
+        teachers: list[Path] = options.get("teacher") or []
+        faces = load_dataset(arguments.data, recipe.network.input_size)
+        report_unreadable(faces, strict=options.get("strict", False))
+        faces = recipe_classes(faces, recipe)
+        views = bool(teachers) and recipe.loss.teacher_views > 0
+        return EmotionLearner(
+            recipe,
+            *train_and_validation(faces.limited(limit) if limit else faces, recipe),
+            fabric,
+            about={
+                "data": data_record(faces, arguments.data, limit),
+                "pretrained": file_record(weights or exported),
+                "teachers": [file_record(path, teacher_weights(path)) for path in teachers],
+            },
+            # A resumed run takes its weights from the checkpoint.
+            start=Start()
+            if arguments.resumed
+            else Start(weights, exported, from_scratch=options.get("from_scratch", False)),
+            teachers=teachers,
+            teacher_cache=options.get("teacher_cache") or (run.path / "teacher-cache" if views else None),
+        )
+
+    def export(self, run: RunFolder, out: Path, options: Mapping[str, Any], console: Console) -> None:
+        """Export a run (see `export`)."""
+        metadata = export(run, out, options.get("data"), mirror=options.get("mirror", False))
+        print_metrics(metadata.metrics, console)
+        print(
+            f"{out}: temperature {metadata.temperature:.3f}, uncertain below {metadata.uncertain_below:.3f}, "
+            f"maximum difference from torch {metadata.parity.max_difference:.1e} over "
+            f"{metadata.parity.rows} images"
+        )
+
+    def is_model(self, path: Path) -> bool:
+        """Return True: the evaluation says what is missing in a file that is not a bundle."""
+        return True
+
+    def evaluate(self, model: Path, data: Path, options: Mapping[str, Any]) -> EvaluatedImages:
+        """Evaluate a bundle on labelled images (see `evaluate_file`).
+
+        Args:
+            model: Path of the bundle.
+            data: Path of the data (see `load_dataset`).
+            options: `split`: name of the split. `map`: labels of the bundle by class name of the data, where they
+                differ. `detector`: a value of FER_DETECTOR; without it each image is one face. `write`: name under
+                which the results are written into the bundle and its card.
+        """
+        evaluated = evaluate_file(
+            model, data, options.get("split"), names=options.get("map") or {}, detector=options.get("detector")
+        )
+        _print_unreadable(evaluated.unreadable)
+        for name, count in evaluated.left_out.items():
+            print(f"left out: {count} images of {name}: not a label of the model", file=sys.stderr)
+        if written := options.get("write"):
+            about = open_classifier(model, "cpu", 1).bundle.metadata
+            about = about.model_copy(update={"evaluations": about.evaluations | {written: evaluated.evaluation}})
+            write_bundle(model, about, model)
+            write_card(about, model.with_suffix(".md"))
+        return evaluated
+
+    def report(self, run: RunFolder, options: Mapping[str, Any]) -> Path:
+        """Write the report of a run (see `write_report`)."""
+        return write_report(run, options.get("data"))
+
+
+def data_record(data: FaceDataset, path: Path, limit: int | None) -> dict[str, Any]:
+    """Describe the data of a run for environment.json.
+
+    Args:
+        data: Data with the recipe's classes, before `limit` is applied.
+        path: Path of the data.
+        limit: Images per split that are used; None uses all.
+    """
+    return {
+        "path": str(path.resolve()),
+        "name": data.name,
+        "sha256": data.sha256,
+        "splits": data.split_sizes,
+        "classes": list(data.classes),
+        "limit": limit,
+    }
+
+
+def file_record(path: Path | None, file: Path | None = None) -> dict[str, str] | None:
+    """Describe a file, or a folder by the file that holds its weights, for environment.json.
+
+    Raises:
+        RecipeError: The file cannot be read.
+    """
+    try:
+        return {"path": str(path.resolve()), "sha256": file_sha256(file or path)} if path else None
+    except OSError as error:
+        raise RecipeError(f"{file or path}: {error.strerror or error}") from error
+
+
+def report_unreadable(data: FaceDataset, *, strict: bool) -> None:
+    """Print the files that cannot be read.
+
+    Raises:
+        DataError: There are such files, and `strict` is set.
+    """
+    _print_unreadable(data.unreadable)
+    if data.unreadable and strict:
+        raise DataError(
+            f"{len(data.unreadable)} files cannot be read: repair or remove them, or run without --strict"
+        )
+
+
+def _print_unreadable(files: tuple[str, ...]) -> None:
+    for line in files:
+        print(f"unreadable: {line}", file=sys.stderr)
+
+
+TASK = EmotionTask()
