@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 
 from fer_service.contract.errors import Forbidden, Unauthorized
 from fer_service.http.api_keys import ApiKeys
-from fer_service.http.hosts import is_same_origin
+from fer_service.http.hosts import client_of, is_same_origin
 
 API_KEY: Final = "X-API-Key"
 KEY_PROTOCOL: Final = "fer.key."  # before the key in base64url, among the subprotocols that a stream offers
@@ -17,6 +17,8 @@ KEY_PROTOCOL: Final = "fer.key."  # before the key in base64url, among the subpr
 
 def authenticate(connection: HTTPConnection, keys: ApiKeys | None) -> str:
     """Return the client that sends a request: the holder of its API key, or its address without authentication.
+
+    An IPv6 address stands for its network (see `client_of`).
 
     Args:
         connection: A request or stream.
@@ -26,7 +28,7 @@ def authenticate(connection: HTTPConnection, keys: ApiKeys | None) -> str:
         Unauthorized: the key is missing or invalid.
     """
     if keys is None:
-        return connection.client.host if connection.client else ""
+        return client_of(connection.client.host) if connection.client else ""
     key = _key_in_headers(connection.headers) or _key_in_subprotocols(connection)
     if not key:
         raise Unauthorized(f"missing API key; send it as {API_KEY} or as Authorization: Bearer")

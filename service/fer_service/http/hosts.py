@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 from typing import Final, NamedTuple
 
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s\x00-\x1f\x7f/?#@:,\[\]\\]+)(?::([0-9]{0,5}))?")
@@ -74,3 +74,21 @@ def is_address(name: str) -> bool:
     except ValueError:
         return name == "localhost"
     return True
+
+
+def client_of(address: str) -> str:
+    """Return whom an address belongs to, for limits per client.
+
+    A site has at least 2⁶⁴ IPv6 addresses (RFC 6177, section 2), so there the network counts, such as
+    2001:db8:1:2::/64.
+
+    Args:
+        address: Address of a connection; text that is no address is returned as it is.
+    """
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(parsed.ipv4_mapped or IPv6Network((int(parsed), 64), strict=False))

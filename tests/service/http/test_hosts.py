@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from fer_service.contract.errors import SettingsError
 from fer_service.contract.settings import load_settings
-from fer_service.http.hosts import Authority, is_address, is_allowed, is_same_origin, parse_authority
+from fer_service.http.hosts import Authority, client_of, is_address, is_allowed, is_same_origin, parse_authority
 from starlette.testclient import WebSocketDenialResponse
 
 from tests.service.conftest import plain
@@ -134,3 +134,21 @@ def test_only_a_trusted_proxy_names_the_host(serve: Serve, proxies: str, accepte
     else:
         with pytest.raises(WebSocketDenialResponse), client.websocket_connect("/stream", headers=stream):
             pass
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::9", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::9", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("testclient", "testclient"),
+        ("", ""),
+    ],
+)
+def test_addresses_of_one_site_are_one_client(address: str, client: str) -> None:
+    assert client_of(address) == client

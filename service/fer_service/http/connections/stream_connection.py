@@ -14,6 +14,7 @@ from fer_service.contract.errors import Draining, Overloaded, Preempted
 from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import SMALL_FRAME, Pace, Rate
 from fer_service.http.connections.transport import Sending, Wire
+from fer_service.http.hosts import client_of
 from fer_service.http.ledger import Hold
 from fer_service.http.problems import MEDIA_TYPE, problem_of
 
@@ -210,7 +211,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
             self._message, self._held = None, 0
             return True
         if self._message is None:
-            self._message = ledger.open(self.client[0] if self.client else "", self._give_way)
+            self._message = ledger.open(client_of(self.client[0]) if self.client else "", self._give_way)
         try:
             if size > self._held:
                 ledger.grow(self._message, size - self._held)
