@@ -6,7 +6,8 @@ TRAIN_ENV := .venv-training
 # One process more than cores, because many tests wait for a server; at most 4. The tests of a file run in the same
 # one, because they share fixtures.
 PROCESSES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null | awk '{ print ($$1 < 4) ? $$1 + 1 : 4 }')
-PYTEST := $(TRAIN_ENV)/bin/pytest -n $(or $(PROCESSES),2) --dist loadfile --no-loadscope-reorder --durations 15
+# Every process has one thread for torch and numpy: more would wait for each other at every operation.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TRAIN_ENV)/bin/pytest -n $(or $(PROCESSES),2) --dist loadfile --no-loadscope-reorder --durations 15
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(LOCK_OPTIONS)
 
 .PHONY: help serve setup setup-training test test-quick campaign lint format lock docs check-deploy image clean
