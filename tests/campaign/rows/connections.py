@@ -99,6 +99,12 @@ def refused_requests() -> Client:
     return asking(requests)
 
 
+def long_headers() -> Client:
+    """Heads of nearly 64 KiB whose values would take a parser long."""
+    values = {"Accept": "a/b;q=0.5," * 6000, "Content-Type": "multipart/form-data;" + " a=b;" * 12_000}
+    return asking([request("POST", "/predict", b"x", {name: value}) for name, value in values.items()])
+
+
 def odd_paths() -> Client:
     """Uploads to paths that look like a route."""
     paths = itertools.product(("/predict", "/predict/batch"), ("%0a", "%0d%0a", "%00", "%2f", "/"))
@@ -133,6 +139,7 @@ ROWS = (
     Row("long URLs", long_urls, clients=8),
     Row("early refusals", early_refusals, clients=8),
     Row("floods of refused requests", refused_requests, clients=32),
+    Row("long headers", long_headers, clients=32),
     Row("uploads to odd paths", odd_paths, clients=8),
     Row("200 TLS hellos", tls_hellos, clients=200),
     # Two, because they do not wait for the service: each sends twenty requests per second.

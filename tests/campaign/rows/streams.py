@@ -4,7 +4,7 @@ import asyncio
 
 from tests.campaign import costly_images as costly
 from tests.campaign.client import BINARY, CONTINUATION, PING, TEXT, Client, Service, frame
-from tests.campaign.rows.row import AT_WORK, HOLDING, Row, flooding, waiting
+from tests.campaign.rows.row import AT_WORK, DECODING, HOLDING, Row, flooding, waiting
 
 _OPEN = frame(BINARY, b"a", last=False)
 
@@ -44,6 +44,11 @@ def steady_frames() -> Client:
     return waiting(b"", frame(BINARY, costly.ordinary()), 1 / 60, stream=True)
 
 
+def costly_frames() -> Client:
+    """Images that take a decoder long, as fast as the service takes them."""
+    return flooding(b"", frame(BINARY, costly.scans(100)), stream=True)
+
+
 def unfinished() -> Client:
     """A message of as many bytes as allowed that does not end."""
     return flooding(_OPEN, frame(CONTINUATION, bytes(64 * 2**10), last=False), stream=True)
@@ -71,6 +76,13 @@ ROWS = (
     # Their frames take all places that one client may have.
     Row("floods of frames on 56 streams", frames, clients=56, shares=False, memory=AT_WORK + HOLDING),
     Row("60 frames a second on 56 streams", steady_frames, clients=56, shares=False, memory=AT_WORK + HOLDING),
+    Row(
+        "costly frames on 56 streams",
+        costly_frames,
+        clients=56,
+        shares=False,
+        memory=AT_WORK + DECODING + HOLDING,
+    ),
     Row("unfinished messages on 56 streams", unfinished, clients=56, memory=AT_WORK + HOLDING),
     Row("unread results on 32 streams", unread, clients=32, shares=False, memory=AT_WORK + HOLDING),
 )
