@@ -53,9 +53,11 @@ class Workspace:
 
 @pytest.fixture
 def workspace(tmp_path: Path, astronaut: NDArray[np.uint8], astronaut_jpeg: bytes) -> Workspace:
-    """A workspace with photo.jpg, another.png and clip.mp4: the astronaut, the clip in five frames."""
+    """A workspace with photo.jpg, another.png, photos/ and clip.mp4: the astronaut, the clip in five frames."""
     made = Workspace(tmp_path / "clone")
     (made.path / "photo.jpg").write_bytes(astronaut_jpeg)
+    (made.path / "photos" / "more").mkdir(parents=True)
+    (made.path / "photos" / "more" / "photo.jpg").write_bytes(astronaut_jpeg)
     (made.path / "another.png").write_bytes(encode_image(astronaut, ".png"))
     small = cv2.resize(astronaut, (256, 256), interpolation=cv2.INTER_AREA)
     write_clip(made.path / "clip.mp4", [small] * 5, [n / 10 for n in range(5)])

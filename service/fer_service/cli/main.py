@@ -20,7 +20,6 @@ from fer_service.contract.text import printable
 from fer_service.observability.logs import JsonFormatter, configure_logging
 
 app = typer.Typer(
-    help="Find faces in images and predict the emotion of each one.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -63,6 +62,29 @@ def benchmark(
 def version() -> None:
     """Print the version."""
     print(__version__)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find faces in images and predict the emotion of each one.
+
+    Examples:
+    fer-service serve
+
+    fer-service predict photos/ --out results.csv
+
+    fer-service predict clip.mp4 --out timeline.csv
+    """
 
 
 def main() -> None:

@@ -1,26 +1,32 @@
 """`fer-service predict`."""
 
-import mimetypes
-import os
+import asyncio
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from fer_service.cli.video import parse_seconds, predict_video
-from fer_service.contract.errors import RequestError
-from fer_service.contract.schemas import BatchPrediction, BatchResult, FaceEmotion, Prediction
-from fer_service.contract.settings import load_settings
+from fer_service.cli.results import Outcome, Results, json_name, open_results
+from fer_service.cli.sources import Sources, find_sources, is_video
+from fer_service.cli.video import analyze_video, parse_seconds, predict_video
+from fer_service.contract.errors import ClipError, ResultsError
+from fer_service.contract.schemas import BatchPrediction, BatchResult, FaceEmotion, FramePrediction, Prediction
+from fer_service.contract.settings import Settings, load_settings
 from fer_service.contract.text import printable, printable_json
 from fer_service.observability.logs import configure_logging
 from fer_service.tracking.tracked_stream import HALF_LIFE
 
 if TYPE_CHECKING:
-    from fer_service.analysis.analyzer import Analyzer
+    from fer_service.analysis.analyzer import Analyzer, Options
+
+_WIDE = 10_000  # columns of a table that is no terminal's: nothing is cut
 
 
 def _seconds(text: str) -> Any:
@@ -28,75 +34,221 @@ def _seconds(text: str) -> Any:
 
 
 def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Images, or one video.", show_default=False)],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Images and videos: files, folders, patterns in quotes, or - for standard input.",
+            show_default=False,
+        ),
+    ],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also search subfolders.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as the HTTP API returns it.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Video: write the timeline to this .csv, .json or .parquet file.")
+        Path | None,
+        typer.Option(
+            help="Write the results to this .csv, .ndjson, .json or .parquet file. Of one video: its timeline."
+        ),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue --out: skip the files whose results it has.")
+    ] = False,
     annotate: Annotated[
-        Path | None, typer.Option(help="Video: write a copy with boxes and labels to this file.")
+        Path | None,
+        typer.Option(help="Write copies with boxes and labels into this folder. Of one video: to this file."),
     ] = None,
+    min_score: Annotated[float | None, typer.Option(help="Minimum score of the detector, 0 to 1.")] = None,
+    max_faces: Annotated[int | None, typer.Option(help="Maximum faces per image, the largest first.")] = None,
+    model: Annotated[str | None, typer.Option(help="Emotion model [FER_MODEL]: large, or a path.")] = None,
+    detector: Annotated[str | None, typer.Option(help="Face detector [FER_DETECTOR].")] = None,
     every: Annotated[
         float, _seconds("Video: time between analysed frames, such as 0.2s; 0 analyses every frame.")
     ] = 0.0,
     smooth: Annotated[float, _seconds("Video: half-life of the smoothing; 0 turns it off.")] = HALF_LIFE,
 ) -> None:
-    """Analyse images, or one video, without a server. The exit status is 1 if a file cannot be read."""
-    from fer_service.analysis.loading import load  # takes seconds, which other commands do not need
+    """Analyse images and videos without a server. The exit status is 1 if a file cannot be read.
 
-    settings = load_settings()
+    Examples:
+    fer-service predict photo.jpg
+
+    fer-service predict photos/ --recursive --out results.csv --annotate marked/
+
+    fer-service predict clip.mp4 --out timeline.csv --every 0.2s --annotate marked.mp4
+    """
+    found = find_sources(sources, recursive=recursive)
+    given = {"model": model, "detector": detector, "min_score": min_score}
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     configure_logging("warning", settings.log_format)
+    if resume and not out:
+        raise typer.BadParameter("--resume needs --out")
+
+    from fer_service.analysis.analyzer import Options  # takes seconds, which other commands do not need
+    from fer_service.analysis.loading import load
+
     analyzer = load(settings)
-    if out or annotate:
-        if len(photos) > 1:
-            raise typer.BadParameter("--out and --annotate accept one video at a time")
-        complete = predict_video(analyzer, photos[0], out=out, annotate=annotate, every=every, half_life=smooth)
+    options = Options(max_faces=max_faces, draw="jpeg" if annotate else None)
+    if len(found.files) == 1 and is_video(found.files[0]) and (out or annotate):
+        complete = predict_video(
+            analyzer, found.files[0], out=out, annotate=annotate, every=every, half_life=smooth
+        )
         raise typer.Exit(0 if complete else 1)
-    predictions = _predict_images(analyzer, photos)
-    if as_json:
-        print(printable_json(_to_json(predictions, single=len(photos) == 1)))
-    elif predictions:
-        Console().print(_table(predictions))
-    raise typer.Exit(0 if len(predictions) == len(photos) else 1)
+    if annotate and annotate.suffix.lower() in {".mp4", ".mov", ".mkv", ".webm", ".jpg", ".png"}:
+        raise typer.BadParameter(f"--annotate {printable(annotate)}: give a folder for the copies of these files")
+    run = _Run(analyzer, settings, options, annotate, every, smooth, prints=out is None)
+    if out:
+        with open_results(out, analyzer.classifier.bundle.metadata.labels, resume=resume) as results:
+            run.write(found, results)
+        print(f"{run.summary(found)} → {printable(out)}", file=sys.stderr)
+    else:
+        printed = _Printed()
+        run.write(found, printed)
+        printed.show(as_json=as_json, single=len(found.files) == 1)
+    raise typer.Exit(1 if run.failed else 0)
 
 
-def _predict_images(analyzer: "Analyzer", paths: list[Path]) -> list[tuple[Path, Prediction]]:
-    """Analyse images; print one line for each that fails."""
-    predictions: list[tuple[Path, Prediction]] = []
-    for path in paths:
+@dataclass
+class _Run:
+    """One call of the command."""
+
+    analyzer: "Analyzer"
+    settings: Settings
+    options: "Options"
+    annotate: Path | None
+    every: float
+    half_life: float
+    prints: bool
+    failed: int = 0
+    skipped: int = 0
+    copies: set[Path] = field(default_factory=set)
+    originals: set[Path] = field(default_factory=set)
+
+    def write(self, sources: Sources, results: Results) -> None:
+        """Analyse all files, with a progress bar on a terminal."""
+        console = Console(stderr=True)
+        columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("", total=len(sources.files))
+            asyncio.run(self._write(sources, results, lambda: bar.advance(task)))
+
+    def summary(self, sources: Sources) -> str:
+        """Return what was done, in a line."""
+        parts = [f"{len(sources.files) - self.skipped} files analysed"]
+        parts += [f"{self.failed} with an error"] if self.failed else []
+        parts += [f"{self.skipped} had results"] if self.skipped else []
+        parts += [f"{sources.passed_over} other files passed over"] if sources.passed_over else []
+        return ", ".join(parts)
+
+    async def _write(self, sources: Sources, results: Results, advance: Callable[[], None]) -> None:
+        from fer_service.cli.analysis import analyze_files, running
+
+        names = dict(zip(sources.files, sources.names, strict=True))
+        self.originals = {path.resolve() for path in sources.files}
+        todo = [path for path in sources.files if not results.has(json_name(path))]
+        self.skipped = len(sources.files) - len(todo)
+        for _ in range(self.skipped):
+            advance()
+        videos = {path for path in todo if is_video(path)}
+        images = [path for path in todo if path not in videos]
+        async with running(self.analyzer, self.settings) as executor:
+            analyses = analyze_files(executor, images, self.options, self.settings.threads)
+            for path in todo:
+                if path in videos:
+                    await asyncio.to_thread(self._video, path, names[path], results)
+                else:
+                    analysis = await anext(analyses)
+                    drawn = None if isinstance(analysis, str) else analysis.drawn
+                    if drawn:
+                        await asyncio.to_thread(self._copy(names[path], ".jpg").write_bytes, drawn)
+                    self._add(path, analysis if isinstance(analysis, str) else analysis.prediction, results)
+                advance()
+
+    def _video(self, path: Path, name: Path, results: Results) -> None:
+        copy = self._copy(name, ".mp4") if self.annotate else None
+        frames = 0
+
+        def add(result: FramePrediction) -> None:
+            nonlocal frames
+            frames += 1
+            results.add(json_name(path), result)
+
+        if self.prints:
+            self._add(path, "for a video, pass --out or --annotate", results)
+            return
         try:
-            predictions.append((path, analyzer.analyze(path.read_bytes())))
-        except (RequestError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            print(f"{printable(path)}: {reason}{_video_hint(path)}", file=sys.stderr)
-    return predictions
+            damage = analyze_video(self.analyzer, path, copy, self.every, self.half_life, add)
+        except ClipError as error:
+            damage = [str(error)]
+        if damage or not frames:
+            self._add(path, "; ".join(damage) or "the video has no frames", results)
+
+    def _add(self, path: Path, outcome: Outcome, results: Results) -> None:
+        results.add(json_name(path), outcome)
+        if isinstance(outcome, str):
+            self.failed += 1
+            print(f"{printable(path)}: {outcome}", file=sys.stderr)
+
+    def _copy(self, name: Path, suffix: str) -> Path:
+        """Return a new path in the folder of annotated copies.
+
+        Raises:
+            ResultsError: The path is one of the files to analyse, or its folder cannot be made.
+        """
+        assert self.annotate is not None  # noqa: S101 (for the type checker)
+        path = self.annotate / name.with_suffix(suffix)
+        number = 1
+        while path in self.copies:
+            number += 1
+            path = self.annotate / name.with_name(f"{name.stem}-{number}{suffix}")
+        self.copies.add(path)
+        if path.resolve() in self.originals:
+            raise ResultsError(f"--annotate would replace {printable(path)}: give another folder")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
+        return path
 
 
-def _video_hint(path: Path) -> str:
-    kind, _ = mimetypes.guess_type(path)
-    return "; for a video, pass --out or --annotate" if (kind or "").startswith("video/") else ""
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} files/s" if task.speed else "")
 
 
-def _to_json(predictions: list[tuple[Path, Prediction]], *, single: bool) -> str:
-    """Return a prediction as /predict does, or several as /predict/batch does."""
-    if single:
-        return "\n".join(prediction.model_dump_json(indent=2) for _, prediction in predictions)
-    results = [BatchPrediction(name=_json_name(path), **dict(prediction)) for path, prediction in predictions]
-    return BatchResult(results=list(results)).model_dump_json(indent=2)
+class _Printed:
+    """Results that are kept and printed at the end."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[str, Prediction]] = []
+
+    def has(self, name: str) -> bool:
+        return False
+
+    def add(self, name: str, outcome: Outcome) -> None:
+        if isinstance(outcome, Prediction):
+            self._kept.append((name, outcome))
+
+    def __enter__(self) -> "_Printed":
+        return self
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def show(self, *, as_json: bool, single: bool) -> None:
+        """Print a table, or JSON: of a single image as /predict answers, of several as /predict/batch does."""
+        if as_json:
+            results = [BatchPrediction(name=name, **dict(prediction)) for name, prediction in self._kept]
+            batch = BatchResult(results=list(results))
+            printed = [prediction for _, prediction in self._kept] if single else [batch]
+            print(printable_json("\n".join(each.model_dump_json(indent=2) for each in printed)))
+        elif self._kept:
+            Console(width=None if Console().is_terminal else _WIDE).print(_table(self._kept))
 
 
-def _json_name(path: Path) -> str:
-    """Return a path as JSON can hold it: bytes that are not UTF-8 become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _table(predictions: list[tuple[Path, Prediction]]) -> Table:
+def _table(kept: list[tuple[str, Prediction]]) -> Table:
     table = Table("image", "face", "box", "emotion", "confidence", "next")
-    for path, prediction in predictions:
+    for name, prediction in kept:
         if not prediction.faces:
-            table.add_row(Text(printable(path)), "–", "no face", "", "", "")
+            table.add_row(Text(printable(name)), "–", "no face", "", "", "")
         for number, face in enumerate(prediction.faces, 1):
-            cells = (printable(path) if number == 1 else "", str(number), *_face_cells(face))
+            cells = (printable(name) if number == 1 else "", str(number), *_face_cells(face))
             table.add_row(*map(Text, cells))  # a plain string would be read as markup
     return table
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from fer_service.contract.errors import ClipError
+from fer_service.contract.schemas import FramePrediction
 from fer_service.contract.text import printable
 
 if TYPE_CHECKING:
@@ -65,7 +67,41 @@ def predict_video(
     for problem in clip.damage:
         print(f"{printable(path)}: {problem}", file=sys.stderr)
     print(f"{analysed} frames analysed → {', '.join(map(printable, targets))}")
-    return not clip.damage
+    if not analysed and not clip.damage:
+        print(f"{printable(path)}: the video has no frames", file=sys.stderr)
+    return bool(analysed) and not clip.damage
+
+
+def analyze_video(
+    analyzer: "Analyzer",
+    path: Path,
+    annotate: Path | None,
+    every: float,
+    half_life: float,
+    on_result: Callable[[FramePrediction], None],
+) -> list[str]:
+    """Analyse one video of many.
+
+    Args:
+        analyzer: Pipeline for one image.
+        path: Video file.
+        annotate: Annotated video to write.
+        every: Seconds between analysed frames; 0 analyses every frame.
+        half_life: Half-life of the smoothing in seconds.
+        on_result: Called with the result of every analysed frame.
+
+    Returns:
+        What could not be read.
+
+    Raises:
+        ClipError: the video cannot be opened, or a file cannot be written.
+    """
+    from fer_service.video.analysis import analyze_clip
+    from fer_service.video.isolated import open_clip
+
+    with open_clip(path, analyzer.limits.max_pixels) as clip:
+        analyze_clip(analyzer, clip, annotate=annotate, every=every, half_life=half_life, on_result=on_result)
+    return list(clip.damage)
 
 
 def parse_seconds(text: str) -> float:

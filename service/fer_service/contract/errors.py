@@ -63,6 +63,10 @@ class ClipError(FerError):
     """A video cannot be read, or its results cannot be written."""
 
 
+class ResultsError(FerError):
+    """A file of results cannot be written or continued."""
+
+
 class RequestError(FerError):
     """One request is refused; the text names the cause and, if there is one, the way out."""
 

@@ -25,6 +25,7 @@ def analyze_clip(
     every: float = 0.0,
     half_life: float = HALF_LIFE,
     on_frame: Callable[[float], None] = lambda seconds: None,
+    on_result: Callable[[FramePrediction], None] = lambda result: None,
 ) -> int:
     """Analyse the frames of a clip; memory use does not grow with its length.
 
@@ -36,6 +37,7 @@ def analyze_clip(
         every: Seconds between analysed frames; 0 analyses every frame.
         half_life: Half-life of the smoothing in seconds; 0 turns smoothing off.
         on_frame: Called with the time of every frame, for a progress bar.
+        on_result: Called with the result of every analysed frame.
 
     Returns:
         Number of analysed frames.
@@ -60,6 +62,7 @@ def analyze_clip(
                 due = ((frame.time + _TOLERANCE) // every + 1) * every if every else 0.0
                 if timeline:
                     timeline.add(result)
+                on_result(result)
             if video:
                 video.add(frame, faces)
             on_frame(frame.time)

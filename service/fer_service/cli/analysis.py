@@ -1,0 +1,71 @@
+"""Many images on all cores, in order: the pipeline of `fer-service predict`."""
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from fer_service.analysis.analyzer import Analysis, Analyzer, Options
+from fer_service.analysis.executor import Executor
+from fer_service.cli.sources import STDIN
+from fer_service.contract.errors import RequestError
+from fer_service.contract.job import Job
+from fer_service.contract.settings import Settings
+from fer_service.observability.metrics import Metrics
+
+_AHEAD: Final = 4  # images per thread that are read before their turn
+
+
+@asynccontextmanager
+async def running(analyzer: Analyzer, settings: Settings) -> AsyncIterator[Executor]:
+    """Start an executor with the threads and the batches of the settings, and stop it."""
+    executor = Executor(
+        analyzer, Metrics(CollectorRegistry()), threads=settings.threads, max_batch=settings.max_batch
+    )
+    await asyncio.to_thread(executor.start)
+    try:
+        yield executor
+    finally:
+        await asyncio.to_thread(executor.stop)
+
+
+async def analyze_files(
+    executor: Executor, files: Sequence[Path], options: Options, threads: int
+) -> AsyncIterator[Analysis | str]:
+    """Analyse images, several at the same time.
+
+    Args:
+        executor: A started executor.
+        files: Files, or - for standard input.
+        options: The same choices for all.
+        threads: Threads of the executor.
+
+    Yields:
+        For each file in order its analysis, or why there is none.
+    """
+
+    async def analyzed(path: Path) -> Analysis | str:
+        try:
+            data = await asyncio.to_thread(_read, path)
+            return await executor.run(data, options, Job())
+        except OSError as error:
+            return error.strerror or str(error)
+        except RequestError as error:
+            return str(error)
+
+    waiting: deque[asyncio.Task[Analysis | str]] = deque()
+    for path in files:
+        waiting.append(asyncio.create_task(analyzed(path)))
+        if len(waiting) >= _AHEAD * threads:
+            yield await waiting.popleft()
+    while waiting:
+        yield await waiting.popleft()
+
+
+def _read(path: Path) -> bytes:
+    return sys.stdin.buffer.read() if path == STDIN else path.read_bytes()

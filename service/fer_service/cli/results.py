@@ -1,0 +1,243 @@
+"""Results of many files, written to a CSV, NDJSON, JSON or parquet file as they come."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self, TypeAlias
+
+from fer_service.contract.errors import ResultsError
+from fer_service.contract.schemas import FaceEmotion, FramePrediction, Prediction
+from fer_service.contract.text import csv_cell
+from fer_service.system.files import write_atomically
+
+Outcome: TypeAlias = Prediction | FramePrediction | str  # of an image, of a frame of a video, or an error
+_COLUMNS: Final = {
+    "file": str,
+    "error": str,
+    "frame": int,
+    "time": float,
+    "face": int,
+    **dict.fromkeys(("x", "y", "width", "height"), int),
+    "score": float,
+    "emotion": str,
+    "confidence": float,
+    "uncertain": bool,
+}
+_ROW_GROUP: Final = 5000  # rows per parquet row group, which is held in memory
+
+
+class Results(Protocol):
+    """Writes results in order. As a context manager, it completes the file also after an error."""
+
+    def has(self, name: str) -> bool:
+        """Return True if an earlier run has completed a file."""
+
+    def add(self, name: str, outcome: Outcome) -> None:
+        """Write the result of a file, or of one frame of it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_results(path: Path, labels: Sequence[str], *, resume: bool) -> AbstractContextManager[Results]:
+    """Create or replace a file of results, or continue one.
+
+    CSV and parquet have one row per face, one per image without faces, and one per file that cannot be read, with
+    its `error`. The probabilities are in columns named by the labels; a label that is the name of another column
+    gets the prefix `label_`. `face` counts the faces of an image from 1; in a video it is the ID of the face.
+    NDJSON has one line per image or frame, as the HTTP API answers, and JSON has a list of them.
+
+    Args:
+        path: File to write; the suffix chooses the format: .csv, .ndjson, .json or .parquet.
+        labels: Labels of the model.
+        resume: Keep what an existing file has, except the results of its last file, which may be incomplete.
+
+    Raises:
+        ResultsError: Unknown suffix, the file cannot be written or continued, or pyarrow is not installed.
+    """
+    if path.suffix not in _FORMATS:
+        raise ResultsError(f"{path}: unknown suffix for results; use {', '.join(_FORMATS)}")
+    if resume and path.suffix not in (".csv", ".ndjson"):
+        raise ResultsError(f"--resume needs a .csv or .ndjson file: {path} is complete only at its end")
+    try:
+        return _FORMATS[path.suffix](path, labels, resume and path.exists())
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+class _Lines:
+    """A text file whose lines are kept or written anew."""
+
+    def __init__(self, path: Path, lines: Sequence[str]) -> None:
+        write_atomically(path, "".join(lines))
+        self._file = path.open("a", newline="", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+
+class _Csv(_Lines):
+    def __init__(self, path: Path, labels: Sequence[str], resume: bool) -> None:
+        self._labels, header = labels, [csv_cell(name) for name in _columns(labels)]
+        kept = _kept_rows(path, header) if resume else []
+        self._done = frozenset(row[0] for row in kept)
+        super().__init__(path, ())
+        self._writer = csv.writer(self._file)
+        self._writer.writerows([header, *kept])
+
+    def has(self, name: str) -> bool:
+        return csv_cell(name) in self._done
+
+    def add(self, name: str, outcome: Outcome) -> None:
+        for row in _rows(name, outcome, self._labels):
+            self._writer.writerow([csv_cell(value) if isinstance(value, str) else value for value in row])
+        self._file.flush()
+
+
+class _Ndjson(_Lines):
+    def __init__(self, path: Path, labels: Sequence[str], resume: bool) -> None:
+        del labels
+        kept = _kept_lines(path) if resume else []
+        self._done = frozenset(json.loads(line)["name"] for line in kept)
+        super().__init__(path, kept)
+
+    def has(self, name: str) -> bool:
+        return name in self._done
+
+    def add(self, name: str, outcome: Outcome) -> None:
+        self._file.write(_json(name, outcome) + "\n")
+        self._file.flush()
+
+
+class _Json(_Lines):
+    def __init__(self, path: Path, labels: Sequence[str], resume: bool) -> None:
+        del labels, resume
+        super().__init__(path, ['{"results": ['])
+        self._separator = "\n"
+
+    def has(self, name: str) -> bool:
+        return False
+
+    def add(self, name: str, outcome: Outcome) -> None:
+        self._file.write(self._separator + _json(name, outcome))
+        self._separator = ",\n"
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.write("\n]}\n")
+        super().__exit__(*exception)
+
+
+class _Parquet:
+    def __init__(self, path: Path, labels: Sequence[str], resume: bool) -> None:
+        del resume
+        try:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+        except ImportError as error:
+            raise ResultsError("pyarrow is not installed; parquet files need it: pip install pyarrow") from error
+        types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+        self._labels, self._pa = labels, pa
+        self._schema = pa.schema([(name, types[_COLUMNS.get(name, float)]) for name in _columns(labels)])
+        self._writer = pq.ParquetWriter(path, self._schema)
+        self._pending: list[list[Any]] = []
+
+    def has(self, name: str) -> bool:
+        return False
+
+    def add(self, name: str, outcome: Outcome) -> None:
+        self._pending += _rows(name, outcome, self._labels)
+        if len(self._pending) >= _ROW_GROUP:
+            self._flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        columns = zip(*self._pending, strict=True) if self._pending else [()] * len(self._schema)
+        named = dict(zip(self._schema.names, columns, strict=True))
+        self._writer.write_table(self._pa.Table.from_pydict(named, self._schema))
+        self._pending = []
+
+
+_FORMATS: Final[dict[str, Callable[[Path, Sequence[str], bool], AbstractContextManager[Results]]]] = {
+    ".csv": _Csv,
+    ".ndjson": _Ndjson,
+    ".json": _Json,
+    ".parquet": _Parquet,
+}
+
+
+def json_name(path: Path) -> str:
+    """Return a path as JSON can hold it: bytes that are not UTF-8 become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _columns(labels: Sequence[str]) -> list[str]:
+    """Return the names of the columns, all different."""
+    columns = [*_COLUMNS]
+    for name in labels:
+        while name in columns:
+            name = f"label_{name}"
+        columns.append(name)
+    return columns
+
+
+def _rows(name: str, outcome: Outcome, labels: Sequence[str]) -> Iterator[list[Any]]:
+    empty: list[Any] = [None] * (8 + len(labels))
+    if isinstance(outcome, str):
+        yield [name, outcome, None, None, None, *empty]
+        return
+    frame = (outcome.frame, outcome.time) if isinstance(outcome, FramePrediction) else (None, None)
+    if not outcome.faces and (frame[0] or 0) <= 1:  # so that every file has a row
+        yield [name, None, *frame, None, *empty]
+    for number, face in enumerate(outcome.faces, 1):
+        yield [name, None, *frame, getattr(face, "id", number), *_values(face, labels)]
+
+
+def _values(face: FaceEmotion, labels: Sequence[str]) -> list[Any]:
+    box = face.box
+    return [
+        *(box.x, box.y, box.width, box.height),
+        *(face.score, face.emotion, face.confidence, face.uncertain),
+        *(face.probabilities[label] for label in labels),
+    ]
+
+
+def _json(name: str, outcome: Outcome) -> str:
+    if isinstance(outcome, str):
+        return json.dumps({"name": name, "error": {"detail": outcome}}, ensure_ascii=False)
+    return json.dumps({"name": name, **outcome.model_dump(mode="json")}, ensure_ascii=False)
+
+
+def _kept_rows(path: Path, header: list[str]) -> list[list[str]]:
+    """Return the rows of a CSV file without those of its last file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        first, *rows = list(csv.reader(file)) or [[]]
+    if first != header:
+        raise ResultsError(f"{path} has other columns, for example of another model: give another --out")
+    last = rows[-1][0] if rows and rows[-1] else None
+    return [row for row in rows if len(row) == len(header) and row[0] != last]
+
+
+def _kept_lines(path: Path) -> list[str]:
+    """Return the lines of an NDJSON file without those of its last file."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    try:
+        names = [json.loads(line)["name"] for line in lines if line.endswith("\n")]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResultsError(f"{path} is not a file of results: give another --out") from error
+    return [line for line, name in zip(lines, names, strict=False) if name != names[-1]]

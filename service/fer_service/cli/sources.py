@@ -1,0 +1,93 @@
+"""Which files the arguments of `fer-service predict` name."""
+
+import glob
+import mimetypes
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from fer_service.contract.text import printable
+from fer_service.imaging.foreign import foreign_content
+
+STDIN: Final = Path("-")
+# What a folder is searched for. A file that is named itself may have any suffix.
+_IMAGES: Final = "avif bmp dib gif heic heif jfif jp2 jpe jpeg jpg jxl mpo png apng tif tiff webp"
+_VIDEOS: Final = "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
+_SUFFIXES: Final = frozenset(f".{name}" for name in (_IMAGES + " " + _VIDEOS).split())
+_HEAD_BYTES: Final = 1024
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files to analyse.
+
+    Attributes:
+        files: Files in the order of the arguments, those of a folder sorted, each once.
+        names: For each file its path below the folder that was named, or its name.
+        passed_over: Number of files in the folders that are neither images nor videos by their suffix.
+    """
+
+    files: list[Path]
+    names: list[Path]
+    passed_over: int
+
+
+def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
+    """Find the files.
+
+    Args:
+        words: Files, folders, patterns such as "photos/*.jpg" (`**` matches folders), or - for standard input.
+        recursive: Also search the subfolders of folders.
+
+    Raises:
+        typer.BadParameter: A pattern matches nothing, or a folder has no images or videos.
+    """
+    found: dict[Path, Path] = {}
+    passed_over = 0
+    for word in words:
+        path = Path(word)
+        if word == "-" or path.is_file() or not (path.is_dir() or glob.has_magic(word)):
+            found.setdefault(path, Path(path.name))  # a missing file is reported when it is read
+        elif path.is_dir():
+            files = list(_files_in(path, recursive=recursive))
+            media = [file for file in files if file.suffix.lower() in _SUFFIXES]
+            if not media:
+                hint = "" if recursive else "; --recursive searches its subfolders"
+                raise typer.BadParameter(f"{printable(path)} has no images or videos{hint}")
+            passed_over += len(files) - len(media)
+            for file in media:
+                found.setdefault(file, file.relative_to(path))
+        else:
+            # Path.glob takes no absolute pattern.
+            matches = [Path(name) for name in sorted(glob.glob(word, recursive=True))]  # noqa: PTH207
+            files = [file for file in matches if file.is_file()]
+            if not files:
+                raise typer.BadParameter(f"no file matches {printable(word)}")
+            for file in files:
+                found.setdefault(file, Path(file.name))
+    return Sources(list(found), list(found.values()), passed_over)
+
+
+def is_video(path: Path) -> bool:
+    """Return True if a file is a video by its content, or by its suffix if the content says nothing."""
+    if path == STDIN:
+        return False
+    try:
+        with path.open("rb") as file:
+            content = foreign_content(file.read(_HEAD_BYTES))
+    except OSError:
+        content = None
+    if content:
+        return content.startswith("a video")
+    return (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
+
+
+def _files_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
+    """Yield the files of a folder that are not hidden, sorted."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))

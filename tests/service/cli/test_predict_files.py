@@ -1,0 +1,172 @@
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet
+import pytest
+from fer_service import __version__
+
+from tests.service.cli.conftest import Ended, Run
+from tests.service.conftest import plain
+from tests.service.video.conftest import plain_frame, write_clip
+
+pytestmark = pytest.mark.usefixtures("restored_logging")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Images and other files in a folder and a subfolder; the current folder is the one above."""
+    monkeypatch.chdir(tmp_path)
+    contents = {
+        "photos/b-red.jpg": plain("red"),
+        "photos/a-green.JPG": plain("lime"),
+        "photos/c-bad.png": b"no image",
+        "photos/notes.txt": b"text",
+        "photos/.hidden.jpg": plain("red"),
+        "photos/more/b-red.jpg": plain("red"),
+        "photos/.cache/d.jpg": plain("red"),
+    }
+    for name, content in contents.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "photos"
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def names(path: str) -> list[str]:
+    return [row["file"] for row in rows(path)]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_is_a_table_with_a_row_for_what_cannot_be_read(run: Run) -> None:
+    ended = run("predict", "photos", "--out", "results.csv")
+    green, red, bad = rows("results.csv")
+    assert ended.status == 1
+    assert [row["file"] for row in (green, red, bad)] == [
+        "photos/a-green.JPG",
+        "photos/b-red.jpg",
+        "photos/c-bad.png",
+    ]
+    assert (green["emotion"], red["emotion"], red["face"], red["error"]) == ("happy", "angry", "1", "")
+    assert bad["error"].startswith("unknown image format")
+    assert bad["emotion"] == ""
+    assert ended.err.splitlines()[-1] == (
+        "3 files analysed, 1 with an error, 1 other files passed over → results.csv"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["photos", "--recursive"], ["a-green.JPG", "b-red.jpg", "c-bad.png", "more/b-red.jpg"]),
+        (["photos/*.jpg"], ["b-red.jpg"]),
+        (["photos/**/*.jpg"], ["b-red.jpg", "more/b-red.jpg"]),
+        (["photos/b-red.jpg", "photos"], ["b-red.jpg", "a-green.JPG", "c-bad.png"]),
+    ],
+)
+def test_folders_and_patterns_name_files(run: Run, words: list[str], found: list[str]) -> None:
+    run("predict", *words, "--out", "results.csv")
+    assert names("results.csv") == [f"photos/{name}" for name in found]
+
+
+@pytest.mark.usefixtures("folder")
+def test_all_formats_have_the_same_results(run: Run) -> None:
+    for suffix in ("csv", "parquet", "json", "ndjson"):
+        assert run("predict", "photos", "--out", f"results.{suffix}").status == 1
+    table = pyarrow.parquet.read_table("results.parquet").to_pylist()
+    lines = [json.loads(line) for line in Path("results.ndjson").read_text(encoding="utf-8").splitlines()]
+    assert json.loads(Path("results.json").read_text(encoding="utf-8")) == {"results": lines}
+    assert [line["name"] for line in lines] == [row["file"] for row in table] == names("results.csv")
+    assert lines[2]["error"]["detail"] == table[2]["error"] == rows("results.csv")[2]["error"]
+    assert lines[0]["faces"][0]["probabilities"]["happy"] == pytest.approx(table[0]["happy"])
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("name", "had"), [("results.csv", 2), ("results.ndjson", 1)])
+def test_an_interrupted_run_continues_and_repeats_at_most_one_file(run: Run, name: str, had: int) -> None:
+    run("predict", "photos", "--recursive", "--out", name)
+    whole = Path(name).read_text(encoding="utf-8")
+    lines = whole.splitlines(keepends=True)
+    cut = len(lines) - 2
+    Path(name).write_text("".join(lines[:cut]) + lines[cut][:9], encoding="utf-8")
+    ended = run("predict", "photos", "--recursive", "--out", name, "--resume")
+    assert Path(name).read_text(encoding="utf-8") == whole
+    assert f"{had} had results" in ended.err
+
+
+@pytest.mark.usefixtures("folder")
+def test_results_of_another_model_are_not_continued(run: Run) -> None:
+    Path("results.csv").write_text("file,age\na.jpg,3\n", encoding="utf-8")
+    ended = run("predict", "photos", "--out", "results.csv", "--resume")
+    assert ended.status == 1
+    assert "results.csv has other columns" in ended.err
+    assert Path("results.csv").read_text(encoding="utf-8") == "file,age\na.jpg,3\n"
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["photos", "--out", "a.parquet", "--resume"], "--resume needs a .csv or .ndjson file"),
+        (["photos", "--out", "a.xlsx"], "unknown suffix for results; use .csv, .ndjson, .json, .parquet"),
+        (["photos", "--resume"], "--resume needs --out"),
+        (["photos/*.gif"], "no file matches photos/*.gif"),
+        (["."], "has no images or videos; --recursive searches its subfolders"),
+        (["photos", "--annotate", "photos"], "--annotate would replace photos/b-red.jpg"),
+        (["photos", "--max-faces", "0"], "max_faces must be 1 to 100, not 0"),
+        (["photos", "--min-score", "2"], "FER_MIN_SCORE=2.0"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(run: Run, arguments: list[str], reason: str) -> None:
+    ended = run("predict", *arguments)
+    assert ended.status != 0
+    assert reason in " ".join(ended.err.replace("│", "").split())
+
+
+@pytest.mark.usefixtures("folder")
+def test_annotated_copies_keep_the_folders_and_replace_nothing(run: Run) -> None:
+    run("predict", "photos", "photos/more/b-red.jpg", "--recursive", "--annotate", "marked", "--out", "a.csv")
+    found = {path.relative_to("marked").as_posix() for path in Path("marked").rglob("*.jpg")}
+    assert found == {"a-green.jpg", "b-red.jpg", "more/b-red.jpg"}
+    marked = cv2.imread("marked/b-red.jpg")
+    assert marked is not None
+    assert not np.array_equal(marked, cv2.imread("photos/b-red.jpg"))
+
+
+def test_images_and_videos_are_mixed(run: Run, folder: Path) -> None:
+    write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2])
+    (folder / "broken.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
+    ended = run("predict", "photos", "--out", "results.csv")
+    clip = [row for row in rows("results.csv") if row["file"] == "photos/clip.mp4"]
+    (broken,) = [row for row in rows("results.csv") if row["file"] == "photos/broken.mp4"]
+    assert ended.status == 1
+    assert [float(row["time"]) for row in clip] == [0.0, 0.1, 0.2]
+    assert {row["emotion"] for row in clip} == {"happy"}
+    assert "cannot read photos/broken.mp4 as a video" in broken["error"]
+
+
+def test_standard_input_is_a_source(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "red.jpg").write_bytes(plain("red"))
+    with (tmp_path / "red.jpg").open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        ended: Ended = run("predict", "-", "--json")
+    assert json.loads(ended.out)["faces"][0]["emotion"] == "angry"
+
+
+def test_a_piped_table_cuts_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = tmp_path / ("a" * 120 + ".jpg")
+    path.write_bytes(plain("red"))
+    assert str(path) in run("predict", path).out
+
+
+def test_the_version_is_an_option(run: Run) -> None:
+    assert run("--version") == Ended(0, f"{__version__}\n", "")
