@@ -24,7 +24,7 @@ from fer_service.detection.choice import choose_detector
 from fer_service.imaging.decode import decode
 from fer_service.imaging.encoded import open_image
 from fer_service.system.cores import available_cores
-from fer_training.robustness import lit
+from fer_training.tasks.emotion.robustness import lit
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
