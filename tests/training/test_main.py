@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Callable
 from importlib import resources
@@ -7,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
+from fer_service import assets
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.bundle import Evaluation, Metadata, Metrics
 from fer_service.detection.choice import choose_detector
@@ -69,6 +71,16 @@ def test_train_export_evaluate_follow_one_another(
     metrics = Metrics.model_validate_json(capsys.readouterr().out)
     (entry,) = onnx.load(bundle).metadata_props
     assert metrics == Metadata.model_validate_json(entry.value).metrics
+
+
+def test_the_bundled_models_are_evaluated_by_name(
+    cli: Cli, parquet_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", parquet_file, "--split", "PublicTest", "--json"]
+    assert cli("evaluate", "--model", "bundled", *words) == 0
+    named = json.loads(capsys.readouterr().out)
+    assert cli("evaluate", "--model", assets.int8_file(assets.MODELS["bundled"]), *words) == 0
+    assert json.loads(capsys.readouterr().out) == named
 
 
 def test_evaluate_prints_tables_for_people(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from fer_service import assets
 from fer_service.contract.errors import FerError
 from rich.console import Console
 
@@ -119,7 +120,9 @@ def export(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Option(help="Bundle or detector (ONNX file).")],
+    model: Annotated[
+        Path, typer.Option(help="Bundle or detector (ONNX file); bundled or large: the service's own on a CPU.")
+    ],
     data: _Data,
     split: Annotated[str | None, typer.Option(help="Split of the data, if it has several: PublicTest, …")] = None,
     map_: Annotated[
@@ -147,6 +150,8 @@ def evaluate(
     """Evaluate an exported model on labelled images with the service's own code."""
     from fer_training.tasks import task_of_model
 
+    if (bundled := assets.MODELS.get(str(model))) is not None:
+        model = assets.int8_file(bundled)
     task = task_of_model(model)
     options = _given(
         task.options["evaluate"],
