@@ -3,6 +3,7 @@
 import glob
 import mimetypes
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ STDIN: Final = Path("-")
 _IMAGES: Final = "avif bmp dib gif heic heif jfif jp2 jpe jpeg jpg jxl mpo png apng tif tiff webp"
 _VIDEOS: Final = "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
 _SUFFIXES: Final = frozenset(f".{name}" for name in (_IMAGES + " " + _VIDEOS).split())
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _HEAD_BYTES: Final = 1024
 
 
@@ -44,11 +46,13 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
         recursive: Also search the subfolders of folders.
 
     Raises:
-        typer.BadParameter: A pattern matches nothing, or a folder has no images or videos.
+        typer.BadParameter: A pattern matches nothing, a folder has no images or videos, or a word is an address.
     """
     found: dict[Path, Path] = {}
     passed_over = 0
     for word in words:
+        if _ADDRESS.match(word):
+            raise typer.BadParameter(f"{printable(word)} is an address: save the image or record the video first")
         path = Path(word)
         if word == "-" or path.is_file() or not (path.is_dir() or glob.has_magic(word)):
             found.setdefault(path, Path(path.name))  # a missing file is reported when it is read

@@ -33,7 +33,7 @@ class AnnotatedClip:
         Raises:
             ClipError: unknown suffix.
         """
-        if path.suffix not in _CODECS:
+        if path.suffix.lower() not in _CODECS:
             raise ClipError(f"{path}: unknown video suffix; use {', '.join(_CODECS)}")
         self._path = path
         self._output: tuple[OutputContainer, VideoStream] | None = None
@@ -80,8 +80,9 @@ def _open_output(path: Path, width: int, height: int) -> "tuple[OutputContainer,
     import av
     from av.video.stream import VideoStream
 
-    container = av.open(str(path), "w")
-    stream = container.add_stream(_CODECS[path.suffix], rate=_NOMINAL_RATE)
+    # With its protocol a name may contain colons.
+    container = av.open(f"file:{path}", "w")
+    stream = container.add_stream(_CODECS[path.suffix.lower()], rate=_NOMINAL_RATE)
     assert isinstance(stream, VideoStream)  # noqa: S101 (both codecs are video)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.codec_context.time_base = Fraction(1, _TICKS)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ _FORMATS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,asf,ogg,gif,apng,mpeg,mpegts,mpegvideo,h264,hevc,ivf,m4v,"
     "av1,obu,mxf,dv,nut,mjpeg,yuv4mpegpipe,rm,wtv,swf,mp3,wav,flac,aac"
 )
+_MAX_PIXEL_SHAPE: Final = 4  # width by height of a pixel; anamorphic film has 2
 _END_TOLERANCE: Final = 1.0  # seconds; containers round the duration, and the sound may be longer than the video
 
 
@@ -75,10 +77,12 @@ class Clip:
             self._container = av.open(f"file:{path}", options=options, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise ClipError(f"cannot read {path} as a video: {error.strerror}") from error
-        if not self._container.streams.video:
+        # The cover image of a sound file is no video.
+        streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
+        if not streams:
             self._container.close()
             raise ClipError(f"{path} contains no video stream")
-        self._stream: VideoStream = self._container.streams.video[0]
+        self._stream: VideoStream = streams[0]
         if getattr(self._stream, "codec_context", None) is None:  # FFmpeg has no decoder for it
             self._container.close()
             raise ClipError(f"cannot read {path} as a video: unknown video codec")
@@ -89,6 +93,9 @@ class Clip:
                 f"the frames of {path} have {self._stream.width}×{self._stream.height} pixels; the maximum is "
                 f"{max_pixels:,} pixels (FER_MAX_IMAGE_PIXELS)"
             )
+        # An absurd shape of pixels would make absurd images.
+        shape = self._stream.sample_aspect_ratio
+        self._pixel_shape = shape if shape and 1 / _MAX_PIXEL_SHAPE <= shape <= _MAX_PIXEL_SHAPE else Fraction(1)
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.options = {"max_pixels": str(max_pixels)}  # a frame may differ from the header
         self._start = Fraction(self._stream.start_time or 0) * (self._stream.time_base or 1)
@@ -105,12 +112,15 @@ class Clip:
     def frames(self) -> Iterator[ClipFrame]:
         """Yield all readable frames; count damaged ones in `damage`."""
         number, last, damaged = 0, 0.0, 0
+        orientation: tuple[bool, int, int] | None = None
         for frame in self._decoded():
             if frame is None or frame.is_corrupt:
                 damaged += 1
                 continue
             last = max(self._time(frame, number), last)
-            yield ClipFrame(number, last, _upright(frame))
+            # Of the first frame only: a frame whose side data were asked for is freed late.
+            orientation = orientation or _orientation(frame)
+            yield ClipFrame(number, last, _upright(frame, orientation, self._pixel_shape))
             number += 1
         if damaged:
             self.damage.append(f"{damaged} damaged {'frame' if damaged == 1 else 'frames'} skipped")
@@ -148,7 +158,36 @@ class Clip:
         return self._container.duration / 1e6 - float(self._start) if self._container.duration else None
 
 
-def _upright(frame: "VideoFrame") -> NDArray[np.uint8]:
-    """Rotate a frame upright, by multiples of 90°: phones store the rotation in a display matrix."""
-    pixels = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4), dtype=np.uint8)
+def _is_cover(stream: "VideoStream") -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _orientation(frame: "VideoFrame") -> tuple[bool, int, int]:
+    """Return whether a player exchanges rows and columns, and the steps (1 or -1) through both afterwards."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    # Fixed-point numbers: x' = a·x + c·y, y' = b·x + d·y (ISO 14496-12, section 6.2.2).
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist() if matrix else (1, 0, 0, 0, 1)
+    if exchanged := abs(b) > abs(a):
+        a, d = c, b
+    return exchanged, -1 if d < 0 else 1, -1 if a < 0 else 1
+
+
+def _upright(frame: "VideoFrame", orientation: tuple[bool, int, int], pixel_shape: Fraction) -> NDArray[np.uint8]:
+    """Return a frame as a player shows it, RGB: with square pixels, turned and mirrored.
+
+    Args:
+        frame: A decoded frame.
+        orientation: From the display matrix, in which phones store how they were held.
+        pixel_shape: Width of a pixel by its height.
+    """
+    pixels: NDArray[Any] = frame.to_ndarray(format="rgb24")
+    height, width = pixels.shape[:2]
+    if pixel_shape != 1:  # the longer side grows, so that nothing is lost
+        size = round(width * max(pixel_shape, 1)), round(height * max(1 / pixel_shape, 1))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+    exchanged, down, right = orientation
+    if exchanged:
+        pixels = pixels.transpose(1, 0, 2)
+    return np.ascontiguousarray(pixels[::down, ::right], dtype=np.uint8)

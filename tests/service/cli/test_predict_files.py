@@ -121,6 +121,10 @@ def test_results_of_another_model_are_not_continued(run: Run) -> None:
         (["photos/*.gif"], "no file matches photos/*.gif"),
         (["."], "has no images or videos; --recursive searches its subfolders"),
         (["photos", "--annotate", "photos"], "--annotate would replace photos/b-red.jpg"),
+        (
+            ["rtsp://camera/stream", "--out", "a.csv"],
+            "rtsp://camera/stream is an address: save",
+        ),
         (["photos", "--max-faces", "0"], "max_faces must be 1 to 100, not 0"),
         (["photos", "--min-score", "2"], "FER_MIN_SCORE=2.0"),
     ],

@@ -20,6 +20,7 @@ def write_clip(
     times: Sequence[float],
     codec: str = "libx264",
     rotation: int | None = None,
+    pixel_shape: Fraction | None = None,
 ) -> Path:
     """A video whose frames come at any times."""
     with av.open(str(path), "w") as container:
@@ -30,6 +31,8 @@ def write_clip(
         # MPEG-4 has no finer clock than 16 bits.
         ticks = TICKS if codec != "mpeg4" else 30
         stream.codec_context.time_base = Fraction(1, ticks)
+        if pixel_shape is not None:
+            stream.codec_context.sample_aspect_ratio = pixel_shape
         if rotation is not None:
             stream.set_display_rotation(rotation)
         for pixels, time in zip(frames, times, strict=True):

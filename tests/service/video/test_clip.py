@@ -1,11 +1,18 @@
+import struct
 import wave
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from fer_service.contract.errors import ClipError
+from fer_service.video.annotated import AnnotatedClip
 from fer_service.video.clip import Clip
 
+from tests.service.conftest import Pixels
 from tests.service.video.conftest import STEADY, cut, noise, plain_frame, write_clip
 
 UNEVEN = [0.0, 0.1, 0.5, 0.55, 2.0, 2.04]
@@ -118,3 +125,84 @@ def test_an_unknown_codec_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_UNKNOWN/CODEC"))
     with pytest.raises(ClipError, match=r"cannot read .*clip\.mkv as a video: unknown video codec"):
         Clip(path)
+
+
+def with_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """The same MP4 file with another display matrix (a, b, c, d)."""
+    data = bytearray(path.read_bytes())
+    # 44 bytes after the box's name: a, b, u, c, d, v, x, y, w (ISO 14496-12, section 8.3.2).
+    at = data.index(b"tkhd") + 44
+    a, b, c, d = (value * 65536 for value in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected"),
+    [
+        ((1, 0, 0, 1), lambda pixels: pixels),
+        ((-1, 0, 0, 1), lambda pixels: pixels[:, ::-1]),
+        ((1, 0, 0, -1), lambda pixels: pixels[::-1]),
+        ((-1, 0, 0, -1), lambda pixels: pixels[::-1, ::-1]),
+        ((0, 1, -1, 0), lambda pixels: np.rot90(pixels, -1)),
+        ((0, -1, 1, 0), np.rot90),
+        ((0, 1, 1, 0), lambda pixels: pixels.transpose(1, 0, 2)),
+        ((0, -1, -1, 0), lambda pixels: np.rot90(pixels, 2).transpose(1, 0, 2)),
+    ],
+)
+def test_frames_are_turned_and_mirrored_as_a_player_shows_them(
+    tmp_path: Path, matrix: tuple[int, int, int, int], expected: Callable[[Pixels], Pixels]
+) -> None:
+    corners = np.zeros((64, 96, 3), np.uint8)
+    for number, (y, x) in enumerate(((0, 0), (0, 48), (32, 0), (32, 48))):
+        corners[y : y + 32, x : x + 48] = 30 + number * 60
+    path = with_matrix(write_clip(tmp_path / "clip.mp4", [corners] * 2, [0, 0.1]), matrix)
+    with Clip(path) as clip:
+        frame = next(iter(clip.frames()))
+    shown = expected(corners)
+    assert frame.pixels.shape == shown.shape
+    assert np.abs(frame.pixels.astype(int) - shown).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        (Fraction(1), (64, 96)),
+        (Fraction(2), (64, 192)),
+        (Fraction(1, 2), (128, 96)),
+        (Fraction(16, 15), (64, 102)),
+        (Fraction(1000), (64, 96)),
+    ],
+)
+def test_pixels_become_square(tmp_path: Path, shape: Fraction, size: tuple[int, int]) -> None:
+    path = write_clip(tmp_path / "clip.mp4", [plain_frame(0, 200, 0)] * 2, [0, 0.1], pixel_shape=shape)
+    with Clip(path) as clip:
+        assert {frame.pixels.shape[:2] for frame in clip.frames()} == {size}
+
+
+def test_the_cover_of_a_sound_file_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=8000)
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
+        silence.sample_rate = 8000
+        container.mux(sound.encode(silence))
+        container.mux(sound.encode(None))
+        container.mux(cover.encode(av.VideoFrame(64, 64, "yuvj420p")))
+        container.mux(cover.encode(None))
+    with pytest.raises(ClipError, match="contains no video stream"):
+        Clip(path)
+
+
+def test_a_name_may_have_colons(tmp_path: Path) -> None:
+    path = tmp_path / "2024-01-01T12:30:00.mp4"
+    write_clip(tmp_path / "clip.mp4", [plain_frame(0, 200, 0)] * 2, [0, 0.1]).rename(path)
+    with Clip(path) as clip, AnnotatedClip(tmp_path / "12:31:00.MP4") as copy:
+        for frame in clip.frames():
+            copy.add(frame, [])
+    with Clip(tmp_path / "12:31:00.MP4") as clip:
+        assert len(list(clip.frames())) == 2
