@@ -5,14 +5,16 @@ from pathlib import Path
 
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.bundle import Metadata
+from fer_service.contract.text import printable
 from fer_service.system.cores import available_cores
 from rich.console import Console
 
 from fer_training import plots
 from fer_training.card import write_card
-from fer_training.config import load_recipe
-from fer_training.data import load_dataset
+from fer_training.config import Data, load_recipe
+from fer_training.data import FaceDataset, load_dataset
 from fer_training.data.audit import audit, print_audit
+from fer_training.data.doubts import print_doubts, refuse_doubts, refuse_one_class
 from fer_training.device import build_fabric
 from fer_training.errors import DataError, RecipeError
 from fer_training.evaluate import bundle_data
@@ -21,10 +23,11 @@ from fer_training.exported_weights import exported_file
 from fer_training.labelled_images import EvaluatedImages, evaluate_file
 from fer_training.robustness import measure
 from fer_training.run import RunFolder
-from fer_training.splits import recipe_classes, train_and_validation
+from fer_training.splits import recipe_classes, train_and_validation, training_doubts
 from fer_training.trainer import Trainer
 
 _SAMPLE_SIDE = 96
+_LISTED = 12
 
 
 def train(
@@ -70,6 +73,7 @@ def train(
     faces = load_dataset(data, resolved.network.input_size)
     _report_unreadable(faces.unreadable, strict=strict)
     faces = recipe_classes(faces, resolved)
+    report_doubts(faces, resolved.data)
     train_split, validation = train_and_validation(faces.limited(limit) if limit else faces, resolved)
     fabric = build_fabric(device)
     fabric.launch()
@@ -143,20 +147,23 @@ def robustness(model: Path, data: Path, detector: str, *, write: bool) -> Metada
 
 
 def describe(path: Path, out: Path | None, console: Console, *, strict: bool) -> None:
-    """Print and plot the content of a data set.
+    """Print and plot the content of a data set: counts, what was passed over, and what makes training doubtful.
 
     Args:
         path: Path of the data (see `load_dataset`).
         out: Folder for figures; None writes none.
         console: Console to print to.
-        strict: Fail if a file cannot be read.
+        strict: Fail if a file cannot be read, or if a training would be refused.
 
     Raises:
-        DataError: The data cannot be read, or `strict` is set and a file cannot be read.
+        DataError: The data cannot be read or has one class only. With `strict`: also if a file cannot be read, or
+            if a training would be refused.
     """
     faces = load_dataset(path, _SAMPLE_SIDE)
     found = audit(faces)
     print_audit(faces, found, console)
+    doubts = training_doubts(faces, Data())
+    print_doubts(faces, doubts, console)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         plots.class_distribution(found.classes).savefig(out / "classes.png")
@@ -164,11 +171,38 @@ def describe(path: Path, out: Path | None, console: Console, *, strict: bool) ->
         titles = [some.classes[label] for label in some.labels]
         plots.image_grid(list(some.images), titles, title=faces.name).savefig(out / "samples.png")
         console.print(f"figures: {out}/classes.png, {out}/samples.png", soft_wrap=True, highlight=False)
+        if faces.unreadable:
+            (out / "unreadable.txt").write_text(
+                "\n".join(map(printable, faces.unreadable)) + "\n", encoding="utf-8"
+            )
     _report_unreadable(faces.unreadable, strict=strict)
+    refuse_one_class(faces)
+    if strict:
+        refuse_doubts(doubts)
+
+
+def report_doubts(faces: FaceDataset, config: Data) -> None:
+    """Print what is known about the data before a training.
+
+    Args:
+        faces: Data with the classes of the recipe.
+        config: Splits of the recipe.
+
+    Raises:
+        DataError: Training would be meaningless.
+    """
+    refuse_one_class(faces)
+    doubts = training_doubts(faces, config)
+    print_doubts(faces, doubts, Console(stderr=True))
+    refuse_doubts(doubts)
 
 
 def _report_unreadable(files: tuple[str, ...], *, strict: bool) -> None:
-    for line in files:
-        print(f"unreadable: {line}", file=sys.stderr)
+    for line in files[:_LISTED]:
+        print(f"unreadable: {printable(line)}", file=sys.stderr)
+    if len(files) > _LISTED:
+        print(
+            f"unreadable: {len(files) - _LISTED:,} more files; `fer-train data --out` lists all", file=sys.stderr
+        )
     if files and strict:
         raise DataError(f"{len(files)} files cannot be read: repair or remove them, or run without --strict")
