@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fer_training.data import challenge_csv, folders, parquet
+from fer_training.data import challenge_csv, folders, parquet, table
 from fer_training.data.dataset import FaceDataset
 from fer_training.errors import DataError
 
@@ -22,9 +22,9 @@ def load_dataset(path: Path, size: int, *, in_memory_bytes: int = folders.IN_MEM
         raise DataError(f"{path}: file or folder not found")
     if path.is_dir():
         return folders.read(path, size, in_memory_bytes)
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return parquet.read(path)
-    if path.suffix == ".csv":
+    if path.suffix.lower() in table.SUFFIXES or path.name.lower().endswith(".csv.gz"):
         return challenge_csv.read(path)
     raise DataError(
         f"{path}: unknown format; give fer2013 as .parquet or .csv, or a folder with one folder per class"
