@@ -1,8 +1,7 @@
 """Files with pixels as text: `fer2013.csv` and `icml_face_data.csv` of the challenge, `ckextended.csv` of CK+.
 
-The columns are emotion, pixels (grey levels of a square) and Usage. Without Usage, the name of the file
-gives the split.
-FER+ votes are read from `fer2013new.csv` in the same folder, if it exists. Its rows have the same order.
+The columns are emotion, pixels (grey levels of a square) and Usage. Without Usage, the name of the file gives the
+split. FER+ votes are read from `fer2013new.csv` in the same folder, if it exists. Its rows have the same order.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ from fer_training.config import FER2013_LABELS
 from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.ferplus import VOTES_FILE, read_votes
-from fer_training.data.names import emotion_key, readable, split_name
+from fer_training.data.names import emotion_key, readable, split_in, split_name
 from fer_training.data.table import LABEL, PIXELS, SPLIT, Table, open_table
 from fer_training.errors import DataError
 
@@ -72,7 +71,7 @@ def read_several(paths: Sequence[Path]) -> FaceDataset:
 def _read_into(path: Path, images: list[NDArray[np.uint8]], labels: list[int], splits: list[str]) -> None:
     table = open_table(path)
     _check_columns(table)
-    own_split = split_name(path.name.split(".")[0]) or ALL
+    own_split = split_in(path.name.split(".")[0]) or ALL
     count = len(images)
     for line, row in table.rows():
         try:

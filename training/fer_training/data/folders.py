@@ -11,8 +11,8 @@ from fer_service.imaging.encoded import check_format
 from fer_training.data.class_folders import ALL, Place, places
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.image_files import IN_MEMORY_BYTES, LabelledFile, read_files
-from fer_training.data.names import readable
-from fer_training.data.other_layouts import refuse_other_layouts
+from fer_training.data.names import is_emotion, readable
+from fer_training.data.other_layouts import is_generic, refuse_other_layouts
 from fer_training.data.tree import File, Tree, scan
 from fer_training.errors import DataError
 
@@ -82,6 +82,15 @@ def image_files(tree: Tree) -> tuple[list[File], list[File]]:
     for file in tree.files:
         (images if file.suffix in _SUFFIXES or _is_image(file.path) else others).append(file)
     return images, others
+
+
+def has_classes(images: Sequence[File]) -> bool:
+    """Return True if the folders of the images name several classes, or an emotion."""
+    try:
+        labels = {place.label for place in places(images)[0].values()}
+    except DataError:
+        return True
+    return any(map(is_emotion, labels)) or len([label for label in labels if not is_generic(label)]) > 1
 
 
 def _is_image(path: Path) -> bool:

@@ -85,6 +85,14 @@ def split_name(name: str) -> str | None:
     return found.pop() if len(found) == 1 and not rest else None
 
 
+def split_in(name: str) -> str | None:
+    """Return the split that a file name contains, or None: `fer-train-00001` is `train`."""
+    words = [word for word in re.split(r"[\W_\d]+", name.casefold()) if word]
+    known = {split.casefold(): split for split in _SPLITS}
+    found = {known.get(word) or _WORDS[word] for word in words if word in known or word in _WORDS}
+    return split_name(name) or (found.pop() if len(found) == 1 else None)
+
+
 def split_key(name: str) -> str:
     """Return a key that is equal for spellings of the same split."""
     return (split_name(name) or name).casefold()

@@ -16,6 +16,11 @@ _BOX_LINE: Final = re.compile(rb"\s*\d+(\s+-?[\d.]+(e-?\d+)?){4,}\s*$", re.IGNOR
 _WAY_OUT: Final = "Cut out the faces and put them into one folder per class: <split>/<class>/NAME.png"
 
 
+def is_generic(label: str) -> bool:
+    """Return True for folder names such as `images`, which name no class."""
+    return label.casefold() in _GENERIC
+
+
 def refuse_other_layouts(tree: Tree, images: Sequence[File], labels: set[str]) -> None:
     """Refuse a detection set, whose folders would be taken for classes.
 
@@ -27,8 +32,7 @@ def refuse_other_layouts(tree: Tree, images: Sequence[File], labels: set[str]) -
     Raises:
         DataError: The folders name no classes.
     """
-    generic = {label for label in labels if label.casefold() in _GENERIC}
-    if generic != labels:
+    if not all(map(is_generic, labels)):
         return
     root = readable(str(tree.root))
     kind = _detection_format(tree, images)
