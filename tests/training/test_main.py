@@ -291,3 +291,26 @@ def test_seed_and_epochs_belong_to_the_run(
     assert cli(*words, "--resume") == 1
     assert "another recipe" in capsys.readouterr().err
     assert cli(*words, "--seed", "7", "--epochs", "1", "--resume") == 0
+
+
+def test_data_and_train_say_what_spoils_a_training_and_how_to_mend_it(
+    cli: Cli, tmp_path: Path, recipe_file: Path, faces: FaceDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_folders(faces, tmp_path / "faces")
+    (root / "Training" / "sad").rename(root / "Training" / "Sadness")
+    line = "data: {rename: {Sadness: sad}}"
+    assert cli("data", root) == 0
+    assert line in capsys.readouterr().out
+    assert cli("data", root, "--strict") == 1
+    assert cli("train", recipe_file, "--data", root, "--out", tmp_path / "run", "--device", "cpu") == 1
+    assert line in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_class_is_refused_before_anything_is_trained(
+    cli: Cli, tmp_path: Path, recipe_file: Path, faces: FaceDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_folders(faces.with_classes(("happy",)), tmp_path / "faces")
+    for words in (["data", root], ["train", recipe_file, "--data", root, "--out", tmp_path / "run"]):
+        assert cli(*words) == 1
+        assert "has only one class, happy" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 from fer_service import assets
 from fer_service.contract.errors import FerError
+from fer_service.contract.text import printable
 from rich.console import Console
 
 from fer_training.engine.recipe import available_recipes, read_recipe, validate_recipe
@@ -189,9 +190,11 @@ def robustness(
 def describe_data(
     path: Annotated[Path, typer.Argument(help="Data, in a format of --data.")],
     out: Annotated[Path | None, typer.Option(help="Write figures into this folder.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail if a file cannot be read.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if a file cannot be read, or training would be refused.")
+    ] = False,
 ) -> None:
-    """Print and plot a data set: classes, duplicates, conflicting labels, unreadable files."""
+    """Print and plot a data set: classes, duplicates, unreadable files, and what would spoil a training."""
     from fer_training.tasks.emotion.describe import describe
 
     describe(path, out, Console(), strict=strict)
@@ -300,7 +303,7 @@ def main() -> None:
     try:
         app()
     except (TrainingError, FerError) as error:
-        print(f"fer-train: {error}", file=sys.stderr)
+        print(f"fer-train: {printable(error)}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
         print(

@@ -1,3 +1,4 @@
+import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,14 +49,14 @@ def test_a_bad_row_is_named_by_file_and_line(path: Path, row: str, said: str) ->
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("missing", ["emotion", "pixels", "Usage"])
+@pytest.mark.parametrize("missing", ["emotion", "pixels"])
 def test_a_missing_column_is_named(path: Path, missing: str) -> None:
     path.write_text((HEADER + GOOD).replace(missing, "other", 1))
     with pytest.raises(DataError, match=rf"fer2013\.csv: missing column {missing}$"):
         read(path)
 
 
-@pytest.mark.parametrize(("text", "said"), [(HEADER, "no images"), ("", "missing column Usage, emotion, pixels")])
+@pytest.mark.parametrize(("text", "said"), [(HEADER, "no images"), ("", "missing column emotion, pixels")])
 def test_an_empty_file_is_refused(path: Path, text: str, said: str) -> None:
     path.write_text(text)
     with pytest.raises(DataError, match=said):
@@ -73,6 +74,103 @@ def test_one_changed_level_changes_the_sha256(path: Path, faces: FaceDataset, cs
     images[0, 0, 0, 0] ^= 1
     assert read(write_csv(replace(faces, images=images), path)).sha256 != read(csv_file).sha256
     assert read(write_csv(faces, path)).sha256 == read(csv_file).sha256
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "emotion, Usage, pixels",
+        " emotion , pixels , Usage ",
+        "EMOTION,PIXELS,USAGE",
+        "Usage;emotion;pixels",
+        "emotion\tUsage\tpixels",
+        '"emotion", "Usage", "pixels"',
+        "usage,label,pixels",
+        "emotion|pixels|split",
+    ],
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf", b"sep=;\n", b"\n\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_any_dialect_is_read(path: Path, header: str, mark: bytes, end: str) -> None:
+    separator = next(sign for sign in (";", "\t", "|", ",") if sign in header)
+    lines = [header]
+    for label in (3, 5):
+        known = {"emotion": label, "label": label, "pixels": PIXELS, "usage": "Training", "split": "Training"}
+        names = [name.strip(' "').lower() for name in header.split(separator)]
+        lines.append(separator.join(str(known[name]) for name in names))
+    path.write_bytes(mark + (end.join(lines) + end).encode())
+    data = read(path)
+    assert (data.labels.tolist(), data.splits.tolist()) == ([3, 5], ["Training", "Training"])
+    assert (data.images == 7).all()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_other_encodings_are_read(path: Path, encoding: str) -> None:
+    path.write_text(HEADER + GOOD, encoding=encoding)
+    assert read(path).labels.tolist() == [3]
+
+
+def test_a_compressed_file_is_read(path: Path) -> None:
+    packed = path.with_name("fer2013.csv.gz")
+    packed.write_bytes(gzip.compress((HEADER + GOOD).encode()))
+    assert read(packed).labels.tolist() == [3]
+    packed.write_bytes(packed.read_bytes()[:40])
+    with pytest.raises(DataError, match=r"fer2013\.csv\.gz: cannot be read as text"):
+        read(packed)
+
+
+def test_a_file_without_a_header_is_read_by_its_content(path: Path) -> None:
+    path.write_text(GOOD + GOOD.replace("Training", "PublicTest"))
+    assert read(path).splits.tolist() == ["Training", "PublicTest"]
+
+
+def test_one_column_per_pixel_is_read(path: Path) -> None:
+    pixels = ",".join(map(str, range(64)))
+    path.write_text(f"label,{','.join(f'pixel{i}' for i in range(64))}\nhappiness,{pixels}\n")
+    data = read(path)
+    assert data.labels.tolist() == [3]
+    assert data.images.ravel().tolist() == list(range(64))
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("train.csv", "train"), ("Test.CSV", "test"), ("fer2013.csv", "all"), ("val_set.csv", "validation")],
+)
+def test_without_usage_the_name_of_the_file_gives_the_split(path: Path, name: str, split: str) -> None:
+    path.with_name(name).write_text(f"emotion,pixels\n3,{PIXELS}\n")
+    assert read(path.with_name(name)).splits.tolist() == [split]
+
+
+def test_spellings_of_splits_are_matched(path: Path) -> None:
+    path.write_text(
+        HEADER + "".join(f"3,{PIXELS},{split}\n" for split in ("training", "TRAIN", "publictest", "x"))
+    )
+    assert read(path).splits.tolist() == ["Training", "train", "PublicTest", "x"]
+
+
+@pytest.mark.parametrize("emotion", ["happy", "Happiness", "3.0", " 3"])
+def test_emotions_may_be_words(path: Path, emotion: str) -> None:
+    path.write_text(HEADER + f"{emotion},{PIXELS},Training\n")
+    assert read(path).labels.tolist() == [3]
+
+
+def test_contempt_of_ck_plus_is_an_eighth_class(path: Path) -> None:
+    path.write_text(HEADER + GOOD + GOOD.replace("3,", "7,", 1))
+    data = read(path)
+    assert (data.name, data.classes[7], data.labels.tolist()) == ("CK+", "contempt", [3, 7])
+    assert data.notes == ("emotion 7 is read as contempt, as in CK+ (1 images)",)
+
+
+def test_images_of_different_sizes_are_named_by_line(path: Path) -> None:
+    path.write_text(f"emotion,pixels\n3,{PIXELS}\n3,1 2 3 4\n")
+    with pytest.raises(DataError, match=r"line 3: cannot reshape"):
+        read(path)
+
+
+def test_the_votes_alone_are_refused_with_the_way_out(path: Path) -> None:
+    write_votes(path, [(1,) * 10])
+    with pytest.raises(DataError, match=r"has the votes of FER\+, but no images: give the fer2013\.csv"):
+        read(path)
 
 
 def write_votes(path: Path, rows: list[tuple[int, ...]], header: str = FERPLUS) -> Path:
@@ -95,6 +193,34 @@ def test_votes_in_the_same_folder_become_shares_in_label_order(path: Path, besid
     # angry, disgust, fear, happy, sad, surprise, neutral
     np.testing.assert_allclose(votes[0], np.array([3, 0, 2, 2, 0, 0, 1]) / 8)
     assert not votes[1].any()
+
+
+def test_votes_are_found_beside_files_of_other_names_and_dialects(path: Path, beside: Path) -> None:
+    write_votes(beside, [(1,) * 10, (2,) * 10])
+    beside.rename(beside.with_name("FER2013New.CSV"))
+    other = beside.with_name("FER2013New.CSV")
+    other.write_bytes(b"\xef\xbb\xbf" + other.read_bytes().replace(b",", b"; "))
+    path.rename(path.with_name("icml_face_data.csv"))
+    votes = read(path.with_name("icml_face_data.csv")).votes
+    assert votes is not None
+    np.testing.assert_allclose(votes, 1 / 7)
+
+
+def test_votes_of_other_splits_are_left_out(path: Path, beside: Path) -> None:
+    write_votes(beside, [(8, 0, 0, 0, 2, 0, 0, 0, 0, 0), (1,) * 10, (0, 10, 0, 0, 0, 0, 0, 0, 0, 0)])
+    lines = beside.read_text().splitlines()
+    beside.write_text("\n".join([*lines[:2], lines[2].replace("Training", "PublicTest"), lines[3]]))
+    path.with_name("train.csv").write_text(f"emotion,pixels\n0,{PIXELS}\n3,{PIXELS}\n")
+    votes = read(path.with_name("train.csv")).votes
+    assert votes is not None
+    np.testing.assert_allclose(votes[:, [0, 3, 6]], [[0.2, 0, 0.8], [0, 1, 0]], rtol=1e-6)
+
+
+def test_votes_in_another_order_are_refused(path: Path, beside: Path) -> None:
+    write_votes(beside, [(1,) * 10] * 2)
+    beside.write_text(beside.read_text().replace("Training", "PublicTest", 1))
+    with pytest.raises(DataError, match=r"rows are of other images than fer2013\.csv: column Usage differs"):
+        read(path)
 
 
 def test_without_a_vote_file_there_are_no_votes(path: Path, beside: Path) -> None:

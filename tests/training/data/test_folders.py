@@ -1,3 +1,5 @@
+import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +8,7 @@ from fer_training.data.folders import read
 from fer_training.data.images import FileImages, resize_square
 from fer_training.errors import DataError
 from numpy.typing import NDArray
+from PIL import Image
 
 from tests.conftest import encode_image
 from tests.training.synthetic import png
@@ -69,7 +72,7 @@ def test_other_files_and_other_depths_are_passed_over(tmp_path: Path, red: NDArr
     assert (len(data), data.split_sizes, data.classes) == (2, {"test": 1, "train": 1}, ("happy",))
 
 
-@pytest.mark.parametrize("names", [[], ["0.png"], ["happy/0.txt"]])
+@pytest.mark.parametrize("names", [[], ["0.png"]])
 def test_a_folder_without_images_in_the_layout_is_refused(
     tmp_path: Path, red: NDArray[np.uint8], names: list[str]
 ) -> None:
@@ -97,7 +100,7 @@ def test_an_undecodable_image_is_listed_and_left_out(tmp_path: Path, red: NDArra
 
 def test_a_set_of_unreadable_images_is_refused_with_the_first_reason(tmp_path: Path) -> None:
     put(tmp_path, "happy/0.png", np.zeros((4, 4, 3), np.uint8)).write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"no readable images .*happy/0\.png"):
+    with pytest.raises(DataError, match=r"no readable images; .*happy/0\.png"):
         read(tmp_path, 20)
 
 
@@ -130,3 +133,94 @@ def test_the_sha256_depends_on_contents_and_names_but_not_on_the_place(
     )
     assert one == two
     assert len({one, renamed, changed}) == 3
+
+
+def encoded(pixels: NDArray[np.uint8], kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("x.gif", "GIF"),
+        ("x.jfif", "JPEG"),
+        ("x.JPE", "JPEG"),
+        ("x.avif", "AVIF"),
+        ("x.tif", "TIFF"),
+        ("x.png", "JPEG"),
+        ("x.txt", "PNG"),
+        ("x", "WEBP"),
+        ("x.dat", "BMP"),
+    ],
+)
+def test_the_content_decides_what_is_an_image(
+    tmp_path: Path, red: NDArray[np.uint8], name: str, kind: str
+) -> None:
+    (tmp_path / "happy").mkdir()
+    (tmp_path / "happy" / name).write_bytes(encoded(red, kind))
+    assert len(read(tmp_path, 20)) == 1
+
+
+def test_images_of_formats_that_the_service_does_not_read_are_listed(
+    tmp_path: Path, red: NDArray[np.uint8]
+) -> None:
+    put(tmp_path, "happy/0.png", red)
+    (tmp_path / "happy" / "1.jp2").write_bytes(encoded(red, "JPEG2000"))
+    (tmp_path / "happy" / "2.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    first, second = read(tmp_path, 20).unreadable
+    assert "1.jp2: this is a JPEG 2000 image" in first
+    assert "2.heic: this is a HEIC image" in second
+
+
+def test_other_files_are_counted_by_suffix(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+    put(tmp_path, "happy/0.png", red)
+    for name in ("a.txt", "b.txt", "c.mp4", "BM"):
+        (tmp_path / "happy" / name).write_bytes(b"BM is no image")
+    assert read(tmp_path, 20).notes == ("4 other files passed over: 2 .txt, 1 without suffix, 1 .mp4",)
+
+
+def test_a_damaged_image_of_a_set_too_large_for_memory_is_left_out(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+    put(tmp_path, "happy/0.png", red)
+    broken = put(tmp_path, "happy/1.jpg", np.random.default_rng(0).integers(0, 255, (80, 80, 3)).astype(np.uint8))
+    broken.write_bytes(broken.read_bytes()[:900] + b"\xff\xd9")
+    put(tmp_path, "happy/2.png", red).write_bytes(encode_image(red, ".png")[:-30])
+    resident, streamed = read(tmp_path, 20), read(tmp_path, 20, in_memory_bytes=0)
+    assert streamed.unreadable == resident.unreadable
+    assert "2.png" in streamed.unreadable[-1]
+    assert np.array_equal(streamed.pixels(np.arange(len(streamed))), resident.images)
+
+
+def test_an_image_with_too_many_pixels_is_listed_in_words_of_training(
+    tmp_path: Path, red: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_training.data.images.MAX_PIXELS", 500)
+    put(tmp_path, "happy/0.png", red)
+    put(tmp_path, "happy/1.png", np.zeros((30, 30, 3), np.uint8))
+    (line,) = read(tmp_path, 20).unreadable
+    assert line.endswith("30×30 = 900 pixels; the maximum is 500; make it smaller")
+
+
+def test_a_folder_per_image_is_refused(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+    for number in range(30):
+        put(tmp_path, f"train/face{number}/0.png", red)
+    with pytest.raises(DataError, match=r"30 classes for 30 images\. These look like names of images or persons"):
+        read(tmp_path, 20)
+
+
+def test_empty_class_folders_are_said(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+    put(tmp_path, "train/happy/0.png", red)
+    (tmp_path / "train" / "sad").mkdir()
+    assert read(tmp_path, 20).notes == ("1 empty folders: train/sad. No class: sad",)
+
+
+def test_names_in_any_encoding_are_read_into_the_same_class(tmp_path: Path, red: NDArray[np.uint8]) -> None:
+    for name in ("train/Ünruhe/0.png", "test/U\u0308nruhe/0.png"):
+        put(tmp_path, name, red)
+    folder = os.fsencode(tmp_path) + b"/val/\xdcnruhe"
+    os.makedirs(folder)  # noqa: PTH103 (bytes)
+    Path(os.fsdecode(folder + b"/caf\xe9.png")).write_bytes(png(red))
+    data = read(tmp_path, 20)
+    assert data.classes == ("Ünruhe",)
+    assert data.split_sizes == {"test": 1, "train": 1, "val": 1}

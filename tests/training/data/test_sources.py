@@ -57,3 +57,28 @@ def test_the_same_bytes_have_the_same_sha256(layout: str, request: pytest.Fixtur
     first, second = load_dataset(path, 48), load_dataset(path, 48)
     assert first.sha256 == second.sha256
     assert len(bytes.fromhex(first.sha256)) == 32
+
+
+def test_suffixes_may_be_upper_case_and_parquet_is_known_by_content(
+    tmp_path: Path, csv_file: Path, parquet_file: Path
+) -> None:
+    for path, name in ((csv_file, "X.CSV"), (parquet_file, "X.PARQUET"), (parquet_file, "0001")):
+        (tmp_path / name).write_bytes(path.read_bytes())
+        assert len(load_dataset(tmp_path / name, 48)) == 119
+
+
+def test_the_folder_of_the_challenge_is_read(tmp_path: Path, csv_file: Path) -> None:
+    (tmp_path / "icml_face_data.csv").write_bytes(csv_file.read_bytes())
+    (tmp_path / "test.csv").write_text("pixels\n1 2 3 4\n")
+    (tmp_path / "example_submission.csv").write_text("id,emotion\n")
+    data = load_dataset(tmp_path, 48)
+    assert (len(data), data.notes[0]) == (119, "read: icml_face_data.csv; passed over: test.csv")
+    (tmp_path / "fer2013.csv").write_bytes(csv_file.read_bytes())
+    with pytest.raises(DataError, match=r"several data sets: fer2013\.csv, icml_face_data\.csv\. Give one"):
+        load_dataset(tmp_path, 48)
+
+
+def test_one_csv_file_per_split_is_read_as_one_set(tmp_path: Path) -> None:
+    for name in ("train.csv", "Val.csv"):
+        (tmp_path / name).write_text("emotion,pixels\n3,1 2 3 4\n0,1 2 3 4\n")
+    assert load_dataset(tmp_path, 48).split_sizes == {"val": 2, "train": 2}

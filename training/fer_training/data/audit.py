@@ -5,11 +5,15 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
+from fer_service.contract.text import printable
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fer_training.data.dataset import FaceDataset
+
+_ROWS = 25
 
 
 @dataclass(frozen=True)
@@ -71,14 +75,20 @@ def _keys(data: FaceDataset) -> list[bytes]:
 
 def print_audit(data: FaceDataset, found: Audit, console: Console) -> None:
     """Print the counts as tables."""
-    table = Table("class", *found.classes, title=f"{data.name}: {len(data):,} images")
-    for label in data.classes:
-        table.add_row(label, *(f"{counts[label]:,}" for counts in found.classes.values()))
+    table = Table(
+        "class", *map(escape, found.classes), title=f"{escape(printable(data.name))}: {len(data):,} images"
+    )
+    for label in data.classes[:_ROWS]:
+        table.add_row(escape(printable(label)), *(f"{counts[label]:,}" for counts in found.classes.values()))
+    if len(data.classes) > _ROWS:
+        rest = data.classes[_ROWS:]
+        sums = (sum(counts[label] for label in rest) for counts in found.classes.values())
+        table.add_row(f"{len(rest):,} more classes", *(f"{count:,}" for count in sums))
     table.add_row("all", *(f"{sum(counts.values()):,}" for counts in found.classes.values()))
     console.print(table)
     for split, count in found.duplicates_within.items():
-        console.print(f"{split}: {count:,} duplicate images")
+        console.print(f"{escape(split)}: {count:,} duplicate images")
     for (first, second), count in found.duplicates_across.items():
-        console.print(f"{first} and {second}: {count:,} images in both")
+        console.print(f"{escape(first)} and {escape(second)}: {count:,} images in both")
     console.print(f"{found.conflicting:,} images with conflicting labels")
     console.print(f"{len(data.unreadable):,} unreadable files")

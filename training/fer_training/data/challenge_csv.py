@@ -1,24 +1,30 @@
-"""The challenge's file `fer2013.csv`, with the columns emotion, pixels (2,304 grey levels) and Usage.
+"""Files with pixels as text: `fer2013.csv` and `icml_face_data.csv` of the challenge, `ckextended.csv` of CK+.
 
-FER+ votes are read from `fer2013new.csv` in the same folder, if it exists. Its rows have the same order.
+The columns are emotion, pixels (grey levels of a square) and Usage. Without Usage, the name of the file gives the
+split. FER+ votes are read from `fer2013new.csv` in the same folder, if it exists. Its rows have the same order.
 """
 
-import csv
 import hashlib
-import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
 from fer_service.contract.bundle import file_sha256
+from numpy.typing import NDArray
 
+from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
+from fer_training.data.ferplus import VOTES_FILE, read_votes
 from fer_training.data.labels import FER2013_LABELS
-from fer_training.data.votes import FERPLUS_COLUMNS, normalise_votes
+from fer_training.data.names import emotion_key, readable, split_in, split_name
+from fer_training.data.table import LABEL, PIXELS, SPLIT, Table, open_table
 from fer_training.errors import DataError
 
-VOTES_FILE = "fer2013new.csv"
-_SIDE = 48
+_CONTEMPT = len(FER2013_LABELS)
+_CLASSES = (*FER2013_LABELS, "contempt")
+_NO_SEPARATORS = str.maketrans("[](),;", "      ")
 
 
 def read(path: Path) -> FaceDataset:
@@ -27,58 +33,98 @@ def read(path: Path) -> FaceDataset:
     Raises:
         DataError: A column is missing, or a line is invalid.
     """
-    csv.field_size_limit(sys.maxsize)
-    try:
-        faces = _read(path)
-        votes_file = path.with_name(VOTES_FILE)
-        return _with_votes(faces, votes_file) if votes_file.exists() else faces
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a UTF-8 text file: {error}") from error
+    return read_several([path])
 
 
-def _read(path: Path) -> FaceDataset:
-    images, labels, splits = [], [], []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = {"emotion", "pixels", "Usage"} - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(f"{path}: missing column {', '.join(sorted(missing))}")
-        for row in reader:
-            try:
-                label = int(row["emotion"])
-                pixels = np.array(row["pixels"].split(), np.uint8).reshape(_SIDE, _SIDE, 1)
-            except (ValueError, OverflowError, AttributeError) as error:
-                raise DataError(f"{path}, line {reader.line_num}: {error}") from error
-            if not 0 <= label < len(FER2013_LABELS):
-                raise DataError(f"{path}, line {reader.line_num}: invalid emotion {label}, must be 0 to 6")
-            if not row["Usage"]:
-                raise DataError(f"{path}, line {reader.line_num}: Usage is empty")
-            images.append(pixels)
-            labels.append(label)
-            splits.append(row["Usage"])
-    if not images:
-        raise DataError(f"{path}: no images")
-    return FaceDataset(
-        name="FER-2013",
+def has_pixels(table: Table) -> bool:
+    """Return True if the file has pixels as text."""
+    return PIXELS in table.columns or bool(table.pixel_columns)
+
+
+def read_several(paths: Sequence[Path]) -> FaceDataset:
+    """Read files of the same form as one data set, for example train.csv and val.csv.
+
+    Raises:
+        DataError: A column is missing, a line is invalid, or the images differ in size.
+    """
+    images: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    splits: list[str] = []
+    for path in paths:
+        _read_into(path, images, labels, splits)
+    contempt = labels.count(_CONTEMPT)
+    notes = [f"emotion {_CONTEMPT} is read as contempt, as in CK+ ({contempt:,} images)"] if contempt else []
+    hashes = [file_sha256(path) for path in paths]
+    faces = FaceDataset(
+        name="CK+" if contempt or paths[0].name.casefold().startswith("ck") else "FER-2013",
         images=np.stack(images),
         labels=np.asarray(labels, np.int64),
         splits=np.asarray(splits, np.str_),
-        classes=FER2013_LABELS,
-        sha256=file_sha256(path),
+        classes=_CLASSES if contempt else FER2013_LABELS,
+        sha256=hashes[0] if len(paths) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        notes=tuple(notes),
     )
+    votes_file = next((file for file in paths[0].parent.iterdir() if file.name.casefold() == VOTES_FILE), None)
+    return faces if votes_file is None or contempt else _with_votes(faces, votes_file, paths[0].name)
 
 
-def _with_votes(faces: FaceDataset, path: Path) -> FaceDataset:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if len(rows) != len(faces):
+def _read_into(path: Path, images: list[NDArray[np.uint8]], labels: list[int], splits: list[str]) -> None:
+    table = open_table(path)
+    _check_columns(table)
+    own_split = split_in(path.name.split(".")[0]) or ALL
+    count = len(images)
+    for line, row in table.rows():
+        try:
+            label, pixels = _label(row[table.columns[LABEL]]), _pixels(row, table)
+            split = row[table.columns[SPLIT]].strip() if SPLIT in table.columns else own_split
+            if images:
+                pixels = pixels.reshape(images[0].shape)
+        except (ValueError, OverflowError, IndexError) as error:
+            raise DataError(f"{path}, line {line}: {error}") from error
+        if not split:
+            raise DataError(f"{path}, line {line}: Usage is empty")
+        images.append(pixels)
+        labels.append(label)
+        splits.append(split_name(split) or readable(split))
+    if len(images) == count:
+        raise DataError(f"{path}: no images")
+
+
+def _check_columns(table: Table) -> None:
+    missing = [LABEL] * (LABEL not in table.columns) + [PIXELS] * (not has_pixels(table))
+    if not missing:
+        return
+    if {"neutral", "happiness", "contempt"} <= set(table.names):
         raise DataError(
-            f"{path} has {len(rows)} rows, but fer2013.csv has {len(faces)}: "
-            "remove the file, or use the one of the same images"
+            f"{table.path} has the votes of FER+, but no images: give the fer2013.csv in the same folder"
         )
+    raise DataError(f"{table.path}: missing column {', '.join(missing)}")
+
+
+def _label(value: str) -> int:
+    text = value.strip()
+    if emotion_key(text) in _CLASSES:
+        return _CLASSES.index(emotion_key(text))
     try:
-        counts = np.array([[float(row[column]) for column in FERPLUS_COLUMNS] for row in rows])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: invalid FER+ votes: {error!r}") from error
+        label = int(float(text))
+        whole = label == float(text)
+    except (ValueError, OverflowError):
+        whole, label = False, -1
+    if not whole or not 0 <= label <= _CONTEMPT:
+        raise ValueError(f"invalid emotion {text}, must be 0 to 6, or 7 for contempt")
+    return label
+
+
+def _pixels(row: list[str], table: Table) -> NDArray[np.uint8]:
+    if table.pixel_columns:
+        values = [row[column] for column in table.pixel_columns]
+    else:
+        values = row[table.columns[PIXELS]].translate(_NO_SEPARATORS).split()
+    side = isqrt(len(values))
+    return np.array(values, np.uint8).reshape(side, side, 1)
+
+
+def _with_votes(faces: FaceDataset, path: Path, name: str) -> FaceDataset:
+    votes = read_votes(path, faces.splits.tolist(), name)
     both = hashlib.sha256((faces.sha256 + file_sha256(path)).encode()).hexdigest()
-    return replace(faces, votes=normalise_votes(counts), sha256=both)
+    return replace(faces, votes=votes, sha256=both)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_training.data.images import FileImages
+from fer_training.data.names import readable, split_key
 from fer_training.data.votes import normalise_votes
 from fer_training.errors import DataError
 
@@ -27,6 +28,7 @@ class FaceDataset:
         votes: float32 [N, classes], shares of the annotators' votes. Rows sum to 1, or to 0 for images without
             votes. None if the data has no votes.
         unreadable: Skipped files, each with the reason.
+        notes: Sentences about what was passed over, matched or renamed while reading.
     """
 
     name: str
@@ -37,6 +39,7 @@ class FaceDataset:
     sha256: str
     votes: NDArray[np.float32] | None = None
     unreadable: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,15 +50,15 @@ class FaceDataset:
         return dict(Counter(self.splits.tolist()))
 
     def split(self, name: str) -> "FaceDataset":
-        """Return the images of one split.
+        """Return the images of one split. Other spellings of a usual name are accepted, such as Test for test.
 
         Raises:
             DataError: The split is unknown.
         """
-        chosen = self.splits == name
-        if not chosen.any():
+        known = self.first_split((name,))
+        if known is None:
             raise DataError(f"{self.name} has no split {name!r}; available: {', '.join(self.split_sizes)}")
-        return self._rows(chosen)
+        return self._rows(self.splits == known)
 
     def with_classes(self, labels: tuple[str, ...]) -> "FaceDataset":
         """Keep the images of these classes. The labels are renumbered in this order.
@@ -83,7 +86,8 @@ class FaceDataset:
         Args:
             names: New names by old name. Unknown old names are ignored.
         """
-        new = [names.get(label, label) for label in self.classes]
+        known = {readable(old): new for old, new in names.items()}
+        new = [known.get(readable(label), label) for label in self.classes]
         classes = tuple(dict.fromkeys(new))
         index = np.array([classes.index(label) for label in new], np.int64)
         votes = None
@@ -99,16 +103,28 @@ class FaceDataset:
         return chosen.load() if isinstance(chosen, FileImages) else chosen
 
     def first_split(self, names: tuple[str, ...]) -> str | None:
-        """Return the first of these names that is a split of the data, or None."""
-        return next((name for name in names if name in self.split_sizes), None)
+        """Return the first of these names that is a split of the data, or None. Spellings are matched."""
+        sizes = self.split_sizes
+        by_key = {split_key(split): split for split in reversed(sizes)}
+        found = (name if name in sizes else by_key.get(split_key(name)) for name in names)
+        return next((split for split in found if split is not None), None)
 
     def held_out(self, train: str, fraction: float, seed: int) -> "FaceDataset":
-        """Move a stratified random part of the split `train` to the split `held-out`."""
+        """Move a stratified random part of the split `train` to the split `held-out`.
+
+        If the part would be empty, one image of each class that has several is moved.
+        """
         rng = np.random.default_rng(seed)
         splits = self.splits.astype(object)
-        for label in range(len(self.classes)):
-            rows = np.flatnonzero((self.splits == train) & (self.labels == label))
-            splits[rng.permutation(rows)[: round(len(rows) * fraction)]] = HELD_OUT
+        members = [
+            rng.permutation(np.flatnonzero((self.splits == train) & (self.labels == label)))
+            for label in range(len(self.classes))
+        ]
+        counts = [round(len(rows) * fraction) for rows in members]
+        if not any(counts):
+            counts = [int(len(rows) > 1) for rows in members]
+        for rows, count in zip(members, counts, strict=True):
+            splits[rows[:count]] = HELD_OUT
         return replace(self, splits=splits.astype(np.str_))
 
     def stratified(self, count: int, seed: int) -> "FaceDataset":

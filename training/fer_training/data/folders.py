@@ -1,23 +1,45 @@
-"""One folder per class: `ROOT/<class>/…`, or `ROOT/<split>/<class>/…` with splits such as train and test.
+"""One folder per class: `ROOT/<class>/…` or `ROOT/<split>/<class>/…`, with any folders above them."""
 
-One more folder above the splits, like Kaggle's `images/`, is skipped.
-"""
-
-import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-import numpy as np
-from fer_service.contract.errors import RequestError
-from fer_service.imaging.encoded import open_image
-from numpy.typing import NDArray
+from fer_service.contract.errors import UndecodableImage
+from fer_service.imaging.encoded import check_format
 
+from fer_training.data.class_folders import ALL, Place, places
 from fer_training.data.dataset import FaceDataset
-from fer_training.data.images import MAX_PIXELS, FileImages, read_square
+from fer_training.data.image_files import IN_MEMORY_BYTES, LabelledFile, read_files
+from fer_training.data.names import is_emotion, readable
+from fer_training.data.other_layouts import is_generic, refuse_other_layouts
+from fer_training.data.tree import File, Tree, scan
 from fer_training.errors import DataError
 
-ALL = "all"
-IN_MEMORY_BYTES = 2 * 2**30
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+__all__ = ["ALL", "IN_MEMORY_BYTES", "image_files", "read", "read_tree"]
+_LISTED: Final = 5
+# Files with these suffixes are meant as images. What cannot be decoded is listed by name.
+_SUFFIXES: Final = {
+    *(
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".jfi",
+        ".jif",
+        ".pjpeg",
+        ".pjp",
+        ".png",
+        ".apng",
+        ".bmp",
+        ".dib",
+        ".webp",
+    ),
+    *(".gif", ".tif", ".tiff", ".avif", ".avifs", ".jp2", ".j2k", ".jpf", ".jpx", ".jpm", ".jxl", ".jxr", ".wdp"),
+    *(".heic", ".heif", ".hif", ".svg", ".svgz", ".ico", ".cur", ".psd", ".xcf", ".tga", ".pcx", ".pbm", ".pgm"),
+    *(".ppm", ".pnm", ".pfm", ".exr", ".hdr", ".dds", ".qoi", ".raw", ".arw", ".cr2", ".cr3", ".nef", ".dng"),
+    *(".orf", ".raf", ".rw2", ".eps"),
+}
 
 
 def read(root: Path, size: int, in_memory_bytes: int = IN_MEMORY_BYTES) -> FaceDataset:
@@ -29,63 +51,72 @@ def read(root: Path, size: int, in_memory_bytes: int = IN_MEMORY_BYTES) -> FaceD
         in_memory_bytes: Larger data sets are not kept in memory; each batch reads its files.
 
     Raises:
-        DataError: The folder has no readable image in this layout.
+        DataError: The folder has no readable image in this layout, or is a data set of another kind.
     """
-    files = _files(root)
-    digest = hashlib.sha256()
-    streamed = len(files) * size * size * 3 > in_memory_bytes
-    images: list[NDArray[np.uint8]] = []
-    kept: list[tuple[str, str, Path]] = []
-    unreadable = []
-    for split, label, path in files:
-        try:
-            content = path.read_bytes()
-            if streamed:
-                open_image(content, MAX_PIXELS)
-            else:
-                images.append(read_square(path, size))
-        except (OSError, RequestError, DataError) as error:
-            reason = str(error) if isinstance(error, DataError) else f"{path}: {error}"
-            unreadable.append(reason)
-            continue
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + content)
-        kept.append((split, label, path))
-    if not kept:
+    return read_tree(scan(root), size, in_memory_bytes)
+
+
+def read_tree(tree: Tree, size: int, in_memory_bytes: int = IN_MEMORY_BYTES) -> FaceDataset:
+    """Read a folder that was scanned (see `read`)."""
+    images, others = image_files(tree)
+    try:
+        found, notes = places(images)
+    except DataError as error:
+        raise DataError(f"{readable(str(tree.root))} {error}") from error
+    refuse_other_layouts(tree, images, {place.label for place in found.values()})
+    notes = [*tree.notes(), *notes, *_other_files(others), *_empty_classes(tree, found)]
+    if not found:
+        reason = tree.unreadable[0] if tree.unreadable else " ".join(notes)
         raise DataError(
-            f"{root}: no readable images as <class>/NAME.png or <split>/<class>/NAME.png"
-            + (f"; {unreadable[0]}" if unreadable else "")
+            f"{readable(str(tree.root))}: no readable images as <class>/NAME.png or <split>/<class>/NAME.png"
+            + (f"; {reason}" if reason else "")
         )
-    classes = tuple(sorted({label for _, label, _ in kept}))
-    return FaceDataset(
-        name=root.resolve().name,
-        images=FileImages([path for _, _, path in kept], size) if streamed else np.stack(images),
-        labels=np.array([classes.index(label) for _, label, _ in kept], np.int64),
-        splits=np.array([split for split, _, _ in kept], np.str_),
-        classes=classes,
-        sha256=digest.hexdigest(),
-        unreadable=tuple(unreadable),
-    )
+    files = [LabelledFile(file.path, place.split, place.label) for file, place in found.items()]
+    return read_files(tree.root, files, size, in_memory_bytes, unreadable=tree.unreadable, notes=notes)
 
 
-def _files(root: Path) -> list[tuple[str, str, Path]]:
-    """Return (split, class, file) of every image, sorted by path."""
-    top = _without_wrappers(root)
-    found = []
-    for path in sorted(top.rglob("*")):
-        parts = path.relative_to(top).parts
-        if path.suffix.lower() in _SUFFIXES and path.is_file() and len(parts) in (2, 3):
-            split = parts[0] if len(parts) == 3 else ALL
-            found.append((split, parts[-2], path))
-    return found
+def image_files(tree: Tree) -> tuple[list[File], list[File]]:
+    """Return the files that are images by name or by content, and all others."""
+    images: list[File] = []
+    others: list[File] = []
+    for file in tree.files:
+        (images if file.suffix in _SUFFIXES or _is_image(file.path) else others).append(file)
+    return images, others
 
 
-def _without_wrappers(root: Path) -> Path:
-    """Return the folder that has the split folders: `ROOT/images` for `ROOT/images/<split>/<class>/`."""
-    below = _folders(root)
-    if len(below) == 1 and any(_folders(folder) for folder in _folders(below[0])):
-        return _without_wrappers(below[0])
-    return root
+def has_classes(images: Sequence[File]) -> bool:
+    """Return True if the folders of the images name several classes, or an emotion."""
+    try:
+        labels = {place.label for place in places(images)[0].values()}
+    except DataError:
+        return True
+    return any(map(is_emotion, labels)) or len([label for label in labels if not is_generic(label)]) > 1
 
 
-def _folders(path: Path) -> list[Path]:
-    return [entry for entry in path.iterdir() if entry.is_dir()]
+def _is_image(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            begin = file.read(64)
+        check_format(begin)
+    except (OSError, UndecodableImage):
+        return False
+    # Two letters are little: a text may begin with BM too. Bytes 6 to 9 of a BMP are reserved, and 0.
+    return not begin.startswith(b"BM") or begin[6:10] == bytes(4)
+
+
+def _other_files(others: Sequence[File]) -> list[str]:
+    if not others:
+        return []
+    suffixes = Counter(file.suffix or "without suffix" for file in others).most_common()
+    named = ", ".join(f"{count:,} {readable(suffix)}" for suffix, count in suffixes[:_LISTED])
+    return [f"{len(others):,} other files passed over: {named}" + ", …" * (len(suffixes) > _LISTED)]
+
+
+def _empty_classes(tree: Tree, found: dict[File, Place]) -> list[str]:
+    labels = {place.label for place in found.values()}
+    empty = ["/".join(names) for names in tree.empty]
+    new = [names[-1] for names in tree.empty if names[-1] not in labels]
+    if not empty:
+        return []
+    note = f"{len(empty):,} empty folders: {', '.join(empty[:_LISTED])}" + ", …" * (len(empty) > _LISTED)
+    return [note + (f". No class: {', '.join(dict.fromkeys(new))}" if new else "")]

@@ -4,21 +4,25 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
-from threading import Thread
+from threading import Lock, Thread
 from typing import TypeVar
 
 import numpy as np
 from fer_service.contract.bundle import CropGeometry
-from fer_service.contract.errors import RequestError
+from fer_service.contract.errors import RequestError, TooManyPixels
 from fer_service.imaging.crop import crop, square_over
 from fer_service.imaging.decode import decode
 from fer_service.imaging.encoded import open_image
 from fer_service.system.cores import available_cores
 from numpy.typing import NDArray
 
+from fer_training.data.names import readable
 from fer_training.errors import DataError
 
 MAX_PIXELS = 100_000_000
+Box = tuple[int, int, int, int]
+_LARGE_BYTES = 200_000_000
+_one_large_image = Lock()
 _Item = TypeVar("_Item")
 
 
@@ -28,14 +32,18 @@ class FileImages:
     An integer index reads an image. A mask, a slice or an index array selects files without reading them.
     """
 
-    def __init__(self, paths: Sequence[Path], size: int) -> None:
+    def __init__(self, paths: Sequence[Path], size: int, boxes: Sequence[Box | None] | None = None) -> None:
         """Store the paths.
 
         Args:
-            paths: N image files with valid headers.
+            paths: N image files that can be decoded.
             size: Side in pixels to which each image is resized.
+            boxes: Face of each image as left, top, right, bottom in pixels; None takes whole images.
         """
         self._paths: NDArray[np.object_] = np.array(paths, object)
+        self._boxes: NDArray[np.object_] = np.empty(len(paths), object)
+        if boxes is not None:
+            self._boxes[:] = boxes
         self._size = size
 
     @property
@@ -52,33 +60,77 @@ class FileImages:
         return len(self._paths)
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        return (read_square(path, self._size) for path in self._paths)
+        return (self._read(row) for row in range(len(self)))
 
     def __getitem__(self, key: int | slice | NDArray[np.generic]) -> "NDArray[np.uint8] | FileImages":
         if isinstance(key, int | np.integer):
-            return read_square(self._paths[int(key)], self._size)
-        return FileImages(list(self._paths[key]), self._size)
+            return self._read(int(key))
+        return FileImages(list(self._paths[key]), self._size, list(self._boxes[key]))
 
     def load(self) -> NDArray[np.uint8]:
         """Read all images in parallel threads, uint8 [N, S, S, 3]."""
         if not len(self):
             return np.empty(self.shape, np.uint8)
         with ThreadPoolExecutor(available_cores()) as pool:
-            return np.stack(list(pool.map(lambda path: read_square(path, self._size), self._paths)))
+            return np.stack(list(pool.map(self._read, range(len(self)))))
+
+    def _read(self, row: int) -> NDArray[np.uint8]:
+        return read_square(self._paths[row], self._size, self._boxes[row])
 
 
-def read_square(path: Path, size: int) -> NDArray[np.uint8]:
+def read_square(path: Path, size: int, box: Box | None = None) -> NDArray[np.uint8]:
     """Read an image as uint8 [size, size, 3], RGB, cropped as the service does with `detect=false`.
+
+    Args:
+        path: Image file. Its content decides the format, not its name.
+        size: Side of the square in pixels.
+        box: Face as left, top, right, bottom in pixels; None takes the whole image.
 
     Raises:
         DataError: The image cannot be read.
     """
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{readable(str(path))}: {error.strerror or error}") from error
+    return decode_square(content, size, readable(str(path)), box)
+
+
+def decode_square(content: bytes, size: int, name: str, box: Box | None = None) -> NDArray[np.uint8]:
+    """Decode an image file to uint8 [size, size, 3], RGB (see `read_square`).
+
+    Args:
+        content: The whole file.
+        size: Side of the square in pixels.
+        name: Name of the image in error messages.
+        box: Face as left, top, right, bottom in pixels; None takes the whole image.
+
+    Raises:
+        DataError: The image cannot be decoded, has more than `MAX_PIXELS` pixels, or the box is outside.
+    """
+    try:
         image = open_image(content, MAX_PIXELS)
-        return resize_square(decode(image.data, image.header), size)
-    except (OSError, RequestError) as error:
-        raise DataError(f"{path}: {error}") from error
+        if image.header.memory > _LARGE_BYTES:
+            with _one_large_image:
+                pixels = decode(image.data, image.header)
+        else:
+            pixels = decode(image.data, image.header)
+    except TooManyPixels as error:
+        raise DataError(
+            f"{name}: {str(error).removesuffix(' (FER_MAX_IMAGE_PIXELS)')}; make it smaller"
+        ) from error
+    except RequestError as error:
+        raise DataError(f"{name}: {error}") from error
+    return resize_square(pixels if box is None else _boxed(pixels, box, name), size)
+
+
+def _boxed(pixels: NDArray[np.uint8], box: Box, name: str) -> NDArray[np.uint8]:
+    """Return the square about a box, as far as it is inside of the image."""
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = box
+    if not (0 <= left < right and 0 <= top < bottom and left < width and top < height):
+        raise DataError(f"{name}: the face {box} is outside of the image of {width}×{height}")
+    return np.ascontiguousarray(pixels[top:bottom, left:right])
 
 
 def resize_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -1,9 +1,10 @@
 """FER-2013 as parquet: one row per image with `usage`, `emotion` and `image` (an encoded 48×48 image).
 
-The optional column `ferplus_votes` has the ten vote counts of FER+.
+The optional column `ferplus_votes` has the ten vote counts of FER+. `hugging_face` reads other parquet files.
 """
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,13 +13,35 @@ import pyarrow.parquet
 from fer_service.contract.bundle import file_sha256
 from numpy.typing import NDArray
 
+from fer_training.data.columns import class_names
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.labels import FER2013_LABELS
+from fer_training.data.names import split_name
 from fer_training.data.votes import FERPLUS_COLUMNS, FERPLUS_ORDER, normalise_votes
 from fer_training.errors import DataError
 
 _COLUMNS = ["usage", "emotion", "image"]
 _VOTES = "ferplus_votes"
+_SIDE = 48
+
+
+def is_fer_2013(path: Path) -> bool:
+    """Return True if the file has the columns of FER-2013, and the first image has its size.
+
+    Raises:
+        DataError: The file is not parquet.
+    """
+    try:
+        schema = pyarrow.parquet.read_schema(path)
+        if not set(_COLUMNS) <= set(schema.names) or class_names(schema, "emotion"):
+            return False
+        with pyarrow.parquet.ParquetFile(path) as file:
+            batch = next(file.iter_batches(batch_size=1, columns=["image", "emotion"]), None)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a parquet file: {error}") from error
+    first = batch.to_pylist()[0] if batch is not None and batch.num_rows else {}
+    image = _grey(first.get("image"))
+    return isinstance(first.get("emotion"), int) and image is not None and image.shape == (_SIDE, _SIDE)
 
 
 def read(path: Path) -> FaceDataset:
@@ -42,24 +65,33 @@ def read(path: Path) -> FaceDataset:
         name="FER-2013",
         images=_decoded(columns["image"], path),
         labels=np.asarray(columns["emotion"], np.int64),
-        splits=np.asarray(columns["usage"], np.str_),
+        splits=np.asarray([split_name(usage) or usage for usage in columns["usage"]], np.str_),
         classes=FER2013_LABELS,
         sha256=file_sha256(path),
         votes=_votes(table[_VOTES].to_pylist()) if has_votes else None,
     )
 
 
-def _decoded(encoded: list[bytes | None], path: Path) -> NDArray[np.uint8]:
+def _grey(cell: Any) -> NDArray[np.uint8] | None:
+    """Decode the bytes of a cell, or of {bytes, path}, to grey levels."""
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(data, bytes):
+        return None
+    image = cv2.imdecode(np.frombuffer(data or b"\0", np.uint8), cv2.IMREAD_GRAYSCALE)
+    return None if image is None else image.astype(np.uint8, copy=False)
+
+
+def _decoded(encoded: list[Any], path: Path) -> NDArray[np.uint8]:
     images: list[NDArray[np.uint8]] = []
-    for row, data in enumerate(encoded):
-        image = cv2.imdecode(np.frombuffer(data or b"\0", np.uint8), cv2.IMREAD_GRAYSCALE)
+    for row, cell in enumerate(encoded):
+        image = _grey(cell)
         if image is None:
             raise DataError(f"{path}, row {row}: cannot decode the image")
         if images and image.shape != images[0].shape:
             raise DataError(
                 f"{path}, row {row}: image shape {image.shape} differs from the first image, {images[0].shape}"
             )
-        images.append(image.astype(np.uint8, copy=False))
+        images.append(image)
     if not images:
         raise DataError(f"{path}: no images")
     return np.stack(images)[..., None]

@@ -1,31 +1,125 @@
-"""Selection of the data adapter for a path."""
+"""Selection of the data adapter for a path. docs/data-sets.md describes the layouts."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from fer_training.data import challenge_csv, folders, parquet
+from fer_training.data import challenge_csv, folders, hugging_face, image_lists, parquet, published
 from fer_training.data.dataset import FaceDataset
+from fer_training.data.names import readable
+from fer_training.data.table import FILE, LABEL, SPLIT, SUFFIXES, Table, open_table
+from fer_training.data.tree import File, Tree, scan
 from fer_training.errors import DataError
 
 
 def load_dataset(path: Path, size: int, *, in_memory_bytes: int = folders.IN_MEMORY_BYTES) -> FaceDataset:
-    """Read FER-2013 as parquet or CSV, or a folder with one folder per class.
+    """Read a data set in any layout that an adapter knows.
 
     Args:
         path: File or folder.
-        size: Side in pixels to which images of folders are resized. FER-2013 files keep 48 px.
+        size: Side in pixels to which images are resized. FER-2013 files keep 48 px.
         in_memory_bytes: Larger folders are read on demand (see `folders.read`).
 
     Raises:
         DataError: The path is missing, or its layout is unknown or invalid.
     """
-    if not path.exists():
-        raise DataError(f"{path}: file or folder not found")
-    if path.is_dir():
-        return folders.read(path, size, in_memory_bytes)
-    if path.suffix == ".parquet":
-        return parquet.read(path)
-    if path.suffix == ".csv":
+    try:
+        if not path.exists():
+            raise DataError(f"{readable(str(path))}: file or folder not found")
+        if path.is_dir():
+            return _load_folder(scan(path), size, in_memory_bytes)
+        return _load_file(path, size, in_memory_bytes)
+    except OSError as error:
+        raise DataError(f"{readable(str(path))}: {error.strerror or error}") from error
+
+
+def _load_file(path: Path, size: int, in_memory_bytes: int) -> FaceDataset:
+    kind = _kind(path)
+    if kind == "parquet":
+        if path.suffix.lower() != ".arrow" and parquet.is_fer_2013(path):
+            return parquet.read(path)
+        return hugging_face.read_shards(path, [hugging_face.shard_of(path)], size)
+    if kind == "csv":
+        table = open_table(path)
+        if FILE in table.columns and LABEL in table.columns and not challenge_csv.has_pixels(table):
+            return image_lists.read_list(path.parent, [table], size, in_memory_bytes)
         return challenge_csv.read(path)
     raise DataError(
-        f"{path}: unknown format; give fer2013 as .parquet or .csv, or a folder with one folder per class"
+        f"{readable(str(path))}: unknown format; give fer2013 as .parquet or .csv, or a folder with one folder "
+        "per class. Unpack archives first"
     )
+
+
+def _kind(path: Path) -> str | None:
+    name = path.name.lower()
+    if path.suffix.lower() in SUFFIXES or name.endswith((".csv.gz", ".tsv.gz")):
+        return "csv"
+    with path.open("rb") as file:
+        begin = file.read(6)
+    if path.suffix.lower() in hugging_face.SUFFIXES or begin[:4] == b"PAR1" or begin == b"ARROW1":
+        return "parquet"
+    return None
+
+
+def _load_folder(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset:
+    for read in published.ADAPTERS:
+        found = read(tree, size, in_memory_bytes)
+        if found is not None:
+            return _with_notes(found, tree)
+    images, _ = folders.image_files(tree)
+    readers: list[Callable[[], FaceDataset | None]] = [
+        lambda: _image_folder(tree, images, size, in_memory_bytes),
+        lambda: _shards(tree, images, size),
+        lambda: _challenge(tree, images),
+    ]
+    for load in readers:
+        found = load()
+        if found is not None:
+            return _with_notes(found, tree)
+    return folders.read_tree(tree, size, in_memory_bytes)
+
+
+def _with_notes(data: FaceDataset, tree: Tree) -> FaceDataset:
+    return replace(data, notes=(*tree.notes(), *data.notes), unreadable=(*tree.unreadable, *data.unreadable))
+
+
+def _image_folder(tree: Tree, images: list[File], size: int, in_memory_bytes: int) -> FaceDataset | None:
+    """Read the folder form of `load_dataset`: images, and metadata.csv or metadata.jsonl with their labels."""
+    lists = image_lists.lists_of(tree)
+    if not images or not lists or folders.has_classes(images):
+        return None
+    return image_lists.read_list(tree.root, lists, size, in_memory_bytes)
+
+
+def _shards(tree: Tree, images: list[File], size: int) -> FaceDataset | None:
+    shards = hugging_face.shards_of(tree.files)
+    if not shards or folders.has_classes(images):
+        return None
+    if len(shards) == 1 and shards[0].path.suffix.lower() != ".arrow" and parquet.is_fer_2013(shards[0].path):
+        return parquet.read(shards[0].path)
+    return hugging_face.read_shards(tree.root, shards, size)
+
+
+def _challenge(tree: Tree, images: list[File]) -> FaceDataset | None:
+    """Read the CSV files of the challenge from their folder: the one with all splits, else one per split."""
+    if folders.has_classes(images):
+        return None
+    files = [
+        file for file in tree.files if file.suffix in SUFFIXES - {".txt"} or file.name.lower().endswith(".csv.gz")
+    ]
+    tables = [table for file in files if challenge_csv.has_pixels(table := open_table(file.path))]
+    labelled = [table for table in tables if LABEL in table.columns]
+    if not labelled:
+        return None
+    whole = [table for table in labelled if SPLIT in table.columns]
+    if len(whole) > 1:
+        raise DataError(f"{tree.root} has several data sets: {_listed(whole)}. Give one of these files")
+    chosen = whole or labelled
+    found = challenge_csv.read_several([table.path for table in chosen])
+    others = [table for table in tables if table not in chosen]
+    note = [f"read: {_listed(chosen)}" + (f"; passed over: {_listed(others)}" if others else "")]
+    return replace(found, notes=(*note, *found.notes))
+
+
+def _listed(tables: list[Table]) -> str:
+    return ", ".join(readable(table.path.name) for table in tables)

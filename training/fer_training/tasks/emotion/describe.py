@@ -1,33 +1,43 @@
-"""Description of a data set: `fer-train data`."""
+"""What is known about a data set before a training: `fer-train data`, and a few lines of `fer-train train`."""
 
+import sys
 from pathlib import Path
+from typing import Final
 
+from fer_service.contract.text import printable
 from rich.console import Console
 
-from fer_training.data import load_dataset
+from fer_training.data import FaceDataset, load_dataset
 from fer_training.data.audit import audit, print_audit
+from fer_training.data.doubts import print_doubts, refuse_doubts, refuse_one_class
 from fer_training.engine.plots import image_grid
+from fer_training.errors import DataError
 from fer_training.tasks.emotion.plots import class_distribution
-from fer_training.tasks.emotion.task import report_unreadable
+from fer_training.tasks.emotion.recipe import Data
+from fer_training.tasks.emotion.splits import training_doubts
 
-_SAMPLE_SIDE = 96
+_SAMPLE_SIDE: Final = 96
+_LISTED: Final = 12
 
 
 def describe(path: Path, out: Path | None, console: Console, *, strict: bool) -> None:
-    """Print and plot the content of a data set.
+    """Print and plot the content of a data set: counts, what was passed over, and what makes training doubtful.
 
     Args:
         path: Path of the data (see `load_dataset`).
         out: Folder for figures; None writes none.
         console: Console to print to.
-        strict: Fail if a file cannot be read.
+        strict: Fail if a file cannot be read, or if a training would be refused.
 
     Raises:
-        DataError: The data cannot be read, or `strict` is set and a file cannot be read.
+        DataError: The data cannot be read or has one class only. With `strict`: also if a file cannot be read, or
+            if a training would be refused.
     """
     faces = load_dataset(path, _SAMPLE_SIDE)
     found = audit(faces)
     print_audit(faces, found, console)
+    doubts = training_doubts(faces, Data())
+    print_doubts(faces, doubts, console)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         class_distribution(found.classes).savefig(out / "classes.png")
@@ -35,4 +45,40 @@ def describe(path: Path, out: Path | None, console: Console, *, strict: bool) ->
         titles = [some.classes[label] for label in some.labels]
         image_grid(list(some.images), titles, title=faces.name).savefig(out / "samples.png")
         console.print(f"figures: {out}/classes.png, {out}/samples.png", soft_wrap=True, highlight=False)
-    report_unreadable(faces, strict=strict)
+        if faces.unreadable:
+            lines = "".join(f"{printable(line)}\n" for line in faces.unreadable)
+            (out / "unreadable.txt").write_text(lines, encoding="utf-8")
+    report_unreadable(faces.unreadable, strict=strict)
+    refuse_one_class(faces)
+    if strict:
+        refuse_doubts(doubts)
+
+
+def report_doubts(faces: FaceDataset, config: Data) -> None:
+    """Print what makes a training doubtful.
+
+    Args:
+        faces: Data with the classes of the recipe.
+        config: Splits of the recipe.
+
+    Raises:
+        DataError: Training would be meaningless.
+    """
+    refuse_one_class(faces)
+    doubts = training_doubts(faces, config)
+    print_doubts(faces, doubts, Console(stderr=True))
+    refuse_doubts(doubts)
+
+
+def report_unreadable(files: tuple[str, ...], *, strict: bool) -> None:
+    """Print the first of the files that cannot be read.
+
+    Raises:
+        DataError: There are such files, and `strict` is set.
+    """
+    for line in files[:_LISTED]:
+        print(f"unreadable: {printable(line)}", file=sys.stderr)
+    if more := len(files) - _LISTED if len(files) > _LISTED else 0:
+        print(f"unreadable: {more:,} more files; `fer-train data --out` lists all", file=sys.stderr)
+    if files and strict:
+        raise DataError(f"{len(files)} files cannot be read: repair or remove them, or run without --strict")

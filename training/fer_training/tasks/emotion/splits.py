@@ -2,8 +2,9 @@
 
 from fer_training.data import FaceDataset
 from fer_training.data.dataset import HELD_OUT
+from fer_training.data.doubts import Doubt, find_doubts, rename_line, suggested_names
 from fer_training.errors import DataError
-from fer_training.tasks.emotion.recipe import EmotionRecipe
+from fer_training.tasks.emotion.recipe import Data, EmotionRecipe
 
 
 def recipe_classes(data: FaceDataset, recipe: EmotionRecipe) -> FaceDataset:
@@ -13,7 +14,57 @@ def recipe_classes(data: FaceDataset, recipe: EmotionRecipe) -> FaceDataset:
         DataError: The data lacks a class of the recipe.
     """
     renamed = data.renamed(recipe.data.rename)
-    return renamed.with_classes(recipe.data.labels or renamed.classes)
+    labels = recipe.data.labels or renamed.classes
+    try:
+        return renamed.with_classes(labels)
+    except DataError as error:
+        missing = [label for label in labels if label not in renamed.classes]
+        names = suggested_names(missing, [label for label in renamed.classes if label not in labels])
+        if not names:
+            raise
+        raise DataError(f"{error}. Put this into the recipe: {rename_line(recipe.data.rename | names)}") from error
+
+
+def chosen_splits(data: FaceDataset, config: Data) -> tuple[str, str | None]:
+    """Return the names of the training split and of the validation split. None holds out a part of the first.
+
+    Raises:
+        DataError: The data has several splits, and none is listed in the recipe's `data.train`.
+    """
+    train = data.first_split(config.train)
+    if train is None:
+        if len(data.split_sizes) > 1:
+            raise DataError(
+                f"the data has the splits {', '.join(data.split_sizes)}, but the recipe trains on "
+                f"{' or '.join(config.train)}: set data.train in the recipe"
+            )
+        train = next(iter(data.split_sizes))
+    validation = data.first_split(config.validation)
+    return train, None if validation == train else validation
+
+
+def training_doubts(data: FaceDataset, config: Data) -> list[Doubt]:
+    """Return what makes a training on these classes and splits doubtful (see `find_doubts`).
+
+    Args:
+        data: Data with the classes of the recipe.
+        config: Splits of the recipe.
+    """
+    try:
+        train, validation = chosen_splits(data, config)
+    except DataError as error:
+        return [Doubt(str(error), refused=True)]
+    doubts = find_doubts(data, train, validation)
+    if validation is None and HELD_OUT not in data.held_out(train, config.hold_out, seed=0).split_sizes:
+        doubts.append(Doubt(_too_few(data, train, config), refused=True))
+    return doubts
+
+
+def _too_few(data: FaceDataset, train: str, config: Data) -> str:
+    return (
+        f"{data.split_sizes[train]} images are too few to hold out {config.hold_out:.0%} of each class for "
+        "validation: add images, add a split named validation, or increase data.hold_out in the recipe"
+    )
 
 
 def train_and_validation(data: FaceDataset, recipe: EmotionRecipe) -> tuple[FaceDataset, FaceDataset]:
@@ -26,15 +77,10 @@ def train_and_validation(data: FaceDataset, recipe: EmotionRecipe) -> tuple[Face
         DataError: The data has several splits, and none is listed in the recipe's `data.train`.
     """
     config = recipe.data
-    train = data.first_split(config.train)
-    if train is None:
-        if len(data.split_sizes) > 1:
-            raise DataError(
-                f"the data has the splits {', '.join(data.split_sizes)}, but the recipe trains on "
-                f"{' or '.join(config.train)}: set data.train in the recipe"
-            )
-        train = next(iter(data.split_sizes))
-    validation = data.first_split(config.validation)
+    train, validation = chosen_splits(data, config)
     if validation is None:
-        data, validation = data.held_out(train, config.hold_out, recipe.seed), HELD_OUT
+        whole, validation = data, HELD_OUT
+        data = data.held_out(train, config.hold_out, recipe.seed)
+        if HELD_OUT not in data.split_sizes:
+            raise DataError(_too_few(whole, train, config))
     return data.split(train), data.split(validation)

@@ -14,8 +14,9 @@ from fer_training.data import FaceDataset, load_dataset
 from fer_training.engine.recipe import Recipe
 from fer_training.engine.run_folder import RunFolder
 from fer_training.engine.task import TrainArguments
-from fer_training.errors import DataError, RecipeError
+from fer_training.errors import RecipeError
 from fer_training.tasks.emotion.card import write_card
+from fer_training.tasks.emotion.describe import report_doubts, report_unreadable
 from fer_training.tasks.emotion.evaluate import print_metrics
 from fer_training.tasks.emotion.export import export, write_bundle
 from fer_training.tasks.emotion.exported_weights import exported_file
@@ -50,8 +51,9 @@ class EmotionTask:
         exported = exported_file(init) if init else None
         teachers: list[Path] = options.get("teacher") or []
         faces = load_dataset(arguments.data, recipe.network.input_size)
-        report_unreadable(faces, strict=options.get("strict", False))
+        report_unreadable(faces.unreadable, strict=options.get("strict", False))
         faces = recipe_classes(faces, recipe)
+        report_doubts(faces, recipe.data)
         views = bool(teachers) and recipe.loss.teacher_views > 0
         return EmotionLearner(
             recipe,
@@ -97,7 +99,7 @@ class EmotionTask:
         evaluated = evaluate_file(
             model, data, options.get("split"), names=options.get("map") or {}, detector=options.get("detector")
         )
-        _print_unreadable(evaluated.unreadable)
+        report_unreadable(evaluated.unreadable, strict=False)
         for name, count in evaluated.left_out.items():
             print(f"left out: {count} images of {name}: not a label of the model", file=sys.stderr)
         if written := options.get("write"):
@@ -140,24 +142,6 @@ def file_record(path: Path | None, file: Path | None = None) -> dict[str, str] |
         return {"path": str(path.resolve()), "sha256": file_sha256(file or path)} if path else None
     except OSError as error:
         raise RecipeError(f"{file or path}: {error.strerror or error}") from error
-
-
-def report_unreadable(data: FaceDataset, *, strict: bool) -> None:
-    """Print the files that cannot be read.
-
-    Raises:
-        DataError: There are such files, and `strict` is set.
-    """
-    _print_unreadable(data.unreadable)
-    if data.unreadable and strict:
-        raise DataError(
-            f"{len(data.unreadable)} files cannot be read: repair or remove them, or run without --strict"
-        )
-
-
-def _print_unreadable(files: tuple[str, ...]) -> None:
-    for line in files:
-        print(f"unreadable: {line}", file=sys.stderr)
 
 
 TASK = EmotionTask()

@@ -1,0 +1,97 @@
+import io
+
+import numpy as np
+import pytest
+from fer_training.data import FaceDataset
+from fer_training.data.doubts import Doubt, find_doubts, print_doubts, refuse_doubts, refuse_one_class
+from fer_training.errors import DataError
+from rich.console import Console
+
+
+def data(**counts: dict[str, int]) -> FaceDataset:
+    """Counts of images by class, for each split."""
+    rows = [(split, label) for split, own in counts.items() for label, count in own.items() for _ in range(count)]
+    classes = tuple(dict.fromkeys(label for _, label in rows))
+    return FaceDataset(
+        name="made",
+        images=np.zeros((len(rows), 4, 4, 1), np.uint8),
+        labels=np.array([classes.index(label) for _, label in rows], np.int64),
+        splits=np.array([split for split, _ in rows]),
+        classes=classes,
+        sha256="",
+    )
+
+
+def doubts(**counts: dict[str, int]) -> list[Doubt]:
+    return find_doubts(data(**counts), "train", "test" if "test" in counts else None)
+
+
+def test_good_data_raises_no_doubts() -> None:
+    assert doubts(train={"happy": 20, "sad": 20}, test={"happy": 10, "sad": 10}) == []
+
+
+def test_names_that_differ_by_case_are_refused_with_the_line_that_merges_them() -> None:
+    (doubt,) = doubts(train={"Happy": 30, "happy": 20, "sad": 20})
+    assert doubt.refused
+    assert "Happy (30) and happy (20)" in doubt.text
+    assert doubt.text.endswith("data: {rename: {Happy: happy}}")
+
+
+def test_sad_here_and_sadness_there_are_refused() -> None:
+    (doubt,) = doubts(train={"sad": 20, "awe": 20}, test={"sadness": 20, "awe": 20})
+    assert doubt.refused
+    assert doubt.text.endswith("data: {rename: {sadness: sad}}")
+
+
+def test_two_words_for_an_emotion_in_the_same_splits_are_a_warning() -> None:
+    (doubt,) = doubts(train={"happy": 20, "joy": 20, "sad": 20})
+    assert not doubt.refused
+    assert "{rename: {joy: happy}}" in doubt.text
+
+
+def test_a_validation_class_without_training_images_is_refused_with_its_probable_name() -> None:
+    doubt, *_ = doubts(train={"awe": 20, "boredom": 20}, test={"awe": 20, "bordom": 20})
+    assert doubt.refused
+    assert "class bordom has no images in the training split train (test 20)" in doubt.text
+    assert "data: {rename: {bordom: boredom}}" in doubt.text
+    assert "data: {labels: [awe, boredom]}" in doubt.text
+
+
+def test_a_class_without_training_images_elsewhere_is_a_warning() -> None:
+    (doubt,) = doubts(train={"awe": 20, "zeal": 20}, test={"awe": 20, "zeal": 20}, later={"fun": 20})
+    assert not doubt.refused
+
+
+def test_small_and_missing_validation_classes_are_warnings() -> None:
+    found = doubts(train={"awe": 20, "zeal": 20}, test={"awe": 1})
+    assert not any(doubt.refused for doubt in found)
+    said = " ".join(doubt.text for doubt in found)
+    assert "without images in the validation split test: zeal" in said
+    assert "fewer than 5 images in the validation split test: awe 1" in said
+
+
+def test_numbers_as_names_are_a_warning_with_valid_yaml() -> None:
+    (doubt,) = doubts(train={"0": 20, "1": 20})
+    assert doubt.text.endswith("data: {rename: {'0': NAME, '1': NAME}}")
+
+
+def test_names_of_images_as_classes_are_a_warning() -> None:
+    (doubt,) = doubts(train={f"p{number}x": 10 for number in range(120)})
+    assert doubt.text.startswith("120 classes")
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(DataError, match="only one class, happy"):
+        refuse_one_class(data(train={"happy": 20}, test={"happy": 3}))
+    refuse_one_class(data(train={"happy": 1, "sad": 1}))
+
+
+def test_doubts_are_printed_and_the_refused_ones_raised_together() -> None:
+    found = [Doubt("small [x]"), Doubt("first", refused=True), Doubt("second", refused=True)]
+    console = Console(file=io.StringIO(), width=40)
+    print_doubts(data(train={"awe": 1}), found, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said == "warning: small [x]\ntraining refuses this: first\ntraining refuses this: second\n"
+    with pytest.raises(DataError, match=r"meaningless: first\. Also: second"):
+        refuse_doubts(found)
+    refuse_doubts(found[:1])

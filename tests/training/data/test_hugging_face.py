@@ -1,0 +1,183 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.ipc
+import pyarrow.parquet
+import pytest
+from fer_training.data import FaceDataset, load_dataset
+from fer_training.errors import DataError
+
+from tests.training.synthetic import png, write_parquet
+
+NAMES = ["anger", "joy", "neutral"]
+
+
+def image(level: int, side: int = 12) -> bytes:
+    return png(np.full((side, side, 3), level, np.uint8))
+
+
+def table(labels: list[object], names: list[str] | None = None, **columns: list[object]) -> pyarrow.Table:
+    images = [{"bytes": image(5 * row), "path": f"{row}.png"} for row in range(len(labels))]
+    made = pyarrow.table({"image": images, "label": labels} | columns)
+    if names is None:
+        return made
+    features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+    return made.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def write(path: Path, content: pyarrow.Table) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(content, path)
+    return path
+
+
+def test_class_labels_name_the_classes(tmp_path: Path) -> None:
+    data = load_dataset(write(tmp_path / "train-00000-of-00001.parquet", table([2, 0, 1, 0], NAMES)), 8)
+    assert (data.classes, data.labels.tolist()) == (("anger", "joy", "neutral"), [2, 0, 1, 0])
+    assert data.split_sizes == {"train": 4}
+    assert data.images.shape == (4, 8, 8, 3)
+    assert data.pixels(np.arange(4))[:, 0, 0, 0].tolist() == [0, 5, 10, 15]
+
+
+def test_shards_of_several_splits_are_read_from_their_folder(tmp_path: Path) -> None:
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001-a1b2c3"):
+        write(tmp_path / "set" / "data" / f"{name}.parquet", table([0, 1], NAMES))
+    (tmp_path / "set" / "README.md").write_text("A card.")
+    data = load_dataset(tmp_path / "set", 8)
+    assert (data.name, data.split_sizes, data.notes) == ("set", {"test": 2, "train": 4}, ())
+
+
+def test_folders_may_name_the_splits(tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        write(tmp_path / "default" / split / "0000.parquet", table([0, 1], NAMES))
+    assert load_dataset(tmp_path, 8).split_sizes == {"train": 2, "validation": 2}
+
+
+def test_missing_shards_are_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "train-00001-of-00003.parquet", table([0, 1], NAMES))
+    (note,) = load_dataset(path, 8).notes
+    assert note.startswith("2 files of the data set are missing: train-00000-of-00003, train-00002-of-00003")
+
+
+def test_what_save_to_disk_writes_is_read(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        content = table([0, 1, 1], NAMES)
+        with pyarrow.ipc.new_stream(str(tmp_path / split / "data-00000-of-00001.arrow"), content.schema) as writer:
+            writer.write_table(content)
+        (tmp_path / split / "state.json").write_text("{}")
+    data = load_dataset(tmp_path, 8)
+    assert (data.split_sizes, data.classes) == ({"test": 3, "train": 3}, ("anger", "joy"))
+
+
+def test_an_arrow_file_is_read(tmp_path: Path) -> None:
+    content = table([0, 1, 1], NAMES)
+    with pyarrow.ipc.new_file(str(tmp_path / "train.arrow"), content.schema) as writer:
+        writer.write_table(content)
+    assert len(load_dataset(tmp_path / "train.arrow", 8)) == 3
+
+
+@pytest.mark.parametrize("labels", [["anger", "joy "], ["1", "2"], [1, 2], [1.0, 2.0]])
+def test_labels_may_be_words_or_numbers(tmp_path: Path, labels: list[object]) -> None:
+    classes = load_dataset(write(tmp_path / "x.parquet", table(labels)), 8).classes
+    assert classes in (("anger", "joy"), ("1", "2"))
+
+
+def test_numbers_of_a_column_emotion_are_those_of_fer_2013(tmp_path: Path) -> None:
+    made = table([0, 6, 3]).rename_columns(["image", "emotion"])
+    data = load_dataset(write(tmp_path / "x.parquet", made), 8)
+    assert data.classes == ("angry", "happy", "neutral")
+    assert "are read as FER-2013's" in data.notes[0]
+
+
+def test_rows_without_a_label_are_counted(tmp_path: Path) -> None:
+    data = load_dataset(write(tmp_path / "test.parquet", table([-1, 0, None, 1], NAMES)), 8)
+    assert len(data) == 2
+    assert data.notes == ("2 rows without a label left out",)
+
+
+def test_a_column_may_hold_the_splits(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", table([0, 1], NAMES, split=["TRAIN", "testing"]))
+    assert load_dataset(path, 8).split_sizes == {"train": 1, "test": 1}
+
+
+@pytest.mark.parametrize("kind", ["bytes", "levels", "flat", "text", "path"])
+def test_images_in_any_form_are_read(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "0.png").write_bytes(image(7))
+    levels = np.full((12, 12), 7)
+    cell = {
+        "bytes": image(7),
+        "levels": levels.tolist(),
+        "flat": levels.ravel().tolist(),
+        "text": " ".join(map(str, levels.ravel())),
+        "path": {"bytes": None, "path": "0.png"},
+    }[kind]
+    path = write(tmp_path / "x.parquet", pyarrow.table({"img": [cell, cell], "label": ["a", "b"]}))
+    data = load_dataset(path, 8)
+    assert (len(data), np.unique(data.pixels(np.arange(2))).tolist()) == (2, [7])
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ({"bytes": b"no image", "path": None}, "unknown image format"),
+        ({"bytes": None, "path": None}, "the image is empty"),
+        ({"bytes": None, "path": "gone.png"}, "its file gone.png cannot be read"),
+        ({"bytes": None, "path": "../../etc/passwd"}, "outside of the data set"),
+        ({"bytes": image(1)[:40], "path": None}, "row 1"),
+    ],
+)
+def test_rows_without_a_readable_image_are_listed(tmp_path: Path, cell: dict[str, object], reason: str) -> None:
+    good = {"bytes": image(1), "path": "0.png"}
+    path = write(tmp_path / "x.parquet", pyarrow.table({"image": [good, cell], "label": ["a", "b"]}))
+    data = load_dataset(path, 8)
+    (line,) = data.unreadable
+    assert line.startswith("x.parquet, row 1: ")
+    assert reason in line
+    with pytest.raises(DataError, match="no readable image in column image"):
+        load_dataset(write(path, pyarrow.table({"image": [cell], "label": ["a"]})), 8)
+
+
+@pytest.mark.parametrize(
+    ("columns", "missing"),
+    [
+        ({"x": [1], "label": [1]}, "image"),
+        ({"image": [b""], "x": [1]}, "label or emotion"),
+        ({"x": [1]}, "image.*label"),
+    ],
+)
+def test_missing_columns_are_named_with_those_that_are_there(
+    tmp_path: Path, columns: dict[str, list[object]], missing: str
+) -> None:
+    with pytest.raises(DataError, match=rf"missing column .*{missing}.*has the columns .*x"):
+        load_dataset(write(tmp_path / "x.parquet", pyarrow.table(columns)), 8)
+
+
+@pytest.mark.parametrize(("labels", "said"), [([3, 0], "invalid label 3"), ([[0, 1], [0]], "several labels")])
+def test_invalid_labels_are_named_by_row(tmp_path: Path, labels: list[object], said: str) -> None:
+    with pytest.raises(DataError, match=rf"x\.parquet, row 0: .*{said}"):
+        load_dataset(write(tmp_path / "x.parquet", table(labels, NAMES)), 8)
+
+
+def test_a_column_of_file_names_as_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="40 classes for 40 images"):
+        load_dataset(write(tmp_path / "x.parquet", table([f"face{number}" for number in range(40)])), 8)
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", table([0, 1], NAMES))
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(DataError, match=r"x\.parquet: not a parquet file"):
+        load_dataset(path, 8)
+    (tmp_path / "y.arrow").write_bytes(b"no arrow")
+    with pytest.raises(DataError, match=r"y\.arrow: not a parquet or Arrow file"):
+        load_dataset(tmp_path / "y.arrow", 8)
+
+
+def test_fer_2013_with_images_as_bytes_and_path_is_the_same_data(tmp_path: Path, faces: FaceDataset) -> None:
+    cells: list[object] = [{"bytes": png(one), "path": None} for one in faces.images]
+    data = load_dataset(write_parquet(faces, tmp_path / "x.parquet", image=cells), 48)
+    assert np.array_equal(data.images, faces.images)
+    assert data.classes == faces.classes

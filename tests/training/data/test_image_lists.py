@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fer_training.data import load_dataset
+from fer_training.errors import DataError
+
+from tests.training.synthetic import png
+
+
+def put(root: Path, *names: str) -> None:
+    for number, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(png(np.full((8, 8), number, np.uint8)))
+
+
+def test_the_folder_form_of_load_dataset_is_read(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        put(tmp_path, f"{split}/0.png", f"{split}/1.png")
+        (tmp_path / split / "metadata.csv").write_text("file_name,label\n0.png,happy\n1.png,sad\n")
+    data = load_dataset(tmp_path, 8)
+    assert (data.split_sizes, data.classes) == ({"test": 2, "train": 2}, ("happy", "sad"))
+
+
+def test_json_lines_are_read(tmp_path: Path) -> None:
+    put(tmp_path, "images/0.png", "images/1.png")
+    rows = [{"file_name": f"images/{number}.png", "label": label} for number, label in enumerate(("happy", "sad"))]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
+    (tmp_path / "metadata.jsonl").write_text("[1]\n")
+    with pytest.raises(DataError, match=r"metadata\.jsonl, line 1: not a JSON object"):
+        load_dataset(tmp_path, 8)
+
+
+@pytest.mark.parametrize(
+    "name", ["images/{}.png", "{}.png", "images\\{}.png", "./images/{}.png", "/data/images/{}.png"]
+)
+def test_images_are_found_by_the_end_of_their_path(tmp_path: Path, name: str) -> None:
+    put(tmp_path, "images/0.png", "images/1.png")
+    names = [name.format(number) for number in (0, 1)]
+    (tmp_path / "labels.csv").write_text(f"image;emotion\n{names[0]};happy\n{names[1]};sad\n")
+    assert load_dataset(tmp_path / "labels.csv", 8).classes == ("happy", "sad")
+    assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
+
+
+def test_listed_images_that_are_missing_are_named(tmp_path: Path) -> None:
+    put(tmp_path, "0.png")
+    (tmp_path / "labels.csv").write_text("path,label,split\n0.png,happy,TRAIN\n1.png,sad,test\n")
+    data = load_dataset(tmp_path, 8)
+    assert (data.split_sizes, data.unreadable) == (
+        {"train": 1},
+        ("1.png: listed in labels.csv, but missing or not unique",),
+    )
+    (tmp_path / "0.png").rename(tmp_path / "2.png")
+    with pytest.raises(
+        DataError, match=r"none of the 2 images listed in labels\.csv is there, for example 0\.png"
+    ):
+        load_dataset(tmp_path, 8)
+
+
+def test_class_folders_win_over_a_list(tmp_path: Path) -> None:
+    put(tmp_path, "train/1/0.png", "train/2/1.png")
+    (tmp_path / "train_labels.csv").write_text("image,label\n0.png,7\n1.png,7\n")
+    assert load_dataset(tmp_path, 8).classes == ("1", "2")

@@ -1,0 +1,122 @@
+"""Cells of parquet and Arrow files: an image in any common form, a label as a number or a word."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_training.data.columns import class_names
+from fer_training.data.images import decode_square, resize_square
+from fer_training.data.labels import FER2013_LABELS
+from fer_training.data.names import readable
+from fer_training.errors import DataError
+
+
+def image_of(cell: Any, size: int, name: str, folder: Path) -> NDArray[np.uint8]:
+    """Return the image of a cell, uint8 [size, size, 3], RGB.
+
+    Args:
+        cell: Bytes of an image file; {bytes, path}; the path of a file; or grey levels as numbers or as text.
+        size: Side of the square in pixels.
+        name: Name of the row in error messages.
+        folder: Folder to which paths are relative.
+
+    Raises:
+        DataError: The cell has no image that can be decoded.
+    """
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, bytes):
+        return decode_square(cell, size, name)
+    if isinstance(cell, str) and len(cell.split()) < 64:
+        return decode_square(_file(cell, folder, name), size, name)
+    if isinstance(cell, str):
+        cell = cell.split()
+    if not isinstance(cell, list):
+        raise DataError(f"{name}: the image is empty")
+    try:
+        return resize_square(_rgb(np.array(cell, np.uint8)), size)
+    except (ValueError, OverflowError, TypeError) as error:
+        raise DataError(f"{name}: the image is neither a file nor levels of 0 to 255: {error}") from error
+
+
+def _file(path: str, folder: Path, name: str) -> bytes:
+    try:
+        inside = (folder / path).resolve()
+        if not inside.is_relative_to(folder.resolve()):
+            raise DataError(f"{name}: the image has no bytes, and its path {path} is outside of the data set")
+        return inside.read_bytes()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name}: the image has no bytes, and its file {path} cannot be read") from error
+
+
+def _rgb(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if levels.ndim == 1:
+        side = round(levels.size**0.5)
+        levels = levels.reshape(side, side)
+    if levels.ndim == 3 and levels.shape[0] in (1, 3) and levels.shape[2] not in (1, 3):
+        levels = levels.transpose(1, 2, 0)
+    if levels.ndim == 2:
+        levels = levels[..., None]
+    if levels.ndim != 3 or levels.shape[2] not in (1, 3):
+        raise ValueError(f"shape {levels.shape}")
+    return np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3)))
+
+
+class LabelNames:
+    """Names of the classes of a data set, collected over its files."""
+
+    def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
+        self._known: list[str] = []
+        self._numbers_of_fer = False
+        self._skipped = 0
+        self._guessed = False
+
+    def add(self, schema: Any, column: str) -> None:
+        """Take over the names of a file's ClassLabel column, if it has one."""
+        self._names = class_names(schema, column)
+        self._known += [name for name in self._names if name not in self._known]
+        self._numbers_of_fer = not self._names and column.casefold() == "emotion"
+
+    def name_of(self, cell: Any, row: str) -> str | None:
+        """Return the class of a cell, or None for a row without a label.
+
+        Raises:
+            DataError: The cell has several labels, or a number without a name.
+        """
+        if isinstance(cell, list):
+            if len(cell) > 1:
+                raise DataError(f"{row}: the image has several labels, {cell[:5]}: keep one per image")
+            cell = cell[0] if cell else None
+        if isinstance(cell, float) and cell.is_integer():
+            cell = int(cell)
+        if cell is None or cell == -1 or cell != cell or (isinstance(cell, str) and not cell.strip()):
+            self._skipped += 1
+            return None
+        if isinstance(cell, str) and cell.strip().isdigit():
+            cell = int(cell)
+        if not isinstance(cell, int) or isinstance(cell, bool):
+            return readable(str(cell)).strip()
+        names = self._names or (FER2013_LABELS if self._numbers_of_fer else ())
+        if not names:
+            return str(cell)
+        if not 0 <= cell < len(names):
+            raise DataError(f"{row}: invalid label {cell}, must be 0 to {len(names) - 1}: {', '.join(names)}")
+        self._guessed |= not self._names
+        return readable(names[cell])
+
+    def ordered(self, used: set[str]) -> tuple[str, ...]:
+        """Return the classes that have images: named ones in the order of their numbers, others sorted."""
+        known = self._known or list(FER2013_LABELS) * self._guessed
+        named = [readable(name) for name in known if readable(name) in used]
+        rest = sorted(used - set(named), key=lambda name: (int(name), name) if name.isdigit() else (-1, name))
+        return (*dict.fromkeys(named), *rest)
+
+    def notes(self) -> list[str]:
+        """Say what was left out or guessed."""
+        notes = [f"{self._skipped:,} rows without a label left out"] if self._skipped else []
+        if self._guessed:
+            notes.append("the numbers of column emotion are read as FER-2013's: 0 angry, 1 disgust, …, 6 neutral")
+        return notes

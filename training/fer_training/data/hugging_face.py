@@ -1,0 +1,181 @@
+"""Data sets of the `datasets` library: parquet or Arrow files with a column of images and one of labels.
+
+Images are encoded files, alone or as {bytes, path}; labels are words, or numbers with the names of a ClassLabel.
+One file or many hold a split, whose name is in the file's name, in a folder's name, or in a column.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow
+import pyarrow.ipc
+import pyarrow.parquet
+from fer_service.contract.bundle import file_sha256
+from numpy.typing import NDArray
+
+from fer_training.data.cells import LabelNames, image_of
+from fer_training.data.class_folders import ALL
+from fer_training.data.columns import Columns, find_columns
+from fer_training.data.dataset import FaceDataset
+from fer_training.data.image_files import IN_MEMORY_BYTES, refuse_many_classes
+from fer_training.data.names import readable, split_in, split_name
+from fer_training.data.tree import File
+from fer_training.errors import DataError
+
+SUFFIXES: Final = {".parquet", ".arrow"}
+_BATCH: Final = 256
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of a data set.
+
+    Attributes:
+        path: Path of the file.
+        place: Path below the data set's folder, as text.
+        split: Split that the names of file and folders give.
+    """
+
+    path: Path
+    place: str
+    split: str
+
+
+def shards_of(files: Sequence[File]) -> list[Shard]:
+    """Return the parquet and Arrow files of a folder, without the caches of the library."""
+    found = [file for file in files if file.suffix in SUFFIXES and not file.name.startswith("cache-")]
+    return [Shard(file.path, file.place, _split((*file.folders, file.path.stem))) for file in found]
+
+
+def shard_of(path: Path) -> Shard:
+    """Return a single file as a shard."""
+    return Shard(path, readable(path.name), _split((path.stem,)))
+
+
+def _split(names: tuple[str, ...]) -> str:
+    return next((split for name in reversed(names) if (split := split_in(name))), ALL)
+
+
+def read_shards(root: Path, shards: Sequence[Shard], size: int) -> FaceDataset:
+    """Read all shards as RGB squares. Rows without a label are counted; images that cannot be decoded are listed.
+
+    Args:
+        root: Folder or file that was given. Its name is the name of the data set.
+        shards: The files.
+        size: Side of the squares in pixels.
+
+    Raises:
+        DataError: A file is damaged, a column is missing, or no image can be read.
+    """
+    images: list[NDArray[np.uint8]] = []
+    labels: list[str] = []
+    splits: list[str] = []
+    unreadable: list[str] = []
+    names = LabelNames()
+    for shard in shards:
+        schema = _schema(shard)
+        columns = find_columns(schema, shard.place)
+        names.add(schema, columns.label)
+        for row, cells in enumerate(_rows(shard, columns)):
+            label = names.name_of(cells[columns.label], f"{shard.place}, row {row}")
+            if label is None:
+                continue
+            try:
+                image = image_of(cells[columns.image], size, f"{shard.place}, row {row}", shard.path.parent)
+            except DataError as error:
+                unreadable.append(str(error))
+                continue
+            split = shard.split if columns.split is None else str(cells[columns.split] or "").strip()
+            if not split:
+                raise DataError(f"{shard.place}, row {row}: column {columns.split} is empty")
+            images.append(image)
+            labels.append(label)
+            splits.append(split_name(split) or readable(split))
+        refuse_many_classes(len(set(labels)), len(labels), root)
+    if not images:
+        raise DataError(
+            f"{root}: no readable image in column image" + (f"; {unreadable[0]}" if unreadable else "")
+        )
+    classes = names.ordered(set(labels))
+    index = {label: number for number, label in enumerate(classes)}
+    hashes = [file_sha256(shard.path) for shard in shards]
+    parts = "".join(f"{shard.place}\0{own}" for shard, own in zip(shards, hashes, strict=True))
+    return FaceDataset(
+        name=readable(root.resolve().stem if root.is_file() else root.resolve().name),
+        images=np.stack(images),
+        labels=np.array([index[label] for label in labels], np.int64),
+        splits=np.array(splits, np.str_),
+        classes=classes,
+        sha256=hashes[0] if len(shards) == 1 else hashlib.sha256(parts.encode()).hexdigest(),
+        unreadable=tuple(unreadable),
+        notes=(*names.notes(), *_missing_shards(shards), *_memory(len(images), size)),
+    )
+
+
+def _schema(shard: Shard) -> Any:
+    try:
+        if shard.path.suffix.lower() == ".arrow":
+            with _arrow(shard.path) as reader:
+                return reader.schema
+        return pyarrow.parquet.read_schema(shard.path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{shard.path}: not a parquet or Arrow file: {error}") from error
+
+
+def _rows(shard: Shard, columns: Columns) -> Iterator[dict[str, Any]]:
+    wanted = list(
+        dict.fromkeys(name for name in (columns.image, columns.label, columns.split) if name is not None)
+    )
+    try:
+        if shard.path.suffix.lower() == ".arrow":
+            with _arrow(shard.path) as reader:
+                batches = (
+                    reader
+                    if hasattr(reader, "__iter__")
+                    else map(reader.get_batch, range(reader.num_record_batches))
+                )
+                for batch in batches:
+                    yield from batch.select(wanted).to_pylist()
+        else:
+            with pyarrow.parquet.ParquetFile(shard.path) as file:
+                for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+                    yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{shard.path} is damaged: {error}") from error
+
+
+def _arrow(path: Path) -> Any:
+    source = pyarrow.OSFile(str(path))
+    try:
+        return pyarrow.ipc.open_stream(source)
+    except pyarrow.ArrowInvalid:
+        return pyarrow.ipc.open_file(str(path))
+
+
+def _missing_shards(shards: Sequence[Shard]) -> list[str]:
+    present: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for shard in shards:
+        match = re.search(r"(.*?)(\d{5})-of-(\d{5})", shard.place)
+        if match:
+            present[match[1], int(match[3])].add(int(match[2]))
+    missing = [
+        f"{name}{number:05}-of-{total:05}"
+        for (name, total), numbers in present.items()
+        for number in sorted(set(range(total)) - numbers)
+    ]
+    if not missing:
+        return []
+    return [
+        f"{len(missing)} files of the data set are missing: {', '.join(missing[:3])}" + ", …" * (len(missing) > 3)
+    ]
+
+
+def _memory(count: int, size: int) -> list[str]:
+    needed = count * size * size * 3
+    return [f"all images are kept in memory: {needed / 2**30:.1f} GiB"] if needed > IN_MEMORY_BYTES else []

@@ -1,0 +1,177 @@
+"""Image files whose classes are in a list: metadata.csv or metadata.jsonl of `load_dataset`, or a CSV file."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from fer_training.data.class_folders import ALL
+from fer_training.data.dataset import FaceDataset
+from fer_training.data.image_files import LabelledFile, read_files
+from fer_training.data.images import Box
+from fer_training.data.names import readable, split_in, split_name
+from fer_training.data.table import FILE, LABEL, SPLIT, Table, column_key, open_table
+from fer_training.data.tree import File, Tree, scan
+from fer_training.errors import DataError
+
+_SUFFIXES: Final = {".csv", ".tsv"}
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """A row of a list: name of the image file, class, split, and the face if it is not the whole image."""
+
+    name: str
+    label: str
+    split: str
+    box: Box | None = None
+
+
+def lists_of(tree: Tree) -> list[Table | File]:
+    """Return the CSV and JSON Lines files that list images with labels."""
+    found: list[Table | File] = []
+    for file in tree.files:
+        if file.suffix == ".jsonl":
+            found.append(file)
+        elif file.suffix in _SUFFIXES:
+            table = open_table(file.path)
+            if FILE in table.columns and LABEL in table.columns:
+                found.append(table)
+    return found
+
+
+def read_list(root: Path, lists: Sequence[Table | File], size: int, in_memory_bytes: int) -> FaceDataset:
+    """Read the images of one or more lists.
+
+    Args:
+        root: Folder that holds all images.
+        lists: CSV tables, or JSON Lines files with `file_name` and `label`.
+        size: Side of the squares in pixels.
+        in_memory_bytes: Larger data sets are not kept in memory (see `read_files`).
+
+    Raises:
+        DataError: A list is invalid, or no listed image can be read.
+    """
+    rows: list[ListedImage] = []
+    for source in lists:
+        rows += _table_rows(source, root) if isinstance(source, Table) else _json_rows(source)
+    return read_listed(root, rows, [source.path for source in lists], size, in_memory_bytes)
+
+
+def read_listed(
+    root: Path,
+    rows: Sequence[ListedImage],
+    lists: Sequence[Path],
+    size: int,
+    in_memory_bytes: int,
+    *,
+    notes: Iterable[str] = (),
+    tree: Tree | None = None,
+) -> FaceDataset:
+    """Read listed images. A row names a file by its path, or by the end of its path if that is unique.
+
+    Args:
+        root: Folder that holds all images.
+        rows: The images.
+        lists: Files with the labels; they count in the SHA-256.
+        size: Side of the squares in pixels.
+        in_memory_bytes: Larger data sets are not kept in memory (see `read_files`).
+        notes: Sentences for the user.
+        tree: The scanned root; None scans it.
+
+    Raises:
+        DataError: No listed image can be read.
+    """
+    by_name = _by_end_of_path((tree or scan(root)).files)
+    files: list[LabelledFile] = []
+    missing: list[str] = []
+    strip = _leading_folders(rows, by_name)
+    for row in rows:
+        path = by_name.get(_clean(row.name, strip))
+        if path is None:
+            missing.append(f"{row.name}: listed in {readable(lists[0].name)}, but missing or not unique")
+        else:
+            files.append(LabelledFile(path, row.split, row.label, row.box))
+    if not files:
+        raise DataError(
+            f"{readable(str(root))}: none of the {len(rows):,} images listed in {readable(lists[0].name)} is there"
+            + (f", for example {rows[0].name}" if rows else "")
+        )
+    return read_files(
+        root, files, size, in_memory_bytes, unreadable=missing, notes=tuple(notes), annotations=lists
+    )
+
+
+def _by_end_of_path(files: Sequence[File]) -> dict[str, Path]:
+    """Return the files by every end of their paths that belongs to one file only; whole paths come first."""
+    ends = Counter(end for file in files for end in _ends(file.place))
+    found = {end: file.path for file in files for end in _ends(file.place) if ends[end] == 1}
+    return found | {file.place: file.path for file in files}
+
+
+def _ends(place: str) -> Iterator[str]:
+    parts = place.split("/")
+    return ("/".join(parts[start:]) for start in range(len(parts)))
+
+
+def _leading_folders(rows: Sequence[ListedImage], by_name: dict[str, Path]) -> int:
+    """Return how many folders the names begin with that are not here, such as those of another machine."""
+    some = rows[:200]
+    depth = max((_clean(row.name).count("/") for row in some), default=0)
+    return next(
+        (strip for strip in range(depth + 1) if any(_clean(row.name, strip) in by_name for row in some)), 0
+    )
+
+
+def _clean(name: str, strip: int = 0) -> str:
+    parts = PurePosixPath(readable(name).strip().replace("\\", "/")).parts
+    return "/".join([part for part in parts if part not in (".", "/")][strip:])
+
+
+def _table_rows(table: Table, root: Path) -> Iterator[ListedImage]:
+    folders = "/".join(table.path.relative_to(root).parts[:-1])
+    own_split = split_in(table.path.stem) or split_in(folders.rsplit("/", 1)[-1])
+    for line, row in table.rows():
+        try:
+            name, label = row[table.columns[FILE]], readable(row[table.columns[LABEL]]).strip()
+            split = row[table.columns[SPLIT]].strip() if SPLIT in table.columns else ""
+        except IndexError as error:
+            raise DataError(f"{table.path}, line {line}: fields are missing") from error
+        if label:
+            in_folder = f"{folders}/{name}" if folders else name
+            yield ListedImage(in_folder, label, _split(split, own_split, name))
+
+
+def _json_rows(file: File) -> Iterator[ListedImage]:
+    folders = "/".join(file.folders)
+    own_split = split_in(file.path.stem) or (split_in(file.folders[-1]) if file.folders else None)
+    try:
+        lines = file.path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file.place}: cannot be read as text: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = {column_key(str(key)): value for key, value in json.loads(line).items()}
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"{file.place}, line {number}: not a JSON object: {error}") from error
+        name = row.get("filename")
+        label = next((row[key] for key in ("label", "emotion", "expression", "class") if key in row), None)
+        if not isinstance(name, str) or isinstance(label, dict | list):
+            raise DataError(f"{file.place}, line {number}: file_name and label are required")
+        if label is not None:
+            in_folder = f"{folders}/{name}" if folders else name
+            yield ListedImage(
+                in_folder, readable(str(label)), _split(str(row.get("split") or ""), own_split, name)
+            )
+
+
+def _split(value: str, own: str | None, name: str) -> str:
+    """Return the split of a row: its own value, that of the list, or a folder in the image's name."""
+    if value:
+        return split_name(value) or readable(value)
+    folders = _clean(name).split("/")[:-1]
+    return own or next((split for folder in folders if (split := split_name(folder))), ALL)

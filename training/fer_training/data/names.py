@@ -1,0 +1,116 @@
+"""Names in data sets: entries of systems and tools, names of splits, names that mean the same class."""
+
+import os
+import re
+import unicodedata
+from typing import Final
+
+_SYSTEM: Final = {
+    "__macosx",
+    "__pycache__",
+    "@eadir",
+    "@recycle",
+    "@recently-snapshot",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "network trash folder",
+    "temporary items",
+    "recycler",
+    "thumbs.db",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "icon\r",
+}
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+# These names stay as they are. All other spellings become `train`, `validation` or `test`.
+_SPLITS: Final = ("Training", "train", "PublicTest", "PrivateTest", "validation", "valid", "val", "test")
+_WORDS: Final = {
+    **dict.fromkeys(("train", "training", "trn", "trainset", "trainingset"), TRAIN),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "validate", "valset", "validationset"), VALIDATION),
+    **dict.fromkeys(("test", "testing", "tst", "testset"), TEST),
+}
+_FILLERS: Final = {
+    "set",
+    "data",
+    "dataset",
+    "split",
+    "images",
+    "image",
+    "img",
+    "imgs",
+    "faces",
+    "folder",
+    "aligned",
+}
+_SYNONYMS: Final = {
+    **dict.fromkeys(("anger", "angry", "mad"), "angry"),
+    **dict.fromkeys(("disgust", "disgusted", "disgusting"), "disgust"),
+    **dict.fromkeys(("fear", "fearful", "afraid", "scared"), "fear"),
+    **dict.fromkeys(("happy", "happiness", "joy", "joyful", "smile", "smiling"), "happy"),
+    **dict.fromkeys(("sad", "sadness", "unhappy"), "sad"),
+    **dict.fromkeys(("surprise", "surprised", "surprising"), "surprise"),
+    **dict.fromkeys(("neutral", "neutrality"), "neutral"),
+    **dict.fromkeys(("contempt", "contemptuous"), "contempt"),
+}
+
+
+def readable(name: str) -> str:
+    """Return a file name as text in Unicode's form NFC. Bytes that are not UTF-8 are read as Latin-1."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        name = os.fsencode(name).decode("latin-1")
+    return unicodedata.normalize("NFC", name)
+
+
+def is_system_entry(name: str) -> bool:
+    """Return True for hidden files and for those that systems and tools leave behind, such as `__MACOSX`."""
+    return name.startswith((".", "~$")) or name.casefold() in _SYSTEM
+
+
+def split_name(name: str) -> str | None:
+    """Return the split that a folder, a file or a value names, or None: `TRAIN` and `train_set` are `train`."""
+    name = name.strip()
+    folded = name.casefold()
+    for known in _SPLITS:
+        if folded == known.casefold():
+            return known
+    words = [word for word in re.split(r"[\W_\d]+", folded) if word]
+    found = {_WORDS[word] for word in words if word in _WORDS}
+    rest = [word for word in words if word not in _WORDS and word not in _FILLERS]
+    return found.pop() if len(found) == 1 and not rest else None
+
+
+def split_in(name: str) -> str | None:
+    """Return the split that a file name contains, or None: `fer-train-00001` is `train`."""
+    words = [word for word in re.split(r"[\W_\d]+", name.casefold()) if word]
+    known = {split.casefold(): split for split in _SPLITS}
+    found = {known.get(word) or _WORDS[word] for word in words if word in known or word in _WORDS}
+    return split_name(name) or (found.pop() if len(found) == 1 else None)
+
+
+def split_key(name: str) -> str:
+    """Return a key that is equal for spellings of the same split."""
+    return (split_name(name) or name).casefold()
+
+
+def class_key(name: str) -> str:
+    """Return a key that is equal for class names that differ by case, spaces, signs or a leading number."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    unnumbered = re.sub(r"^\d+[\s._-]+", "", folded.strip())
+    return re.sub(r"[\W_]+", "", unnumbered) or folded
+
+
+def emotion_key(name: str) -> str:
+    """Return a key that is also equal for words of the same emotion, such as sad and sadness."""
+    key = class_key(name)
+    return _SYNONYMS.get(key, key)
+
+
+def is_emotion(name: str) -> bool:
+    """Return True for a common word for an emotion, in any spelling."""
+    return class_key(name) in _SYNONYMS

@@ -1,0 +1,160 @@
+"""CSV files in any common dialect: separators, byte order marks, blanks, spellings of column names, gzip."""
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, cast
+
+from fer_training.data.names import is_emotion, readable, split_name
+from fer_training.errors import DataError
+
+LABEL, PIXELS, SPLIT, FILE = "emotion", "pixels", "Usage", "file_name"
+SUFFIXES: Final = {".csv", ".tsv", ".txt", ".tab"}
+_SEPARATORS: Final = ",;\t|"
+_ROLES: Final = {
+    LABEL: {
+        "emotion",
+        "emotions",
+        "emotionlabel",
+        "label",
+        "labels",
+        "class",
+        "classname",
+        "expression",
+        "target",
+    },
+    PIXELS: {"pixels", "pixel", "pixelvalues", "pixeldata"},
+    SPLIT: {"usage", "split", "set", "subset", "partition"},
+    FILE: {
+        "filename",
+        "file",
+        "image",
+        "imagename",
+        "imagepath",
+        "path",
+        "filepath",
+        "imagefile",
+        "img",
+        "subdirectoryfilepath",
+    },
+}
+_FEW_PIXELS: Final = 64
+
+
+@dataclass(frozen=True)
+class Table:
+    """Where the columns of a CSV file are.
+
+    Attributes:
+        path: Path of the file.
+        names: Names of the columns as `column_key` returns them; empty if the file has no header.
+        columns: Number of the column by role: LABEL, PIXELS, SPLIT, FILE.
+        pixel_columns: Columns pixel0, pixel1, … of files with one column per pixel.
+        separator: Separator of the fields.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    columns: dict[str, int]
+    pixel_columns: tuple[int, ...]
+    separator: str
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the number of the line and the fields of every row that is not blank.
+
+        Raises:
+            DataError: The file is not text, or not CSV.
+        """
+        with _opened(self.path) as file:
+            reader = csv.reader(_after_separator_line(file), delimiter=self.separator, skipinitialspace=True)
+            try:
+                if self.names:
+                    next(reader, None)
+                for fields in reader:
+                    if any(field.strip() for field in fields):
+                        yield reader.line_num, fields
+            except csv.Error as error:
+                raise DataError(f"{self.path}, line {reader.line_num}: {error}") from error
+
+
+def open_table(path: Path) -> Table:
+    """Find the columns of a CSV file by its first line.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    csv.field_size_limit(sys.maxsize)
+    with _opened(path) as file:
+        first = next(_after_separator_line(file), "")
+    found = [_table(path, first, separator) for separator in _SEPARATORS]
+    return max(found, key=lambda table: (len(table.columns) + bool(table.pixel_columns), len(table.names)))
+
+
+def column_key(name: str) -> str:
+    """Return a column's name in lower case, without blanks and signs."""
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", readable(name)).casefold())
+
+
+def _table(path: Path, line: str, separator: str) -> Table:
+    try:
+        fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error as error:
+        raise DataError(f"{path}, line 1: {error}") from error
+    names = tuple(column_key(field) for field in fields)
+    columns: dict[str, int] = {}
+    for number, name in enumerate(names):
+        for role, spellings in _ROLES.items():
+            if name in spellings:
+                columns.setdefault(role, number)
+    several = tuple(number for number, name in enumerate(names) if re.fullmatch(r"p(ixel|ix|x)?\d+", name))
+    pixel_columns = several if len(several) >= _FEW_PIXELS else ()
+    if not columns and not pixel_columns:
+        columns = _columns_by_content(fields)
+        if columns:
+            names = ()
+    return Table(path, names, columns, pixel_columns, separator)
+
+
+def _columns_by_content(fields: list[str]) -> dict[str, int]:
+    """Return the columns of a file without a header, by its first row."""
+    found: dict[str, int] = {}
+    for number, field in enumerate(fields):
+        value = field.strip()
+        if len(value.split()) >= _FEW_PIXELS:
+            found.setdefault(PIXELS, number)
+        elif value.isdigit() or is_emotion(value):
+            found.setdefault(LABEL, number)
+        elif split_name(value):
+            found.setdefault(SPLIT, number)
+    return found if PIXELS in found and LABEL in found else {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    try:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as raw:
+            begin = raw.read(4)
+            raw.seek(0)
+            wide = begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
+            yield io.TextIOWrapper(cast(IO[bytes], raw), encoding=encoding, errors=errors, newline="")
+    except (OSError, EOFError, UnicodeError) as error:
+        raise DataError(f"{path}: cannot be read as text: {error}") from error
+
+
+def _after_separator_line(file: IO[str]) -> Iterator[str]:
+    """Yield the lines without blank ones before the header, and without Excel's line `sep=;`."""
+    begun = False
+    for line in file:
+        if not begun and (not line.strip() or line.lower().startswith("sep=")):
+            continue
+        begun = True
+        yield line
