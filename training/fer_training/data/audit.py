@@ -14,6 +14,7 @@ from rich.table import Table
 from fer_training.data.dataset import FaceDataset
 
 _ROWS = 25
+_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,11 @@ def unseen_mask(validation: FaceDataset, train: FaceDataset) -> NDArray[np.bool_
 
 
 def _keys(data: FaceDataset) -> list[bytes]:
-    return [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in data.images]
+    keys = []
+    for begin in range(0, len(data), _BATCH):
+        for image in data.pixels(np.arange(begin, min(begin + _BATCH, len(data)))):
+            keys.append(hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest())  # noqa: PERF401
+    return keys
 
 
 def print_audit(data: FaceDataset, found: Audit, console: Console) -> None:

@@ -36,7 +36,8 @@ def chosen_splits(data: FaceDataset, config: Data) -> tuple[str, str | None]:
         if len(data.split_sizes) > 1:
             raise DataError(
                 f"the data has the splits {', '.join(data.split_sizes)}, but the recipe trains on "
-                f"{' or '.join(config.train)}: set data.train in the recipe"
+                f"{' or '.join(config.train)}: set data.train in the recipe, for example data: {{train: "
+                f"[{next(iter(data.split_sizes))}]}}"
             )
         train = next(iter(data.split_sizes))
     validation = data.first_split(config.validation)
