@@ -26,7 +26,7 @@ from fer_service.http.middleware.paths import PathMiddleware
 from fer_service.http.middleware.proxies import TrustedProxiesMiddleware
 from fer_service.http.middleware.request_metrics import REQUEST_ID, RequestMetricsMiddleware
 from fer_service.http.middleware.tracing import TracingMiddleware
-from fer_service.http.problems import install_error_handlers
+from fer_service.http.problems import install_error_handlers, no_route
 from fer_service.http.routes import health, model, predict, stream
 from fer_service.http.routes.page import add_page
 from fer_service.http.state import AppState
@@ -78,7 +78,8 @@ def create_app(
         title="fer-service",
         version=__version__,
         description=_DESCRIPTION,
-        docs_url=None,  # `add_page` serves it
+        openapi_url=None,  # `add_page` serves both
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the Host that a client sent
         lifespan=lifespan,
@@ -93,6 +94,7 @@ def create_app(
     app.include_router(stream.router)
     app.include_router(health.router)
     add_page(app)
+    app.router.default = no_route
     install_error_handlers(app)
     # The last middleware added is the outermost.
     app.add_middleware(PathMiddleware)
@@ -100,7 +102,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type", API_KEY, REQUEST_ID],
             expose_headers=[REQUEST_ID, "Server-Timing", "Retry-After"],
         )

@@ -1,4 +1,4 @@
-"""GET /livez, /readyz and /metrics."""
+"""GET and HEAD /livez, /readyz and /metrics."""
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry
@@ -15,6 +15,7 @@ from fer_service.observability.memory import MemoryCollector
 router = APIRouter(tags=["operations"])
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def livez(request: Request) -> Health:
     """Answer 200 while the process works; otherwise it must be restarted."""
@@ -22,6 +23,7 @@ async def livez(request: Request) -> Health:
     return Health(status="alive")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 async def readyz(request: Request) -> Health:
     """Answer 200 while requests should be sent here."""
@@ -36,6 +38,7 @@ async def readyz(request: Request) -> Health:
     return Health(status="ready")
 
 
+@router.head("/metrics", response_class=Response, include_in_schema=False)
 @router.get("/metrics", response_class=Response)
 def metrics(request: Request) -> Response:
     """Return the metrics of all workers in the Prometheus text format."""

@@ -1,4 +1,4 @@
-"""GET /model."""
+"""GET and HEAD /model."""
 
 from fastapi import APIRouter, Request
 
@@ -9,6 +9,7 @@ from fer_service.http.state import get_state
 router = APIRouter(tags=["model"])
 
 
+@router.head("/model", include_in_schema=False)
 @router.get("/model")
 async def model(request: Request) -> ModelCard:
     """Return the model card, with the provider and the detector in use."""
