@@ -10,9 +10,8 @@ from starlette.requests import Request
 
 from fer_service.contract.errors import ImageTooLarge, MissingImage, UnsupportedMediaType
 from fer_service.http.codings import check_body
-from fer_service.http.multipart import FormReader, Upload
+from fer_service.http.multipart import FIELD, FormReader, Upload
 
-FIELD: Final = "file"
 _PART_OVERHEAD: Final = 64 * 2**10  # bytes that multipart adds to an image: boundaries and the part's headers
 _RAW_TYPES: Final = ("application/octet-stream", "application/x-www-form-urlencoded")
 _MAX_CONTENT_TYPE: Final = 1000  # characters; the time to parse it grows faster than its length
@@ -25,7 +24,7 @@ def _book_nothing(size: int) -> None:
 
 
 async def read_image(request: Request, max_bytes: int, book: Book = _book_nothing) -> bytes:
-    """Read the one image of a request: its `file` field, or its raw body.
+    """Read the one image of a request: its file, or its raw body.
 
     Args:
         request: The request.
@@ -33,8 +32,8 @@ async def read_image(request: Request, max_bytes: int, book: Book = _book_nothin
         book: Called with the bytes of each chunk before it is kept; may raise.
 
     Raises:
-        MissingImage: the body is empty, invalid multipart, or multipart without a `file` field.
-        InvalidParameter: there are several `file` fields.
+        MissingImage: the body is empty, invalid multipart, or multipart without an image.
+        InvalidParameter: there are several images.
         ImageTooLarge: the image has more than `max_bytes`.
         UnsupportedMediaType: the content type is neither an image nor multipart/form-data.
         UnsupportedCoding: the body is compressed or encoded.
@@ -42,8 +41,8 @@ async def read_image(request: Request, max_bytes: int, book: Book = _book_nothin
     check_body(request.headers)
     media_type = _media_type(request)
     if media_type == "multipart/form-data":
-        excess = f"the request has 2 fields named {FIELD!r}; send several images to /predict/batch"
-        form = FormReader(_content_type(request), FIELD, 1, excess)
+        excess = "the request has 2 images; send several images to /predict/batch"
+        form = FormReader(_content_type(request), 1, excess)
         (upload,) = await _read_form(request, form, max_bytes, book)
         data = upload.data
     elif not media_type or media_type.startswith("image/") or media_type in _RAW_TYPES:
@@ -62,7 +61,7 @@ async def read_image(request: Request, max_bytes: int, book: Book = _book_nothin
 async def read_images(
     request: Request, max_bytes: int, max_count: int, book: Book = _book_nothing
 ) -> list[Upload]:
-    """Read the `file` fields of a multipart request, in order; a single image may be empty or too large.
+    """Read the images of a multipart request, in order; a single image may be empty or too large.
 
     Args:
         request: The request.
@@ -71,7 +70,7 @@ async def read_images(
         book: Called with the bytes of each chunk before it is kept; may raise.
 
     Raises:
-        MissingImage: the `file` field is missing.
+        MissingImage: there is none.
         InvalidParameter: there are more than `max_count`.
         ImageTooLarge: the body has more bytes than `max_count` images may have.
         UnsupportedMediaType: the content type is not multipart/form-data.
@@ -81,7 +80,7 @@ async def read_images(
     if _media_type(request) != "multipart/form-data":
         raise UnsupportedMediaType(f"send the images as multipart/form-data, in fields named {FIELD!r}")
     excess = f"the request has more than {max_count} images, the maximum (FER_MAX_BATCH_IMAGES)"
-    form = FormReader(_content_type(request), FIELD, max_count, excess)
+    form = FormReader(_content_type(request), max_count, excess)
     return await _read_form(request, form, max_bytes, book)
 
 

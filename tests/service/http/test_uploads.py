@@ -98,6 +98,34 @@ def test_the_field_called_file_is_the_image() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["image", "images", "files", "img", "photo", "picture", "upload", "Image", "FILE", "file[]", "images[]"],
+)
+def test_a_file_in_a_field_with_another_usual_name_is_the_image(name: str) -> None:
+    assert one(form((name, ("a.png", PICTURE)))) == PICTURE
+    assert [upload.data for upload in many(form(*[(name, ("a.png", PICTURE))] * 3))] == [PICTURE] * 3
+
+
+def test_a_text_with_a_usual_name_is_no_image() -> None:
+    assert one(form(("image", (None, b"a title")), ("file", ("a", PICTURE)))) == PICTURE
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (form(("avatar", ("a.png", PICTURE)), ("ä", ("b", b""))), r"which has 'avatar', 'ä'; send .* 'file'"),
+        (form(("image", (None, b"aGVsbG8="))), r"which has 'image' \(text, not a file\)"),
+        (form(*[(f"n{i}", ("a", b"")) for i in range(6)]), r"which has 'n0', 'n1', 'n2', 'n3', 'n4', …; send"),
+        (form(("n" * 1000, ("a", b""))), r"which has 'n{40}'; send"),
+        (request(Body(b"--x--\r\n"), "multipart/form-data; boundary=x"), "which has no fields"),
+    ],
+)
+def test_fields_that_came_instead_are_named(made: Request, text: str) -> None:
+    with pytest.raises(MissingImage, match=f"missing field 'file' in the multipart body, {text}"):
+        one(made)
+
+
 def test_a_field_without_a_file_name_is_the_image_too() -> None:
     assert one(form(("file", (None, PICTURE)))) == PICTURE
 
@@ -129,7 +157,7 @@ def test_a_content_type_that_takes_long_to_parse_is_refused() -> None:
         request(Body(b""), None),
         form(("file", ("a.png", b""))),
         form(("file", (None, b""))),
-        form(("image", ("a.png", PICTURE))),
+        form(("avatar", ("a.png", PICTURE))),
         form(("file ", ("a.png", PICTURE))),
         request(Body(b""), "multipart/form-data; boundary=x"),
         request(Body(PICTURE), "multipart/form-data"),
@@ -150,8 +178,8 @@ def test_without_an_image_there_is_a_sentence(made: Request) -> None:
 
 
 def test_several_images_belong_elsewhere() -> None:
-    with pytest.raises(InvalidParameter, match="2 fields named 'file'; send several images to /predict/batch"):
-        one(form(("file", ("a", PICTURE)), ("file", ("b", PICTURE))))
+    with pytest.raises(InvalidParameter, match="2 images; send several images to /predict/batch"):
+        one(form(("file", ("a", PICTURE)), ("image", ("b", PICTURE))))
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -211,7 +239,7 @@ def test_one_large_image_among_small_ones_is_for_the_caller_to_judge() -> None:
     ("made", "error"),
     [
         (form(*[("file", ("a", b"x"))] * 5), InvalidParameter),
-        (form(("image", ("a", b"x"))), MissingImage),
+        (form(("avatar", ("a", b"x"))), MissingImage),
         (request(Body(PICTURE), "image/png"), UnsupportedMediaType),
         (request(Body(PICTURE), None), UnsupportedMediaType),
         (request(Body(b"x"), "multipart/form-data; boundary=x", 4 * (LIMIT + OVERHEAD) + 1), ImageTooLarge),

@@ -16,14 +16,14 @@ from fer_service.contract.schemas import BatchError, BatchPrediction, BatchResul
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.image_work import record_image
-from fer_service.http.multipart import Upload
+from fer_service.http.multipart import FIELD, Upload
 from fer_service.http.negotiation import negotiate
 from fer_service.http.preemption import preemptible
 from fer_service.http.problems import problem_of
 from fer_service.http.query import PredictQuery
 from fer_service.http.state import AppState, get_state
 from fer_service.http.time_limit import cancel_on_disconnect, time_limit
-from fer_service.http.uploads import FIELD, declared_length, read_image, read_images, too_large
+from fer_service.http.uploads import declared_length, read_image, read_images, too_large
 
 _JSON: Final = "application/json"
 _DRAWN: Final[dict[str, DrawnFormat]] = {"image/jpeg": "jpeg", "image/png": "png"}
