@@ -7,7 +7,7 @@ from typing import Final
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from fer_service.contract.errors import InvalidParameter, MissingImage
+from fer_service.contract.errors import InvalidParameter, MissingImage, RequestError
 from fer_service.contract.text import printable
 from fer_service.http.codings import check_part
 
@@ -29,10 +29,12 @@ class Upload:
     Attributes:
         name: The client's file name, or the image's number.
         data: The encoded image.
+        error: Why there is no image, if its text could not be decoded.
     """
 
     name: str
     data: bytes
+    error: RequestError | None = None
 
 
 class FormReader:

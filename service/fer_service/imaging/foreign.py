@@ -1,7 +1,10 @@
 """Names for what people send instead of an image that the service reads."""
 
+import re
 from typing import Final
 
+ADDRESS: Final = re.compile(rb"(https?|ftps?|file|s3|gs|blob):", re.IGNORECASE)
+NOT_FETCHED: Final = "URLs are not fetched: send the bytes of the image, or its base64 in JSON"
 _TO_JPEG: Final = "convert it to JPEG"
 # Position, bytes, name, way out.
 _SIGNATURES: Final = (
@@ -51,8 +54,6 @@ _SIGNATURES: Final = (
     (0, b"R0lGOD", "a GIF image in base64", "send the decoded bytes"),
     (0, b"UklGR", "a WebP image in base64", "send the decoded bytes"),
     (0, b"data:", "a data URI", "send the decoded bytes"),
-    (0, b"http://", "an address", "send the image itself; the service fetches nothing"),
-    (0, b"https://", "an address", "send the image itself; the service fetches nothing"),
     (0, b"version https://git-lfs", "a Git LFS pointer", "send the file that it stands for (git lfs pull)"),
     *((0, b"P%d" % number, "a Netpbm image", "convert it to PNG") for number in range(1, 8)),
 )
@@ -98,6 +99,8 @@ def _text(begin: bytes) -> str | None:
     for mark in _BYTE_ORDER_MARKS:
         begin = begin.removeprefix(mark)
     text = begin.replace(b"\0", b"").lstrip().lower()
+    if ADDRESS.match(text):
+        return f"an address. {NOT_FETCHED}"
     if b"<svg" in text:
         return "an SVG drawing: convert it to PNG"
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script")) or b"<html" in text:

@@ -46,7 +46,8 @@ def test_all_routes_are_described(paths: dict[str, Any]) -> None:
 
 def test_the_body_is_a_form_or_the_bytes(paths: dict[str, Any]) -> None:
     content = paths["/predict"]["post"]["requestBody"]["content"]
-    assert set(content) == {"multipart/form-data", "image/*", "application/octet-stream"}
+    assert set(content) == {"multipart/form-data", "application/json", "image/*", "application/octet-stream"}
+    assert content["application/json"]["schema"]["required"] == ["image"]
     form = content["multipart/form-data"]["schema"]
     assert form["required"] == ["file"]
     assert form["properties"]["file"] == {"type": "string", "format": "binary"}
@@ -54,7 +55,7 @@ def test_the_body_is_a_form_or_the_bytes(paths: dict[str, Any]) -> None:
 
 def test_a_batch_is_a_form_with_several_files(paths: dict[str, Any]) -> None:
     content = paths["/predict/batch"]["post"]["requestBody"]["content"]
-    assert set(content) == {"multipart/form-data"}
+    assert set(content) == {"multipart/form-data", "application/json"}
     assert content["multipart/form-data"]["schema"]["properties"]["file"]["type"] == "array"
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import base64
 from collections.abc import Sequence
 
 import httpx
@@ -136,7 +137,7 @@ def test_how_the_body_is_cut_does_not_matter(chunk: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/html", "application/json", "video/mp4", "multipart/mixed", "image"]
+    "content_type", ["text/html", "text/json", "application/jsonp", "video/mp4", "multipart/mixed", "image"]
 )
 def test_other_content_types_are_not_read(content_type: str) -> None:
     body = Body(PICTURE)
@@ -308,6 +309,28 @@ def test_an_encoded_part_is_refused_and_the_coding_named(header: str, coding: st
 def test_a_part_may_say_that_it_is_not_encoded(header: str) -> None:
     made = request(Body(part(header) + b"--x--\r\n"), "multipart/form-data; boundary=x")
     assert one(made) == PICTURE
+
+
+def test_json_is_booked_and_read_no_further_than_its_image_may_be_long() -> None:
+    text = b'{"image": "%s"}' % base64.b64encode(PICTURE)
+    booked: list[int] = []
+    made = request(Body(text[:500], text[500:]), "application/json; charset=utf-8")
+    assert asyncio.run(read_image(made, LIMIT, booked.append)) == PICTURE
+    assert [size for size in booked if size] == [500, len(text) - 500]
+    body = Body(b'{"image": "', *[b"A" * 10_000] * 100)
+    with pytest.raises(ImageTooLarge):
+        one(request(body, "application/json"))
+    assert body.read <= (LIMIT * 3 // 2 + OVERHEAD) // 10_000 + 3
+
+
+@pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
+def test_the_image_in_json_has_the_limit_of_other_images(size: int) -> None:
+    made = request(Body(b'{"image": "%s"}' % base64.b64encode(bytes(size))), "application/json")
+    if size <= LIMIT:
+        assert one(made) == bytes(size)
+    else:
+        with pytest.raises(ImageTooLarge, match="10,001 bytes, the maximum is 10,000"):
+            one(made)
 
 
 def test_every_chunk_is_booked_before_it_is_kept() -> None:

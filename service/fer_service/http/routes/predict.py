@@ -16,6 +16,7 @@ from fer_service.contract.schemas import BatchError, BatchPrediction, BatchResul
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.image_work import record_image
+from fer_service.http.json_body import IMAGE, IMAGES
 from fer_service.http.multipart import FIELD, Upload
 from fer_service.http.negotiation import negotiate
 from fer_service.http.preemption import preemptible
@@ -28,6 +29,11 @@ from fer_service.http.uploads import declared_length, read_image, read_images, t
 _JSON: Final = "application/json"
 _DRAWN: Final[dict[str, DrawnFormat]] = {"image/jpeg": "jpeg", "image/png": "png"}
 _BINARY: Final = {"type": "string", "format": "binary"}
+_BASE64: Final = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "description": "The image in base64 (standard or URL-safe, with or without padding), or as a data URL.",
+}
 _PROBLEM: Final = {"model": Problem, "description": "Problem details (RFC 9457)"}
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = dict.fromkeys(
     (400, 401, 413, 415, 422, 429, 503, 504), _PROBLEM
@@ -38,13 +44,22 @@ def _form(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: schema}}}
 
 
+def _json(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    object_schema = {"type": "object", "required": [name], "properties": {name: schema}}
+    return {"schema": object_schema | {"additionalProperties": False}}
+
+
 # The routes read their bodies themselves, so OpenAPI learns of them here.
 _ONE_IMAGE: Final = {
     "multipart/form-data": _form(_BINARY),
+    "application/json": _json(IMAGE, _BASE64),
     "image/*": {"schema": _BINARY},
     "application/octet-stream": {"schema": _BINARY},
 }
-_SEVERAL_IMAGES: Final = {"multipart/form-data": _form({"type": "array", "items": _BINARY})}
+_SEVERAL_IMAGES: Final = {
+    "multipart/form-data": _form({"type": "array", "items": _BINARY}),
+    "application/json": _json(IMAGES, {"type": "array", "minItems": 1, "items": _BASE64}),
+}
 
 router = APIRouter(tags=["predict"])
 
@@ -121,6 +136,8 @@ async def _one(
     """Return the result of one image of a batch, and its seconds per stage."""
     job = Job(limit.deadline, f"batches of {limit.client}")
     try:
+        if upload.error:
+            raise upload.error
         if not upload.data:
             raise MissingImage("the image is empty")
         if len(upload.data) > state.settings.max_image_bytes:
