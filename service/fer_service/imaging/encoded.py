@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_service.contract.errors import TooManyPixels, UndecodableImage
 from fer_service.imaging.containers import avif, bmp, gif, jpeg, png, tiff, webp
 from fer_service.imaging.containers.contents import Contents, Layout
-from fer_service.imaging.foreign import foreign_content
+from fer_service.imaging.foreign import foreign_content, is_stripped
 from fer_service.imaging.header import FORMATS, Header
 from fer_service.imaging.memory import decode_memory
 
@@ -70,6 +70,8 @@ def check_format(data: bytes) -> None:
 
 
 def _reader(data: bytes) -> tuple[str, Callable[[bytes], Contents]]:
+    if is_stripped(data):
+        raise UndecodableImage(_unknown(data))
     for name, read, signatures in _SIGNATURES:
         if data.startswith(signatures):
             return name, read
