@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Security
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyHeader, HTTPBearer
 from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
@@ -26,6 +26,7 @@ from fer_service.http.middleware.paths import PathMiddleware
 from fer_service.http.middleware.proxies import TrustedProxiesMiddleware
 from fer_service.http.middleware.request_metrics import REQUEST_ID, RequestMetricsMiddleware
 from fer_service.http.middleware.tracing import TracingMiddleware
+from fer_service.http.openapi import TAGS, answered
 from fer_service.http.problems import install_error_handlers, no_route
 from fer_service.http.routes import health, model, predict, stream
 from fer_service.http.routes.page import add_page
@@ -78,6 +79,8 @@ def create_app(
         title="fer-service",
         version=__version__,
         description=_DESCRIPTION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_tags=TAGS,
         openapi_url=None,  # `add_page` serves both
         docs_url=None,
         redoc_url=None,
@@ -88,9 +91,13 @@ def create_app(
     )
     app.state.service = state
     # `authenticate` checks the key; this only documents it.
-    documented = [Security(APIKeyHeader(name=API_KEY, auto_error=False))] if keys else []
+    schemes = APIKeyHeader(name=API_KEY, auto_error=False), HTTPBearer(auto_error=False)
+    documented = [Security(scheme) for scheme in schemes] if keys else []
     app.include_router(predict.router, dependencies=documented)
-    app.include_router(model.router, dependencies=documented)
+    card = {"application/json": {"example": state.card.model_dump(mode="json")}}
+    app.include_router(
+        model.router, dependencies=documented, responses=answered("The model and the detector in use.", card)
+    )
     app.include_router(stream.router)
     app.include_router(health.router)
     add_page(app)

@@ -74,9 +74,14 @@ def problem_of(error: RequestError) -> Problem:
     return Problem(title=kind.title, status=kind.status, detail=str(error), code=kind.code)
 
 
+def headers_of(kind: type[RequestError]) -> dict[str, str]:
+    """Return the headers of the response to an error."""
+    return dict(_HEADERS.get(kind, {}))
+
+
 def error_response(error: RequestError) -> Response:
     """Return the HTTP response to an error."""
-    return _response(problem_of(error), _HEADERS.get(type(error)))
+    return _response(problem_of(error), headers_of(type(error)))
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-PROBLEMS = {"401", "400", "413", "415", "422", "429", "503", "504"}
+PROBLEMS = {"400", "401", "408", "413", "414", "415", "421", "422", "429", "431", "500", "503", "504"}
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ from starlette.responses import Response
 from fer_service.analysis.drawing import DrawnFormat
 from fer_service.contract.errors import MissingImage, RequestError
 from fer_service.contract.job import Job, Stage
-from fer_service.contract.schemas import BatchError, BatchPrediction, BatchResult, Prediction, Problem
+from fer_service.contract.schemas import BatchError, BatchPrediction, BatchResult, Prediction
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.image_work import record_image
 from fer_service.http.json_body import IMAGE, IMAGES
 from fer_service.http.multipart import FIELD, Upload
 from fer_service.http.negotiation import negotiate
+from fer_service.http.openapi import BATCH, BATCH_RESULT, ONE_IMAGE, PREDICTION, answered, refused
 from fer_service.http.preemption import preemptible
 from fer_service.http.problems import problem_of
 from fer_service.http.query import PredictQuery
@@ -34,10 +35,6 @@ _BASE64: Final = {
     "contentEncoding": "base64",
     "description": "The image in base64 (standard or URL-safe, with or without padding), or as a data URL.",
 }
-_PROBLEM: Final = {"model": Problem, "description": "Problem details (RFC 9457)"}
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = dict.fromkeys(
-    (400, 401, 413, 415, 422, 429, 503, 504), _PROBLEM
-)
 
 
 def _form(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +64,15 @@ router = APIRouter(tags=["predict"])
 @router.post(
     "/predict",
     response_model=Prediction,
-    responses=_PROBLEMS | {200: {"content": {kind: {"schema": _BINARY} for kind in _DRAWN}}, 406: _PROBLEM},
+    summary="Analyze one image",
+    operation_id="predict",
+    responses=answered(
+        "The faces, or the image with boxes and labels.",
+        {_JSON: {"example": PREDICTION}, **{kind: {"schema": _BINARY} for kind in _DRAWN}},
+        "Server-Timing",
+        "Vary",
+    )
+    | refused(*ONE_IMAGE),
     openapi_extra={"requestBody": {"required": True, "content": _ONE_IMAGE}},
 )
 async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
@@ -101,7 +106,12 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
 @router.post(
     "/predict/batch",
     response_model=BatchResult,
-    responses=_PROBLEMS,
+    summary="Analyze several images",
+    operation_id="predict_batch",
+    responses=answered(
+        "The results in the order of the images.", {_JSON: {"example": BATCH_RESULT}}, "Server-Timing"
+    )
+    | refused(*BATCH),
     openapi_extra={"requestBody": {"required": True, "content": _SEVERAL_IMAGES}},
 )
 async def predict_batch(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
