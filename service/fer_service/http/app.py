@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Security
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.security import APIKeyHeader
 from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
@@ -25,6 +25,7 @@ from fer_service.http.middleware.hosts import AllowedHostsMiddleware
 from fer_service.http.middleware.paths import PathMiddleware
 from fer_service.http.middleware.proxies import TrustedProxiesMiddleware
 from fer_service.http.middleware.request_metrics import REQUEST_ID, RequestMetricsMiddleware
+from fer_service.http.middleware.root_path import RootPathMiddleware
 from fer_service.http.middleware.tracing import TracingMiddleware
 from fer_service.http.openapi import TAGS, answered
 from fer_service.http.problems import install_error_handlers, no_route
@@ -79,6 +80,7 @@ def create_app(
         title="fer-service",
         version=__version__,
         description=_DESCRIPTION,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         license_info={"name": "MIT", "identifier": "MIT"},
         openapi_tags=TAGS,
         openapi_url=None,  # `add_page` serves both
@@ -91,8 +93,7 @@ def create_app(
     )
     app.state.service = state
     # `authenticate` checks the key; this only documents it.
-    schemes = APIKeyHeader(name=API_KEY, auto_error=False), HTTPBearer(auto_error=False)
-    documented = [Security(scheme) for scheme in schemes] if keys else []
+    documented = [Security(APIKeyHeader(name=API_KEY, auto_error=False))] if keys else []
     app.include_router(predict.router, dependencies=documented)
     card = {"application/json": {"example": state.card.model_dump(mode="json")}}
     app.include_router(
@@ -120,6 +121,8 @@ def create_app(
     if traces:
         app.add_middleware(TracingMiddleware, provider=traces)
     app.add_middleware(TrustedProxiesMiddleware, proxies=settings.trusted_proxies)
+    if settings.root_path:
+        app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     return app
 
 
