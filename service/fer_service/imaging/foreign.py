@@ -10,8 +10,8 @@ _BINARY_MODE: Final = "send the bytes of the file as they are (curl --data-binar
 _AS_JSON: Final = 'send the decoded bytes, or {"image": "<base64>"} with Content-Type: application/json'
 # FF D8 FF and 89 PNG, taken for Latin-1 or for damaged UTF-8, and written as UTF-8.
 _READ_AS_TEXT: Final = ("ÿØÿ".encode(), "\x89PNG".encode(), "\ufffd\ufffd\ufffd".encode(), "\ufffdPNG".encode())
-# The first segment of a JPEG file without its zeros, which `curl -d @photo.jpg` leaves out with the line breaks.
-_WITHOUT_ZEROS: Final = re.compile(rb"\xff\xd8\xff(\xe0\x10JFIF|\xe1.{1,2}Exif[IM])", re.DOTALL)
+_ENOUGH: Final = 4096  # bytes of an image among which a line break is all but certain
+_VARIED: Final = 128  # different bytes among them, if they are compressed
 # Position, bytes, name, way out.
 _SIGNATURES: Final = (
     (0, b"%PDF-", "a PDF document", "send an image of the page"),
@@ -147,17 +147,17 @@ def foreign_content(data: bytes) -> str | None:
         return ": ".join(_BRAND_NAMES[""])
     if data[:1] == b"G" == data[_PACKET : _PACKET + 1]:
         return "a video (MPEG): send single frames"
-    if is_stripped(data):
-        return f"a JPEG image without its zeros and line breaks: {_BINARY_MODE}"
     for at, signature, name, way_out in _SIGNATURES:
         if data.startswith(signature, at):
             return f"{name}: {way_out}"
     return _text(data[:1024])
 
 
-def is_stripped(data: bytes) -> bool:
-    """Return whether this is a JPEG file whose zeros and line breaks were removed."""
-    return _WITHOUT_ZEROS.match(data) is not None
+def damage(data: bytes) -> str:
+    """Return what may have damaged a file, and the way out; empty if nothing is known."""
+    if len(data) >= _ENOUGH and b"\n" not in data and b"\r" not in data and len(set(data[:_ENOUGH])) > _VARIED:
+        return f". It has no line breaks, so perhaps they were removed: {_BINARY_MODE}"
+    return ""
 
 
 def _family(data: bytes) -> str:
