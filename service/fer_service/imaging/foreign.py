@@ -145,7 +145,7 @@ def foreign_content(data: bytes) -> str | None:
         return ": ".join(_BRAND_NAMES[_family(data)])
     if data[4:8] in _MOVIE_BOXES:
         return ": ".join(_BRAND_NAMES[""])
-    if data[:1] == b"G" == data[_PACKET : _PACKET + 1]:
+    if data[: 3 * _PACKET : _PACKET] == b"GGG":
         return "a video (MPEG): send single frames"
     for at, signature, name, way_out in _SIGNATURES:
         if data.startswith(signature, at):

@@ -65,7 +65,7 @@ CONTENTS = {
     "NumPy array": b"\x93NUMPY\x01\0",
     "Targa": b"\0\0\x02" + bytes(9) + b"d\0P\0\x18\0",
     "video (MP4 or MOV):": b"\0\0\x04\0moov",
-    "video (MPEG)": (b"G" + bytes(187)) * 2,
+    "video (MPEG)": (b"G" + bytes(187)) * 3,
     "sound file": b"\xff\xfb\x90\x64",
     "an address": b"https://example.org/face.jpg",
     "Git LFS": b"version https://git-lfs.github.com/spec/v1\n",
