@@ -88,8 +88,9 @@ def _texts(body: bytes, name: str, max_count: int, excess: str) -> list[tuple[in
         key = body[start:end]
         if key != name.encode():
             shown = printable(key[:_SHOWN].decode("utf-8", "replace"))
+            way_out = f". {NOT_FETCHED}:" if b"url" in key.lower() else "; send"
             raise InvalidParameter(
-                f"unknown name {shown!r} in the JSON body; send {_FORMS[name]}, and options in the query"
+                f"unknown name {shown!r} in the JSON body{way_out} {_FORMS[name]}, and options in the query"
             )
         if found is not None:
             raise InvalidParameter(f"the JSON body has {name!r} twice; send {_FORMS[name]}")

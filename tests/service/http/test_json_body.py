@@ -67,6 +67,7 @@ def test_an_escape_at_the_end_of_a_block_is_not_cut(length: int) -> None:
         (b'{"image": "Y\\"Q"}', "invalid JSON"),
         (b"{}", "missing name 'image'"),
         (b'{"file": "YQ"}', "unknown name 'file' in the JSON body"),
+        (b'{"imageUrl": "https://a/b.jpg"}', "unknown name 'imageUrl' .* URLs are not fetched"),
         (b'{"image": "YQ", "detect": false}', "unknown name 'detect' .* options in the query"),
         (b'{"image": "YQ", "image": "YQ"}', "'image' twice"),
         (b'{"image": null}', "image: must be a text in base64, not null"),
@@ -82,7 +83,7 @@ def test_an_escape_at_the_end_of_a_block_is_not_cut(length: int) -> None:
 def test_json_of_another_form_is_refused_with_the_right_one(body: bytes, text: str) -> None:
     with pytest.raises(InvalidParameter, match=text) as refusal:
         decode_image(body)
-    assert '; send {"image": "<base64>"}' in str(refusal.value)
+    assert '{"image": "<base64>"}' in str(refusal.value)
 
 
 @pytest.mark.parametrize(
