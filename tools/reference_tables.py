@@ -23,7 +23,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 # Defaults that differ between hosts.
 _HOST_DEFAULTS = {"threads": "cores of the CPU quota", "tensorrt_cache": "in the user's cache folder"}
-_EMPTY: tuple[Any, ...] = (None, ())
+_EMPTY: tuple[Any, ...] = (None, (), "")
 _SUFFIXES = {"counter": "_total"}
 
 

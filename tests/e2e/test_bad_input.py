@@ -34,13 +34,13 @@ def test_every_bad_input_has_its_own_error_and_the_service_continues(
 
     answers = {
         "empty body": (post("/predict", content=b""), 400, "missing_image"),
-        "no file field": (post("/predict", files={"image": astronaut_jpeg}), 400, "missing_image"),
+        "no file field": (post("/predict", files={"avatar": astronaut_jpeg}), 400, "missing_image"),
         "text": (post("/predict", content=b"hello"), 422, "undecodable_image"),
         "truncated": (post("/predict", content=astronaut_jpeg[:9000]), 422, "undecodable_image"),
         "bomb": (post("/predict", content=png_bomb(BOMB_SIDE)), 413, "too_many_pixels"),
         "30 MB": (post("/predict", content=bytes(30_000_000)), 413, "image_too_large"),
         "30 MB form": (post("/predict", files={"file": bytes(30_000_000)}), 413, "image_too_large"),
-        "JSON": (post("/predict", json={"url": "x"}), 415, "unsupported_media_type"),
+        "JSON": (post("/predict", json={"url": "x"}), 422, "invalid_parameter"),
         "NaN": (post("/predict?min_score=nan", content=dot), 422, "invalid_parameter"),
         "negative": (post("/predict?max_faces=-1", content=dot), 422, "invalid_parameter"),
         "too many": (post("/predict?max_faces=100000", content=dot), 422, "invalid_parameter"),

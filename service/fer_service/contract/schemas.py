@@ -2,9 +2,22 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-Point = tuple[int, int]
+# OpenAPI 3.1 would describe the items one by one, which many programs do not read.
+Point = Annotated[
+    tuple[int, int],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "integer"},
+            "minItems": 2,
+            "maxItems": 2,
+            "description": "x and y",
+            "examples": [[204, 104]],
+        }
+    ),
+]
 
 
 class _Response(BaseModel):

@@ -18,6 +18,9 @@ from fer_service.system.cores import available_cores
 
 PREFIX = "FER_"
 _MOST_PIXELS = 178_956_970  # 512 MiB at 3 bytes each
+_DEFAULT_PORT = re.compile(r"(http://[^/]*):80$|(https://[^/]*):443$")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+_OWN_PATHS = ("predict", "stream", "model", "livez", "readyz", "metrics", "docs", "openapi.json", "web")
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*|\*")
 
 
@@ -74,7 +77,8 @@ class Settings(BaseSettings):
     max_per_client: int | None = Field(
         None,
         ge=1,
-        description="Maximum requests, uploads and streams per client (API key, else address)",
+        description="Maximum requests, uploads and streams per client (API key, else address; the /64 network of "
+        "an IPv6 address)",
     )
     max_batch_images: int = Field(16, ge=1, description="Maximum images per request to /predict/batch")
     request_timeout: float = Field(30.0, gt=0, description="Seconds after which a request fails with 504")
@@ -92,7 +96,12 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Addresses or networks of reverse proxies, separated by commas, such as 10.0.0.0/8. Only "
-        "their X-Forwarded-For, -Proto and -Host headers count",
+        "their X-Forwarded-For, -Proto, -Host and -Port headers count",
+    )
+    root_path: str = Field(
+        "",
+        description="Path below which a reverse proxy publishes the service, such as `/fer`, whether or not the "
+        "proxy removes it",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         ("*",),
@@ -118,6 +127,8 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        # Browsers send small letters and no default port.
+        origins = tuple(_DEFAULT_PORT.sub(r"\1\2", origin.lower()) for origin in origins)
         for origin in origins:
             parts = urlsplit(origin)
             if origin != "*" and (
@@ -127,6 +138,16 @@ class Settings(BaseSettings):
                     f"invalid origin {origin}; valid are https://example.org or http://localhost:3000"
                 )
         return origins
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if path and not _ROOT_PATH.fullmatch(path):
+            raise ValueError("must be like /fer")
+        if path.startswith(tuple(f"/{own}/" for own in _OWN_PATHS)) or path[1:] in _OWN_PATHS:
+            raise ValueError("must not begin like a path of the service")
+        return path
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -25,8 +25,10 @@ from fer_service.http.middleware.hosts import AllowedHostsMiddleware
 from fer_service.http.middleware.paths import PathMiddleware
 from fer_service.http.middleware.proxies import TrustedProxiesMiddleware
 from fer_service.http.middleware.request_metrics import REQUEST_ID, RequestMetricsMiddleware
+from fer_service.http.middleware.root_path import RootPathMiddleware
 from fer_service.http.middleware.tracing import TracingMiddleware
-from fer_service.http.problems import install_error_handlers
+from fer_service.http.openapi import TAGS, answered
+from fer_service.http.problems import install_error_handlers, no_route
 from fer_service.http.routes import health, model, predict, stream
 from fer_service.http.routes.page import add_page
 from fer_service.http.state import AppState
@@ -78,7 +80,11 @@ def create_app(
         title="fer-service",
         version=__version__,
         description=_DESCRIPTION,
-        docs_url=None,  # `add_page` serves it
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_tags=TAGS,
+        openapi_url=None,  # `add_page` serves both
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the Host that a client sent
         lifespan=lifespan,
@@ -89,10 +95,14 @@ def create_app(
     # `authenticate` checks the key; this only documents it.
     documented = [Security(APIKeyHeader(name=API_KEY, auto_error=False))] if keys else []
     app.include_router(predict.router, dependencies=documented)
-    app.include_router(model.router, dependencies=documented)
+    card = {"application/json": {"example": state.card.model_dump(mode="json")}}
+    app.include_router(
+        model.router, dependencies=documented, responses=answered("The model and the detector in use.", card)
+    )
     app.include_router(stream.router)
     app.include_router(health.router)
     add_page(app)
+    app.router.default = no_route
     install_error_handlers(app)
     # The last middleware added is the outermost.
     app.add_middleware(PathMiddleware)
@@ -100,7 +110,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type", API_KEY, REQUEST_ID],
             expose_headers=[REQUEST_ID, "Server-Timing", "Retry-After"],
         )
@@ -111,6 +121,8 @@ def create_app(
     if traces:
         app.add_middleware(TracingMiddleware, provider=traces)
     app.add_middleware(TrustedProxiesMiddleware, proxies=settings.trusted_proxies)
+    if settings.root_path:
+        app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     return app
 
 

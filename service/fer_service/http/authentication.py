@@ -38,7 +38,7 @@ def authenticate(connection: HTTPConnection, keys: ApiKeys | None) -> str:
     return holder
 
 
-def check_origin(headers: Headers, allowed: Collection[str]) -> None:
+def check_origin(headers: Headers, allowed: Collection[str], *, trusted: bool = False) -> None:
     """Refuse streams that a foreign web page opens.
 
     A browser lets any page open a WebSocket to any address and names the page's origin (RFC 6455, section 10.2).
@@ -46,6 +46,7 @@ def check_origin(headers: Headers, allowed: Collection[str]) -> None:
     Args:
         headers: Headers of the handshake.
         allowed: Origins of other pages that may open streams; `*` allows all.
+        trusted: The X-Forwarded- headers come from trusted proxies, so that scheme and port count too.
 
     Raises:
         Forbidden: the origin is neither the service's own nor allowed.
@@ -54,9 +55,17 @@ def check_origin(headers: Headers, allowed: Collection[str]) -> None:
     if origin is None or origin in allowed or "*" in allowed:
         return
     # Without trusted proxies, anybody's X-Forwarded-Host counts here: a proxy may replace Host, and a page can set
-    # neither.
-    if not is_same_origin(origin, headers.getlist("host") + headers.getlist("x-forwarded-host")):
+    # neither. So each host of a list may be the page's.
+    hosts = headers.getlist("host") + _listed(headers, "x-forwarded-host")
+    schemes = [scheme.lower().replace("ws", "http") for scheme in _listed(headers, "x-forwarded-proto")]
+    ports = _listed(headers, "x-forwarded-port")
+    if not (is_same_origin(origin, hosts, schemes, ports) if trusted else is_same_origin(origin, hosts)):
         raise Forbidden(f"pages of {origin} may not open streams; allow the origin with FER_CORS_ORIGINS")
+
+
+def _listed(headers: Headers, name: str) -> list[str]:
+    """Return the entries of a header that each proxy may extend."""
+    return [entry.strip() for value in headers.getlist(name) for entry in value.split(",") if entry.strip()]
 
 
 def _key_in_headers(headers: Headers) -> str:

@@ -9,6 +9,7 @@ _AUTHORITY: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s\x00-\x1f\x7f/?#@:,\[\]
 _ORIGIN: Final = re.compile(r"(https?)://(.+)", re.IGNORECASE)
 _PORTS: Final = {"http": 80, "https": 443}
 _MAX_PORT: Final = 65535
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 
 
 class Authority(NamedTuple):
@@ -37,21 +38,30 @@ def parse_authority(text: str, default_port: int | None = None) -> Authority | N
     return None if port is not None and port > _MAX_PORT else Authority(found[1].lower(), port)
 
 
-def is_same_origin(origin: str, hosts: Collection[str]) -> bool:
+def is_same_origin(
+    origin: str, hosts: Collection[str], schemes: Collection[str] = (), ports: Collection[str] = ()
+) -> bool:
     """Return True if a page of this origin comes from one of the hosts.
-
-    The scheme is not compared: a proxy that ends TLS may not forward it. It decides which port is the default.
 
     Args:
         origin: Value of the Origin header.
         hosts: Values of Host headers.
+        schemes: Schemes that proxies forward: one of them must be that of the page. If there are none, the scheme
+            is unknown, because a proxy that ends TLS may not forward it; it only decides the default port.
+        ports: Ports that proxies forward, for hosts without a port. 80 and 443 stand for the default of the
+            scheme: a proxy behind another one that ends TLS forwards 80.
     """
     found = _ORIGIN.fullmatch(origin)
     if found is None:  # "null", or a page that no web server sent
         return False
-    default = _PORTS[found[1].lower()]
+    scheme = found[1].lower()
+    if schemes and scheme not in schemes:
+        return False
+    default = _PORTS[scheme]
     page = parse_authority(found[2], default)
-    return page is not None and any(parse_authority(host, default) == page for host in hosts)
+    numbers = {int(port) for port in ports if _PORT.fullmatch(port)}
+    defaults = {default if number in _PORTS.values() else number for number in numbers} or {default}
+    return page is not None and any(parse_authority(host, each) == page for host in hosts for each in defaults)
 
 
 def is_allowed(name: str, patterns: Collection[str]) -> bool:

@@ -7,11 +7,19 @@ from typing import Final
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from fer_service.contract.errors import InvalidParameter, MissingImage
+from fer_service.contract.errors import InvalidParameter, MissingImage, RequestError
+from fer_service.contract.text import printable
 from fer_service.http.codings import check_part
 
+FIELD: Final = "file"
+# What other services call it. A field with one of these names counts if it has a file name: others are texts.
+_OTHER_NAMES: Final = frozenset(
+    {"files", "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "upload", "uploads"}
+)
 _MAX_BOUNDARY: Final = 256  # what the parser accepts; RFC 2046 allows 70
-_OTHER_PARTS: Final = 32  # fields with other names, which are skipped
+_OTHER_PARTS: Final = 32  # other fields, which are skipped
+_SHOWN: Final = 5  # names of fields in an error
+_SHOWN_LENGTH: Final = 40
 
 
 @dataclass(frozen=True)
@@ -21,27 +29,30 @@ class Upload:
     Attributes:
         name: The client's file name, or the image's number.
         data: The encoded image.
+        error: Why there is no image, if its text could not be decoded.
     """
 
     name: str
     data: bytes
+    error: RequestError | None = None
 
 
 class FormReader:
-    """Collects the parts of one name from a body that comes in chunks; the others are skipped.
+    """Collects the images from a body that comes in chunks; other parts are skipped.
+
+    An image is a field `file`, or a file in a field of another usual name (`image`, `files[]`).
 
     Attributes:
         uploads: The complete parts.
         max_count: Maximum number of them.
     """
 
-    def __init__(self, content_type: str, field: str, max_count: int, excess: str) -> None:
+    def __init__(self, content_type: str, max_count: int, excess: str) -> None:
         """Start with the head of the request.
 
         Args:
             content_type: Content type with its boundary.
-            field: Name of the parts.
-            max_count: Maximum number of them.
+            max_count: Maximum number of images.
             excess: Text of the refusal of more.
 
         Raises:
@@ -56,13 +67,13 @@ class FormReader:
                 f"the multipart boundary has {len(boundary):,} characters, the maximum is {_MAX_BOUNDARY}"
             )
         self.uploads: list[Upload] = []
-        self._field = field.encode()
         self.max_count = max_count
         self._excess = excess
         self._parts = 0
         self._header, self._value = b"", b""
         self._headers: dict[bytes, bytes] = {}
         self._name = ""
+        self._skipped: list[str] = []
         self._data: io.BytesIO | None = None  # None for a part that is skipped
         self._parser = MultipartParser(
             boundary,
@@ -101,8 +112,16 @@ class FormReader:
         except FormParserError as error:
             raise MissingImage(f"invalid multipart body: {error}") from error
         if not self.uploads:
-            raise MissingImage(f"missing field {self._field.decode()!r} in the multipart body")
+            raise MissingImage(
+                f"missing field {FIELD!r} in the multipart body{self._others()}; send the image as a file in the "
+                f"field {FIELD!r}: curl -F {FIELD}=@photo.jpg"
+            )
         return self.uploads
+
+    def _others(self) -> str:
+        """Return which fields came instead."""
+        names = ", ".join(self._skipped[:_SHOWN]) + ", …" * (len(self._skipped) > _SHOWN)
+        return f", which has {names}" if names else ", which has no fields"
 
     def close(self) -> None:
         """Release the memory of a body that is not wanted any more."""
@@ -133,7 +152,9 @@ class FormReader:
         name = options.get(b"name")
         if name is None:
             raise MissingImage("invalid multipart body: a part has no name in its Content-Disposition")
-        if name != self._field:
+        if not _is_image(name, b"filename" in options):
+            shown = f"'{printable(name.decode('utf-8', 'replace'))[:_SHOWN_LENGTH]}'"
+            self._skipped.append(shown if b"filename" in options else f"{shown} (text, not a file)")
             self._data = None
             return
         check_part(self._headers)
@@ -152,3 +173,10 @@ class FormReader:
         self._data = None
         if len(self.uploads) > self.max_count:
             raise InvalidParameter(self._excess)
+
+
+def _is_image(name: bytes, is_file: bool) -> bool:
+    if name == FIELD.encode():
+        return True
+    usual = name.decode("latin-1").lower().removesuffix("[]")
+    return is_file and (usual == FIELD or usual in _OTHER_NAMES)

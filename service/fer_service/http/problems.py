@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from fer_service.contract import errors
 from fer_service.contract.errors import InvalidParameter, RequestError
@@ -74,9 +74,14 @@ def problem_of(error: RequestError) -> Problem:
     return Problem(title=kind.title, status=kind.status, detail=str(error), code=kind.code)
 
 
+def headers_of(kind: type[RequestError]) -> dict[str, str]:
+    """Return the headers of the response to an error."""
+    return dict(_HEADERS.get(kind, {}))
+
+
 def error_response(error: RequestError) -> Response:
     """Return the HTTP response to an error."""
-    return _response(problem_of(error), _HEADERS.get(type(error)))
+    return _response(problem_of(error), headers_of(type(error)))
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -101,20 +106,23 @@ def install_error_handlers(app: FastAPI) -> None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-def not_found(scope: Scope) -> Response:
-    """Return the response to a request or stream whose path is unknown."""
-    return _routing_response(scope, HTTPException(404))
+async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request or stream whose path is unknown (an ASGI app)."""
+    await _routing_response(scope, HTTPException(404))(scope, receive, send)
 
 
 def _routing_response(scope: Scope, error: HTTPException) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # HEAD is a route of its own
     problem = Problem(
         title=phrase,
         status=error.status_code,
         detail=f"{scope.get('method', 'GET')} {scope['path']}: {error.detail}",
         code=phrase.lower().replace(" ", "_"),
     )
-    return _response(problem, dict(error.headers or {}))
+    return _response(problem, headers)
 
 
 def _response(problem: Problem, headers: dict[str, str] | None) -> Response:

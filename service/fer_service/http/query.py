@@ -1,9 +1,9 @@
 """A request's query parameters."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from fer_service.analysis.analyzer import Options
 from fer_service.analysis.drawing import DrawnFormat
@@ -20,9 +20,16 @@ class PredictQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     detect: bool = Field(True, description="`false` takes the whole image as one face.")
-    max_faces: int | None = Field(None, ge=1, description="Maximum faces in the answer, the largest first.")
-    min_score: float | None = Field(
-        None, ge=0, le=1, allow_inf_nan=False, description="Leave out faces below this detector score."
+    # A query has no null; OpenAPI would offer it.
+    max_faces: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 1})] = Field(
+        None, ge=1, description="Maximum faces in the answer, the largest first; FER_MAX_FACES by default."
+    )
+    min_score: Annotated[float | None, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})] = Field(
+        None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Leave out faces below this detector score; FER_MIN_SCORE by default.",
     )
 
     def options(self, draw: DrawnFormat | None = None) -> Options:

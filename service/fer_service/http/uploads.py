@@ -6,14 +6,17 @@ from contextlib import closing
 from typing import Final
 
 from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from fer_service.contract.errors import ImageTooLarge, MissingImage, UnsupportedMediaType
 from fer_service.http.codings import check_body
-from fer_service.http.multipart import FormReader, Upload
+from fer_service.http.json_body import decode_image, decode_images
+from fer_service.http.multipart import FIELD, FormReader, Upload
 
-FIELD: Final = "file"
 _PART_OVERHEAD: Final = 64 * 2**10  # bytes that multipart adds to an image: boundaries and the part's headers
+_FORM: Final = "multipart/form-data"
+_JSON: Final = "application/json"
 _RAW_TYPES: Final = ("application/octet-stream", "application/x-www-form-urlencoded")
 _MAX_CONTENT_TYPE: Final = 1000  # characters; the time to parse it grows faster than its length
 _MAX_LENGTH_DIGITS: Final = 18  # a real body is shorter
@@ -25,7 +28,7 @@ def _book_nothing(size: int) -> None:
 
 
 async def read_image(request: Request, max_bytes: int, book: Book = _book_nothing) -> bytes:
-    """Read the one image of a request: its `file` field, or its raw body.
+    """Read the one image of a request: its file, its raw body, or the base64 in its JSON.
 
     Args:
         request: The request.
@@ -33,24 +36,27 @@ async def read_image(request: Request, max_bytes: int, book: Book = _book_nothin
         book: Called with the bytes of each chunk before it is kept; may raise.
 
     Raises:
-        MissingImage: the body is empty, invalid multipart, or multipart without a `file` field.
-        InvalidParameter: there are several `file` fields.
+        MissingImage: the body is empty, invalid multipart, or multipart without an image.
+        InvalidParameter: there are several images, or the JSON is invalid.
         ImageTooLarge: the image has more than `max_bytes`.
-        UnsupportedMediaType: the content type is neither an image nor multipart/form-data.
+        UndecodableImage: the text in the JSON is not base64.
+        UnsupportedMediaType: the content type is neither an image nor a form nor JSON.
         UnsupportedCoding: the body is compressed or encoded.
     """
     check_body(request.headers)
     media_type = _media_type(request)
-    if media_type == "multipart/form-data":
-        excess = f"the request has 2 fields named {FIELD!r}; send several images to /predict/batch"
-        form = FormReader(_content_type(request), FIELD, 1, excess)
+    if media_type == _FORM:
+        excess = "the request has 2 images; send several images to /predict/batch"
+        form = FormReader(_content_type(request), 1, excess)
         (upload,) = await _read_form(request, form, max_bytes, book)
         data = upload.data
+    elif media_type == _JSON:
+        data = await run_in_threadpool(decode_image, await _read_json(request, 1, max_bytes, book))
     elif not media_type or media_type.startswith("image/") or media_type in _RAW_TYPES:
-        data = await _read_raw(request, max_bytes, book)
+        data = await _read_all(request, max_bytes, max_bytes, book)
     else:
         raise UnsupportedMediaType(
-            f"unsupported content type {media_type}; send image/*, application/octet-stream or multipart/form-data"
+            f"unsupported content type {media_type}; send image/*, application/octet-stream, {_FORM} or {_JSON}"
         )
     if not data:
         raise MissingImage(f"the image is empty; send its bytes as the body or as the field {FIELD!r}")
@@ -62,7 +68,7 @@ async def read_image(request: Request, max_bytes: int, book: Book = _book_nothin
 async def read_images(
     request: Request, max_bytes: int, max_count: int, book: Book = _book_nothing
 ) -> list[Upload]:
-    """Read the `file` fields of a multipart request, in order; a single image may be empty or too large.
+    """Read the images of a form or of JSON, in order; a single image may be empty or too large.
 
     Args:
         request: The request.
@@ -71,17 +77,21 @@ async def read_images(
         book: Called with the bytes of each chunk before it is kept; may raise.
 
     Raises:
-        MissingImage: the `file` field is missing.
-        InvalidParameter: there are more than `max_count`.
+        MissingImage: there is none.
+        InvalidParameter: there are more than `max_count`, or the JSON is invalid.
         ImageTooLarge: the body has more bytes than `max_count` images may have.
-        UnsupportedMediaType: the content type is not multipart/form-data.
+        UnsupportedMediaType: the content type is neither a form nor JSON.
         UnsupportedCoding: the body is compressed or encoded.
     """
     check_body(request.headers)
-    if _media_type(request) != "multipart/form-data":
-        raise UnsupportedMediaType(f"send the images as multipart/form-data, in fields named {FIELD!r}")
     excess = f"the request has more than {max_count} images, the maximum (FER_MAX_BATCH_IMAGES)"
-    form = FormReader(_content_type(request), FIELD, max_count, excess)
+    media_type = _media_type(request)
+    if media_type == _JSON:
+        body = await _read_json(request, max_count, max_bytes, book)
+        return await run_in_threadpool(decode_images, body, max_count, excess)
+    if media_type != _FORM:
+        raise UnsupportedMediaType(f"send the images as {_FORM}, in fields named {FIELD!r}, or as {_JSON}")
+    form = FormReader(_content_type(request), max_count, excess)
     return await _read_form(request, form, max_bytes, book)
 
 
@@ -115,9 +125,14 @@ def _media_type(request: Request) -> str:
     return kind.decode("latin-1").lower()
 
 
-async def _read_raw(request: Request, max_bytes: int, book: Book) -> bytes:
+async def _read_json(request: Request, max_count: int, max_bytes: int, book: Book) -> bytes:
+    # Base64 takes four thirds, and escapes and line breaks in it an eighth more at most.
+    return await _read_all(request, max_count * (max_bytes * 3 // 2 + _PART_OVERHEAD), max_bytes, book)
+
+
+async def _read_all(request: Request, total: int, max_bytes: int, book: Book) -> bytes:
     with io.BytesIO() as buffer:
-        async for chunk in _limited(request, max_bytes, max_bytes, book):
+        async for chunk in _limited(request, total, max_bytes, book):
             buffer.write(chunk)
         return buffer.getvalue()  # shares the buffer's memory
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_service.contract.errors import InsufficientMemory, UndecodableImage
+from fer_service.imaging.foreign import damage
 from fer_service.imaging.header import Header
 
 _REDUCED: Final = {
@@ -61,7 +62,7 @@ def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
         # Most decoders do not say that memory ran out.
         if not _can_allocate(header.memory):
             raise _out_of_memory()
-        raise UndecodableImage(f"the {header.format} image is truncated or damaged")
+        raise UndecodableImage(f"the {header.format} image is truncated or damaged{damage(data)}")
     height, width = pixels.shape[:2]
     if header.orientation >= 5:
         height, width = width, height

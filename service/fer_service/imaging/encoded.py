@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_service.contract.errors import TooManyPixels, UndecodableImage
 from fer_service.imaging.containers import avif, bmp, gif, jpeg, png, tiff, webp
 from fer_service.imaging.containers.contents import Contents, Layout
-from fer_service.imaging.foreign import foreign_content
+from fer_service.imaging.foreign import damage, foreign_content
 from fer_service.imaging.header import FORMATS, Header
 from fer_service.imaging.memory import decode_memory
 
@@ -50,7 +50,10 @@ def open_image(data: bytes, max_pixels: int) -> EncodedImage:
     try:
         contents = read(data)
     except (struct.error, IndexError) as error:
-        raise UndecodableImage(f"the {name} file is truncated or damaged ({len(data):,} bytes)") from error
+        text = f"the {name} file is truncated or damaged ({len(data):,} bytes)"
+        raise UndecodableImage(text + damage(data)) from error
+    except UndecodableImage as error:
+        raise UndecodableImage(f"{error}{damage(data)}") from error
     width, height = contents.width, contents.height
     if width * height > max_pixels:
         raise TooManyPixels(
@@ -95,7 +98,7 @@ def _unknown(data: bytes) -> str:
         return f"the image is empty; {supported}"
     name = foreign_content(data[:1024])
     if name is None:
-        return f"unknown image format or damaged header ({len(data):,} bytes); {supported}"
+        return f"unknown image format or damaged header ({len(data):,} bytes); {supported}{damage(data)}"
     return f"this is {name}. {supported[0].upper()}{supported[1:]}"
 
 

@@ -1,7 +1,7 @@
 // The page of the HTTP API, drawn by Swagger UI from the OpenAPI schema.
 
 globalThis.SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   showExtensions: true,

@@ -108,6 +108,7 @@ OTHER_VALUES: dict[str, Any] = {
     "api_keys_file": Path("/etc/fer/keys"),
     "cors_origins": ("https://example.org", "http://localhost:3000"),
     "trusted_proxies": ("10.0.0.0/8", "::1"),
+    "root_path": "/fer",
     "allowed_hosts": ("fer.example", "*.fer.example"),
     "log_level": "error",
     "log_format": "json",

@@ -90,7 +90,7 @@ def test_a_stream_that_was_refused_is_a_line_with_its_status(
     for path, protocols in (("/stream", [f"fer.key.{SECRET}"]), (f"/{SECRET}", [])):
         with pytest.raises(WebSocketDisconnect), client.websocket_connect(path, subprotocols=protocols):
             pass
-    assert [(line["route"], line["status"]) for line in lines(caplog)] == [("/stream", 401), ("unmatched", 403)]
+    assert [(line["route"], line["status"]) for line in lines(caplog)] == [("/stream", 401), ("unmatched", 404)]
     assert SECRET not in caplog.text
 
 

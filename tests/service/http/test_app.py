@@ -97,7 +97,10 @@ def test_a_path_has_one_spelling(serve: Serve, path: str) -> None:
     client = serve()
     answer = client.post(path, content=b"image")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    with pytest.raises(WebSocketDenialResponse) as denial, client.websocket_connect("/stream%0a"):
-        pass
-    assert (denial.value.status_code, denial.value.json()["code"]) == (404, "not_found")
+    for stream in ("/stream%0a", "/stream/", "/nowhere", "/predict", "/web/app.js"):
+        with pytest.raises(WebSocketDenialResponse) as denial, client.websocket_connect(stream):
+            pass
+        assert denial.value.headers["content-type"] == "application/problem+json"
+        assert (denial.value.status_code, denial.value.json()["code"]) == (404, "not_found")
+        assert stream.removesuffix("%0a") in denial.value.json()["detail"]
     assert 'fer_requests_total{code="404",route="unmatched"} 1.0' in client.get("/metrics").text

@@ -67,7 +67,7 @@ def test_the_stages_of_all_images_are_told(client: TestClient) -> None:
     ("request_of", "expected"),
     [
         ({"files": [("file", RED)] * 4}, (422, "invalid_parameter")),
-        ({"files": [("image", RED)]}, (400, "missing_image")),
+        ({"files": [("avatar", RED)]}, (400, "missing_image")),
         ({"content": RED, "headers": {"Content-Type": "image/jpeg"}}, (415, "unsupported_media_type")),
         ({"content": RED}, (415, "unsupported_media_type")),
         ({"files": [("file", bytes(300_000))]}, (413, "image_too_large")),

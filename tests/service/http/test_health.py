@@ -121,3 +121,39 @@ def test_replicas_are_scraped_together(serve: Serve, tmp_path: Path, monkeypatch
     assert 'fer_predictions_total{emotion="happy"} 6.0' in lines
     assert any(line.startswith("fer_memory_bytes ") for line in lines)
     assert [line.split()[-1] for line in lines if line.startswith("fer_model_info{")] == ["1.0"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics", "/model", "/web/app.js"]
+)
+def test_head_is_answered_as_get_without_a_body(client: TestClient, path: str) -> None:
+    get, head = client.get(path), client.head(path)
+    assert (get.status_code, head.status_code, head.content) == (200, 200, b"")
+    varying = {"x-request-id", "content-length"} if path == "/metrics" else {"x-request-id"}
+    assert set(head.headers) == set(get.headers)
+    assert all(head.headers[name] == get.headers[name] for name in set(head.headers) - varying)
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        *((path, path) for path in ("/", "/docs", "/openapi.json", "/livez", "/readyz", "/model")),
+        ("/web/app.js", "/web/{path:path}"),
+        ("/web/swagger/swagger-ui.css", "/web/swagger/{path:path}"),
+    ],
+)
+def test_get_and_head_are_counted_under_their_route(client: TestClient, path: str, route: str) -> None:
+    client.get(path)
+    client.head(path)
+    assert f'fer_requests_total{{code="200",route="{route}"}} 2.0' in client.get("/metrics").text.splitlines()
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/livez", "/readyz", "/metrics", "/model"])
+def test_another_method_is_told_that_get_and_head_are_allowed(client: TestClient, path: str) -> None:
+    answer = client.post(path)
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+def test_head_of_a_service_that_is_not_ready_has_the_status_of_get() -> None:
+    assert TestClient(build(FACE)).head("/readyz").status_code == 503

@@ -57,6 +57,70 @@ def test_an_origin_is_the_hosts_own_up_to_case_and_default_port(origin: str, hos
     assert is_same_origin(origin, [host]) is same
 
 
+@pytest.mark.parametrize(
+    ("origin", "host", "schemes", "ports", "same"),
+    [
+        ("https://fer.example", "fer.example", ["https"], [], True),
+        ("http://fer.example", "fer.example", ["https"], [], False),
+        ("https://fer.example", "fer.example", ["https", "http"], [], True),
+        ("https://fer.example:8443", "fer.example", [], ["8443"], True),
+        ("https://fer.example:8443", "fer.example", ["https"], ["8443", "8080"], True),
+        ("https://fer.example", "fer.example", [], ["8443"], False),
+        ("https://fer.example:9443", "fer.example", [], ["8443"], False),
+        ("https://fer.example", "fer.example", ["https"], ["443"], True),
+        ("https://fer.example", "fer.example", ["https"], ["80"], True),
+        ("http://fer.example", "fer.example", ["http"], ["80"], True),
+        ("https://fer.example:8443", "fer.example:8443", [], ["443"], True),
+        ("https://fer.example", "fer.example", [], ["", "many", "٣", "9" * 5000], True),
+    ],
+)
+def test_schemes_and_ports_that_proxies_forward_count(
+    origin: str, host: str, schemes: list[str], ports: list[str], same: bool
+) -> None:
+    assert is_same_origin(origin, [host], schemes, ports) is same
+
+
+@pytest.mark.parametrize(
+    ("origin", "accepted"),
+    [
+        ("https://fer.example:8443", True),
+        ("HTTPS://Fer.Example:8443", True),
+        ("http://fer.example:8443", False),
+        ("https://fer.example", False),
+        ("https://evil.example:8443", False),
+    ],
+)
+@pytest.mark.parametrize("client", ["10.0.0.1", "10.0.0.2"])
+def test_a_page_behind_two_proxies_has_the_origin_that_the_browser_saw(
+    serve: Serve, origin: str, accepted: bool, client: str
+) -> None:
+    forwarded = {
+        "Host": "inner:8080",
+        "X-Forwarded-Host": "Fer.Example, inner:8080",
+        "X-Forwarded-Port": "8443, 8080",
+        "X-Forwarded-Proto": "https, https",
+        "X-Forwarded-For": "203.0.113.5, 10.0.0.1",
+    }
+    service = serve(FACE, trusted_proxies="10.0.0.1")
+    service._transport.client = (client, 1)  # type: ignore[attr-defined]
+    stream = {**forwarded, "Origin": origin}
+    if accepted and client == "10.0.0.1":
+        with service.websocket_connect("/stream", headers=stream):
+            pass
+    else:
+        with (
+            pytest.raises(WebSocketDenialResponse) as denied,
+            service.websocket_connect("/stream", headers=stream),
+        ):
+            pass
+        assert denied.value.json()["code"] == "forbidden"
+
+
+def test_allowed_origins_are_written_as_browsers_write_them() -> None:
+    settings = load_settings(cors_origins="HTTPS://Fer.Example:443,http://fer.example:80,http://fer.example:8080")
+    assert settings.cors_origins == ("https://fer.example", "http://fer.example", "http://fer.example:8080")
+
+
 def test_names_and_addresses_are_allowed_by_their_patterns() -> None:
     patterns = ("fer.example", "*.good.org", "::1")
     for name in ("fer.example", "fer.example.", "a.good.org", "a.b.good.org", "[::1]"):

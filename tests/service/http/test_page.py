@@ -80,3 +80,10 @@ def test_the_page_has_a_colour_for_each_that_images_are_drawn_with() -> None:
     for index in range(len(PALETTE)):
         assert f".c{index} {{" in TEXTS["style.css"]
     assert f"COLOURS = {len(PALETTE)};" in TEXTS["dom.js"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/web/", "/web//etc/passwd", "/web/..%2e/app.py", "/web/swagger/", "/web/" + "a" * 5000]
+)
+def test_only_the_files_of_the_page_are_served(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404

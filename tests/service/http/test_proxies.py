@@ -45,6 +45,29 @@ def test_an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address() -> None:
     assert seen((), "::ffff:192.0.2.1")["client"] == ("192.0.2.1", 1)
 
 
+@pytest.mark.parametrize(
+    ("hosts", "addresses", "host"),
+    [
+        ("evil.example, fer.example, inner:8080", "203.0.113.5, 10.0.0.2", b"fer.example"),
+        ("evil.example, fer.example", "10.0.0.9, 203.0.113.5", b"fer.example"),
+        ("fer.example, inner:8080", "203.0.113.5, 10.0.0.3, 10.0.0.2", b"fer.example"),
+        ("fer.example,", "203.0.113.5, 10.0.0.2", b"fer.example"),
+    ],
+)
+def test_of_several_hosts_the_one_counts_that_the_outermost_trusted_proxy_saw(
+    hosts: str, addresses: str, host: bytes
+) -> None:
+    forwarded = {"host": "fer:8000", "x_forwarded_host": hosts, "x_forwarded_for": addresses}
+    headers = seen(("10.0.0.0/8",), "10.0.0.1", **forwarded)["headers"]
+    assert [value for name, value in headers if name == b"host"] == [host]
+
+
+def test_nobody_else_forwards_what_counts_for_pages() -> None:
+    forwarded = {"host": "fer:8000", "x_forwarded_port": "8443", "x_forwarded_proto": "https"}
+    assert seen(("10.0.0.1",), "10.0.0.2", **forwarded)["headers"] == [(b"host", b"fer:8000")]
+    assert len(seen(("10.0.0.1",), "10.0.0.1", **forwarded)["headers"]) == 3
+
+
 def test_the_host_of_a_trusted_proxy_replaces_its_own() -> None:
     forwarded = {"host": "fer:8000", "x_forwarded_host": "evil.example, fer.example"}
     hosts = [value for name, value in seen(("10.0.0.1",), "10.0.0.1", **forwarded)["headers"] if name == b"host"]

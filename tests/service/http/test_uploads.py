@@ -1,4 +1,5 @@
 import asyncio
+import base64
 from collections.abc import Sequence
 
 import httpx
@@ -98,6 +99,34 @@ def test_the_field_called_file_is_the_image() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["image", "images", "files", "img", "photo", "picture", "upload", "Image", "FILE", "file[]", "images[]"],
+)
+def test_a_file_in_a_field_with_another_usual_name_is_the_image(name: str) -> None:
+    assert one(form((name, ("a.png", PICTURE)))) == PICTURE
+    assert [upload.data for upload in many(form(*[(name, ("a.png", PICTURE))] * 3))] == [PICTURE] * 3
+
+
+def test_a_text_with_a_usual_name_is_no_image() -> None:
+    assert one(form(("image", (None, b"a title")), ("file", ("a", PICTURE)))) == PICTURE
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (form(("avatar", ("a.png", PICTURE)), ("ä", ("b", b""))), r"which has 'avatar', 'ä'; send .* 'file'"),
+        (form(("image", (None, b"aGVsbG8="))), r"which has 'image' \(text, not a file\)"),
+        (form(*[(f"n{i}", ("a", b"")) for i in range(6)]), r"which has 'n0', 'n1', 'n2', 'n3', 'n4', …; send"),
+        (form(("n" * 1000, ("a", b""))), r"which has 'n{40}'; send"),
+        (request(Body(b"--x--\r\n"), "multipart/form-data; boundary=x"), "which has no fields"),
+    ],
+)
+def test_fields_that_came_instead_are_named(made: Request, text: str) -> None:
+    with pytest.raises(MissingImage, match=f"missing field 'file' in the multipart body, {text}"):
+        one(made)
+
+
 def test_a_field_without_a_file_name_is_the_image_too() -> None:
     assert one(form(("file", (None, PICTURE)))) == PICTURE
 
@@ -108,7 +137,7 @@ def test_how_the_body_is_cut_does_not_matter(chunk: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/html", "application/json", "video/mp4", "multipart/mixed", "image"]
+    "content_type", ["text/html", "text/json", "application/jsonp", "video/mp4", "multipart/mixed", "image"]
 )
 def test_other_content_types_are_not_read(content_type: str) -> None:
     body = Body(PICTURE)
@@ -129,7 +158,7 @@ def test_a_content_type_that_takes_long_to_parse_is_refused() -> None:
         request(Body(b""), None),
         form(("file", ("a.png", b""))),
         form(("file", (None, b""))),
-        form(("image", ("a.png", PICTURE))),
+        form(("avatar", ("a.png", PICTURE))),
         form(("file ", ("a.png", PICTURE))),
         request(Body(b""), "multipart/form-data; boundary=x"),
         request(Body(PICTURE), "multipart/form-data"),
@@ -150,8 +179,8 @@ def test_without_an_image_there_is_a_sentence(made: Request) -> None:
 
 
 def test_several_images_belong_elsewhere() -> None:
-    with pytest.raises(InvalidParameter, match="2 fields named 'file'; send several images to /predict/batch"):
-        one(form(("file", ("a", PICTURE)), ("file", ("b", PICTURE))))
+    with pytest.raises(InvalidParameter, match="2 images; send several images to /predict/batch"):
+        one(form(("file", ("a", PICTURE)), ("image", ("b", PICTURE))))
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -211,7 +240,7 @@ def test_one_large_image_among_small_ones_is_for_the_caller_to_judge() -> None:
     ("made", "error"),
     [
         (form(*[("file", ("a", b"x"))] * 5), InvalidParameter),
-        (form(("image", ("a", b"x"))), MissingImage),
+        (form(("avatar", ("a", b"x"))), MissingImage),
         (request(Body(PICTURE), "image/png"), UnsupportedMediaType),
         (request(Body(PICTURE), None), UnsupportedMediaType),
         (request(Body(b"x"), "multipart/form-data; boundary=x", 4 * (LIMIT + OVERHEAD) + 1), ImageTooLarge),
@@ -280,6 +309,28 @@ def test_an_encoded_part_is_refused_and_the_coding_named(header: str, coding: st
 def test_a_part_may_say_that_it_is_not_encoded(header: str) -> None:
     made = request(Body(part(header) + b"--x--\r\n"), "multipart/form-data; boundary=x")
     assert one(made) == PICTURE
+
+
+def test_json_is_booked_and_read_no_further_than_its_image_may_be_long() -> None:
+    text = b'{"image": "%s"}' % base64.b64encode(PICTURE)
+    booked: list[int] = []
+    made = request(Body(text[:500], text[500:]), "application/json; charset=utf-8")
+    assert asyncio.run(read_image(made, LIMIT, booked.append)) == PICTURE
+    assert [size for size in booked if size] == [500, len(text) - 500]
+    body = Body(b'{"image": "', *[b"A" * 10_000] * 100)
+    with pytest.raises(ImageTooLarge):
+        one(request(body, "application/json"))
+    assert body.read <= (LIMIT * 3 // 2 + OVERHEAD) // 10_000 + 3
+
+
+@pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
+def test_the_image_in_json_has_the_limit_of_other_images(size: int) -> None:
+    made = request(Body(b'{"image": "%s"}' % base64.b64encode(bytes(size))), "application/json")
+    if size <= LIMIT:
+        assert one(made) == bytes(size)
+    else:
+        with pytest.raises(ImageTooLarge, match="10,001 bytes, the maximum is 10,000"):
+            one(made)
 
 
 def test_every_chunk_is_booked_before_it_is_kept() -> None:

@@ -72,7 +72,7 @@ def test_websocket_traffic_is_logged_from_warnings_on(
 def test_a_form_that_a_client_gets_wrong_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
     with pytest.raises(MissingImage):
-        FormReader("multipart/form-data; boundary=x", "file", 1, "").write(b"no boundary")
+        FormReader("multipart/form-data; boundary=x", 1, "").write(b"no boundary")
     assert capsys.readouterr().err == ""
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fer_service.http.problems import not_found
+from fer_service.http.problems import no_route
 
 # Starlette's patterns end in `$`, which also matches before a final line break.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -26,7 +26,7 @@ class PathMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request or stream."""
         if scope["type"] in {"http", "websocket"} and _ambiguous(scope):
-            await not_found(scope)(scope, receive, send)
+            await no_route(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -7,15 +7,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _FORWARDED_HOST: Final = b"x-forwarded-host"
+_FORWARDED_FOR: Final = b"x-forwarded-for"
+_OF_PAGES: Final = (_FORWARDED_HOST, b"x-forwarded-port", b"x-forwarded-proto")  # see `check_origin`
 _MAPPED: Final = "::ffff:"  # before the IPv4 address of a client on an IPv6 socket (RFC 4291, section 2.5.5.2)
 
 
 class TrustedProxiesMiddleware:
     """Takes address, scheme and host of the client from the headers of trusted proxies.
 
-    X-Forwarded-For and X-Forwarded-Proto become the scope's `client` and `scheme`, by uvicorn's rules. The last
-    host of X-Forwarded-Host, the one that the nearest proxy saw, becomes the Host. Anybody else's headers change
-    nothing; if proxies are named, anybody else's X-Forwarded-Host is removed (see `check_origin`).
+    X-Forwarded-For and X-Forwarded-Proto become the scope's `client` and `scheme`, by uvicorn's rules. Of
+    X-Forwarded-Host, the host that the outermost trusted proxy saw becomes the Host. Anybody else's headers change
+    nothing; if proxies are named, anybody else's are removed (see `check_origin`).
     """
 
     def __init__(self, app: ASGIApp, proxies: Sequence[str]) -> None:
@@ -37,11 +39,26 @@ class TrustedProxiesMiddleware:
         address, port = scope["client"]
         address = address.removeprefix(_MAPPED)
         scope["client"] = (address, port)
-        hosts = [value for name, value in scope["headers"] if name == _FORWARDED_HOST]
         trusted = address in self._forwarded.trusted_hosts
-        if hosts and self._proxies:
-            dropped = {_FORWARDED_HOST, b"host"} if trusted else {_FORWARDED_HOST}
-            scope["headers"] = [header for header in scope["headers"] if header[0] not in dropped]
-            if trusted:
-                scope["headers"].append((b"host", hosts[-1].rpartition(b",")[2].strip()))
+        hosts = _entries(scope, _FORWARDED_HOST)
+        if trusted and hosts:
+            host = hosts[-min(self._trusted_hops(scope), len(hosts))]
+            scope["headers"] = [header for header in scope["headers"] if header[0] != b"host"] + [(b"host", host)]
+        elif self._proxies and not trusted:
+            scope["headers"] = [header for header in scope["headers"] if header[0] not in _OF_PAGES]
         await (self._forwarded if trusted else self._app)(scope, receive, send)  # type: ignore[arg-type]
+
+    def _trusted_hops(self, scope: Scope) -> int:
+        """Return how many trusted proxies the request passed, by the end of X-Forwarded-For."""
+        hops = 1
+        for address in reversed(_entries(scope, _FORWARDED_FOR)):
+            if address.decode("latin-1") not in self._forwarded.trusted_hosts:
+                break
+            hops += 1
+        return hops
+
+
+def _entries(scope: Scope, wanted: bytes) -> list[bytes]:
+    """Return the entries of a header that each proxy may extend."""
+    values = [value for name, value in scope["headers"] if name == wanted]
+    return [entry.strip() for value in values for entry in value.split(b",") if entry.strip()]

@@ -1,4 +1,6 @@
-"""GET /livez, /readyz and /metrics."""
+"""GET and HEAD /livez, /readyz and /metrics."""
+
+from typing import Final
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry
@@ -9,20 +11,38 @@ from starlette.responses import Response
 from fer_service.contract.errors import Draining, NotReady
 from fer_service.contract.schemas import Health
 from fer_service.http.lifecycle import Phase
+from fer_service.http.openapi import answered, refused
 from fer_service.http.state import get_state
 from fer_service.observability.memory import MemoryCollector
+
+_FORMATS: Final = ("text/plain", "application/openmetrics-text")
+_TEXT: Final = {"type": "string", "examples": ["fer_requests_in_flight 0.0\n"]}
 
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/livez")
+@router.head("/livez", include_in_schema=False)
+@router.get(
+    "/livez",
+    summary="Liveness",
+    operation_id="livez",
+    responses=answered("The process works.", {"application/json": {"example": {"status": "alive"}}})
+    | refused(NotReady),
+)
 async def livez(request: Request) -> Health:
     """Answer 200 while the process works; otherwise it must be restarted."""
     get_state(request).check_alive()
     return Health(status="alive")
 
 
-@router.get("/readyz")
+@router.head("/readyz", include_in_schema=False)
+@router.get(
+    "/readyz",
+    summary="Readiness",
+    operation_id="readyz",
+    responses=answered("Send requests.", {"application/json": {"example": {"status": "ready"}}})
+    | refused(NotReady, Draining),
+)
 async def readyz(request: Request) -> Health:
     """Answer 200 while requests should be sent here."""
     state = get_state(request)
@@ -36,7 +56,17 @@ async def readyz(request: Request) -> Health:
     return Health(status="ready")
 
 
-@router.get("/metrics", response_class=Response)
+@router.head("/metrics", response_class=Response, include_in_schema=False)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    summary="Metrics for Prometheus",
+    operation_id="metrics",
+    responses=answered(
+        "Metrics in the format that Accept selects.", {kind: {"schema": _TEXT} for kind in _FORMATS}
+    )
+    | refused(),
+)
 def metrics(request: Request) -> Response:
     """Return the metrics of all workers in the Prometheus text format."""
     state = get_state(request)

@@ -1,12 +1,13 @@
-"""GET / and GET /docs: the pages, made of files that come with packages."""
+"""GET / and GET /docs: the pages, made of files that come with packages; GET /openapi.json."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import fastapi_offline
 from fastapi import FastAPI, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -50,16 +51,27 @@ class _Files(StaticFiles):
 
 
 def add_page(app: FastAPI) -> None:
-    """Serve the page at /, the page of the API at /docs, and their files under /web."""
-    files, docs = _Files(FOLDER, _POLICY), _Files(FOLDER, _DOCS_POLICY)
+    """Serve the page at /, the page of the API at /docs, their files under /web, and the schema of the API."""
+    files, docs, swagger = _Files(FOLDER, _POLICY), _Files(FOLDER, _DOCS_POLICY), _Files(_SWAGGER, _DOCS_POLICY)
+    # Not a mount, whose requests would have no route in metrics and logs.
+    add = partial(app.api_route, methods=["GET", "HEAD"], include_in_schema=False)
 
-    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    @add("/")
     async def page(request: Request) -> Response:
         return await files.get_response("index.html", request.scope)
 
-    @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
+    @add("/docs")
     async def api_page(request: Request) -> Response:
         return await docs.get_response("docs.html", request.scope)
 
-    app.mount("/web/swagger", _Files(_SWAGGER, _DOCS_POLICY), name="swagger")
-    app.mount("/web", files, name="web")
+    @add("/openapi.json")
+    async def schema() -> Response:
+        return JSONResponse(app.openapi())
+
+    @add("/web/swagger/{path:path}")
+    async def swagger_file(path: str, request: Request) -> Response:
+        return await swagger.get_response(path, request.scope)
+
+    @add("/web/{path:path}")
+    async def page_file(path: str, request: Request) -> Response:
+        return await files.get_response(path, request.scope)

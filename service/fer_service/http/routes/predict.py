@@ -12,39 +12,51 @@ from starlette.responses import Response
 from fer_service.analysis.drawing import DrawnFormat
 from fer_service.contract.errors import MissingImage, RequestError
 from fer_service.contract.job import Job, Stage
-from fer_service.contract.schemas import BatchError, BatchPrediction, BatchResult, Prediction, Problem
+from fer_service.contract.schemas import BatchError, BatchPrediction, BatchResult, Prediction
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.image_work import record_image
-from fer_service.http.multipart import Upload
+from fer_service.http.json_body import IMAGE, IMAGES
+from fer_service.http.multipart import FIELD, Upload
 from fer_service.http.negotiation import negotiate
+from fer_service.http.openapi import BATCH, BATCH_RESULT, ONE_IMAGE, PREDICTION, answered, refused
 from fer_service.http.preemption import preemptible
 from fer_service.http.problems import problem_of
 from fer_service.http.query import PredictQuery
 from fer_service.http.state import AppState, get_state
 from fer_service.http.time_limit import cancel_on_disconnect, time_limit
-from fer_service.http.uploads import FIELD, declared_length, read_image, read_images, too_large
+from fer_service.http.uploads import declared_length, read_image, read_images, too_large
 
 _JSON: Final = "application/json"
 _DRAWN: Final[dict[str, DrawnFormat]] = {"image/jpeg": "jpeg", "image/png": "png"}
 _BINARY: Final = {"type": "string", "format": "binary"}
-_PROBLEM: Final = {"model": Problem, "description": "Problem details (RFC 9457)"}
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = dict.fromkeys(
-    (400, 401, 413, 415, 422, 429, 503, 504), _PROBLEM
-)
+_BASE64: Final = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "description": "The image in base64 (standard or URL-safe, with or without padding), or as a data URL.",
+}
 
 
 def _form(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: schema}}}
 
 
+def _json(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    object_schema = {"type": "object", "required": [name], "properties": {name: schema}}
+    return {"schema": object_schema | {"additionalProperties": False}}
+
+
 # The routes read their bodies themselves, so OpenAPI learns of them here.
 _ONE_IMAGE: Final = {
     "multipart/form-data": _form(_BINARY),
+    "application/json": _json(IMAGE, _BASE64),
     "image/*": {"schema": _BINARY},
     "application/octet-stream": {"schema": _BINARY},
 }
-_SEVERAL_IMAGES: Final = {"multipart/form-data": _form({"type": "array", "items": _BINARY})}
+_SEVERAL_IMAGES: Final = {
+    "multipart/form-data": _form({"type": "array", "items": _BINARY}),
+    "application/json": _json(IMAGES, {"type": "array", "minItems": 1, "items": _BASE64}),
+}
 
 router = APIRouter(tags=["predict"])
 
@@ -52,7 +64,15 @@ router = APIRouter(tags=["predict"])
 @router.post(
     "/predict",
     response_model=Prediction,
-    responses=_PROBLEMS | {200: {"content": {kind: {"schema": _BINARY} for kind in _DRAWN}}, 406: _PROBLEM},
+    summary="Analyze one image",
+    operation_id="predict",
+    responses=answered(
+        "The faces, or the image with boxes and labels.",
+        {_JSON: {"example": PREDICTION}, **{kind: {"schema": _BINARY} for kind in _DRAWN}},
+        "Server-Timing",
+        "Vary",
+    )
+    | refused(*ONE_IMAGE),
     openapi_extra={"requestBody": {"required": True, "content": _ONE_IMAGE}},
 )
 async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
@@ -86,7 +106,12 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
 @router.post(
     "/predict/batch",
     response_model=BatchResult,
-    responses=_PROBLEMS,
+    summary="Analyze several images",
+    operation_id="predict_batch",
+    responses=answered(
+        "The results in the order of the images.", {_JSON: {"example": BATCH_RESULT}}, "Server-Timing"
+    )
+    | refused(*BATCH),
     openapi_extra={"requestBody": {"required": True, "content": _SEVERAL_IMAGES}},
 )
 async def predict_batch(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
@@ -121,6 +146,8 @@ async def _one(
     """Return the result of one image of a batch, and its seconds per stage."""
     job = Job(limit.deadline, f"batches of {limit.client}")
     try:
+        if upload.error:
+            raise upload.error
         if not upload.data:
             raise MissingImage("the image is empty")
         if len(upload.data) > state.settings.max_image_bytes:

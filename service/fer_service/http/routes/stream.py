@@ -32,7 +32,8 @@ async def stream(socket: WebSocket) -> None:
     """Answer a stream of frames."""
     state = get_state(socket)
     try:
-        check_origin(socket.headers, state.settings.cors_origins)
+        trusted = bool(state.settings.trusted_proxies)  # then nobody else's headers are left
+        check_origin(socket.headers, state.settings.cors_origins, trusted=trusted)
         client = authenticate(socket, state.keys)
         query = parse_query(StreamQuery, socket.query_params)
         state.check_alive()

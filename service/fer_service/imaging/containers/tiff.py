@@ -92,7 +92,8 @@ def _page(directory: Directory) -> _Page:
         raise UndecodableImage(f"TIFF with {name} is not supported{_WAY_OUT}")
     if len(depths) > 1 or bits not in (1, 4, 8, 16) or _FLOAT in directory.values(_SAMPLE_FORMAT, 64):
         numbers = ", ".join(map(str, sorted(depths)))
-        raise UndecodableImage(f"TIFF with {numbers} bits per sample, or floats, is not supported{_WAY_OUT}")
+        kind = "-bit floats" if _FLOAT in directory.values(_SAMPLE_FORMAT, 64) else " bits per sample"
+        raise UndecodableImage(f"TIFF with {numbers}{kind} is not supported{_WAY_OUT}")
     if not 1 <= samples <= 4 or photometric not in _PHOTOMETRICS:
         raise UndecodableImage(
             f"TIFF with {samples} samples of colour type {photometric} is not supported; send RGB, CMYK or grey"

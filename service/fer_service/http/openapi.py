@@ -1,0 +1,158 @@
+"""What the OpenAPI schema says of each route: statuses, media types, headers, and examples of real answers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from fer_service.contract import errors
+from fer_service.contract.errors import RequestError
+from fer_service.http.problems import MEDIA_TYPE, PROBLEMS, headers_of, problem_of
+
+Responses = dict[int | str, dict[str, Any]]
+
+TAGS: Final = [
+    {"name": "predict", "description": "Faces of images and their apparent emotions."},
+    {"name": "model", "description": "The model and the detector in use."},
+    {"name": "operations", "description": "Probes and metrics for operators; they need no API key."},
+]
+PREDICTION: Final[dict[str, Any]] = {
+    "image": {"width": 512, "height": 512},
+    "faces": [
+        {
+            "box": {"x": 178, "y": 66, "width": 91, "height": 110},
+            "score": 0.9361,
+            "landmarks": {
+                "right_eye": [204, 104],
+                "left_eye": [248, 105],
+                "nose": [225, 128],
+                "mouth_right": [205, 143],
+                "mouth_left": [244, 144],
+            },
+            "emotion": "happy",
+            "confidence": 0.957227,
+            "uncertain": False,
+            "probabilities": {
+                "angry": 0.005139,
+                "disgust": 0.000291,
+                "fear": 0.003874,
+                "happy": 0.957227,
+                "sad": 0.005139,
+                "surprise": 0.006204,
+                "neutral": 0.022125,
+            },
+        }
+    ],
+    "model": {"name": "taught-resnet18", "version": "0.1.0"},
+}
+BATCH_RESULT: Final = {
+    "results": [
+        {"name": "astronaut.jpg", **PREDICTION},
+        {
+            "name": "notes.txt",
+            "error": {
+                "type": "about:blank",
+                "title": "Image cannot be decoded",
+                "status": 422,
+                "detail": "unknown image format or damaged header (6 bytes); supported formats: "
+                "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF",
+                "code": "undecodable_image",
+            },
+        },
+    ]
+}
+# Details of the errors, as the service gives them with its default settings.
+_DETAILS: Final[dict[type[RequestError], str]] = {
+    errors.InvalidRequest: "the request is not valid HTTP",
+    errors.MissingImage: "the image is empty; send its bytes as the body or as the field 'file'",
+    errors.Unauthorized: "missing API key; send it as X-API-Key or as Authorization: Bearer",
+    errors.NotAcceptable: "Accept: image/webp allows none of the offered application/json, image/jpeg, image/png",
+    errors.RequestTooSlow: "the head took more than 10 s",
+    errors.ImageTooLarge: "the image has 20,971,521 bytes, the maximum is 20,971,520 (FER_MAX_IMAGE_BYTES)",
+    errors.TooManyPixels: "the image has 10000×6000 = 60,000,000 pixels; the maximum is 50,000,000 "
+    "(FER_MAX_IMAGE_PIXELS)",
+    errors.UrlTooLong: "the URL has more than 8192 bytes",
+    errors.UnsupportedMediaType: "unsupported content type text/plain; send image/*, application/octet-stream, "
+    "multipart/form-data or application/json",
+    errors.UnsupportedCoding: "Content-Encoding gzip is not supported; send the image as it is: bodies must not "
+    "be compressed or encoded",
+    errors.MisdirectedRequest: "this service does not answer to the host evil.example; the setting "
+    "FER_ALLOWED_HOSTS lists the hosts",
+    errors.UndecodableImage: "this is a PDF document: send an image of the page. Supported formats: JPEG, PNG, "
+    "WEBP, GIF, BMP, TIFF, AVIF",
+    errors.InvalidParameter: "min_score: must be at most 1.0, not 2",
+    errors.Overloaded: "too many requests in flight; retry after a moment",
+    errors.Preempted: "the upload stood still while others needed the memory; retry after a moment",
+    errors.HeadTooLarge: "the head has more than 65536 bytes or 100 lines",
+    errors.InternalError: "internal error; see the server log",
+    errors.InsufficientMemory: "not enough memory to decode the image; try again later",
+    errors.NotReady: "the model is not loaded yet",
+    errors.Draining: "the process is shutting down",
+    errors.DeadlineExceeded: "request timed out (FER_REQUEST_TIMEOUT)",
+}
+_REQUEST_ID: Final = "X-Request-ID"
+_HEADERS: Final[dict[str, str]] = {
+    _REQUEST_ID: "The client's own id if it is valid, otherwise a new one",
+    "Server-Timing": "Milliseconds of each stage and in total",
+    "Vary": "Accept: the answer depends on it",
+    "Retry-After": "Seconds to wait before the next attempt",
+    "WWW-Authenticate": "How to send an API key",
+    "Accept-Encoding": "identity: bodies must not be compressed",
+    "Connection": "close: the rest of the body is not read",
+}
+# Any request can end so; the connection refuses some before they have an id.
+_NO_ID: Final = (errors.InvalidRequest, errors.RequestTooSlow, errors.UrlTooLong, errors.HeadTooLarge)
+_ALWAYS: Final = (*_NO_ID, errors.MisdirectedRequest, errors.InternalError)
+_UPLOAD: Final = (
+    *(errors.MissingImage, errors.Unauthorized, errors.ImageTooLarge, errors.UnsupportedMediaType),
+    *(errors.UnsupportedCoding, errors.InvalidParameter, errors.Overloaded, errors.Preempted, errors.NotReady),
+    errors.DeadlineExceeded,
+)
+BATCH: Final = _UPLOAD
+ONE_IMAGE: Final = (
+    *_UPLOAD,
+    *(errors.NotAcceptable, errors.TooManyPixels, errors.UndecodableImage, errors.InsufficientMemory),
+)
+
+
+def refused(*kinds: type[RequestError]) -> Responses:
+    """Return the responses of a route that may raise these errors, and those that any request may get."""
+    by_status: dict[int, list[type[RequestError]]] = {}
+    for kind in PROBLEMS:  # by status
+        if kind in kinds or kind in _ALWAYS:
+            by_status.setdefault(PROBLEMS[kind].status, []).append(kind)
+    return {status: _refusal(found) for status, found in by_status.items()}
+
+
+def answered(description: str, content: Mapping[str, Mapping[str, Any]], *headers: str) -> Responses:
+    """Return the response 200 of a route.
+
+    Args:
+        description: What it is.
+        content: By media type: its schema or example.
+        headers: Names of its headers besides X-Request-ID.
+    """
+    return {
+        200: {"description": description, "content": dict(content), "headers": _described([_REQUEST_ID, *headers])}
+    }
+
+
+def _refusal(kinds: list[type[RequestError]]) -> dict[str, Any]:
+    examples = {
+        PROBLEMS[kind].code: {
+            "summary": (kind.__doc__ or "").splitlines()[0],
+            "value": problem_of(kind(_DETAILS[kind])).model_dump(),
+        }
+        for kind in kinds
+    }
+    return {
+        "description": " ".join(f"`{code}`: {example['summary']}" for code, example in examples.items()),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
+        "headers": _described(
+            header
+            for kind in kinds
+            for header in ([] if kind in _NO_ID else [_REQUEST_ID]) + list(headers_of(kind))
+        ),
+    }
+
+
+def _described(names: Iterable[str]) -> dict[str, Any]:
+    return {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in names}
