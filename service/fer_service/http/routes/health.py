@@ -25,7 +25,6 @@ router = APIRouter(tags=["operations"])
 @router.get(
     "/livez",
     summary="Liveness",
-    operation_id="livez",
     responses=answered("The process works.", {"application/json": {"example": {"status": "alive"}}})
     | refused(NotReady),
 )
@@ -39,7 +38,6 @@ async def livez(request: Request) -> Health:
 @router.get(
     "/readyz",
     summary="Readiness",
-    operation_id="readyz",
     responses=answered("Send requests.", {"application/json": {"example": {"status": "ready"}}})
     | refused(NotReady, Draining),
 )
@@ -61,7 +59,6 @@ async def readyz(request: Request) -> Health:
     "/metrics",
     response_class=Response,
     summary="Metrics for Prometheus",
-    operation_id="metrics",
     responses=answered(
         "Metrics in the format that Accept selects.", {kind: {"schema": _TEXT} for kind in _FORMATS}
     )

@@ -12,7 +12,7 @@ router = APIRouter(tags=["model"])
 
 
 @router.head("/model", include_in_schema=False)
-@router.get("/model", summary="Model card", operation_id="model", responses=refused(Unauthorized))
+@router.get("/model", summary="Model card", responses=refused(Unauthorized))
 async def model(request: Request) -> ModelCard:
     """Return the model card, with the provider and the detector in use."""
     state = get_state(request)

@@ -65,7 +65,6 @@ router = APIRouter(tags=["predict"])
     "/predict",
     response_model=Prediction,
     summary="Analyze one image",
-    operation_id="predict",
     responses=answered(
         "The faces, or the image with boxes and labels.",
         {_JSON: {"example": PREDICTION}, **{kind: {"schema": _BINARY} for kind in _DRAWN}},
@@ -107,7 +106,6 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     "/predict/batch",
     response_model=BatchResult,
     summary="Analyze several images",
-    operation_id="predict_batch",
     responses=answered(
         "The results in the order of the images.", {_JSON: {"example": BATCH_RESULT}}, "Server-Timing"
     )
