@@ -194,6 +194,8 @@ def test_an_unreadable_file_ends_data_and_train_only_where_they_are_strict(
         assert "unreadable: " in errors
         assert "broken.png" in errors
         assert ("fer-train: 1 files cannot be read: " in errors) == strict
+    cli("data", root, "--out", tmp_path / "figures")
+    assert "broken.png" in (tmp_path / "figures" / "unreadable.txt").read_text()
     assert (tmp_path / "run").exists() != strict
 
 

@@ -161,6 +161,15 @@ def test_contempt_of_ck_plus_is_an_eighth_class(path: Path) -> None:
     assert data.notes == ("emotion 7 is read as contempt, as in CK+ (1 images)",)
 
 
+def test_grey_levels_may_be_lists_or_end_in_point_zero(path: Path) -> None:
+    listed = f'"[{PIXELS.replace(" ", ", ")}]"'
+    path.write_text(HEADER + f"3,{listed},Training\n3,{PIXELS.replace('7', '7.0')},Training\n")
+    assert (read(path).images == 7).all()
+    path.write_text(HEADER + f"3,{PIXELS.replace('7', '0.5')},Training\n")
+    with pytest.raises(DataError, match=r"line 2: invalid grey level 0\.5, must be a whole number"):
+        read(path)
+
+
 def test_images_of_different_sizes_are_named_by_line(path: Path) -> None:
     path.write_text(f"emotion,pixels\n3,{PIXELS}\n3,1 2 3 4\n")
     with pytest.raises(DataError, match=r"line 3: cannot reshape"):

@@ -96,3 +96,14 @@ def test_a_limited_set_keeps_every_class_of_every_split(faces: FaceDataset) -> N
 
 def test_rows_can_be_had_as_pixels(faces: FaceDataset) -> None:
     assert np.array_equal(faces.pixels(np.array([3, 1])), np.stack([faces.images[3], faces.images[1]]))
+
+
+def test_splits_are_found_in_any_spelling(faces: FaceDataset) -> None:
+    named = replace(faces, splits=np.where(faces.splits == "Training", "train", "test"))
+    assert named.first_split(("Validation", "TEST", "train")) == "test"
+    assert len(named.split("Test")) == 35
+
+
+def test_at_least_one_image_of_each_class_is_held_out_of_a_tiny_set(faces: FaceDataset) -> None:
+    tiny = faces.limited(14).split("Training")
+    assert counts(tiny.held_out("Training", 0.1, seed=0).split("held-out")).tolist() == [1] * 7

@@ -98,6 +98,11 @@ def test_a_file_without_votes_gives_no_votes(path: Path, faces: FaceDataset) -> 
     assert read(path).votes is None
 
 
+def test_splits_may_be_numbers(path: Path, faces: FaceDataset) -> None:
+    write_parquet(faces, path, usage=[1] * len(faces))
+    assert read(path).split_sizes == {"1": len(faces)}
+
+
 def test_one_changed_label_changes_the_sha256(path: Path, faces: FaceDataset, parquet_file: Path) -> None:
     emotions = faces.labels.tolist()
     emotions[0] = (emotions[0] + 1) % 7

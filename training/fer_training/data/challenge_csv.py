@@ -121,7 +121,15 @@ def _pixels(row: list[str], table: Table) -> NDArray[np.uint8]:
     else:
         values = row[table.columns[PIXELS]].translate(_NO_SEPARATORS).split()
     side = isqrt(len(values))
+    if any("." in value for value in values):
+        values = [_whole(value) for value in values]
     return np.array(values, np.uint8).reshape(side, side, 1)
+
+
+def _whole(value: str) -> str:
+    if not float(value).is_integer():
+        raise ValueError(f"invalid grey level {value}, must be a whole number from 0 to 255")
+    return str(int(float(value)))
 
 
 def _with_votes(faces: FaceDataset, path: Path, name: str) -> FaceDataset:

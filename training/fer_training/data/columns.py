@@ -11,15 +11,8 @@ from fer_training.errors import DataError
 
 _IMAGE: Final = ("image", "img", "picture", "photo", "face", "jpg", "jpeg", "png", "imagebytes", "bytes", "pixels")
 _LABEL: Final = (
-    "emotion",
-    "label",
-    "labels",
-    "emotions",
-    "expression",
-    "class",
-    "classname",
-    "emotionlabel",
-    "target",
+    *("emotion", "label", "labels", "emotions", "expression", "class", "classname", "emotionlabel", "target"),
+    *("cls", "category", "facialexpression", "y"),
 )
 _SPLIT: Final = ("usage", "split", "set", "subset", "partition")
 

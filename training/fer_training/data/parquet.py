@@ -59,13 +59,13 @@ def read(path: Path) -> FaceDataset:
     for row, (split, label) in enumerate(zip(columns["usage"], columns["emotion"], strict=True)):
         if label not in range(len(FER2013_LABELS)):
             raise DataError(f"{path}, row {row}: invalid emotion {label}, must be 0 to 6")
-        if not split:
+        if split is None or not str(split).strip():
             raise DataError(f"{path}, row {row}: usage is empty")
     return FaceDataset(
         name="FER-2013",
         images=_decoded(columns["image"], path),
         labels=np.asarray(columns["emotion"], np.int64),
-        splits=np.asarray([split_name(usage) or usage for usage in columns["usage"]], np.str_),
+        splits=np.asarray([split_name(str(usage)) or str(usage) for usage in columns["usage"]], np.str_),
         classes=FER2013_LABELS,
         sha256=file_sha256(path),
         votes=_votes(table[_VOTES].to_pylist()) if has_votes else None,

@@ -5,7 +5,7 @@ import pytest
 from fer_training.data import FaceDataset
 from fer_training.errors import DataError
 from fer_training.tasks.emotion.recipe import EmotionRecipe
-from fer_training.tasks.emotion.splits import recipe_classes, train_and_validation
+from fer_training.tasks.emotion.splits import recipe_classes, train_and_validation, training_doubts
 
 from tests.training.synthetic import make_recipe
 
@@ -56,6 +56,25 @@ def test_several_splits_with_unknown_names_are_refused(faces: FaceDataset, recip
         DataError, match=r"has the splits odd, even, .* trains on Training or train: set data\.train"
     ):
         train_and_validation(renamed(faces, "odd", "even"), recipe)
+
+
+def test_a_single_split_is_never_its_own_validation(faces: FaceDataset, recipe: EmotionRecipe) -> None:
+    train, validation = train_and_validation(renamed(faces, "test", "test"), recipe)
+    assert len(train) + len(validation) == len(faces)
+    assert validation.split_sizes.keys() == {"held-out"}
+
+
+def test_one_image_per_class_is_too_few_to_hold_out(faces: FaceDataset, recipe: EmotionRecipe) -> None:
+    few = faces.limited(7).split("Training")
+    with pytest.raises(DataError, match=r"7 images are too few to hold out 10% of each class"):
+        train_and_validation(few, recipe)
+    assert [doubt.refused for doubt in training_doubts(few, recipe.data)][-1]
+
+
+def test_missing_labels_that_have_other_names_are_answered_with_the_line_that_mends_it(faces: FaceDataset) -> None:
+    plan = make_recipe(data={"labels": ["happiness", "sad"], "rename": {"angry": "anger"}})
+    with pytest.raises(DataError, match=r"data: \{rename: \{angry: anger, happy: happiness\}\}"):
+        recipe_classes(faces, plan)
 
 
 def test_a_recipe_renames_merges_orders_and_leaves_out_classes(faces: FaceDataset) -> None:
