@@ -31,7 +31,8 @@ def settings_table() -> str:
     """Return one row per setting: variable, default, description."""
     rows = ["| variable | default | description |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        default = _HOST_DEFAULTS.get(name) or ("–" if field.default in _EMPTY else str(field.default).lower())
+        given = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default).lower()
+        default = _HOST_DEFAULTS.get(name) or ("–" if field.default in _EMPTY else given)
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 

@@ -21,7 +21,7 @@ from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import Pace
 from fer_service.http.connections.transport import Sending, Wire
 from fer_service.http.hosts import client_of
-from fer_service.http.middleware.request_metrics import UNMATCHED
+from fer_service.http.middleware.request_metrics import REFUSED, UNMATCHED
 from fer_service.http.problems import MEDIA_TYPE, problem_of
 
 # A connection that is new when the listener closes has this long to send its request.
@@ -128,7 +128,9 @@ class RequestConnection(HttpToolsProtocol):
                 if self._uploading.too_slow(seconds, size):
                     self._refuse(
                         RequestTooSlow(
-                            f"the body arrives at less than {self._limits.bytes_per_second} bytes per second"
+                            "the body stood still, or arrived at less than "
+                            f"{self._limits.bytes_per_second:,} bytes per second, "
+                            f"for {self._limits.upload_grace:g} s"
                         )
                     )
         elif self.timeout_keep_alive_task is None and not self._answering():
@@ -303,6 +305,7 @@ class RequestConnection(HttpToolsProtocol):
             else:
                 self._answer(error)
         elif self._in_body and running:
+            self.cycle.scope["state"][REFUSED] = problem_of(error).status
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             if self.cycle.response_started:

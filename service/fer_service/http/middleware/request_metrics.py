@@ -17,6 +17,7 @@ from fer_service.observability.metrics import Metrics
 
 REQUEST_ID: Final = "X-Request-ID"
 UNMATCHED: Final = "unmatched"  # the route of requests that no route handles
+REFUSED: Final = "refused"  # where a scope's state has the status of a connection's own answer
 _VALID_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _SWITCHING_PROTOCOLS: Final = 101
 _FORBIDDEN: Final = 403
@@ -70,7 +71,9 @@ class RequestMetricsMiddleware:
                 response = error_response(InternalError("internal error; see the server log"))
                 await response(scope, receive, send_with_id)
         finally:
-            self._count(scope, request_id, status or CLIENT_CLOSED_REQUEST, time.perf_counter() - began)
+            # The connection has answered where the client did not send its request as it should.
+            status = scope.get("state", {}).get(REFUSED) or status or CLIENT_CLOSED_REQUEST
+            self._count(scope, request_id, status, time.perf_counter() - began)
 
     def _count(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = route_of(scope)

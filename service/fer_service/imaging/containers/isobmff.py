@@ -70,7 +70,7 @@ def boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
             size = end - at
         if at + size > end or start > at + size:
             raise UndecodableImage(
-                f"AVIF box {kind!r:.12} at byte {at:,} claims {size:,} bytes; {end - at:,} are left"
+                f"AVIF box {kind.decode('latin-1')!r} at byte {at:,} claims {size:,} bytes; {end - at:,} are left"
             )
         yield kind, start, at + size
         at += size

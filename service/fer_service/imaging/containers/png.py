@@ -83,8 +83,8 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             if pixels and kind != b"IDAT":
                 return
             raise UndecodableImage(
-                f"PNG chunk {kind!r:.12} at byte {at:,} claims {length:,} bytes; "
-                f"{max(len(data) - at - 12, 0):,} follow"
+                f"PNG chunk {kind.decode('latin-1')!r} at byte {at:,} claims {length:,} bytes; "
+                f"{max(len(data) - at - 12, 0):,} follow. If the file was cut off, send all of it"
             )
         yield kind, at, end
         if kind == b"IEND":

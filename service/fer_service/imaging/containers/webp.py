@@ -62,7 +62,8 @@ def _chunks(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
         kind, size = struct.unpack_from("<4sI", data, at)
         if at + 8 + size > end:
             raise UndecodableImage(
-                f"WebP chunk {kind!r:.12} at byte {at:,} claims {size:,} bytes; {end - at - 8:,} follow"
+                f"WebP chunk {kind.decode('latin-1')!r} at byte {at:,} claims {size:,} bytes; "
+                f"{end - at - 8:,} follow. If the file was cut off, send all of it"
             )
         yield kind, at + 8, at + 8 + size
         at += 8 + size + size % 2

@@ -113,6 +113,9 @@ def test_a_body_that_does_not_arrive_gets_408(start: Start) -> None:
     service = start(ConnectionLimits(upload_grace=0.2, tick=0.02))
     answer = service.raw(POST + b"Content-Length: 1000\r\n\r\nabc")
     assert (status_of(answer), code_of(answer)) == (408, "request_too_slow")
+    metrics = service.raw(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b'fer_requests_total{code="408",route="/predict"} 1.0' in metrics
+    assert b'code="499"' not in metrics
 
 
 @pytest.mark.parametrize("piece", [b"1\r\na\r\n", b"a"])
