@@ -90,7 +90,10 @@ async def read_images(
         body = await _read_json(request, max_count, max_bytes, book)
         return await run_in_threadpool(decode_images, body, max_count, excess)
     if media_type != _FORM:
-        raise UnsupportedMediaType(f"send the images as {_FORM}, in fields named {FIELD!r}, or as {_JSON}")
+        way_out = f"send the images as {_FORM}, in fields named {FIELD!r}, or as {_JSON}"
+        if not media_type and declared_length(request, 1) == 0:
+            raise MissingImage(f"the body is empty; {way_out}")
+        raise UnsupportedMediaType(way_out)
     form = FormReader(_content_type(request), max_count, excess)
     return await _read_form(request, form, max_bytes, book)
 

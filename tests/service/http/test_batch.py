@@ -85,3 +85,9 @@ def test_a_batch_that_cannot_be_read_is_a_problem(
 def test_a_parameter_beyond_the_services_limit_fails_every_image(client: TestClient) -> None:
     results = post(client, ("a", RED), ("b", GREEN), query="?max_faces=101").json()["results"]
     assert [result["error"]["code"] for result in results] == ["invalid_parameter"] * 2
+
+
+def test_no_body_is_a_missing_image(client: TestClient) -> None:
+    answer = client.post("/predict/batch")
+    assert (answer.status_code, answer.json()["code"]) == (400, "missing_image")
+    assert "the body is empty; send the images as multipart/form-data" in answer.json()["detail"]
