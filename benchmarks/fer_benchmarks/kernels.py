@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from fer_service.analysis.analyzer import Analyzer, Options
 from fer_service.detection.detector import BatchDetector, Detector
+from fer_service.detection.orientations import Orientations
 from fer_service.detection.scales import Scales
 from fer_service.detection.yunet import YuNet
 from fer_service.imaging.decode import decode
@@ -104,9 +105,9 @@ def cpu_milliseconds_of(part: Part, seconds: float) -> float:
 
 def _networks(detector: Detector, pixels: NDArray[np.uint8], min_score: float) -> list[Part]:
     """Return the network runs that the detector needs for this image."""
-    if isinstance(detector, Scales):
+    if isinstance(detector, Scales | Orientations):
         looks = detector.search(pixels, min_score)[1]
-        return [run for look in looks for run in _networks(detector.detector, look.pixels, min_score)]
+        return [run for look in looks for run in _networks(detector.network, look.pixels, min_score)]
     if isinstance(detector, YuNet):
         blob = detector.blob(detector.shrunk(pixels))
         return [lambda: detector.run(blob)]

@@ -79,7 +79,7 @@ def main() -> None:
 def ways(choice: str) -> dict[str, Detector]:
     """Return the detector at the full scale only, at all scales, and coarse first."""
     found = choose_detector(choice, SIDE)
-    network = found.detector if isinstance(found, Scales) else found
+    network = found.network if isinstance(found, Scales) else found
     return {"full": network, "all": Scales(network, coarse_first=False), "coarse first": Scales(network)}
 
 

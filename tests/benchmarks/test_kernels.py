@@ -7,6 +7,7 @@ from fer_service.analysis.analyzer import Analyzer, Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.job import Job
 from fer_service.detection.detector import Detector, Face, RawDetections
+from fer_service.detection.orientations import Orientations
 from fer_service.detection.scales import Scales
 from numpy.typing import NDArray
 
@@ -104,6 +105,12 @@ def test_every_scale_that_is_searched_counts(
 ) -> None:
     detector = Scales(SlowDetector(clock, Face(Box(0, 0, 300, 300), score)))
     assert measure(detector, Options()).detect == pytest.approx(4 * scales)
+
+
+def test_the_look_at_other_orientations_counts(measure: Measure, clock: FakeClock) -> None:
+    network = SlowDetector(clock, Face(Box(0, 0, 80, 80), 0.9))
+    detector = Orientations(Scales(network), upright_score=0.95)
+    assert measure(detector, Options()).detect == pytest.approx(4 * 2)
 
 
 def test_the_median_ignores_a_slow_call() -> None:

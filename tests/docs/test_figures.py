@@ -26,7 +26,7 @@ def pasted(answer: dict[str, Any]) -> str:
     """Return the answer as the README prints it."""
     (face,) = answer["faces"]
     probabilities = [f'"{name}": {value}' for name, value in face["probabilities"].items()]
-    head = json.dumps({name: face[name] for name in ("box", "score", "landmarks")})[1:-1]
+    head = json.dumps({name: face[name] for name in ("box", "score", "landmarks", "roll")})[1:-1]
     middle = json.dumps({name: face[name] for name in ("emotion", "confidence", "uncertain")})[1:-1]
     indent = " " * 12
     return (

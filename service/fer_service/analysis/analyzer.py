@@ -24,6 +24,7 @@ from fer_service.imaging.header import Header
 logger = logging.getLogger(__name__)
 
 _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
+_MAX_TILT = 45  # degrees; a face that is turned by more is found in another orientation
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ class Analyzer:
         """Return the reduction that leaves the smallest face enough pixels, or None if it has them already."""
         if not faces or pixels.shape[1] == header.width:
             return None
-        smallest = min(face.box.height for face in faces)
+        smallest = min(face.height for face in faces)
         reduction = header.reduction(max(pixels.shape[:2]) * self._metadata.input_size / smallest)
         return reduction if max(header.width, header.height) / reduction > max(pixels.shape[:2]) else None
 
@@ -244,7 +245,7 @@ class Analyzer:
         geometry, size = self._metadata.crop, self._metadata.input_size
         scale = self.detector.frame_scale
         return [
-            crop(pixels, square_around(face.box, face.landmarks, geometry, scale), size, geometry)
+            crop(pixels, square_around(face.box, face.landmarks, geometry, scale, face.roll), size, geometry)
             for face in faces
         ]
 
@@ -276,11 +277,23 @@ class Analyzer:
             box=BoundingBox(x=left, y=top, width=box_width, height=box_height),
             score=None if face.score is None else round(face.score, 4),
             landmarks=_landmarks(face, width, height),
+            roll=_roll(face),
             emotion=labels[best],
             confidence=probabilities[best],
             uncertain=probabilities[best] < self._metadata.uncertain_below,
             probabilities=dict(zip(labels, probabilities, strict=True)),
         )
+
+
+def _roll(face: Face) -> float:
+    """Return the roll in degrees clockwise, above -180 and up to 180, with one decimal."""
+    tilt = 0.0
+    if face.landmarks is not None:
+        (right_x, right_y), (left_x, left_y) = face.landmarks[:2]
+        tilt = (math.degrees(math.atan2(left_y - right_y, left_x - right_x)) - face.roll + 180) % 360 - 180
+    # The eyes of a face in profile have no useful line.
+    roll = round(face.roll + (tilt if abs(tilt) <= _MAX_TILT else 0.0), 1)
+    return roll - 360 if roll > 180 else roll
 
 
 def _landmarks(face: Face, width: int, height: int) -> Landmarks | None:

@@ -16,8 +16,7 @@ from fer_service.analysis.lane import Lane
 from fer_service.classification.batched import BatchedClassifier
 from fer_service.contract.job import Job
 from fer_service.detection.batched import BatchedDetector
-from fer_service.detection.detector import BatchDetector
-from fer_service.detection.scales import Scales
+from fer_service.detection.detector import BatchDetector, Search
 from fer_service.imaging.encoded import EncodedImage
 from fer_service.imaging.isolated import IsolatedDecoder
 from fer_service.observability.metrics import Metrics
@@ -60,7 +59,7 @@ class Executor:
         on_gpu = classifier.on_gpu
         threads *= _THREADS_PER_CORE_WITH_GPU if on_gpu else 1
         self._shared: list[SharedRuns[Any, Any]] = []
-        network = detector.detector if isinstance(detector, Scales) else detector
+        network = detector.network if isinstance(detector, Search) else detector
         if isinstance(network, BatchDetector) and network.on_gpu:
             batched = BatchedDetector(
                 network,
@@ -69,7 +68,7 @@ class Executor:
                 on_batch=self._counted(metrics.detector_batch_size),
             )
             self._shared.append(batched.runs)
-            detector = detector.around(batched) if isinstance(detector, Scales) else batched
+            detector = detector.around(batched) if isinstance(detector, Search) else batched
         if on_gpu:
             # Every thread of both lanes may queue all faces of an image: the queue is never full.
             classifier = BatchedClassifier(

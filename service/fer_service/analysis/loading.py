@@ -29,6 +29,7 @@ def load(settings: Settings | None = None) -> Analyzer:
             settings.detector,
             settings.detect_side,
             coarse_first=settings.coarse_first,
+            orientations=settings.orientations,
             device=detector_device(settings.device, classifier.on_gpu),
             gpu=Gpu(settings.cuda_graphs),
         )

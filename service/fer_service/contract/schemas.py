@@ -56,6 +56,10 @@ class FaceEmotion(_Response):
     box: BoundingBox
     score: float | None = Field(description="Score of the detector, 0 to 1; null if it gives none")
     landmarks: Landmarks | None = Field(description="Null if the detector gives none")
+    roll: float = Field(
+        description="Degrees by which the face is turned clockwise, above -180 and up to 180: a multiple of 90, "
+        "or the angle of the line between the eyes if the detector gives landmarks"
+    )
     emotion: str = Field(description="Most likely label")
     confidence: float = Field(description="Calibrated probability of `emotion`")
     uncertain: bool = Field(description="True if the confidence is below the threshold of the model")

@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         description="On a CPU, search an image at its full scale only if a half and a quarter of it leave a doubt."
         " False finds more small faces next to large ones",
     )
+    orientations: bool = Field(
+        True,
+        description="Also find faces in images that are turned by 90, 180 or 270 degrees. False finds only upright"
+        " faces",
+    )
     max_batch: int = Field(64, ge=1, le=1024, description="Maximum crops per inference batch")
     max_in_flight: int = Field(
         64, ge=1, description="Maximum prediction requests and stream frames in progress; more get 429"

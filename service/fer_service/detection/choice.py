@@ -7,6 +7,7 @@ from fer_service import assets
 from fer_service.contract.device import Device
 from fer_service.detection.detector import Detector, Face
 from fer_service.detection.haar import Haar
+from fer_service.detection.orientations import Orientations
 from fer_service.detection.scales import Scales
 from fer_service.detection.tiny import TinyDetector, is_tiny_detector, open_tiny
 from fer_service.detection.weights import YUNET
@@ -24,6 +25,7 @@ def choose_detector(
     side: int,
     *,
     coarse_first: bool = True,
+    orientations: bool = False,
     device: Device = "cpu",
     gpu: Gpu | None = None,
     own: Path = assets.DETECTOR,
@@ -36,6 +38,7 @@ def choose_detector(
         side: Long side in pixels at which networks search; Haar uses 320 at most.
         coarse_first: Skip the full scale of an image if smaller ones are conclusive (see `Scales`). A GPU always
             searches all scales, because most of the time is the transfer; Haar searches its own.
+        orientations: Also find the faces of turned images (see `Orientations`). Haar finds only upright ones.
         device: Device of the project's own detector; YuNet and Haar always run on the CPU (docs/decisions/gpu.md).
         gpu: GPU options.
         own: File of the project's own detector.
@@ -54,7 +57,8 @@ def choose_detector(
         choice = "own"
     network = _open_network("yunet" if choice == "auto" else choice, side, device, gpu, own)
     on_gpu = isinstance(network, TinyDetector) and network.on_gpu
-    return Scales(network, coarse_first=coarse_first and not on_gpu)
+    scales = Scales(network, coarse_first=coarse_first and not on_gpu)
+    return Orientations(scales, upright_score=network.upright_score) if orientations else scales
 
 
 def falls_back(choice: str) -> bool:

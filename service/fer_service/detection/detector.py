@@ -23,18 +23,25 @@ class Face:
         score: Confidence of the detector, 0 to 1; None if it gives none.
         landmarks: Right eye, left eye, nose, right and left corner of the mouth (the person's own right and left),
             each as x and y; None if the detector gives none.
+        roll: Right angle by which the face is turned in the image, in degrees clockwise: 0, 90, 180 or -90.
     """
 
     box: Box
     score: float | None = None
     landmarks: Landmarks | None = None
+    roll: int = 0
+
+    @property
+    def height(self) -> float:
+        """Length of the box from forehead to chin in pixels."""
+        return self.box.height if self.roll in (0, 180) else self.box.width
 
     def scaled(self, factor_x: float, factor_y: float) -> "Face":
         """Return the same face in an image resized by these factors."""
         if factor_x == factor_y == 1:
             return self
         landmarks = self.landmarks and tuple((x * factor_x, y * factor_y) for x, y in self.landmarks)
-        return Face(self.box.scaled(factor_x, factor_y), self.score, landmarks)
+        return Face(self.box.scaled(factor_x, factor_y), self.score, landmarks, self.roll)
 
 
 class Detector(Protocol):
@@ -63,6 +70,18 @@ class Detector(Protocol):
         Returns:
             Faces in the image's pixels, in no particular order.
         """
+
+
+@runtime_checkable
+class Search(Detector, Protocol):
+    """A detector that looks at an image several times with one network."""
+
+    @property
+    def network(self) -> Detector:
+        """The network that makes each look."""
+
+    def around(self, network: Detector) -> Detector:
+        """Return the same search with another network."""
 
 
 @runtime_checkable

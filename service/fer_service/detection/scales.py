@@ -53,19 +53,19 @@ class Look:
 class Scales:
     """A detector at three scales, behind the `Detector` protocol."""
 
-    def __init__(self, detector: Detector, *, coarse_first: bool = True) -> None:
+    def __init__(self, network: Detector, *, coarse_first: bool = True) -> None:
         """Wrap a detector.
 
         Args:
-            detector: Detector for each scale.
+            network: Detector for each scale.
             coarse_first: Skip the full scale if the smaller ones are conclusive.
         """
-        self.detector, self.coarse_first = detector, coarse_first
-        self.name, self.side, self.frame_scale = detector.name, detector.side, detector.frame_scale
+        self.network, self.coarse_first = network, coarse_first
+        self.name, self.side, self.frame_scale = network.name, network.side, network.frame_scale
 
-    def around(self, detector: Detector) -> "Scales":
-        """Return the same search with another detector."""
-        return Scales(detector, coarse_first=self.coarse_first)
+    def around(self, network: Detector) -> "Scales":
+        """Return the same search with another network."""
+        return Scales(network, coarse_first=self.coarse_first)
 
     def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         """Find the faces of an image (see `Detector.detect`)."""
@@ -93,7 +93,7 @@ class Scales:
     def _look(
         self, small: NDArray[np.uint8], pixels: NDArray[np.uint8], min_score: float, job: Job | None
     ) -> Look:
-        found = self.detector.detect(small, min_score * CANDIDATE_SCORE_RATIO, job)
+        found = self.network.detect(small, min_score * CANDIDATE_SCORE_RATIO, job)
         factors = pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]
         scale = max(small.shape[:2]) / max(pixels.shape[:2])
         return Look(small, scale, [face.scaled(*factors) for face in found])

@@ -30,6 +30,8 @@ class YuNet:
 
     # Median over the faces of FER-2013's PublicTest that it finds: docs/decisions/crop-frame.md.
     frame_scale = 1.0
+    # Most upright portraits reach it, turned ones rarely: docs/decisions/orientations.md.
+    upright_score = 0.91
 
     def __init__(self, session: Session, name: str, side: int) -> None:
         """Wrap an open session.

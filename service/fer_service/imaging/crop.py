@@ -31,7 +31,9 @@ class Square:
     angle: float = 0.0
 
 
-def square_around(box: Box, landmarks: Landmarks | None, geometry: CropGeometry, frame_scale: float) -> Square:
+def square_around(
+    box: Box, landmarks: Landmarks | None, geometry: CropGeometry, frame_scale: float, roll: int = 0
+) -> Square:
     """Return the square that frames a face as the classifier's training data does.
 
     Args:
@@ -39,12 +41,14 @@ def square_around(box: Box, landmarks: Landmarks | None, geometry: CropGeometry,
         landmarks: Landmarks of the face, or None.
         geometry: Crop geometry of the bundle.
         frame_scale: Frame scale of the detector (see `Detector.frame_scale`).
+        roll: Right angle by which the face is turned, in degrees clockwise.
     """
-    angle = 0.0
+    angle = math.radians(roll)
     if geometry.align and landmarks is not None:
         (right_x, right_y), (left_x, left_y) = landmarks[0], landmarks[1]
         angle = math.atan2(left_y - right_y, left_x - right_x)
-    side = box.height * frame_scale * geometry.frame
+    height = box.height if roll % 180 == 0 else box.width
+    side = height * frame_scale * geometry.frame
     return Square(*box.center, side, angle)
 
 
@@ -67,7 +71,8 @@ def crop(pixels: NDArray[np.uint8], square: Square, size: int, geometry: CropGeo
     Returns:
         uint8 [size, size, 3].
     """
-    cos, sin = math.cos(square.angle), math.sin(square.angle)
+    # Rounded, so that right angles are exact.
+    cos, sin = round(math.cos(square.angle), 12), round(math.sin(square.angle), 12)
     region, left, top = _region(pixels, square, abs(cos) + abs(sin))
     height, width = region.shape[:2]
     factor = int(square.side / size)

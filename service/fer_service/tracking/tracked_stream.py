@@ -48,6 +48,7 @@ class TrackedStream:
             box=face.box,
             score=face.score,
             landmarks=face.landmarks,
+            roll=face.roll,
             emotion=emotion,
             confidence=round(smooth[emotion], 6),
             uncertain=smooth[emotion] < self._uncertain_below,

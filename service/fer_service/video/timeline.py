@@ -20,6 +20,7 @@ _COLUMNS: Final = (
     "width",
     "height",
     "score",
+    "roll",
     "emotion",
     "confidence",
     "uncertain",
@@ -157,7 +158,7 @@ def _values(result: FramePrediction, face: TrackedFace, labels: Sequence[str]) -
     return [
         *(result.frame, result.time, face.id),
         *(face.box.x, face.box.y, face.box.width, face.box.height),
-        *(face.score, face.emotion, face.confidence, face.uncertain),
+        *(face.score, face.roll, face.emotion, face.confidence, face.uncertain),
         *(face.probabilities[label] for label in labels),
         *(face.raw_probabilities[label] for label in labels),
     ]

@@ -150,6 +150,43 @@ def test_landmarks_have_names_and_are_clipped_too() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("roll", "eyes", "shown"),
+    [
+        (0, None, 0),
+        (-90, None, -90),
+        (180, None, 180),
+        (0, ((40, 40), (60, 40)), 0),
+        (0, ((40, 40), (60, 50)), 26.6),
+        (90, ((50, 30), (48, 50)), 95.7),
+        (180, ((60, 40), (40, 41)), 177.1),
+        (180, ((60, 40), (40, 39)), -177.1),
+        (-90, ((50, 50), (50, 30)), -90),
+        (0, ((50, 40), (50, 42)), 0),  # in profile
+    ],
+)
+def test_the_roll_is_that_of_the_eyes_near_the_right_angle(
+    roll: int, eyes: tuple[tuple[float, float], ...] | None, shown: float
+) -> None:
+    landmarks = eyes and (*eyes, (50, 50), (45, 60), (55, 60))
+    (face,) = analyzer(Face(Box(20, 20, 40, 50), 0.9, landmarks, roll)).analyze(plain("red", 100, 100)).faces
+    assert face.roll == pytest.approx(shown)
+
+
+@pytest.mark.parametrize(("roll", "turns"), [(90, 1), (180, 2), (-90, 3)])
+def test_the_crop_of_a_turned_face_is_upright(roll: int, turns: int) -> None:
+    upright = three_stripes(120, 120)
+    upright[60:] //= 2
+    turned = np.ascontiguousarray(np.rot90(upright, -turns))
+    face = Face(Box(10, 10, 100, 100), 0.9, roll=roll)
+    line = analyzer(face)
+    image = line.open(encoded(turned, "PNG"), Options())
+    (crop,) = line.prepare(image, Options()).crops
+    expected_line = analyzer(Face(face.box, 0.9))
+    (expected,) = expected_line.prepare(expected_line.open(encoded(upright, "PNG"), Options()), Options()).crops
+    assert np.abs(crop.astype(int) - expected).max() <= 1
+
+
 def test_a_detector_without_scores_and_landmarks_gives_null() -> None:
     (face,) = analyzer(Face(Box(1, 2, 3, 4))).analyze(plain("red")).faces
     assert face.score is None

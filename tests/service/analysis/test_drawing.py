@@ -21,6 +21,7 @@ def face(emotion: str = "happy", confidence: float = 0.9, *, uncertain: bool = F
         box=BoundingBox(x=20, y=40, width=60, height=50),
         score=None,
         landmarks=None,
+        roll=0,
         emotion=emotion,
         confidence=confidence,
         uncertain=uncertain,

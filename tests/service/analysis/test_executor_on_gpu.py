@@ -12,7 +12,10 @@ from fer_service.analysis.executor import Executor
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import DeadlineExceeded, NotReady
 from fer_service.contract.job import Job, Stage
+from fer_service.detection.batched import BatchedDetector
 from fer_service.detection.detector import Face
+from fer_service.detection.orientations import Orientations
+from fer_service.detection.scales import Scales
 from fer_service.observability.metrics import Metrics
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
@@ -152,6 +155,25 @@ def test_images_share_the_runs_of_the_detector() -> None:
     assert not executor.alive
     with pytest.raises(NotReady, match="the detector thread has ended"):
         executor.analyzer.analyze(plain("red"))
+
+
+@pytest.mark.parametrize("orientations", [False, True])
+def test_a_search_goes_on_with_the_shared_runs_of_its_network(orientations: bool) -> None:
+    network = FakeBatchDetector()
+    scales = Scales(network, coarse_first=False)
+    search = Orientations(scales, upright_score=1.1) if orientations else scales
+    executor = Executor(Analyzer(search, FakeClassifier()), Metrics(CollectorRegistry()), threads=1, max_batch=4)
+    executor.start()
+    network.batches.clear()
+    try:
+        assert isinstance(executor.analyzer.detector, type(search))
+        assert isinstance(executor.analyzer.detector.network, BatchedDetector)
+        # An image this small has one scale. The sheet and the turned image show the same face.
+        assert len(executor.analyzer.analyze(plain("red", 64, 64)).faces) == 1
+        assert network.batches == ([1, 1, 1] if orientations else [1])
+        assert threading.get_ident() not in network.threads
+    finally:
+        executor.stop()
 
 
 def test_an_image_in_progress_when_the_executor_stops_is_not_ready() -> None:

@@ -7,6 +7,7 @@ from fer_service.contract.bundle import file_sha256
 from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError, ProviderError
 from fer_service.contract.settings import load_settings
+from fer_service.detection.orientations import Orientations
 from fer_service.detection.scales import Scales
 from fer_service.onnx.session import cuda_is_built_in
 
@@ -47,9 +48,14 @@ def test_the_settings_decide_about_the_parts() -> None:
 @pytest.mark.parametrize("coarse_first", [False, True])
 def test_the_settings_decide_about_the_full_scale(coarse_first: bool) -> None:
     analyzer = load(load_settings(detector="own", coarse_first=coarse_first, device="cpu"))
-    assert isinstance(analyzer.detector, Scales)
-    assert analyzer.detector.coarse_first is coarse_first
+    assert isinstance(analyzer.detector, Orientations)
+    assert analyzer.detector.scales.coarse_first is coarse_first
     assert analyzer.detector.side == 640
+
+
+def test_the_settings_decide_about_turned_faces() -> None:
+    analyzer = load(load_settings(detector="own", orientations=False, device="cpu"))
+    assert isinstance(analyzer.detector, Scales)
 
 
 @pytest.mark.parametrize(

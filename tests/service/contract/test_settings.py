@@ -98,6 +98,7 @@ OTHER_VALUES: dict[str, Any] = {
     "min_score": 0.123456789012345,
     "detect_side": 512,
     "coarse_first": False,
+    "orientations": False,
     "max_batch": 8,
     "max_in_flight": 9,
     "max_streams": 10,

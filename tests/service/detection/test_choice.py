@@ -25,7 +25,7 @@ def test_auto_without_yunet_is_our_detector_and_one_warning_names_the_command(
     with caplog.at_level(logging.WARNING, logger="fer_service"):
         detector = choose_detector("auto", 640)
     assert isinstance(detector, Scales)
-    assert isinstance(detector.detector, TinyDetector)
+    assert isinstance(detector.network, TinyDetector)
     assert falls_back("auto")
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -42,7 +42,7 @@ def test_a_named_detector_is_no_fallback(choice: str) -> None:
 def test_downloaded_yunet_is_used_without_a_warning(choice: str, caplog: pytest.LogCaptureFixture) -> None:
     detector = choose_detector(choice, 480)
     assert isinstance(detector, Scales)
-    assert isinstance(detector.detector, YuNet)
+    assert isinstance(detector.network, YuNet)
     assert not falls_back(choice)
     assert (detector.name, detector.side) == (f"yunet:{YUNET.path.stem}", 480)
     assert not caplog.records

@@ -118,8 +118,8 @@ def test_a_gpu_that_does_not_bind_is_an_error(own_file: Path) -> None:
 def test_on_a_gpu_that_is_not_there_auto_is_the_cpu(own_file: Path) -> None:
     detector = choose_detector(str(own_file), 320, device="cpu" if cuda_is_built_in() else "auto")
     assert isinstance(detector, Scales)
-    assert isinstance(detector.detector, BatchDetector)
-    assert not detector.detector.on_gpu
+    assert isinstance(detector.network, BatchDetector)
+    assert not detector.network.on_gpu
 
 
 def test_a_missing_file_names_the_command_that_makes_one(tmp_path: Path) -> None:

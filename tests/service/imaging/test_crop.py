@@ -127,5 +127,22 @@ def test_alignment_levels_the_eyes(lower: float, angle: float) -> None:
     assert square_around(face.box, face.landmarks, CropGeometry(align=False), 1.0).angle == 0
 
 
+@pytest.mark.parametrize(("roll", "side"), [(0, 80), (90, 60), (180, 80), (-90, 60)])
+def test_the_square_of_a_turned_face_turns_with_it(roll: int, side: float) -> None:
+    square = square_around(Box(10, 20, 60, 80), None, PLAIN, 1.0, roll)
+    assert (square.x, square.y, square.side) == (40, 60, side)
+    assert square.angle == pytest.approx(math.radians(roll))
+
+
+@pytest.mark.parametrize(("roll", "turns"), [(90, 1), (180, 2), (-90, 3)])
+@pytest.mark.parametrize("side", [60, 200])
+def test_the_crop_of_a_turned_face_is_upright(roll: int, turns: int, side: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    pixels = cv2.GaussianBlur(noise, (0, 0), 8).astype(np.uint8)
+    turned = crop(pixels, Square(150, 150, side, math.radians(roll)), 50, PLAIN)
+    upright = crop(np.ascontiguousarray(np.rot90(pixels, turns)), Square(150, 150, side), 50, PLAIN)
+    assert np.abs(turned.astype(int) - upright).max() <= 1
+
+
 def test_alignment_without_landmarks_leaves_the_square_upright() -> None:
     assert square_around(Box(0, 0, 80, 80), None, CropGeometry(align=True), 1.0).angle == 0

@@ -27,6 +27,7 @@ def prediction(*answers: tuple[str, float]) -> Prediction:
                 box=box,
                 score=None,
                 landmarks=None,
+                roll=0,
                 emotion=emotion,
                 confidence=confidence,
                 uncertain=False,

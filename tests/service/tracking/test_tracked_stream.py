@@ -14,6 +14,7 @@ def prediction(*faces: tuple[int, float]) -> Prediction:
                 box=BoundingBox(x=x, y=10, width=50, height=50),
                 score=0.9,
                 landmarks=None,
+                roll=0,
                 emotion="happy" if happy > 0.5 else "sad",
                 confidence=max(happy, 1 - happy),
                 uncertain=False,
