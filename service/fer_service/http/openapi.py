@@ -27,6 +27,7 @@ PREDICTION: Final[dict[str, Any]] = {
                 "mouth_right": [205, 143],
                 "mouth_left": [244, 144],
             },
+            "roll": 1.3,
             "emotion": "happy",
             "confidence": 0.957227,
             "uncertain": False,
