@@ -18,6 +18,7 @@ FACE = FaceEmotion(
     box=BoundingBox(x=120, y=60, width=160, height=200),
     score=0.9,
     landmarks=Landmarks(**EYES, mouth_right=(160, 200), mouth_left=(240, 200)),
+    roll=0.0,
     emotion="happy",
     confidence=0.9,
     uncertain=False,
