@@ -10,24 +10,13 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
 
 from fer_service.contract.errors import ResultsError
-from fer_service.contract.schemas import FaceEmotion, FramePrediction, Prediction
+from fer_service.contract.schemas import FramePrediction, Prediction
 from fer_service.contract.text import csv_cell
 from fer_service.system.files import write_atomically
+from fer_service.tables import FACE_COLUMNS, CsvTable, ParquetTable, face_values, with_numbers
 
 Outcome: TypeAlias = Prediction | FramePrediction | str  # of an image, of a frame of a video, or an error
-_COLUMNS: Final = {
-    "file": str,
-    "error": str,
-    "frame": int,
-    "time": float,
-    "face": int,
-    **dict.fromkeys(("x", "y", "width", "height"), int),
-    "score": float,
-    "emotion": str,
-    "confidence": float,
-    "uncertain": bool,
-}
-_ROW_GROUP: Final = 5000  # rows per parquet row group, which is held in memory
+_COLUMNS: Final = {"file": str, "error": str, "frame": int, "time": float, "face": int, **FACE_COLUMNS}
 
 
 class Results(Protocol):
@@ -72,6 +61,36 @@ def open_results(path: Path, labels: Sequence[str], *, resume: bool) -> Abstract
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+class _Rows:
+    """The rows of a table: one per face, and at least one per file."""
+
+    def __init__(self, table: CsvTable | ParquetTable, labels: Sequence[str], done: frozenset[str]) -> None:
+        self._table, self._labels, self._done = table, labels, done
+
+    def has(self, name: str) -> bool:
+        return csv_cell(name) in self._done
+
+    def add(self, name: str, outcome: Outcome) -> None:
+        self._table.add([*_rows(name, outcome, self._labels)])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._table.__exit__(*exception)
+
+
+def _csv(path: Path, labels: Sequence[str], resume: bool) -> _Rows:
+    columns = with_numbers(_COLUMNS, labels)
+    kept = _kept_rows(path, [csv_cell(name) for name in columns]) if resume else []
+    return _Rows(CsvTable(path, columns, kept), labels, frozenset(row[0] for row in kept))
+
+
+def _parquet(path: Path, labels: Sequence[str], resume: bool) -> _Rows:
+    del resume
+    return _Rows(ParquetTable(path, with_numbers(_COLUMNS, labels)), labels, frozenset())
+
+
 class _Lines:
     """A text file whose lines are kept or written anew."""
 
@@ -84,24 +103,6 @@ class _Lines:
 
     def __exit__(self, *exception: object) -> None:
         self._file.close()
-
-
-class _Csv(_Lines):
-    def __init__(self, path: Path, labels: Sequence[str], resume: bool) -> None:
-        self._labels, header = labels, [csv_cell(name) for name in _columns(labels)]
-        kept = _kept_rows(path, header) if resume else []
-        self._done = frozenset(row[0] for row in kept)
-        super().__init__(path, ())
-        self._writer = csv.writer(self._file)
-        self._writer.writerows([header, *kept])
-
-    def has(self, name: str) -> bool:
-        return csv_cell(name) in self._done
-
-    def add(self, name: str, outcome: Outcome) -> None:
-        for row in _rows(name, outcome, self._labels):
-            self._writer.writerow([csv_cell(value) if isinstance(value, str) else value for value in row])
-        self._file.flush()
 
 
 class _Ndjson(_Lines):
@@ -137,47 +138,11 @@ class _Json(_Lines):
         super().__exit__(*exception)
 
 
-class _Parquet:
-    def __init__(self, path: Path, labels: Sequence[str], resume: bool) -> None:
-        del resume
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError as error:
-            raise ResultsError("pyarrow is not installed; parquet files need it: pip install pyarrow") from error
-        types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-        self._labels, self._pa = labels, pa
-        self._schema = pa.schema([(name, types[_COLUMNS.get(name, float)]) for name in _columns(labels)])
-        self._writer = pq.ParquetWriter(path, self._schema)
-        self._pending: list[list[Any]] = []
-
-    def has(self, name: str) -> bool:
-        return False
-
-    def add(self, name: str, outcome: Outcome) -> None:
-        self._pending += _rows(name, outcome, self._labels)
-        if len(self._pending) >= _ROW_GROUP:
-            self._flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        columns = zip(*self._pending, strict=True) if self._pending else [()] * len(self._schema)
-        named = dict(zip(self._schema.names, columns, strict=True))
-        self._writer.write_table(self._pa.Table.from_pydict(named, self._schema))
-        self._pending = []
-
-
 _FORMATS: Final[dict[str, Callable[[Path, Sequence[str], bool], AbstractContextManager[Results]]]] = {
-    ".csv": _Csv,
+    ".csv": _csv,
     ".ndjson": _Ndjson,
     ".json": _Json,
-    ".parquet": _Parquet,
+    ".parquet": _parquet,
 }
 
 
@@ -186,18 +151,8 @@ def json_name(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _columns(labels: Sequence[str]) -> list[str]:
-    """Return the names of the columns, all different."""
-    columns = [*_COLUMNS]
-    for name in labels:
-        while name in columns:
-            name = f"label_{name}"
-        columns.append(name)
-    return columns
-
-
 def _rows(name: str, outcome: Outcome, labels: Sequence[str]) -> Iterator[list[Any]]:
-    empty: list[Any] = [None] * (8 + len(labels))
+    empty: list[Any] = [None] * (len(FACE_COLUMNS) + len(labels))
     if isinstance(outcome, str):
         yield [name, outcome, None, None, None, *empty]
         return
@@ -205,16 +160,8 @@ def _rows(name: str, outcome: Outcome, labels: Sequence[str]) -> Iterator[list[A
     if not outcome.faces and (frame[0] or 0) <= 1:  # so that every file has a row
         yield [name, None, *frame, None, *empty]
     for number, face in enumerate(outcome.faces, 1):
-        yield [name, None, *frame, getattr(face, "id", number), *_values(face, labels)]
-
-
-def _values(face: FaceEmotion, labels: Sequence[str]) -> list[Any]:
-    box = face.box
-    return [
-        *(box.x, box.y, box.width, box.height),
-        *(face.score, face.emotion, face.confidence, face.uncertain),
-        *(face.probabilities[label] for label in labels),
-    ]
+        probabilities = [face.probabilities[label] for label in labels]
+        yield [name, None, *frame, getattr(face, "id", number), *face_values(face), *probabilities]
 
 
 def _json(name: str, outcome: Outcome) -> str:

@@ -1,31 +1,17 @@
 """Timelines: results of a clip, written to a CSV, JSON or parquet file as they come."""
 
-import csv
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol
 
 from fer_service.contract.errors import ClipError
-from fer_service.contract.schemas import FramePrediction, TrackedFace
-from fer_service.contract.text import csv_cell
+from fer_service.contract.schemas import FramePrediction
+from fer_service.tables import FACE_COLUMNS, CsvTable, ParquetTable, face_values, with_numbers
 
-_COLUMNS: Final = (
-    "frame",
-    "time",
-    "id",
-    "x",
-    "y",
-    "width",
-    "height",
-    "score",
-    "roll",
-    "emotion",
-    "confidence",
-    "uncertain",
-)
-_ROW_GROUP: Final = 5000  # rows per parquet row group, which is held in memory
+_COLUMNS: Final = {"frame": int, "time": float, "id": int, **FACE_COLUMNS}
 
 
 class Timeline(Protocol):
@@ -54,7 +40,8 @@ def open_timeline(path: Path, labels: Sequence[str]) -> Timeline:
         labels: Labels of the model.
 
     Raises:
-        ClipError: unknown suffix, the file cannot be written, or pyarrow is not installed.
+        ClipError: unknown suffix, or the file cannot be written.
+        ResultsError: pyarrow is not installed.
     """
     if path.suffix not in _FORMATS:
         raise ClipError(f"{path}: unknown timeline suffix; use {', '.join(_FORMATS)}")
@@ -64,23 +51,32 @@ def open_timeline(path: Path, labels: Sequence[str]) -> Timeline:
         raise ClipError(f"cannot write {path}: {error.strerror}") from error
 
 
-class _Csv:
-    def __init__(self, path: Path, labels: Sequence[str]) -> None:
+class _Rows:
+    """The rows of a table: one per face and frame."""
+
+    def __init__(self, kind: type[CsvTable] | type[ParquetTable], path: Path, labels: Sequence[str]) -> None:
         self._labels = labels
-        self._file = path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file)
-        self._writer.writerow(map(csv_cell, _columns(labels)))
+        names = (*labels, *(f"raw_{label}" for label in labels))
+        self._table = kind(path, with_numbers(_COLUMNS, names))
 
     def add(self, result: FramePrediction) -> None:
-        for face in result.faces:
-            values = _values(result, face, self._labels)
-            self._writer.writerow(csv_cell(value) if isinstance(value, str) else value for value in values)
+        self._table.add(self._values(result))
 
-    def __enter__(self) -> "_Csv":
+    def __enter__(self) -> "_Rows":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._file.close()
+        self._table.__exit__(*exception)
+
+    def _values(self, result: FramePrediction) -> list[list[Any]]:
+        return [
+            [
+                *(result.frame, result.time, face.id, *face_values(face)),
+                *(face.probabilities[label] for label in self._labels),
+                *(face.raw_probabilities[label] for label in self._labels),
+            ]
+            for face in result.faces
+        ]
 
 
 class _Json:
@@ -102,63 +98,8 @@ class _Json:
         self._file.close()
 
 
-class _Parquet:
-    def __init__(self, path: Path, labels: Sequence[str]) -> None:
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError as error:
-            raise ClipError("pyarrow is not installed; parquet files need it: pip install av pyarrow") from error
-        types = {"frame": pa.int64(), "id": pa.int64(), "emotion": pa.string(), "uncertain": pa.bool_()}
-        types |= dict.fromkeys(("x", "y", "width", "height"), pa.int32())
-        self._labels = labels
-        self._schema = pa.schema([(name, types.get(name, pa.float64())) for name in _columns(labels)])
-        self._table = pa.Table
-        self._writer = pq.ParquetWriter(path, self._schema)
-        self._rows: list[list[Any]] = []
-
-    def add(self, result: FramePrediction) -> None:
-        self._rows.extend(_values(result, face, self._labels) for face in result.faces)
-        if len(self._rows) >= _ROW_GROUP:
-            self._flush()
-
-    def __enter__(self) -> "_Parquet":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
-        named = dict(zip(self._schema.names, columns, strict=True))
-        self._writer.write_table(self._table.from_pydict(named, self._schema))
-        self._rows = []
-
-
 _FORMATS: Final[dict[str, Callable[[Path, Sequence[str]], Timeline]]] = {
-    ".csv": _Csv,
+    ".csv": partial(_Rows, CsvTable),
     ".json": _Json,
-    ".parquet": _Parquet,
+    ".parquet": partial(_Rows, ParquetTable),
 }
-
-
-def _columns(labels: Sequence[str]) -> list[str]:
-    """Return the names of the columns, all different."""
-    columns = [*_COLUMNS]
-    for name in (*labels, *(f"raw_{label}" for label in labels)):
-        while name in columns:
-            name = f"label_{name}"
-        columns.append(name)
-    return columns
-
-
-def _values(result: FramePrediction, face: TrackedFace, labels: Sequence[str]) -> list[Any]:
-    """Return the values of a row, in the order of the columns."""
-    return [
-        *(result.frame, result.time, face.id),
-        *(face.box.x, face.box.y, face.box.width, face.box.height),
-        *(face.score, face.roll, face.emotion, face.confidence, face.uncertain),
-        *(face.probabilities[label] for label in labels),
-        *(face.raw_probabilities[label] for label in labels),
-    ]
