@@ -125,7 +125,7 @@ def decode_square(content: bytes, size: int, name: str, box: Box | None = None) 
 
 
 def _boxed(pixels: NDArray[np.uint8], box: Box, name: str) -> NDArray[np.uint8]:
-    """Return the square about a box, as far as it is inside of the image."""
+    """Return the part of the image that a box covers."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = box
     if not (0 <= left < right and 0 <= top < bottom and left < width and top < height):

@@ -117,7 +117,7 @@ def test_faces_can_be_cut_by_the_edge(assets: SceneAssets) -> None:
 def test_pasted_faces_can_be_out_of_focus(assets: SceneAssets) -> None:
     def detail(chance: float) -> float:
         maker = generator(assets, unsharp=chance)
-        tiles = [maker._face_tile(np.random.default_rng(seed)).astype(float) for seed in range(40)]
+        tiles = [maker._tiles.face(np.random.default_rng(seed)).astype(float) for seed in range(40)]
         return float(np.mean([np.abs(np.diff(tile, axis=1)).mean() for tile in tiles]))
 
     assert detail(1.0) < 0.8 * detail(0.0)
@@ -137,7 +137,7 @@ def test_degradation_can_be_disabled(assets: SceneAssets) -> None:
 def test_pasted_faces_can_be_rotated_sideways(assets: SceneAssets) -> None:
     def balance(chance: float) -> list[float]:
         maker = generator(assets, aside=chance)
-        faces = [maker._grey_face(np.random.default_rng(seed)).astype(float) for seed in range(20)]
+        faces = [maker._tiles.grey_face(np.random.default_rng(seed)).astype(float) for seed in range(20)]
         return [float(face[:, :24].mean() - face[:, 24:].mean()) for face in faces]
 
     # The tiles are bright centred discs.

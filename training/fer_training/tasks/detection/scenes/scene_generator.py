@@ -12,24 +12,12 @@ from fer_training.tasks.detection.photographs import Photograph
 from fer_training.tasks.detection.recipe import SceneConfig
 from fer_training.tasks.detection.scenes.crowds import CrowdAssets, add_crowd
 from fer_training.tasks.detection.scenes.degrade import degrade
-from fer_training.tasks.detection.scenes.paste import (
-    BOX_HEIGHT,
-    TILE,
-    Place,
-    paste,
-    rotate_sideways,
-    shuffle_blocks,
-    skin_colour,
-    soft_mask,
-    tint,
-)
-from fer_training.tasks.detection.scenes.signs import sign_tile
-from fer_training.tasks.detection.scenes.spots import spot_image, spot_tile
+from fer_training.tasks.detection.scenes.paste import BOX_HEIGHT, Place, paste, soft_mask, tint
+from fer_training.tasks.detection.scenes.spots import spot_image
+from fer_training.tasks.detection.scenes.tiles import Pixels, Tiles, mean_colour, size_of
 
-Pixels = NDArray[np.uint8]
 _MIN_VISIBLE = 0.4  # faces with a smaller visible fraction are ignored in the loss
 _MIN_HEIGHT = 7.0  # faces of a smaller height in pixels are ignored in the loss
-_SKIN = np.array([[196, 150, 125], [120, 85, 65]], np.float32)  # used if no photograph has a face
 
 
 @dataclass(frozen=True)
@@ -63,9 +51,8 @@ class SceneGenerator:
         """
         self._config = config
         self._photographs = photographs
-        self._faces = faces
         self._negatives = negatives
-        self._tints = _skin_colours(photographs)
+        self._tiles = Tiles(config, photographs, faces, negatives)
         # Most photographs show only masked faces.
         self._with_bare = [photo for photo in photographs if photo.bare.any()]
 
@@ -102,7 +89,7 @@ class SceneGenerator:
             if rng.random() < self._config.unmask:
                 faces[number] = self._unmask(pixels, faces[number], turn, rng)
         if rng.random() < self._config.crowd:
-            assets = CrowdAssets(face=lambda: self._face_tile(rng), cloth=lambda: self._texture(rng))
+            assets = CrowdAssets(face=lambda: self._tiles.face(rng), cloth=lambda: self._tiles.texture(rng))
             crowd = add_crowd(pixels, faces, self._config.smallest, assets, rng)
             return _split_by_visibility(pixels, crowd.boxes, crowd.seen)
         taken = clip_boxes(faces, width, height)
@@ -110,7 +97,7 @@ class SceneGenerator:
             place = self._free_place(rng, width, height, taken)
             if place is None:
                 continue
-            tile = self._face_tile(rng) if is_face else self._decoy_tile(rng)
+            tile = self._tiles.face(rng) if is_face else self._tiles.decoy(rng)
             paste(pixels, tile, place, soft_mask(rng))
             taken = np.concatenate([taken, place.box()])
             if is_face:
@@ -165,62 +152,17 @@ class SceneGenerator:
         x, y = (box[:2] + box[2:]) / 2
         side = float(box[3] - box[1]) / BOX_HEIGHT * float(rng.uniform(1.0, 1.2))
         forehead = clip_boxes(
-            np.array([[*box[:2], box[2], box[1] + (box[3] - box[1]) * 0.35]], np.float32), *_size(pixels)
+            np.array([[*box[:2], box[2], box[1] + (box[3] - box[1]) * 0.35]], np.float32), *size_of(pixels)
         )
-        colour = _mean_colour(pixels, forehead[0])
+        colour = mean_colour(pixels, forehead[0])
         if colour is None:
-            tile = self._face_tile(rng)
+            tile = self._tiles.face(rng)
         else:
-            tile = tint(self._grey_face(rng), colour, float(rng.uniform(0.7, 1.1)))
+            tile = tint(self._tiles.grey_face(rng), colour, float(rng.uniform(0.7, 1.1)))
         place = Place(float(x), float(y), side, turn + float(rng.normal(0, 5)), bool(rng.random() < 0.5))
         paste(pixels, tile, place, soft_mask(rng))
         (pasted,) = place.box()
         return np.asarray(pasted, np.float32)
-
-    def _face_tile(self, rng: np.random.Generator) -> Pixels:
-        tile = self._coloured(self._grey_face(rng), rng)
-        if rng.random() >= self._config.unsharp:
-            return tile
-        return cv2.GaussianBlur(tile, (0, 0), rng.uniform(1, 4)).astype(np.uint8, copy=False)
-
-    def _grey_face(self, rng: np.random.Generator) -> Pixels:
-        grey: Pixels = self._faces[rng.integers(len(self._faces))]
-        return rotate_sideways(grey, _aside(rng)) if rng.random() < self._config.aside else grey
-
-    def _decoy_tile(self, rng: np.random.Generator) -> Pixels:
-        """Draw a decoy: a shuffled face, a spot, a sign, or a texture without a face."""
-        kind = rng.random()
-        if kind < 0.25:
-            return self._coloured(shuffle_blocks(self._faces[rng.integers(len(self._faces))], rng), rng)
-        tile = spot_tile(rng, TILE) if kind < 0.4 else sign_tile(rng, TILE) if kind < 0.6 else self._texture(rng)
-        return tile if rng.random() < 0.5 else self._coloured(cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY), rng)
-
-    def _coloured(self, grey: NDArray[np.generic], rng: np.random.Generator) -> Pixels:
-        if rng.random() < self._config.skins:
-            colour = skin_colour(rng)
-        else:
-            colour = self._tints[rng.integers(len(self._tints))] * rng.uniform(0.7, 1.3)
-        if rng.random() < 0.15:
-            colour = np.full(3, colour.mean(), np.float32)
-        return tint(grey.astype(np.uint8, copy=False), colour, float(rng.uniform(0.6, 1.2)))
-
-    def _texture(self, rng: np.random.Generator) -> Pixels:
-        """Cut a random square without a face out of an image, uint8 [48, 48, 3]."""
-        for _ in range(8):
-            from_photo = rng.random() < 0.6
-            photo = self._photographs[int(rng.integers(len(self._photographs)))]
-            source = photo.pixels if from_photo else self._negatives[int(rng.integers(len(self._negatives)))]
-            rows, columns = source.shape[:2]
-            side = int(rng.uniform(0.08, 0.6) * min(rows, columns))
-            if side < 16:
-                continue
-            left, top = int(rng.integers(columns - side + 1)), int(rng.integers(rows - side + 1))
-            square = np.array([[left, top, left + side, top + side]], np.float32)
-            if from_photo and intersections(square, photo.boxes).any():
-                continue
-            piece = source[top : top + side, left : left + side]
-            return cv2.resize(piece, (TILE, TILE), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        return np.full((TILE, TILE, 3), int(rng.integers(256)), np.uint8)
 
     def _free_place(self, rng: np.random.Generator, width: int, height: int, taken: Boxes) -> Place | None:
         """Find a place that overlaps no box in `taken`, in at most six tries. Return None if there is none."""
@@ -247,23 +189,20 @@ class SceneGenerator:
         else:
             reach = (bottom - top) * share
             top, bottom = (top, top + reach) if edge == 2 else (bottom - reach, bottom)
-        x0, y0, x1, y1 = np.rint(clip_boxes(np.array([[left, top, right, bottom]], np.float32), *_size(pixels))[0])
+        x0, y0, x1, y1 = np.rint(
+            clip_boxes(np.array([[left, top, right, bottom]], np.float32), *size_of(pixels))[0]
+        )
         if x1 - x0 < 2 or y1 - y0 < 2:
             return
-        piece = cv2.resize(self._texture(rng), (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
+        piece = cv2.resize(self._tiles.texture(rng), (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
         pixels[int(y0) : int(y1), int(x0) : int(x1)] = piece
-
-
-def _aside(rng: np.random.Generator) -> float:
-    """Draw a side rotation in degrees, small enough that the face's box stays valid."""
-    return float(rng.choice([-1, 1]) * rng.uniform(15, 40))
 
 
 def _split_by_visibility(
     pixels: Pixels, faces: Boxes, visible: NDArray[np.float32] | None = None
 ) -> TrainingImage:
     """Split the faces into targets and ignored faces (too small, outside the image, or hidden)."""
-    seen = clip_boxes(faces, *_size(pixels))
+    seen = clip_boxes(faces, *size_of(pixels))
     share = areas(seen) / np.maximum(areas(faces), 1e-6)
     if visible is not None:
         share = np.minimum(share, visible)
@@ -303,26 +242,3 @@ def _warped(
     colour = [int(level) for level in rng.integers(0, 256, 3)]
     warped = cv2.warpAffine(image, used, size, flags=cv2.INTER_LINEAR, borderMode=border, borderValue=colour)
     return warped.astype(np.uint8, copy=False), affine
-
-
-def _skin_colours(photographs: Sequence[Photograph]) -> NDArray[np.float32]:
-    """Return the mean colour of the upper third of every face of at least 16 px height, float32 [n, 3]."""
-    colours = [
-        colour
-        for photo in photographs
-        for box in clip_boxes(photo.boxes, *_size(photo.pixels))
-        if box[3] - box[1] >= 16
-        and (colour := _mean_colour(photo.pixels, np.array([*box[:3], box[1] + (box[3] - box[1]) / 3])))
-        is not None
-    ]
-    return np.array(colours, np.float32) if colours else _SKIN
-
-
-def _mean_colour(pixels: Pixels, box: NDArray[np.floating]) -> NDArray[np.float32] | None:
-    x0, y0, x1, y1 = (round(float(edge)) for edge in box)
-    part = pixels[max(y0, 0) : y1, max(x0, 0) : x1]
-    return part.reshape(-1, 3).mean(axis=0).astype(np.float32) if part.size else None
-
-
-def _size(pixels: Pixels) -> tuple[int, int]:
-    return pixels.shape[1], pixels.shape[0]
