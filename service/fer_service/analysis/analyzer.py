@@ -16,6 +16,7 @@ from fer_service.contract.errors import InternalError, InvalidParameter
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Landmarks, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
+from fer_service.detection.orientations import upright
 from fer_service.imaging.crop import crop, square_around, square_over
 from fer_service.imaging.decode import decode as decode_pixels
 from fer_service.imaging.encoded import Decode, EncodedImage, open_image
@@ -51,12 +52,14 @@ class Options:
         max_faces: Maximum faces, the largest first; None is the limit.
         min_score: Minimum detector score, 0 to 1; None is the limit's.
         draw: Also return the image, encoded in this format, with boxes and labels.
+        turned: Also find the faces of a turned image, if the detector can. Cameras give upright ones.
     """
 
     detect: bool = True
     max_faces: int | None = None
     min_score: float | None = None
     draw: DrawnFormat | None = None
+    turned: bool = True
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ class Analyzer:
             job: Takes the time of each stage.
         """
         job = job or Job()
-        faces = self._detected(pixels, self.limits.max_faces, self.limits.min_score, job)
+        faces = self._detected(pixels, self.limits.max_faces, self.limits.min_score, job, turned=False)
         with job.stage(Stage.CROP):
             crops = self._crops(pixels, faces)
         return self._classified(Prepared((pixels.shape[1], pixels.shape[0]), pixels, faces, crops), job)
@@ -194,7 +197,7 @@ class Analyzer:
                 height, width = pixels.shape[:2]
                 whole = crop(pixels, square_over(width, height), self._metadata.input_size, self._metadata.crop)
             return Prepared(size, pixels, [Face(Box(0, 0, width, height))], [whole])
-        faces = self._detected(pixels, max_faces, min_score, job)
+        faces = self._detected(pixels, max_faces, min_score, job, turned=options.turned)
         with job.stage(Stage.DECODE):
             finer_reduction = self._finer_reduction(header, pixels, faces)
             finer = pixels if finer_reduction is None else decode(image, finer_reduction)
@@ -228,9 +231,12 @@ class Analyzer:
             raise InvalidParameter(f"min_score must be 0 to 1, not {min_score}")
         return max_faces, min_score
 
-    def _detected(self, pixels: NDArray[np.uint8], max_faces: int, min_score: float, job: Job) -> list[Face]:
+    def _detected(
+        self, pixels: NDArray[np.uint8], max_faces: int, min_score: float, job: Job, *, turned: bool
+    ) -> list[Face]:
+        detector = self.detector if turned else upright(self.detector)
         with job.stage(Stage.DETECT):
-            found = self.detector.detect(pixels, min_score, job)
+            found = detector.detect(pixels, min_score, job)
         return sorted(found, key=lambda face: face.box.area, reverse=True)[:max_faces]
 
     def _finer_reduction(self, header: Header, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> int | None:

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     orientations: bool = Field(
         True,
         description="Also find faces in images that are turned by 90, 180 or 270 degrees. False finds only upright"
-        " faces",
+        " faces, as streams and videos always do",
     )
     max_batch: int = Field(64, ge=1, le=1024, description="Maximum crops per inference batch")
     max_in_flight: int = Field(

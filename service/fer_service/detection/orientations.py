@@ -100,6 +100,11 @@ class Orientations:
             yield _Sheet(image, _IMAGE_TURNS, TURNED_SCORE)
 
 
+def upright(detector: Detector) -> Detector:
+    """Return the search for upright faces in a detector that also finds turned ones; any other as it is."""
+    return detector.scales if isinstance(detector, Orientations) else detector
+
+
 class _Sheet:
     """An image in several orientations, side by side in one.
 

@@ -1,6 +1,7 @@
 """A request's query parameters."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -51,6 +52,10 @@ class StreamQuery(PredictQuery):
         allow_inf_nan=False,
         description="Half-life of the smoothing in seconds; 0 disables it.",
     )
+
+    def options(self, draw: DrawnFormat | None = None) -> Options:
+        """Return the analyzer's options: the frames of a camera are upright."""
+        return replace(super().options(draw), turned=False)
 
 
 def parse_query(model: type[_Query], parameters: Mapping[str, str]) -> _Query:

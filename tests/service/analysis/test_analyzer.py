@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer, Limits, Options
+from fer_service.analysis.loading import load
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import InternalError, InvalidParameter, TooManyPixels, UndecodableImage
 from fer_service.contract.job import Job
 from fer_service.contract.schemas import BoundingBox, ImageSize, ModelName
+from fer_service.contract.settings import load_settings
 from fer_service.detection.detector import Face
 from fer_service.detection.haar import Haar
 from PIL import Image
@@ -257,6 +259,16 @@ def test_warming_runs_the_line_once() -> None:
 
 
 @pytest.mark.skipif(not assets.MODELS["bundled"].is_file(), reason="no model is bundled")
+def test_images_may_be_turned_and_frames_are_upright(astronaut: Pixels) -> None:
+    line = load(load_settings(detector="own", device="cpu"))
+    turned = np.ascontiguousarray(np.rot90(astronaut, -1))
+    image = encoded(turned, "PNG")
+    (face,) = line.analyze(image).faces
+    assert (face.roll, face.emotion) == (90, "happy")
+    assert 90 not in [face.roll for face in line.analyze(image, Options(turned=False)).faces]
+    assert line.process_pixels(turned) == line.analyze(image, Options(turned=False))
+
+
 def test_the_astronaut_is_happy(astronaut_jpeg: bytes) -> None:
     line = Analyzer(Haar(320), open_classifier(assets.MODELS["bundled"], "cpu", 1))
     prediction = line.analyze(astronaut_jpeg)

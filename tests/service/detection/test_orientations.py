@@ -11,8 +11,11 @@ from fer_service.contract.settings import load_settings
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.detector import Detector, Face, Search
 from fer_service.detection.orientations import ROLLS, TURNED_SCORE, Orientations, unturned
+from fer_service.detection.orientations import upright as upright_search
 from fer_service.detection.scales import Scales
 from numpy.typing import NDArray
+
+from tests.scenes import encode_image
 
 Pixels = NDArray[np.uint8]
 IMAGE = np.zeros((480, 640, 3), np.uint8)
@@ -153,7 +156,10 @@ def test_it_has_the_properties_of_the_detector_and_takes_another_network() -> No
     detector: Detector = Orientations(Scales(FakeNetwork(), coarse_first=False), upright_score=0.5)
     assert (detector.name, detector.side, detector.frame_scale) == ("fake", 640, 1.1)
     assert isinstance(detector, Search)
+    assert isinstance(detector, Orientations)
     other = FakeNetwork()
+    assert upright_search(detector) is detector.scales
+    assert upright_search(detector.scales) is detector.scales
     around = detector.around(other)
     assert isinstance(around, Orientations)
     assert (around.network, around.upright_score, around.scales.coarse_first) == (other, 0.5, False)
@@ -172,8 +178,8 @@ def test_a_turned_portrait_has_the_emotion_of_the_upright_one(
     part = astronaut[:320, 60:380]
     portrait = cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     image = np.ascontiguousarray(np.rot90(portrait, -turns))
-    (expected,) = analyzer.process_pixels(portrait).faces
-    (face,) = analyzer.process_pixels(image).faces
+    (expected,) = analyzer.analyze(encode_image(portrait, ".png")).faces
+    (face,) = analyzer.analyze(encode_image(image, ".png")).faces
     assert (face.roll, face.emotion) == (roll, expected.emotion)
     assert face.probabilities == pytest.approx(expected.probabilities, abs=0.05)
     size = (expected.box.width, expected.box.height)

@@ -22,6 +22,10 @@ def test_a_drawn_answer_is_an_option_too() -> None:
     assert PredictQuery().options("png") == Options(draw="png")
 
 
+def test_frames_of_a_stream_are_upright() -> None:
+    assert StreamQuery(max_faces=2).options() == Options(max_faces=2, turned=False)
+
+
 @pytest.mark.parametrize(
     ("query", "named"),
     [
