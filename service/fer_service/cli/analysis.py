@@ -1,6 +1,7 @@
 """Many images on all cores, in order: the pipeline of `fer-service predict`."""
 
 import asyncio
+import errno
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -68,4 +69,8 @@ async def analyze_files(
 
 
 def _read(path: Path) -> bytes:
-    return sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
+    if path != STDIN:
+        return path.read_bytes()
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    return sys.stdin.buffer.read()

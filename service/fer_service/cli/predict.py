@@ -1,9 +1,10 @@
 """`fer-service predict`."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from fer_service.cli.copies import copy_paths
 from fer_service.cli.results import Outcome, Results, json_name, open_results
 from fer_service.cli.sources import Sources, find_sources, is_video
 from fer_service.cli.video import analyze_video, parse_seconds, predict_video
@@ -93,15 +95,22 @@ def predict(
         raise typer.Exit(0 if complete else 1)
     if annotate and annotate.suffix.lower() in {".mp4", ".mov", ".mkv", ".webm", ".jpg", ".png"}:
         raise typer.BadParameter(f"--annotate {printable(annotate)}: give a folder for the copies of these files")
-    run = _Run(analyzer, settings, options, annotate, every, smooth, prints=out is None)
-    if out:
-        with open_results(out, analyzer.classifier.bundle.metadata.labels, resume=resume) as results:
-            run.write(found, results)
-        print(f"{run.summary(found)} → {printable(out)}", file=sys.stderr)
-    else:
-        printed = _Printed()
-        run.write(found, printed)
-        printed.show(as_json=as_json, single=len(found.files) == 1)
+    if out and os.path.realpath(out) in {os.path.realpath(file) for file in found.files}:
+        raise typer.BadParameter(f"--out {printable(out)} is one of the files to analyse")
+    videos = frozenset(file for file in found.files if is_video(file))
+    copies = copy_paths(annotate, found, videos) if annotate else {}
+    run = _Run(analyzer, settings, options, videos, copies, every, smooth, prints=out is None)
+    try:
+        if out:
+            with open_results(out, analyzer.classifier.bundle.metadata.labels, resume=resume) as results:
+                run.write(found, results)
+            print(f"{run.summary(found)} → {printable(out)}", file=sys.stderr)
+        else:
+            printed = _Printed()
+            run.write(found, printed)
+            printed.show(as_json=as_json, single=len(found.files) == 1)
+    except OSError as error:
+        raise ResultsError(f"cannot write {error.filename or out or ''}: {error.strerror or error}") from error
     raise typer.Exit(1 if run.failed else 0)
 
 
@@ -112,14 +121,13 @@ class _Run:
     analyzer: "Analyzer"
     settings: Settings
     options: "Options"
-    annotate: Path | None
+    videos: frozenset[Path]
+    copies: dict[Path, Path]
     every: float
     half_life: float
     prints: bool
     failed: int = 0
     skipped: int = 0
-    copies: set[Path] = field(default_factory=set)
-    originals: set[Path] = field(default_factory=set)
 
     def write(self, sources: Sources, results: Results) -> None:
         """Analyse all files, with a progress bar on a terminal."""
@@ -140,43 +148,45 @@ class _Run:
     async def _write(self, sources: Sources, results: Results, advance: Callable[[], None]) -> None:
         from fer_service.cli.analysis import analyze_files, running
 
-        names = dict(zip(sources.files, sources.names, strict=True))
-        self.originals = {path.resolve() for path in sources.files}
         todo = [path for path in sources.files if not results.has(json_name(path))]
         self.skipped = len(sources.files) - len(todo)
         for _ in range(self.skipped):
             advance()
-        videos = {path for path in todo if is_video(path)}
-        images = [path for path in todo if path not in videos]
+        images = [path for path in todo if path not in self.videos]
         async with running(self.analyzer, self.settings) as executor:
             analyses = analyze_files(executor, images, self.options, self.settings.threads)
             for path in todo:
-                if path in videos:
-                    await asyncio.to_thread(self._video, path, names[path], results)
+                if path in self.videos:
+                    await self._video(path, results)
                 else:
                     analysis = await anext(analyses)
-                    drawn = None if isinstance(analysis, str) else analysis.drawn
-                    if drawn:
-                        await asyncio.to_thread(self._copy(names[path], ".jpg").write_bytes, drawn)
+                    if not isinstance(analysis, str) and analysis.drawn:
+                        await asyncio.to_thread(self._copy(path).write_bytes, analysis.drawn)
                     self._add(path, analysis if isinstance(analysis, str) else analysis.prediction, results)
                 advance()
 
-    def _video(self, path: Path, name: Path, results: Results) -> None:
-        copy = self._copy(name, ".mp4") if self.annotate else None
-        frames = 0
-
-        def add(result: FramePrediction) -> None:
-            nonlocal frames
-            frames += 1
-            results.add(json_name(path), result)
-
+    async def _video(self, path: Path, results: Results) -> None:
         if self.prints:
             self._add(path, "for a video, pass --out or --annotate", results)
             return
+        frames, wanted = 0, True
+
+        def add(result: FramePrediction) -> None:
+            nonlocal frames
+            if not wanted:
+                raise ClipError("interrupted")
+            frames += 1
+            results.add(json_name(path), result)
+
+        copy = self._copy(path) if path in self.copies else None
         try:
-            damage = analyze_video(self.analyzer, path, copy, self.every, self.half_life, add)
+            damage = await asyncio.to_thread(
+                analyze_video, self.analyzer, path, copy, self.every, self.half_life, add
+            )
         except ClipError as error:
             damage = [str(error)]
+        finally:
+            wanted = False  # after Ctrl-C the thread still runs
         if damage or not frames:
             self._add(path, "; ".join(damage) or "the video has no frames", results)
 
@@ -186,26 +196,11 @@ class _Run:
             self.failed += 1
             print(f"{printable(path)}: {outcome}", file=sys.stderr)
 
-    def _copy(self, name: Path, suffix: str) -> Path:
-        """Return a new path in the folder of annotated copies.
-
-        Raises:
-            ResultsError: The path is one of the files to analyse, or its folder cannot be made.
-        """
-        assert self.annotate is not None  # noqa: S101 (for the type checker)
-        path = self.annotate / name.with_suffix(suffix)
-        number = 1
-        while path in self.copies:
-            number += 1
-            path = self.annotate / name.with_name(f"{name.stem}-{number}{suffix}")
-        self.copies.add(path)
-        if path.resolve() in self.originals:
-            raise ResultsError(f"--annotate would replace {printable(path)}: give another folder")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
-        return path
+    def _copy(self, path: Path) -> Path:
+        """Return the path of a file's copy, whose folder exists."""
+        copy = self.copies[path]
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        return copy
 
 
 class _Rate(ProgressColumn):

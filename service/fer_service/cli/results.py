@@ -1,6 +1,7 @@
 """Results of many files, written to a CSV, NDJSON, JSON or parquet file as they come."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -171,20 +172,25 @@ def _json(name: str, outcome: Outcome) -> str:
 
 
 def _kept_rows(path: Path, header: list[str]) -> list[list[str]]:
-    """Return the rows of a CSV file without those of its last file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        first, *rows = list(csv.reader(file)) or [[]]
+    """Return the rows of a CSV file without those of its last file, which may be incomplete."""
+    text = path.read_bytes().decode("utf-8", "replace")  # the last character may be torn
+    try:
+        first, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [header]
+    except csv.Error as error:
+        raise ResultsError(f"{path} is not a file of results: give another --out") from error
     if first != header:
         raise ResultsError(f"{path} has other columns, for example of another model: give another --out")
-    last = rows[-1][0] if rows and rows[-1] else None
-    return [row for row in rows if len(row) == len(header) and row[0] != last]
+    if rows and not (text.endswith("\n") and len(rows[-1]) == len(header)):
+        rows.pop()
+    last = rows[-1][0] if rows else None
+    return [row for row in rows if row[0] != last]
 
 
 def _kept_lines(path: Path) -> list[str]:
     """Return the lines of an NDJSON file without those of its last file."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    *lines, _ = path.read_bytes().split(b"\n")  # behind the last line break is nothing, or a torn line
     try:
-        names = [json.loads(line)["name"] for line in lines if line.endswith("\n")]
+        names = [json.loads(line)["name"] for line in lines]
+        return [line.decode() + "\n" for line, name in zip(lines, names, strict=True) if name != names[-1]]
     except (ValueError, KeyError, TypeError) as error:
         raise ResultsError(f"{path} is not a file of results: give another --out") from error
-    return [line for line, name in zip(lines, names, strict=False) if name != names[-1]]

@@ -1,5 +1,6 @@
 """Which files the arguments of `fer-service predict` name."""
 
+import contextlib
 import glob
 import mimetypes
 import os
@@ -51,12 +52,10 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
     found: dict[Path, Path] = {}
     passed_over = 0
     for word in words:
+        path = _path(word)
         if _ADDRESS.match(word):
             raise typer.BadParameter(f"{printable(word)} is an address: save the image or record the video first")
-        path = Path(word)
-        if word == "-" or path.is_file() or not (path.is_dir() or glob.has_magic(word)):
-            found.setdefault(path, Path(path.name))  # a missing file is reported when it is read
-        elif path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 (for a name that is too long, Path raises)
             files = list(_files_in(path, recursive=recursive))
             media = [file for file in files if file.suffix.lower() in _SUFFIXES]
             if not media:
@@ -65,13 +64,13 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
             passed_over += len(files) - len(media)
             for file in media:
                 found.setdefault(file, file.relative_to(path))
+        elif word == "-" or os.path.lexists(path) or not glob.has_magic(word):
+            found.setdefault(STDIN if word == "-" else path, Path(path.name))  # reading it says what is missing
         else:
-            # Path.glob takes no absolute pattern.
-            matches = [Path(name) for name in sorted(glob.glob(word, recursive=True))]  # noqa: PTH207
-            files = [file for file in matches if file.is_file()]
-            if not files:
+            matches = _matches(word)
+            if not matches:
                 raise typer.BadParameter(f"no file matches {printable(word)}")
-            for file in files:
+            for file in matches:
                 found.setdefault(file, Path(file.name))
     return Sources(list(found), list(found.values()), passed_over)
 
@@ -80,18 +79,42 @@ def is_video(path: Path) -> bool:
     """Return True if a file is a video by its content, or by its suffix if the content says nothing."""
     if path == STDIN:
         return False
-    try:
-        with path.open("rb") as file:
+    content = None
+    # A pipe would give its bytes only once. For a name that is too long, Path raises.
+    if os.path.isfile(path):  # noqa: PTH113
+        with contextlib.suppress(OSError), path.open("rb") as file:
             content = foreign_content(file.read(_HEAD_BYTES))
-    except OSError:
-        content = None
     if content:
         return content.startswith("a video")
     return (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
+
+
+def _path(name: str) -> Path:
+    """Return a path that is not taken for standard input."""
+    path = Path(name)
+    return path.absolute() if path == STDIN else path
+
+
+def _matches(pattern: str) -> list[Path]:
+    """Return the files that match, sorted. Links to folders are not followed, and hidden entries must be named."""
+    parts = Path(pattern).parts
+    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    base, hidden = Path(*parts[:first]), any(part.startswith(".") for part in parts[first:])
+    try:
+        found = sorted(base.glob(os.path.join(*parts[first:])))  # noqa: PTH118 (as text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{printable(pattern)}: {error}") from error
+    return [
+        _path(str(path))
+        for path in found
+        if path.is_file() and (hidden or not any(part.startswith(".") for part in path.parts[len(base.parts) :]))
+    ]
 
 
 def _files_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
     """Yield the files of a folder that are not hidden, sorted."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+        paths = (Path(place, name) for name in sorted(names) if not name.startswith("."))
+        # A damaged link is reported when it is read. A pipe would be waited for.
+        yield from (path for path in paths if path.is_symlink() or path.is_file())

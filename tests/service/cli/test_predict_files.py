@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -90,8 +91,8 @@ def test_all_formats_have_the_same_results(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(("name", "had"), [("results.csv", 2), ("results.ndjson", 1)])
-def test_an_interrupted_run_continues_and_repeats_at_most_one_file(run: Run, name: str, had: int) -> None:
+@pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
+def test_an_interrupted_run_repeats_the_last_file_whose_results_are_there(run: Run, name: str) -> None:
     run("predict", "photos", "--recursive", "--out", name)
     whole = Path(name).read_text(encoding="utf-8")
     lines = whole.splitlines(keepends=True)
@@ -99,7 +100,71 @@ def test_an_interrupted_run_continues_and_repeats_at_most_one_file(run: Run, nam
     Path(name).write_text("".join(lines[:cut]) + lines[cut][:9], encoding="utf-8")
     ended = run("predict", "photos", "--recursive", "--out", name, "--resume")
     assert Path(name).read_text(encoding="utf-8") == whole
-    assert f"{had} had results" in ended.err
+    assert "1 had results" in ended.err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
+def test_wherever_a_file_of_results_is_torn_nothing_is_missing_after_a_resume(run: Run, name: str) -> None:
+    odd = Path("photos/é,\n\u2028.jpg")
+    odd.write_bytes(plain("red"))
+    run("predict", "photos", "--out", name)
+    whole = Path(name).read_bytes()
+    start = whole.index(b"\n") + 1 if name.endswith("csv") else 0
+    for end in range(start, len(whole), 23):
+        Path(name).write_bytes(whole[:end])
+        run("predict", "photos", "--out", name, "--resume")
+        assert Path(name).read_bytes() == whole, end
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
+def test_an_empty_file_is_continued_and_a_foreign_one_is_not(run: Run, name: str) -> None:
+    Path(name).touch()
+    assert run("predict", "photos/b-red.jpg", "--out", name, "--resume").status == 0
+    Path(name).write_bytes(plain("red") + b"\n")
+    ended = run("predict", "photos/b-red.jpg", "--out", name, "--resume")
+    assert (ended.status, len(ended.err.splitlines())) == (1, 1)
+    assert Path(name).read_bytes() == plain("red") + b"\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_resumed_run_gives_each_copy_its_own_name_again(run: Run) -> None:
+    words = ["photos/b-red.jpg", "photos/more/b-red.jpg", "--out", "a.csv", "--annotate", "marked"]
+    Path("photos/more/b-red.jpg").write_bytes(plain("blue"))
+    run("predict", *words)
+    before = {path: path.read_bytes() for path in Path("marked").iterdir()}
+    assert len(set(before.values())) == 2
+    run("predict", *words, "--resume")
+    assert {path: path.read_bytes() for path in Path("marked").iterdir()} == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs Unix")
+def test_pipes_and_loops_of_links_stop_nothing(run: Run, folder: Path) -> None:
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    (folder / "loop2").symlink_to(folder, target_is_directory=True)
+    (folder / "x-loop.jpg").symlink_to(folder / "y-loop.jpg")
+    (folder / "y-loop.jpg").symlink_to(folder / "x-loop.jpg")
+    assert run("predict", "photos", "--out", "a.csv", "--annotate", "marked").status == 1
+    errors = {Path(row["file"]).name: row["error"] for row in rows("a.csv") if row["error"]}
+    assert set(errors) == {"c-bad.png", "x-loop.jpg", "y-loop.jpg"}
+    assert "symbolic links" in errors["x-loop.jpg"]
+    run("predict", "photos/**/*.jpg", "--out", "a.csv")
+    assert names("a.csv") == ["photos/b-red.jpg", "photos/more/b-red.jpg"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_may_be_called_like_standard_input(run: Run) -> None:
+    Path("-").write_bytes(plain("red"))
+    assert run("predict", "./-", "--out", "a.csv").status == 0
+    assert run("predict", "?", "--out", "b.csv").status == 0
+    assert [row["emotion"] for row in rows("a.csv") + rows("b.csv")] == ["angry", "angry"]
+
+
+def test_a_name_that_is_too_long_is_a_line(run: Run) -> None:
+    ended = run("predict", "a" * 300 + ".jpg")
+    assert (ended.status, len(ended.err.splitlines())) == (1, 1)
 
 
 @pytest.mark.usefixtures("folder")
@@ -120,11 +185,16 @@ def test_results_of_another_model_are_not_continued(run: Run) -> None:
         (["photos", "--resume"], "--resume needs --out"),
         (["photos/*.gif"], "no file matches photos/*.gif"),
         (["."], "has no images or videos; --recursive searches its subfolders"),
-        (["photos", "--annotate", "photos"], "--annotate would replace photos/b-red.jpg"),
+        (["photos", "--annotate", "photos"], "--annotate: photos holds files to analyse"),
         (
             ["rtsp://camera/stream", "--out", "a.csv"],
             "rtsp://camera/stream is an address: save",
         ),
+        (["photos/*.png", "--annotate", "photos"], "a copy could replace one: give another folder"),
+        (["photos/b-red.jpg", "results.json", "--out", "results.json"], "is one of the files to analyse"),
+        (["photos/b-red.jpg", "--out", "/dev/full/a.csv"], "cannot write"),
+        (["photos/**.jpg"], "photos/**.jpg: "),
+        (["photos/b-red.jpg", "--annotate", "photos/notes.txt"], "cannot write photos/notes.txt"),
         (["photos", "--max-faces", "0"], "max_faces must be 1 to 100, not 0"),
         (["photos", "--min-score", "2"], "FER_MIN_SCORE=2.0"),
     ],

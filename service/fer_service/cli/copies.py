@@ -1,0 +1,39 @@
+"""Where the annotated copies of files go."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from fer_service.cli.sources import Sources
+from fer_service.contract.errors import ResultsError
+from fer_service.contract.text import printable
+
+
+def copy_paths(folder: Path, sources: Sources, videos: Collection[Path]) -> dict[Path, Path]:
+    """Return the path of each file's copy. The same files have the same paths each time.
+
+    Args:
+        folder: Folder for all copies. Those of a folder's files keep its subfolders.
+        sources: The files.
+        videos: Those that are videos.
+
+    Raises:
+        ResultsError: A copy would lie beside originals, where it could replace one.
+    """
+    originals = {os.path.realpath(file.parent) for file in sources.files}
+    copies: dict[Path, Path] = {}
+    taken: set[Path] = set()
+    for file, name in zip(sources.files, sources.names, strict=True):
+        suffix = ".mp4" if file in videos else ".jpg"
+        copy, number = folder / name.with_suffix(suffix), 1
+        while copy in taken:
+            number += 1
+            copy = folder / name.with_name(f"{name.stem}-{number}{suffix}")
+        if os.path.realpath(copy.parent) in originals:
+            raise ResultsError(
+                f"--annotate: {printable(copy.parent)} holds files to analyse, and a copy could replace one: "
+                "give another folder"
+            )
+        taken.add(copy)
+        copies[file] = copy
+    return copies
