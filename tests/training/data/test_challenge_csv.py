@@ -39,6 +39,7 @@ def test_columns_are_found_by_name_not_by_place(path: Path) -> None:
         pytest.param(f"3,{PIXELS[:-1]}x,Training\n", "x", id="pixel-in-letters"),
         pytest.param(f"3,{PIXELS[:-1]}256,Training\n", "256", id="pixel-256"),
         pytest.param("3\n", "", id="no-pixels"),
+        pytest.param("3,,Training\n", "the image has no pixels", id="empty-pixels"),
         pytest.param(f"3,{PIXELS}\n", "", id="no-split"),
     ],
 )

@@ -79,7 +79,7 @@ def test_an_arrow_file_is_read(tmp_path: Path) -> None:
     assert len(load_dataset(tmp_path / "train.arrow", 8)) == 3
 
 
-@pytest.mark.parametrize("labels", [["anger", "joy "], ["1", "2"], [1, 2], [1.0, 2.0]])
+@pytest.mark.parametrize("labels", [["anger", "joy "], [b"anger", b"joy"], ["1", "2"], [1, 2], [1.0, 2.0]])
 def test_labels_may_be_words_or_numbers(tmp_path: Path, labels: list[object]) -> None:
     classes = load_dataset(write(tmp_path / "x.parquet", table(labels)), 8).classes
     assert classes in (("anger", "joy"), ("1", "2"))
@@ -155,7 +155,10 @@ def test_missing_columns_are_named_with_those_that_are_there(
         load_dataset(write(tmp_path / "x.parquet", pyarrow.table(columns)), 8)
 
 
-@pytest.mark.parametrize(("labels", "said"), [([3, 0], "invalid label 3"), ([[0, 1], [0]], "several labels")])
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [([3, 0], "invalid label 3"), ([[0, 1], [0]], "several labels"), ([float("inf"), 0.0], "invalid label inf")],
+)
 def test_invalid_labels_are_named_by_row(tmp_path: Path, labels: list[object], said: str) -> None:
     with pytest.raises(DataError, match=rf"x\.parquet, row 0: .*{said}"):
         load_dataset(write(tmp_path / "x.parquet", table(labels, NAMES)), 8)

@@ -171,3 +171,20 @@ def test_a_recipe_that_is_no_longer_yaml_is_refused_by_name(run: RunFolder) -> N
     (run.path / "recipe.yaml").write_text("name: [1,")
     with pytest.raises(TrainingError, match=r"recipe\.yaml"):
         run_recipe(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("environment.json", "{}"),
+        ("environment.json", "[]"),
+        ("environment.json", '{"data": 3}'),
+        ("metrics.jsonl", "[]\n"),
+        ("metrics.jsonl", '{"loss": 1}\n'),
+        ("metrics.jsonl", '{"epoch": 1}\n{"epo'),
+    ],
+)
+def test_a_file_of_a_run_that_is_something_else_is_damaged(run: RunFolder, name: str, text: str) -> None:
+    (run.path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(RunError, match=f"{name} is damaged: "):
+        run.environment() if name.startswith("env") else run.metrics()

@@ -1,5 +1,6 @@
 """Cells of parquet and Arrow files: an image in any common form, a label as a number or a word."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,10 @@ class LabelNames:
             if len(cell) > 1:
                 raise DataError(f"{row}: the image has several labels, {cell[:5]}: keep one per image")
             cell = cell[0] if cell else None
+        if isinstance(cell, bytes):
+            cell = cell.decode("utf-8", "replace")
+        if isinstance(cell, float) and math.isinf(cell):
+            raise DataError(f"{row}: invalid label {cell}")
         if isinstance(cell, float) and cell.is_integer():
             cell = int(cell)
         if cell is None or cell == -1 or cell != cell or (isinstance(cell, str) and not cell.strip()):

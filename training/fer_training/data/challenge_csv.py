@@ -120,6 +120,8 @@ def _pixels(row: list[str], table: Table) -> NDArray[np.uint8]:
         values = [row[column] for column in table.pixel_columns]
     else:
         values = row[table.columns[PIXELS]].translate(_NO_SEPARATORS).split()
+    if not values:
+        raise ValueError("the image has no pixels")
     side = isqrt(len(values))
     if any("." in value for value in values):
         values = [_whole(value) for value in values]

@@ -55,11 +55,11 @@ def class_names(schema: Any, column: str) -> tuple[str, ...]:
         feature = features[column]
         feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
         names = feature["names"]
+        if isinstance(names, dict):
+            names = [names[key] for key in sorted(names, key=int)]
+        return tuple(str(name) for name in names)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         return ()
-    if isinstance(names, dict):
-        names = [names[key] for key in sorted(names, key=int)]
-    return tuple(str(name) for name in names)
 
 
 def _named(schema: Any, names: tuple[str, ...], among: list[str] | None = None) -> str | None:

@@ -117,21 +117,34 @@ class RunFolder:
         return content
 
     def environment(self) -> dict[str, Any]:
-        """Read versions, device, commit and data of the run."""
+        """Read versions, device, commit and data of the run.
+
+        Raises:
+            RunError: The folder is not a run directory, or the file is damaged.
+        """
         text = self._read("environment.json")
         try:
-            content: dict[str, Any] = json.loads(text)
+            content = json.loads(text)
+            if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
+                raise ValueError("it does not describe the data")
         except ValueError as error:
             raise RunError(f"{self.path / 'environment.json'} is damaged: {error}") from error
         return content
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read the logged metrics, one entry per epoch."""
+        """Read the logged metrics, one entry per epoch.
+
+        Raises:
+            RunError: The folder is not a run directory, or the file is damaged.
+        """
         lines = self._read("metrics.jsonl").splitlines()
         try:
-            return [_with_current_names(json.loads(line)) for line in lines]
+            entries = [json.loads(line) for line in lines]
+            if not all(isinstance(entry, dict) and "epoch" in entry for entry in entries):
+                raise ValueError("a line is not the entry of an epoch")
         except ValueError as error:
             raise RunError(f"{self.path / 'metrics.jsonl'} is damaged: {error}") from error
+        return [_with_current_names(entry) for entry in entries]
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append the metrics of an epoch. An epoch that is repeated after a resume replaces its old entry."""
