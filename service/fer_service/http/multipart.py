@@ -70,6 +70,7 @@ class FormReader:
         self.max_count = max_count
         self._excess = excess
         self._parts = 0
+        self._in_part = False
         self._header, self._value = b"", b""
         self._headers: dict[bytes, bytes] = {}
         self._name = ""
@@ -111,6 +112,8 @@ class FormReader:
             self._parser.finalize()
         except FormParserError as error:
             raise MissingImage(f"invalid multipart body: {error}") from error
+        if self._in_part:
+            raise MissingImage("the multipart body ends before its closing boundary; send all of it")
         if not self.uploads:
             raise MissingImage(
                 f"missing field {FIELD!r} in the multipart body{self._others()}; send the image as a file in the "
@@ -131,6 +134,7 @@ class FormReader:
 
     def _begin_part(self) -> None:
         self._headers = {}
+        self._in_part = True
         self._parts += 1
         if self._parts > self.max_count + _OTHER_PARTS:
             raise InvalidParameter(
@@ -166,6 +170,7 @@ class FormReader:
             self._data.write(memoryview(data)[start:end])
 
     def _end_part(self) -> None:
+        self._in_part = False
         if self._data is None:
             return
         # getvalue() shares the buffer's memory.

@@ -178,6 +178,14 @@ def test_without_an_image_there_is_a_sentence(made: Request) -> None:
         one(made)
 
 
+@pytest.mark.parametrize("end", range(1, 80, 7))
+def test_a_form_that_was_cut_off_is_refused_with_all_its_images(end: int) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + PICTURE + b"\r\n"
+    cut = request(Body(part + part[: -min(end, len(part) - 4)]), "multipart/form-data; boundary=x")
+    with pytest.raises(MissingImage, match="ends before its closing boundary; send all of it"):
+        many(cut)
+
+
 def test_several_images_belong_elsewhere() -> None:
     with pytest.raises(InvalidParameter, match="2 images; send several images to /predict/batch"):
         one(form(("file", ("a", PICTURE)), ("image", ("b", PICTURE))))
