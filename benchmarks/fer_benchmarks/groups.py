@@ -227,7 +227,7 @@ def read(path: Path) -> NDArray[np.uint8]:
     """Read an image: uint8 [H, W, 3], RGB, upright.
 
     Raises:
-        RequestError: The file is no image that the service reads.
+        RequestError: The file is not an image that the service reads.
     """
     image = open_image(path.read_bytes(), MAX_PIXELS)
     return decode(image.data, image.header)

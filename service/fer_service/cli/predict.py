@@ -28,7 +28,7 @@ from fer_service.tracking.tracked_stream import HALF_LIFE
 if TYPE_CHECKING:
     from fer_service.analysis.analyzer import Analyzer, Options
 
-_WIDE = 10_000  # columns of a table that is no terminal's: nothing is cut
+_WIDE = 10_000  # columns of a table in a file or a pipe: nothing is cut
 
 
 def _seconds(text: str) -> Any:

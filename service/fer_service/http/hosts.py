@@ -93,7 +93,7 @@ def client_of(address: str) -> str:
     2001:db8:1:2::/64.
 
     Args:
-        address: Address of a connection; text that is no address is returned as it is.
+        address: Address of a connection; text that is not an address is returned as it is.
     """
     try:
         parsed = ip_address(address)

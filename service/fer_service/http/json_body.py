@@ -122,7 +122,7 @@ class _Scanner:
         self._at = len(_BYTE_ORDER_MARK) if body.startswith(_BYTE_ORDER_MARK) else 0
 
     def next(self) -> bytes:
-        """Return the next byte that is no space, or nothing at the end."""
+        """Return the next byte that is not a space, or nothing at the end."""
         found = _SPACE.match(self._body, self._at)
         self._at = found.end() if found else self._at
         return self._body[self._at : self._at + 1]

@@ -77,7 +77,7 @@ class Clip:
             self._container = av.open(f"file:{path}", options=options, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise ClipError(f"cannot read {path} as a video: {error.strerror}") from error
-        # The cover image of a sound file is no video.
+        # The cover image of a sound file is not a video.
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
         if not streams:
             self._container.close()
