@@ -42,10 +42,10 @@ format: setup-training ## Fix style
 
 lock: ## Compile requirements/*.txt (needs uv; LOCK_OPTIONS=--upgrade updates versions)
 	$(LOCK) requirements/build.in -o requirements/build.txt
-	$(LOCK) pyproject.toml --extra otel --override requirements/cpu-overrides.txt -o requirements/cpu.txt
-	$(LOCK) pyproject.toml --extra otel --extra cuda -o requirements/gpu.txt
-	$(LOCK) pyproject.toml --extra otel --extra training --extra video --group test --override requirements/cpu-overrides.txt -o requirements/test.txt
-	$(LOCK) pyproject.toml --extra training --override requirements/cpu-overrides.txt --constraint requirements/test.txt -o requirements/training.txt
+	$(LOCK) pyproject.toml --extra otel -o requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra otel --extra gpu --override requirements/gpu-overrides.txt -o requirements/gpu.txt
+	$(LOCK) pyproject.toml --extra otel --extra training --extra video --group test -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra training --constraint requirements/test.txt -o requirements/training.txt
 
 check-deploy: setup-training ## Check docker/ with kubernetes-validate and, if installed, promtool, kustomize and docker-compose
 	$(TRAIN_ENV)/bin/uv pip install --quiet --python $(TRAIN_ENV)/bin/python --group deploy

@@ -3,7 +3,8 @@
     python -m fer_benchmarks.decode_memory --only AVIF
 
 Each file is decoded by a fresh process. The table shows bytes per pixel, measured and as the service estimates
-them, without the file itself. Needs Linux, scikit-image (tifffile) and 4 GB; all rows take about ten minutes.
+them, without the file itself. There is no encoder of HEIC here; `--file` measures any file. Needs Linux,
+scikit-image (tifffile) and 4 GB; all rows take about ten minutes.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="Measure only kinds whose name contains this.")
     parser.add_argument("--small", action="store_true", help="Use small images, to try the program.")
-    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help="Measure this file instead; print JSON.")
     arguments = parser.parse_args()
     if arguments.file:
         print(json.dumps(measure(arguments.file.read_bytes())))

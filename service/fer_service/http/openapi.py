@@ -54,7 +54,7 @@ BATCH_RESULT: Final = {
                 "title": "Image cannot be decoded",
                 "status": 422,
                 "detail": "unknown image format or damaged header (6 bytes); supported formats: "
-                "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF",
+                "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC",
                 "code": "undecodable_image",
             },
         },
@@ -78,7 +78,7 @@ _DETAILS: Final[dict[type[RequestError], str]] = {
     errors.MisdirectedRequest: "this service does not answer to the host evil.example; the setting "
     "FER_ALLOWED_HOSTS lists the hosts",
     errors.UndecodableImage: "this is a PDF document: send an image of the page. Supported formats: JPEG, PNG, "
-    "WEBP, GIF, BMP, TIFF, AVIF",
+    "WEBP, GIF, BMP, TIFF, AVIF, HEIC",
     errors.InvalidParameter: "min_score: must be at most 1.0, not 2",
     errors.Overloaded: "too many requests in flight; retry after a moment",
     errors.Preempted: "the upload stood still while others needed the memory; retry after a moment",

@@ -1,6 +1,7 @@
 """Encoded images to upright RGB pixels, at a reduced size if that is enough.
 
-OpenCV decodes. The EXIF orientation (tag 0x0112) is applied here, because OpenCV knows it for some formats only.
+OpenCV decodes; libheif decodes HEIC. The EXIF orientation (tag 0x0112) is applied here, because OpenCV knows it
+for some formats only.
 """
 
 from typing import Final
@@ -51,13 +52,7 @@ def decode(data: bytes, header: Header, reduction: int = 1) -> NDArray[np.uint8]
 
 def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
     """Return the pixels as the file has them, before the orientation is applied."""
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCED[reduction]
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise _out_of_memory() from error
-        raise UndecodableImage(f"cannot decode the {header.format} image: {error.err}") from error
+    pixels = _by_libheif(data) if header.format == "HEIC" else _by_opencv(data, header, reduction)
     if pixels is None:
         # Most decoders do not say that memory ran out.
         if not _can_allocate(header.memory):
@@ -69,6 +64,31 @@ def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
     if (width, height) != (-(-header.width // reduction), -(-header.height // reduction)):
         raise UndecodableImage(f"the {header.format} image does not have the size that its header claims")
     return pixels.astype(np.uint8, copy=False)
+
+
+def _by_opencv(data: bytes, header: Header, reduction: int) -> NDArray[np.generic] | None:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCED[reduction]
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise _out_of_memory() from error
+        raise UndecodableImage(f"cannot decode the {header.format} image: {error.err}") from error
+    return pixels
+
+
+def _by_libheif(data: bytes) -> NDArray[np.generic] | None:
+    # Only the processes that decode HEIC images load its library.
+    import pi_heif
+
+    pi_heif.options.DECODE_THREADS = 1
+    try:
+        file = pi_heif.open_heif(data)
+        pixels: NDArray[np.uint8] = np.asarray(file)
+    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError):  # as pi_heif.HeifFile says
+        return None
+    # The array shows memory that goes with `file`, so both ways copy it.
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels[:, :, :3].copy()
 
 
 def _can_allocate(size: int) -> bool:

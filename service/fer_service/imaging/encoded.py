@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_service.contract.errors import TooManyPixels, UndecodableImage
-from fer_service.imaging.containers import avif, bmp, gif, jpeg, png, tiff, webp
+from fer_service.imaging.containers import avif, bmp, gif, heic, jpeg, png, tiff, webp
 from fer_service.imaging.containers.contents import Contents, Layout
 from fer_service.imaging.foreign import damage, foreign_content
 from fer_service.imaging.header import FORMATS, Header
@@ -80,6 +80,8 @@ def _reader(data: bytes) -> tuple[str, Callable[[bytes], Contents]]:
         return "WEBP", webp.read_webp
     if avif.is_avif(data):
         return "AVIF", avif.read_avif
+    if heic.is_heic(data):
+        return "HEIC", heic.read_heic
     raise UndecodableImage(_unknown(data))
 
 

@@ -84,15 +84,11 @@ _SIGNATURES: Final = (
     *((0, b"P%d" % number, "a Netpbm image", "convert it to PNG") for number in range(1, 8)),
 )
 _BRANDS: Final = {
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIC"),
-    **dict.fromkeys((b"mif1", b"msf1", b"mif2"), "HEIF"),
     b"crx ": "raw",
     **dict.fromkeys((b"jp2 ", b"jpx ", b"jpm "), "JPEG 2000"),
     **dict.fromkeys((b"M4A ", b"M4B "), "sound"),
 }
 _BRAND_NAMES: Final = {
-    "HEIC": ("a HEIC image", f"{_TO_JPEG}; iPhones send JPEG if Settings > Camera > Formats is Most Compatible"),
-    "HEIF": ("a HEIF image", _TO_JPEG),
     "raw": ("a camera raw file", "export it as JPEG"),
     "JPEG 2000": ("a JPEG 2000 image", _TO_JPEG),
     "sound": ("a sound file", "send an image"),
@@ -163,7 +159,7 @@ def damage(data: bytes) -> str:
 def _family(data: bytes) -> str:
     size = min(int.from_bytes(data[:4], "big"), 256)
     found = [_BRANDS[data[at : at + 4]] for at in (8, *range(16, size, 4)) if data[at : at + 4] in _BRANDS]
-    return "HEIC" if "HEIC" in found else found[0] if found else ""
+    return found[0] if found else ""
 
 
 def _text(begin: bytes) -> str | None:

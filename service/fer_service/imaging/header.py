@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 
 
 @dataclass(frozen=True)

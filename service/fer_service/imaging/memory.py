@@ -16,6 +16,8 @@ BYTES_PER_PIXEL: Final = {
     Layout.TIFF: 3.0,
     Layout.AVIF: 18.5,
     Layout.AVIF_DEEP: 23.0,
+    Layout.HEIC: 14.0,
+    Layout.HEIC_DEEP: 20.0,
 }
 _FIXED: Final = 2_000_000
 _PIXEL: Final = 3

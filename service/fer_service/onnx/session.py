@@ -5,8 +5,9 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -20,6 +21,7 @@ from fer_service.onnx.model_file import read_model_file
 
 logger = logging.getLogger(__name__)
 
+_Bound: TypeAlias = Literal["cpu", "cuda", "tensorrt"]
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -111,20 +113,22 @@ class Session:
         """
         content = read_model_file(path, failure, missing)
         onnxruntime.disable_telemetry_events()
-        if device == "auto":
-            try:
-                return cls._bind(path, content, "cuda", threads, failure, gpu or Gpu(), exact_int8)
-            except ProviderError as reason:
-                logger.info("%s: running on the CPU: %s", path.name, reason)
-                device = "cpu"
-        return cls._bind(path, content, device, threads, failure, gpu or Gpu(), exact_int8)
+        wanted: _Bound = "cuda" if device == "auto" else device
+        try:
+            return cls._bind(path, content, wanted, threads, failure, gpu or Gpu(), exact_int8)
+        except _Unavailable as reason:
+            if device != "auto":
+                raise ProviderError(f"FER_DEVICE={device}: {reason}") from reason
+            level = logging.WARNING if _both_builds_are_installed() else logging.INFO
+            logger.log(level, "%s: running on the CPU: %s", path.name, reason)
+            return cls._bind(path, content, "cpu", threads, failure, gpu or Gpu(), exact_int8)
 
     @classmethod
     def _bind(
         cls,
         path: Path,
         content: bytes,
-        device: Literal["cpu", "cuda", "tensorrt"],
+        device: _Bound,
         threads: int,
         failure: type[StartError],
         gpu: Gpu,
@@ -132,10 +136,7 @@ class Session:
     ) -> "Session":
         wanted = _PROVIDERS[device]
         if wanted not in onnxruntime.get_available_providers():
-            raise ProviderError(
-                f"FER_DEVICE={device}: this onnxruntime ({onnxruntime.__version__}) has no {wanted}; "
-                "on x86-64 Linux with an NVIDIA driver, `make serve` installs the CUDA build"
-            )
+            raise _Unavailable(f"this onnxruntime ({onnxruntime.__version__}) has no {wanted}; {_way_to_cuda()}")
         if device != "cpu":
             onnxruntime.preload_dlls()
         sha256 = hashlib.sha256(content).hexdigest()
@@ -154,13 +155,11 @@ class Session:
                 raise failure(
                     f"{path}: not an ONNX file that onnxruntime can open: {first_line(error)}"
                 ) from error
-            raise ProviderError(
-                f"FER_DEVICE={device}: {wanted} does not bind for {path.name}: {first_line(error)}"
-            ) from error
+            raise _Unavailable(f"{wanted} does not bind for {path.name}: {first_line(error)}") from error
         bound = inner.get_providers()
         if bound[0] != wanted:
-            raise ProviderError(
-                f"FER_DEVICE={device}: {wanted} did not bind, onnxruntime fell back to {bound[0]}; "
+            raise _Unavailable(
+                f"{wanted} did not bind, onnxruntime fell back to {bound[0]}; "
                 "check the NVIDIA driver (R580 or newer), cuDNN 9 and the wheel"
             )
         return cls(inner, bound[0], threads, gpu, another=opened if device == "cpu" else None, sha256=sha256)
@@ -223,6 +222,32 @@ class Session:
                 self._local.inner = self._another()
         own: onnxruntime.InferenceSession = self._local.inner
         return own
+
+
+class _Unavailable(Exception):
+    """A device cannot be used, and why."""
+
+
+def _both_builds_are_installed() -> bool:
+    """Return True if the CUDA build is installed, but the files of the CPU build are in its folder."""
+    return _installed("onnxruntime") and _installed("onnxruntime-gpu") and not cuda_is_built_in()
+
+
+def _installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _way_to_cuda() -> str:
+    if _both_builds_are_installed():
+        return (
+            "onnxruntime and onnxruntime-gpu are both installed, and the files of the CPU build came last. "
+            "Run: pip install --force-reinstall --no-deps onnxruntime-gpu"
+        )
+    return "on x86-64 Linux with an NVIDIA driver, `make serve` or the extra `gpu` installs the CUDA build"
 
 
 def cuda_is_built_in() -> bool:

@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image, ImageDraw
 
 from tests.service.conftest import Pixels, encoded
+from tests.service.imaging.heic import coded, heic, mirror, turn
 
 
 def figure(width: int = 96, height: int = 64) -> Pixels:
@@ -116,7 +117,18 @@ def samples() -> dict[str, bytes]:
         "AVIF alpha": encoded(translucent(), "AVIF"),
         "AVIF 10-bit": opencv(".avif", pixels.astype(np.uint16) << 2, cv2.IMWRITE_AVIF_DEPTH, 10),
         "AVIF animated": encoded(image, "AVIF", save_all=True, append_images=frames),
+        "HEIC": heic([coded(pixels)], (96, 64)),
+        "HEIC grey": heic([coded(pixels, grey=True)], (96, 64)),
+        "HEIC 10-bit": heic([coded(pixels, depth=10)], (96, 64)),
+        "HEIC alpha": heic([coded(pixels)], (96, 64), alpha=coded(pixels, grey=True), exif=b"Maker"),
+        "HEIC turned": heic([coded(pixels[:, ::-1])], (96, 64), properties=(turn(2), mirror(0))),
+        "HEIC tiles": heic([coded(half) for half in halves(pixels)], (96, 64), (48, 64), columns=2),
     }
+
+
+def halves(pixels: Pixels) -> list[Pixels]:
+    """Return the left and the right half."""
+    return np.split(pixels, 2, axis=1)
 
 
 def jpeg_in_scans(pixels: Pixels) -> bytes:

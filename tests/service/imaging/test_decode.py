@@ -185,7 +185,10 @@ def test_pixels_of_another_size_than_the_header_are_refused(astronaut_jpeg: byte
 
 @pytest.mark.parametrize("name", sorted(samples()))
 def test_every_file_looks_as_pillow_shows_it(name: str) -> None:
-    shown = ImageOps.exif_transpose(Image.open(io.BytesIO(samples()[name])))
-    # Pillow clips 16-bit grey, and lacks 16-bit RGB.
-    expected = figure() if "16-bit" in name else np.asarray(shown.convert("RGB"))
-    assert_close(decoded(samples()[name]), expected, 2)
+    data, image = samples()[name], Image.fromarray(figure())
+    # Pillow clips 16-bit grey, lacks 16-bit RGB, and does not read HEIC.
+    if not name.startswith("HEIC") and "16-bit" not in name:
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    elif "grey" in name:
+        image = image.convert("L")
+    assert_close(decoded(data), np.asarray(image.convert("RGB")), 3 if name.startswith("HEIC") else 2)

@@ -91,7 +91,7 @@ def test_the_kind_of_file_is_described(name: str, kind: str) -> None:
 
 def test_ordinary_files_stay_and_the_others_get_a_process_of_their_own() -> None:
     isolated = {name for name, data in samples().items() if open_image(data, LIMIT).header.isolated}
-    others = {name for name in samples() if name.startswith(("GIF", "BMP", "TIFF", "AVIF"))}
+    others = {name for name in samples() if name.startswith(("GIF", "BMP", "TIFF", "AVIF", "HEIC"))}
     assert isolated == others | {"JPEG CMYK", "PNG 16-bit", "PNG interlaced", "WebP part"}
 
 

@@ -25,9 +25,6 @@ def brand(major: bytes, *others: bytes) -> bytes:
 
 
 CONTENTS = {
-    "HEIC image: convert it to JPEG; iPhones": brand(b"heic", b"mif1", b"heic"),
-    "HEIC image:": brand(b"mif1", b"mif1", b"miaf", b"heic"),
-    "HEIF image": brand(b"mif1", b"miaf"),
     "video (MP4 or MOV)": brand(b"isom", b"iso2", b"mp41"),
     "raw file": brand(b"crx "),
     "HTML web page": b"<!DOCTYPE html><html><body>not found</body></html>",

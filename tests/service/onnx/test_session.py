@@ -64,7 +64,8 @@ def test_auto_falls_back_to_the_cpu_and_logs_the_reason(
     with caplog.at_level(logging.INFO, logger="fer_service"):
         session = Session.open(tiny_bundle, device="auto", threads=1)
     assert session.provider == "CPUExecutionProvider"
-    assert "running on the CPU: FER_DEVICE=cuda" in caplog.text
+    assert "running on the CPU: this onnxruntime" in caplog.text
+    assert "FER_DEVICE" not in caplog.text  # nobody set it
 
 
 @gpuless
@@ -136,3 +137,20 @@ def test_on_the_cpu_each_thread_has_its_own_session_and_the_first_thread_takes_t
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(used, range(3)))
     assert sorted(found) == [[0, 0, 0], [1, 1, 1], [2, 2, 2]]
+
+
+@gpuless
+def test_two_builds_of_onnxruntime_are_named_with_the_way_out(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        folder = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    way_out = "pip install --force-reinstall --no-deps onnxruntime-gpu"
+    with pytest.raises(ProviderError, match=f"both installed.*{way_out}"):
+        Session.open(tiny_bundle, device="cuda", threads=1)
+    with caplog.at_level(logging.WARNING):
+        assert not Session.open(tiny_bundle, device="auto", threads=1).on_gpu
+    assert way_out in caplog.text

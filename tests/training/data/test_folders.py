@@ -168,10 +168,10 @@ def test_images_of_formats_that_the_service_does_not_read_are_listed(
 ) -> None:
     put(tmp_path, "happy/0.png", red)
     (tmp_path / "happy" / "1.jp2").write_bytes(encoded(red, "JPEG2000"))
-    (tmp_path / "happy" / "2.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    (tmp_path / "happy" / "2.jxl").write_bytes(b"\xff\x0a" + bytes(20))
     first, second = read(tmp_path, 20).unreadable
     assert "1.jp2: this is a JPEG 2000 image" in first
-    assert "2.heic: this is a HEIC image" in second
+    assert "2.jxl: this is a JPEG XL image" in second
 
 
 def test_other_files_are_counted_by_suffix(tmp_path: Path, red: NDArray[np.uint8]) -> None:

@@ -3,28 +3,11 @@
 from typing import Final
 
 from fer_service.contract.errors import UndecodableImage
+from fer_service.imaging.containers.bits import Bits
 
 _SEQUENCE_HEADER: Final = 1
 _MAX_UNITS: Final = 16
 _HEADER_BYTES: Final = 600  # more than the longest sequence header
-
-
-class _Bits:
-    """Reads unsigned integers of any number of bits, the highest first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
-
-    def read(self, count: int) -> int:
-        """Return the next `count` bits.
-
-        Raises:
-            UndecodableImage: fewer are left.
-        """
-        self._left -= count
-        if self._left < 0:
-            raise UndecodableImage("the AV1 sequence header is truncated")
-        return self._value >> self._left & (1 << count) - 1
 
 
 def coded_size(stream: bytes) -> tuple[int, int]:
@@ -46,7 +29,7 @@ def coded_size(stream: bytes) -> tuple[int, int]:
         if header & 2:
             size, at = _leb128(stream, at)
         if header >> 3 & 15 == _SEQUENCE_HEADER:
-            return _size(_Bits(stream[at : at + min(size, _HEADER_BYTES)]))
+            return _size(Bits(stream[at : at + min(size, _HEADER_BYTES)], "AV1 sequence header"))
         at += size
     raise UndecodableImage("the AV1 data of the image contain no sequence header")
 
@@ -61,7 +44,7 @@ def _leb128(stream: bytes, at: int) -> tuple[int, int]:
     return value, at
 
 
-def _size(bits: _Bits) -> tuple[int, int]:
+def _size(bits: Bits) -> tuple[int, int]:
     bits.read(4)  # profile, still picture
     if bits.read(1):  # reduced header of a still picture
         bits.read(5)
@@ -71,7 +54,7 @@ def _size(bits: _Bits) -> tuple[int, int]:
     return bits.read(width_bits) + 1, bits.read(height_bits) + 1
 
 
-def _skip_operating_points(bits: _Bits) -> None:
+def _skip_operating_points(bits: Bits) -> None:
     delay_bits = None
     if bits.read(1):  # timing
         bits.read(64)
@@ -91,7 +74,7 @@ def _skip_operating_points(bits: _Bits) -> None:
             bits.read(4)
 
 
-def _skip_uvlc(bits: _Bits) -> None:
+def _skip_uvlc(bits: Bits) -> None:
     zeros = 0
     while not bits.read(1):
         zeros += 1

@@ -17,6 +17,8 @@ class Layout(StrEnum):
     TIFF = "TIFF"
     AVIF = "AVIF"
     AVIF_DEEP = "AVIF of 10 or 12 bits"
+    HEIC = "HEIC"
+    HEIC_DEEP = "HEIC of 10 or 12 bits"
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Items:
         """
         self.entries += count
         if self.entries > _MAX_ENTRIES:
-            raise UndecodableImage(f"the AVIF file has more than {_MAX_ENTRIES:,} items, parts and references")
+            raise UndecodableImage(f"the image file has more than {_MAX_ENTRIES:,} items, parts and references")
 
     def property(self, item: int, kind: bytes) -> Range | None:
         """Return where a property of an item is."""
@@ -70,11 +70,11 @@ def boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
             size = end - at
         if at + size > end or start > at + size:
             raise UndecodableImage(
-                f"AVIF box {kind.decode('latin-1')!r} at byte {at:,} claims {size:,} bytes; {end - at:,} are left"
+                f"box {kind.decode('latin-1')!r} at byte {at:,} claims {size:,} bytes; {end - at:,} are left"
             )
         yield kind, start, at + size
         at += size
-    raise UndecodableImage(f"the AVIF file has more than {_MAX_BOXES:,} boxes")
+    raise UndecodableImage(f"the image file has more than {_MAX_BOXES:,} boxes")
 
 
 def read_items(data: bytes, at: int, end: int) -> Items:
@@ -86,7 +86,7 @@ def read_items(data: bytes, at: int, end: int) -> Items:
     places: dict[bytes, Range] = {}
     for kind, start, stop in boxes(data, at + 4, end):
         if kind in places and kind in _TABLES:
-            raise UndecodableImage(f"the AVIF file has two boxes {kind.decode('ascii')}")
+            raise UndecodableImage(f"the image file has two boxes {kind.decode('ascii')}")
         places[kind] = start, stop
     items = Items()
     if b"pitm" in places:
@@ -130,7 +130,7 @@ def _add_reference(data: bytes, kind: bytes, at: int, end: int, large: bool, ite
     (source,) = struct.unpack_from(number, data, at)
     count = struct.unpack_from(">H", data, at + size)[0]
     if at + size + 2 + count * size > end:
-        raise UndecodableImage("an AVIF reference claims items beyond its box")
+        raise UndecodableImage("a reference claims items beyond its box")
     items.add_entries(count)
     targets = struct.unpack_from(f">{count}{number[1]}", data, at + size + 2)
     if kind == b"dimg":
@@ -157,7 +157,7 @@ def _add_extents(data: bytes, at: int, idat: Range, items: Items) -> None:
     version, sizes, more_sizes = data[at], data[at + 4], data[at + 5]
     widths = sizes >> 4, sizes & 15, more_sizes >> 4, more_sizes & 15 if version else 0
     if not {*widths} <= {0, 4, 8} or version > 2:
-        raise UndecodableImage("the AVIF item locations have an unknown form")
+        raise UndecodableImage("the item locations have an unknown form")
     number = 4 if version == 2 else 2
     count, at = _integer(data, at + 6, number)
     items.add_entries(count)
@@ -178,5 +178,5 @@ def _add_extents(data: bytes, at: int, idat: Range, items: Items) -> None:
 
 def _integer(data: bytes, at: int, size: int) -> tuple[int, int]:
     if at + size > len(data):
-        raise UndecodableImage("an AVIF box claims more entries than it has")
+        raise UndecodableImage("a box claims more entries than it has")
     return int.from_bytes(data[at : at + size], "big"), at + size

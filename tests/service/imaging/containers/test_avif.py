@@ -150,7 +150,7 @@ def test_tiles_must_fit_the_image(data: bytes, text: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        (b"infe\2\0\0\0\0\1\0\0av01", b"infe\2\0\0\0\0\1\0\0hvc1", "type 'hvc1' is not supported"),
+        (b"infe\2\0\0\0\0\1\0\0av01", b"infe\2\0\0\0\0\1\0\0hvc1", "unsupported type 'hvc1'"),
         (b"hdlr", b"pitm", "two boxes pitm"),
         (b"mdat", b"\0\0\0\0", None),
     ],
