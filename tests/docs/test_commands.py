@@ -52,8 +52,14 @@ def test_inline_commands_name_existing_programs(page: Path) -> None:
 
 
 @pytest.mark.parametrize("block", all_blocks("python"), ids=str)
-def test_a_python_block_runs_as_printed(block: Block, workspace: Workspace) -> None:
-    ended = workspace.run(".venv/bin/python", "-X", "dev", "-c", block.text)
+def test_a_python_block_runs_as_printed(
+    block: Block, workspace: Workspace, request: pytest.FixtureRequest
+) -> None:
+    text = block.text
+    if ADDRESS in text:
+        server: Server = request.getfixturevalue("own_server")
+        text = text.replace(ADDRESS, server.url.removeprefix("http://"))
+    ended = workspace.run(".venv/bin/python", "-X", "dev", "-c", text)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout
 

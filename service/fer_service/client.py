@@ -1,0 +1,254 @@
+"""Clients of the HTTP API, with and without an event loop. They need the extra `client` (httpx and websockets).
+
+    with Client("http://127.0.0.1:8000") as client:
+        for face in client.predict(Path("photo.jpg")).faces:
+            print(face.emotion, face.confidence)
+
+An image is the bytes of a file, or its path. Keyword arguments are the parameters of the route (docs/api.md). A
+request is repeated if the service is busy or the connection breaks: it gives the same answer again.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+from websockets.asyncio.client import connect as connect_async
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from fer_service.contract.schemas import (
+    BatchError,
+    BatchPrediction,
+    BatchResult,
+    FrameError,
+    FramePrediction,
+    ModelCard,
+    Prediction,
+    Problem,
+)
+
+Image: TypeAlias = bytes | Path
+Results: TypeAlias = list[BatchPrediction | BatchError]
+Frame: TypeAlias = FramePrediction | FrameError
+T = TypeVar("T")
+_FRAME: Final[TypeAdapter[Frame]] = TypeAdapter(Frame)
+_BUSY: Final = (429, 503)
+_MAX_PAUSE: Final = 30.0  # seconds
+
+
+class ServiceError(Exception):
+    """The service refused a request; `problem` has the reason, with a stable `code`."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.status} {problem.code}: {problem.detail}")
+        self.problem = problem
+
+
+class _Base:
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        api_key: str | None = None,
+        timeout: float = 60,
+        retries: int = 3,
+    ) -> None:
+        """Make no connection yet.
+
+        Args:
+            url: Address of the service.
+            api_key: Key, if the service asks for one.
+            timeout: Seconds for an answer.
+            retries: How often a request is repeated.
+        """
+        self._headers = {"X-API-Key": api_key} if api_key else {}
+        self._options: dict[str, Any] = {"base_url": url, "headers": self._headers, "timeout": timeout}
+        self._url, self._timeout, self._retries = url.rstrip("/"), timeout, retries
+
+    def _pause(self, outcome: httpx.Response | httpx.TransportError, attempt: int) -> float | None:
+        """Return the seconds until the next attempt, or None if there should be none."""
+        if isinstance(outcome, httpx.Response):
+            again, asked = outcome.status_code in _BUSY, outcome.headers.get("Retry-After", "")
+        else:
+            again, asked = not isinstance(outcome, httpx.TimeoutException), ""
+        if not again or attempt == self._retries:
+            return None
+        return min(float(asked) if asked.isdecimal() else 0.1 * 2**attempt, _MAX_PAUSE)
+
+    def _stream(self, query: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the address of a stream, and the arguments of a WebSocket."""
+        address = httpx.URL(f"{self._url}/stream", params=query)
+        options = {"open_timeout": self._timeout, "compression": None, "max_size": None}
+        scheme = "wss" if address.scheme == "https" else "ws"
+        return str(address.copy_with(scheme=scheme)), options | {"additional_headers": self._headers}
+
+
+class Client(_Base):
+    """A client for programs without an event loop; threads may share it.
+
+    All methods raise ServiceError if the service refuses, and httpx.TransportError if there is no connection or no
+    answer in time.
+    """
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        return httpx.Client(**self._options)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def predict(self, image: Image, **query: Any) -> Prediction:
+        """Return the faces of an image and their emotions."""
+        return self._ask(_predict(image, query))
+
+    def draw(self, image: Image, media_type: str = "image/jpeg", **query: Any) -> bytes:
+        """Return the image with boxes and labels, as JPEG or PNG."""
+        return self._ask(_draw(image, media_type, query))
+
+    def predict_batch(self, images: Iterable[Image], **query: Any) -> Results:
+        """Return a prediction or an error per image, in their order."""
+        return self._ask(_predict_batch(images, query))
+
+    def model(self) -> ModelCard:
+        """Return the model and the detector in use."""
+        return self._ask(_MODEL)
+
+    def stream(self, frames: Iterable[Image], **query: Any) -> Iterator[Frame]:
+        """Send each frame of a video after the answer to the last one, and yield the answers.
+
+        Raises:
+            websockets.ConnectionClosed: the service ended the stream; the code says why (docs/api.md).
+        """
+        address, options = self._stream(query)
+        with _refusals(), connect(address, **options) as socket:
+            for frame in frames:
+                socket.send(_content(frame))
+                yield _FRAME.validate_json(socket.recv(self._timeout))
+
+    def _ask(self, request: "_Request[T]", attempt: int = 0) -> T:
+        outcome: httpx.Response | httpx.TransportError
+        try:
+            outcome = self._http.request(**request.options)
+        except httpx.TransportError as error:
+            outcome = error
+        if (seconds := self._pause(outcome, attempt)) is None:
+            return request.result(outcome)
+        time.sleep(seconds)
+        return self._ask(request, attempt + 1)
+
+
+class AsyncClient(_Base):
+    """The same for programs with an event loop."""
+
+    @cached_property
+    def _http(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(**self._options)
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def predict(self, image: Image, **query: Any) -> Prediction:
+        """Return the faces of an image and their emotions."""
+        return await self._ask(_predict(image, query))
+
+    async def draw(self, image: Image, media_type: str = "image/jpeg", **query: Any) -> bytes:
+        """Return the image with boxes and labels, as JPEG or PNG."""
+        return await self._ask(_draw(image, media_type, query))
+
+    async def predict_batch(self, images: Iterable[Image], **query: Any) -> Results:
+        """Return a prediction or an error per image, in their order."""
+        return await self._ask(_predict_batch(images, query))
+
+    async def model(self) -> ModelCard:
+        """Return the model and the detector in use."""
+        return await self._ask(_MODEL)
+
+    async def stream(self, frames: AsyncIterable[Image], **query: Any) -> AsyncIterator[Frame]:
+        """Send each frame of a video after the answer to the last one, and yield the answers."""
+        address, options = self._stream(query)
+        with _refusals():
+            async with connect_async(address, **options) as socket:
+                async for frame in frames:
+                    await socket.send(_content(frame))
+                    yield _FRAME.validate_json(await asyncio.wait_for(socket.recv(), self._timeout))
+
+    async def _ask(self, request: "_Request[T]", attempt: int = 0) -> T:
+        outcome: httpx.Response | httpx.TransportError
+        try:
+            outcome = await self._http.request(**request.options)
+        except httpx.TransportError as error:
+            outcome = error
+        if (seconds := self._pause(outcome, attempt)) is None:
+            return request.result(outcome)
+        await asyncio.sleep(seconds)
+        return await self._ask(request, attempt + 1)
+
+
+@dataclass(frozen=True)
+class _Request(Generic[T]):
+    """The arguments of a request, and how to read its answer."""
+
+    options: dict[str, Any]
+    read: Callable[[bytes], T]
+
+    def result(self, outcome: httpx.Response | httpx.TransportError) -> T:
+        if isinstance(outcome, httpx.TransportError):
+            raise outcome
+        if not outcome.is_success:
+            raise ServiceError(_problem(outcome.status_code, outcome.content))
+        return self.read(outcome.content)
+
+
+_MODEL: Final = _Request({"method": "GET", "url": "/model"}, ModelCard.model_validate_json)
+
+
+def _predict(image: Image, query: dict[str, Any]) -> _Request[Prediction]:
+    return _Request(_post(image, query), Prediction.model_validate_json)
+
+
+def _draw(image: Image, media_type: str, query: dict[str, Any]) -> _Request[bytes]:
+    return _Request(_post(image, query, Accept=media_type), bytes)
+
+
+def _predict_batch(images: Iterable[Image], query: dict[str, Any]) -> _Request[Results]:
+    files = [("file", (image.name if isinstance(image, Path) else "", _content(image))) for image in images]
+    options = {"method": "POST", "url": "/predict/batch", "files": files, "params": query}
+    return _Request(options, lambda content: BatchResult.model_validate_json(content).results)
+
+
+def _post(image: Image, query: dict[str, Any], **headers: str) -> dict[str, Any]:
+    headers = {"Content-Type": "application/octet-stream", **headers}
+    return {"method": "POST", "url": "/predict", "content": _content(image), "params": query, "headers": headers}
+
+
+def _content(image: Image) -> bytes:
+    return image.read_bytes() if isinstance(image, Path) else image
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except InvalidStatus as refused:
+        raise ServiceError(_problem(refused.response.status_code, refused.response.body or b"")) from refused
+
+
+def _problem(status: int, content: bytes | bytearray) -> Problem:
+    try:
+        return Problem.model_validate_json(content)
+    except ValidationError:  # a proxy, or another service
+        detail = content.decode("utf-8", "replace")[:500]
+        return Problem(title="HTTP error", status=status, detail=detail or "no details", code=f"http_{status}")

@@ -1,0 +1,146 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+from fer_service.client import AsyncClient, Client, ServiceError
+from fer_service.contract.schemas import BatchError, BatchPrediction, FrameError, FramePrediction
+from websockets.exceptions import ConnectionClosed
+
+from tests.e2e.server import Server, StartServer
+from tests.scenes import encode_image, two_faces
+
+KEY = "key-of-a-program-0123456789"
+
+
+@pytest.fixture
+def photo(tmp_path: Path, astronaut_jpeg: bytes) -> Path:
+    file = tmp_path / "astronaut.jpg"
+    file.write_bytes(astronaut_jpeg)
+    return file
+
+
+def test_an_image_is_its_bytes_or_its_path(server: Server, photo: Path) -> None:
+    with Client(server.url) as client:
+        prediction = client.predict(photo)
+        assert prediction == client.predict(photo.read_bytes())
+        assert [face.emotion for face in prediction.faces] == ["happy"]
+        assert client.predict(encode_image(two_faces(), ".png"), max_faces=1).faces[1:] == []
+        assert client.draw(photo, "image/png").startswith(b"\x89PNG")
+        assert client.model().name == prediction.model.name
+
+
+def test_a_batch_keeps_its_order_and_its_errors(server: Server, photo: Path) -> None:
+    with Client(server.url) as client:
+        first, second, third = client.predict_batch([photo, b"text", photo.read_bytes()])
+    assert isinstance(first, BatchPrediction)
+    assert isinstance(second, BatchError)
+    assert isinstance(third, BatchPrediction)
+    assert (first.name, second.error.code) == ("astronaut.jpg", "undecodable_image")
+    assert first.faces == third.faces
+
+
+def test_a_refusal_has_its_code(server: Server, photo: Path) -> None:
+    with Client(server.url) as client:
+        with pytest.raises(ServiceError, match="422 undecodable_image: this is a PDF document") as refused:
+            client.predict(b"%PDF-1.7")
+        assert refused.value.problem.code == "undecodable_image"
+        with pytest.raises(ServiceError, match="max_faces"):
+            list(client.stream([photo], max_faces=0))
+
+
+def test_a_stream_answers_every_frame(server: Server, photo: Path) -> None:
+    with Client(server.url) as client:
+        first, second, third = client.stream([photo, b"text", photo], smooth=0)
+    assert isinstance(first, FramePrediction)
+    assert isinstance(second, FrameError)
+    assert isinstance(third, FramePrediction)
+    assert [face.id for face in first.faces] == [face.id for face in third.faces] == [1]
+    assert third.frame == 3
+
+
+def test_an_event_loop_gets_the_same(server: Server, photo: Path) -> None:
+    async def frames() -> AsyncIterator[Path]:
+        yield photo
+        yield photo
+
+    async def ask() -> None:
+        async with AsyncClient(server.url) as client:
+            predictions = await asyncio.gather(*(client.predict(photo) for _ in range(4)))
+            (batched,) = await client.predict_batch([photo])
+            tracked = [answer async for answer in client.stream(frames())]
+            assert (await client.draw(photo)).startswith(b"\xff\xd8")
+            assert (await client.model()).name == predictions[0].model.name
+            with pytest.raises(ServiceError, match="invalid_parameter"):
+                await client.predict(photo, max_faces=0)
+            with pytest.raises(ServiceError, match="invalid_parameter"):
+                await anext(client.stream(frames(), smooth=-1))
+        assert all(prediction == predictions[0] for prediction in predictions)
+        assert isinstance(batched, BatchPrediction)
+        assert batched.faces == predictions[0].faces
+        assert [answer.frame for answer in tracked] == [1, 2]
+
+    asyncio.run(ask())
+
+
+def test_a_busy_service_is_asked_again(start_server: StartServer, photo: Path) -> None:
+    server = start_server(FER_MAX_IN_FLIGHT="1", FER_THREADS="1")
+    hasty = Client(server.url, retries=0)
+    with hasty, ThreadPoolExecutor(6) as threads, pytest.raises(ServiceError, match="429 overloaded"):
+        list(threads.map(lambda _: hasty.predict(photo), range(24)))
+    with Client(server.url, retries=20) as patient, ThreadPoolExecutor(4) as threads:
+        assert all(prediction.faces for prediction in threads.map(lambda _: patient.predict(photo), range(8)))
+
+
+def test_a_key_opens_requests_and_streams(start_server: StartServer, photo: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.txt"
+    keys.write_text(KEY)
+    server = start_server(FER_API_KEYS_FILE=str(keys))
+    with Client(server.url + "/", api_key=KEY) as client:
+        assert client.predict(photo).faces
+        assert len(list(client.stream([photo]))) == 1
+    with Client(server.url) as stranger:
+        with pytest.raises(ServiceError, match="401 unauthorized"):
+            stranger.predict(photo)
+        with pytest.raises(ServiceError, match="401 unauthorized"):
+            list(stranger.stream([photo]))
+
+
+def test_a_service_that_has_gone_is_tried_again_and_then_reported(start_server: StartServer, photo: Path) -> None:
+    server = start_server()
+    with Client(server.url, retries=2) as client:
+        answers = client.stream([photo, photo])
+        next(answers)
+        assert server.terminate() == 0
+        with pytest.raises(ConnectionClosed) as closed:
+            next(answers)
+        began = time.monotonic()
+        with pytest.raises(httpx.TransportError):
+            client.predict(photo)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+    assert time.monotonic() - began > 0.25  # pauses of 0.1 and 0.2 s
+
+
+class BrokenProxy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(502)
+
+    def log_message(self, format: str, *values: object) -> None:
+        pass
+
+
+def test_an_answer_of_a_proxy_is_shown() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BrokenProxy) as proxy:
+        Thread(target=proxy.serve_forever).start()
+        try:
+            client = Client(f"http://127.0.0.1:{proxy.server_port}")
+            with client, pytest.raises(ServiceError, match=r"502 http_502: [\s\S]*Bad Gateway"):
+                client.model()
+        finally:
+            proxy.shutdown()
