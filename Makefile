@@ -3,6 +3,7 @@ PYTHON ?= python3
 SET := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
 SERVE_ENV := .venv
 TRAIN_ENV := .venv-training
+CLIENTS_ENV := .venv-clients
 # One process more than cores, because many tests wait for a server; at most 4. The tests of a file run in the same
 # one, because they share fixtures.
 PROCESSES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null | awk '{ print ($$1 < 4) ? $$1 + 1 : 4 }')
@@ -10,7 +11,7 @@ PROCESSES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null | awk '{ print ($$1 <
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TRAIN_ENV)/bin/pytest -n $(or $(PROCESSES),2) --dist loadfile --no-loadscope-reorder --durations 15
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(LOCK_OPTIONS)
 
-.PHONY: help serve setup setup-training test test-quick campaign lint format lock docs check-deploy image clean
+.PHONY: help serve setup setup-training test test-quick campaign lint format lock docs check-clients check-deploy image clean
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -45,7 +46,11 @@ lock: ## Compile requirements/*.txt (needs uv; LOCK_OPTIONS=--upgrade updates ve
 	$(LOCK) pyproject.toml --extra otel -o requirements/cpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra gpu --override requirements/gpu-overrides.txt -o requirements/gpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra training --extra video --group test -o requirements/test.txt
+	$(LOCK) --group pyproject.toml:clients -o requirements/clients.txt
 	$(LOCK) pyproject.toml --extra training --constraint requirements/test.txt -o requirements/training.txt
+
+check-clients: setup-training $(CLIENTS_ENV)/.installed ## Call a server with clients that are generated from the OpenAPI schema (npm for TypeScript)
+	PATH="$(CURDIR)/$(CLIENTS_ENV)/bin:$(CURDIR)/$(CLIENTS_ENV)/node_modules/.bin:$$PATH" $(TRAIN_ENV)/bin/pytest -ra tests/clients
 
 check-deploy: setup-training ## Check docker/ with kubernetes-validate and, if installed, promtool, kustomize and docker-compose
 	$(TRAIN_ENV)/bin/uv pip install --quiet --python $(TRAIN_ENV)/bin/python --group deploy
@@ -61,13 +66,20 @@ docs: setup-training ## Update the generated tables in README.md and docs/
 	$(TRAIN_ENV)/bin/python -m tools.reference_tables README.md docs/api.md docs/operations.md
 
 clean: ## Remove environments and caches
-	rm -rf $(SERVE_ENV) $(TRAIN_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(SERVE_ENV) $(TRAIN_ENV) $(CLIENTS_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage
 
 $(SERVE_ENV)/.installed-$(SET): requirements/$(SET).txt requirements/build.txt pyproject.toml
 	$(call install,$(SERVE_ENV),requirements/$(SET).txt)
 
 $(TRAIN_ENV)/.installed: requirements/test.txt requirements/build.txt pyproject.toml
 	$(call install,$(TRAIN_ENV),requirements/test.txt)
+
+# Without npm the TypeScript client is not checked.
+$(CLIENTS_ENV)/.installed: requirements/clients.txt requirements/build.txt
+	@test -x $(CLIENTS_ENV)/bin/python || $(PYTHON) -m venv $(CLIENTS_ENV)
+	$(TRAIN_ENV)/bin/uv pip install --quiet --python $(CLIENTS_ENV)/bin/python --require-hashes -r requirements/clients.txt
+	npm install --silent --no-save --prefix $(CLIENTS_ENV) openapi-typescript@7 typescript@5 || echo "no npm: the TypeScript client is not checked"
+	@touch $@
 
 # One attempt; the setup succeeds without YuNet's weights, because the built-in detector needs no download.
 $(SERVE_ENV)/.detector-tried: | $(SERVE_ENV)/.installed-$(SET)

@@ -86,6 +86,7 @@ def create_app(
         openapi_url=None,  # `add_page` serves both
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # generated clients name their functions so
         redirect_slashes=False,  # a redirect would repeat the Host that a client sent
         lifespan=lifespan,
         # The service has spans and metrics of its own.
