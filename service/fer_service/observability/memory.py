@@ -9,7 +9,14 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from fer_service.system.memory import CGROUP, PROC, memory_limit, parent_and_children, resident_bytes
+from fer_service.system.memory import (
+    CGROUP,
+    PROC,
+    machine_bytes,
+    memory_limit,
+    parent_and_children,
+    resident_bytes,
+)
 
 
 class MemoryCollector(Collector):
@@ -21,7 +28,7 @@ class MemoryCollector(Collector):
 
     GAUGES: ClassVar = {
         "fer_memory_bytes": "Resident memory of the process, or of all replicas and their parent",
-        "fer_memory_limit_bytes": "Memory limit of the container; absent if it is unlimited",
+        "fer_memory_limit_bytes": "Memory limit of the container, or the memory of the machine if it is unlimited",
     }
 
     def __init__(self, *, replicas: bool, proc: Path = PROC, cgroup: Path = CGROUP) -> None:
@@ -39,7 +46,8 @@ class MemoryCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield the gauges whose values are known."""
         pids = parent_and_children(self._proc) if self.replicas else [os.getpid()]
-        values = sum(resident_bytes(pid, self._proc) for pid in pids), memory_limit(self._cgroup)
+        limit = memory_limit(self._cgroup) or machine_bytes(self._proc)
+        values = sum(resident_bytes(pid, self._proc) for pid in pids), limit
         for (name, text), value in zip(self.GAUGES.items(), values, strict=True):
             if value:
                 yield GaugeMetricFamily(name, text, value)

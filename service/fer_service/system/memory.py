@@ -25,6 +25,14 @@ def memory_limit(cgroup: Path = CGROUP) -> int | None:
     return None
 
 
+def machine_bytes(proc: Path = PROC) -> int:
+    """Return the memory of the machine in bytes, or 0 if it is unknown (proc(5), meminfo: the first line, in KiB)."""
+    try:
+        return int((proc / "meminfo").read_text().split()[1]) * 1024
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
 def resident_bytes(pid: int, proc: Path = PROC) -> int:
     """Return the resident memory of a process in bytes, or 0 if it is unknown.
 

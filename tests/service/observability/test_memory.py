@@ -36,11 +36,12 @@ def test_replicas_report_the_sum_with_their_parent(proc: Path, tmp_path: Path) -
     assert collected(collector) == {"fer_memory_bytes": 321 * PAGE}
 
 
-@pytest.mark.parametrize(("content", "limit"), [("1073741824\n", 1073741824), ("max\n", None)])
-def test_the_limit_is_absent_if_there_is_none(tmp_path: Path, content: str, limit: int | None) -> None:
+@pytest.mark.parametrize(("content", "limit"), [("1073741824\n", 2**30), ("max\n", 2**34)])
+def test_the_limit_is_that_of_the_container_or_the_machine(tmp_path: Path, content: str, limit: int) -> None:
     (tmp_path / "memory.max").write_text(content)
-    values = collected(MemoryCollector(replicas=False, proc=tmp_path / "none", cgroup=tmp_path))
-    assert values.get("fer_memory_limit_bytes") == limit
+    (tmp_path / "meminfo").write_text(f"MemTotal: {2**24} kB\nMemFree: 5 kB\n")
+    values = collected(MemoryCollector(replicas=False, proc=tmp_path, cgroup=tmp_path))
+    assert values == {"fer_memory_limit_bytes": limit}
 
 
 def test_without_proc_nothing_is_collected(tmp_path: Path) -> None:
