@@ -67,13 +67,15 @@ RUN mkdir -p /opt/cache \
       own) ;; \
       yunet) given=/weights/yunet_n_dynamic.onnx; \
              if [ -e "$given" ]; then set -- --from "$given"; fi; \
-             /opt/fer-service/bin/fer-service detector pull "$@" ;; \
+             /opt/fer-service/bin/fer-service detector pull "$@" || \
+               { echo "Without a network: --build-arg DETECTOR=own (only the built-in detector)," \
+                      "or --build-context weights=FOLDER with yunet_n_dynamic.onnx" >&2; exit 1; } ;; \
       *) echo "DETECTOR=$DETECTOR is invalid; use yunet or own" >&2; exit 2 ;; \
     esac \
  && chmod -R a+rX /opt/cache
 
 FROM python:3.13-slim AS base
-ARG VERSION=unknown
+ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG CREATED=unknown
 LABEL org.opencontainers.image.title="fer-service" \

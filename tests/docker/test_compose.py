@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import fer_service
 import pytest
 import yaml
 from fer_service.contract.settings import PREFIX, Settings
@@ -53,6 +54,13 @@ def test_settings_are_known_and_the_grace_period_covers_the_drain() -> None:
     assert float(service["stop_grace_period"].removesuffix("s")) > needed
 
 
+def test_images_carry_the_version_and_the_revision() -> None:
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    assert arguments["VERSION"] == fer_service.__version__
+    for name in ("service", "training"):
+        assert services()[name]["build"]["args"]["REVISION"] == "${REVISION:-unknown}"
+
+
 def test_compose_builds_targets_of_the_dockerfile() -> None:
     targets = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     built = {services()["service"]["build"]["target"], services()["training"]["build"]["target"]}
@@ -73,6 +81,9 @@ CPU, KEYS = "docker/compose.cpu.yml", "docker/compose.keys.yml"
 
 @pytest.mark.parametrize("over", [[], [CPU], [CPU, KEYS]])
 def test_compose_accepts_the_files(run_tool: RunTool, over: list[str]) -> None:
+    version = run_tool("docker-compose", "version", "--short").strip().removeprefix("v")
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < (2, 24):
+        pytest.skip(f"needs docker-compose 2.24, not {version}")
     files = [argument for path in ["docker-compose.yml", *over] for argument in ("-f", path)]
     made = yaml.safe_load(run_tool("docker-compose", *files, "--profile", "training", "config"))
     reserved = made["services"]["service"]["deploy"]["resources"].get("reservations")

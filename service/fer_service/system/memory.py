@@ -26,7 +26,7 @@ def memory_limit(cgroup: Path = CGROUP) -> int | None:
 
 
 def machine_bytes(proc: Path = PROC) -> int:
-    """Return the memory of the machine in bytes, or 0 if it is unknown (proc(5), meminfo: the first line, in KiB)."""
+    """Return the memory of the machine in bytes, or 0 if it is unknown (proc(5), meminfo: MemTotal, in KiB)."""
     try:
         return int((proc / "meminfo").read_text().split()[1]) * 1024
     except (OSError, IndexError, ValueError):
