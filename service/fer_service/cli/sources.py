@@ -12,7 +12,9 @@ from typing import Final
 
 import typer
 
+from fer_service.contract.errors import UndecodableImage
 from fer_service.contract.text import printable
+from fer_service.imaging.encoded import check_format
 from fer_service.imaging.foreign import foreign_content
 
 STDIN: Final = Path("-")
@@ -79,11 +81,17 @@ def is_video(path: Path) -> bool:
     """Return True if a file is a video by its content, or by its suffix if the content says nothing."""
     if path == STDIN:
         return False
-    content = None
+    begin = b""
     # A pipe would give its bytes only once. For a name that is too long, Path raises.
     if os.path.isfile(path):  # noqa: PTH113
         with contextlib.suppress(OSError), path.open("rb") as file:
-            content = foreign_content(file.read(_HEAD_BYTES))
+            begin = file.read(_HEAD_BYTES)
+    try:
+        check_format(begin)
+    except UndecodableImage:
+        content = foreign_content(begin)
+    else:
+        return False
     if content:
         return content.startswith("a video")
     return (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
