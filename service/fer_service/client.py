@@ -40,6 +40,7 @@ Frame: TypeAlias = FramePrediction | FrameError
 T = TypeVar("T")
 _FRAME: Final[TypeAdapter[Frame]] = TypeAdapter(Frame)
 _BUSY: Final = (429, 503)
+_BROKEN: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 _MAX_PAUSE: Final = 30.0  # seconds
 
 
@@ -77,7 +78,7 @@ class _Base:
         if isinstance(outcome, httpx.Response):
             again, asked = outcome.status_code in _BUSY, outcome.headers.get("Retry-After", "")
         else:
-            again, asked = not isinstance(outcome, httpx.TimeoutException), ""
+            again, asked = isinstance(outcome, _BROKEN), ""
         if not again or attempt == self._retries:
             return None
         return min(float(asked) if asked.isdecimal() else 0.1 * 2**attempt, _MAX_PAUSE)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from fer_service import __version__
 from fer_service.cli.detector import pull
+from fer_service.cli.doctor import doctor
 from fer_service.cli.predict import predict
 from fer_service.cli.serve import serve
 from fer_service.contract.errors import FerError, StartError
@@ -28,6 +29,7 @@ detector_app = typer.Typer(help="Manage the weights of the face detector.", no_a
 app.add_typer(detector_app, name="detector")
 app.command()(serve)
 app.command()(predict)
+app.command()(doctor)
 detector_app.command()(pull)
 
 

@@ -119,7 +119,7 @@ class Session:
         except _Unavailable as reason:
             if device != "auto":
                 raise ProviderError(f"FER_DEVICE={device}: {reason}") from reason
-            level = logging.WARNING if _both_builds_are_installed() else logging.INFO
+            level = logging.WARNING if both_builds_are_installed() else logging.INFO
             logger.log(level, "%s: running on the CPU: %s", path.name, reason)
             return cls._bind(path, content, "cpu", threads, failure, gpu or Gpu(), exact_int8)
 
@@ -228,7 +228,7 @@ class _Unavailable(Exception):
     """A device cannot be used, and why."""
 
 
-def _both_builds_are_installed() -> bool:
+def both_builds_are_installed() -> bool:
     """Return True if the CUDA build is installed, but the files of the CPU build are in its folder."""
     return _installed("onnxruntime") and _installed("onnxruntime-gpu") and not cuda_is_built_in()
 
@@ -242,7 +242,7 @@ def _installed(package: str) -> bool:
 
 
 def _way_to_cuda() -> str:
-    if _both_builds_are_installed():
+    if both_builds_are_installed():
         return (
             "onnxruntime and onnxruntime-gpu are both installed, and the files of the CPU build came last. "
             "Run: pip install --force-reinstall --no-deps onnxruntime-gpu"

@@ -1,0 +1,200 @@
+"""`fer-service doctor`: what this machine has, what the service takes of it, and what to do about failures."""
+
+import json
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fer_service import __version__
+from fer_service.contract.errors import FerError
+from fer_service.contract.settings import PREFIX, Settings, load_settings
+from fer_service.contract.text import printable
+from fer_service.observability.logs import configure_logging
+from fer_service.system.cores import available_cores
+from fer_service.system.cuda_driver import CudaDriverError, cuda_driver
+from fer_service.system.memory import machine_bytes, memory_limit
+
+_SECONDS: Final = 0.5  # per rate
+_MARKS: Final = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "fault": "[red]fault[/]"}
+_NEEDED_CUDA: Final = (13, 0)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line.
+
+    Attributes:
+        name: What was looked at.
+        state: `fault` if the service would not start or not do what the settings ask for.
+        detail: What was found.
+        way_out: What to do about it; empty if nothing.
+    """
+
+    name: str
+    state: Literal["ok", "note", "fault"]
+    detail: str
+    way_out: str = ""
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check settings, driver, model and detector, and measure rates. The exit status is 1 if something fails."""
+    configure_logging("error", "console")  # the findings say what warnings would
+    findings = list(examine())
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+    else:
+        _print(findings)
+    raise typer.Exit(any(finding.state == "fault" for finding in findings))
+
+
+def examine() -> Iterator[Finding]:
+    """Yield the findings, each as soon as it is known."""
+    yield _packages()
+    yield Finding("CPU", "ok", f"{available_cores()} of {os.cpu_count()} cores, {_cpu_name()}")
+    yield Finding("memory", "ok", _memory())
+    try:
+        settings = load_settings()
+    except FerError as error:
+        yield Finding("settings", "fault", str(error), "correct the variable; docs/operations.md lists all")
+        return
+    given = sorted(name for name in os.environ if name.startswith(PREFIX))
+    yield Finding("settings", "ok", ", ".join(given) if given else "all by default")
+    yield from _gpu(settings)
+    yield from _pipeline(settings)
+
+
+def _packages() -> Finding:
+    names = ("onnxruntime", "onnxruntime-gpu", "opencv-python-headless", "numpy")
+    found = ", ".join(f"{name} {number}" for name in names if (number := _version(name)))
+    return Finding("packages", "ok", f"fer-service {__version__}, Python {platform.python_version()}, {found}")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    flags = re.search(r"^flags\s*:(.+)$", text, re.MULTILINE)
+    known = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx_vnni": "VNNI"}
+    has = list(dict.fromkeys(known[flag] for flag in (flags[1].split() if flags else ()) if flag in known))
+    return (name[1] if name else platform.machine()) + (f" ({', '.join(has)})" if has else "")
+
+
+def _memory() -> str:
+    limit, machine = memory_limit(), machine_bytes()
+    text = f"{machine / 2**30:.1f} GiB" if machine else "unknown"
+    return text + (f", limited to {limit / 2**30:.1f} GiB" if limit else "")
+
+
+def _gpu(settings: Settings) -> Iterator[Finding]:
+    from fer_service.onnx.session import both_builds_are_installed, cuda_is_built_in
+
+    wanted = settings.device in ("cuda", "tensorrt")
+    missing: Literal["note", "fault"] = "fault" if wanted else "note"
+    try:
+        driver = cuda_driver()
+    except CudaDriverError as error:
+        way_out = "in a container: start it with --gpus all; else install driver R580 or newer" if wanted else ""
+        yield Finding("NVIDIA driver", missing, str(error), way_out)
+    else:
+        cuda = ".".join(map(str, driver.cuda))
+        detail = f"runs CUDA {cuda}; {', '.join(driver.devices) or 'no device'}"
+        if not driver.devices:
+            yield Finding("NVIDIA driver", missing, detail, "CUDA_VISIBLE_DEVICES or the container hides the GPUs")
+        elif driver.cuda < _NEEDED_CUDA:
+            yield Finding("NVIDIA driver", missing, detail, "install driver R580 or newer (CUDA 13)")
+        else:
+            yield Finding("NVIDIA driver", "ok", detail)
+    if both_builds_are_installed():
+        way_out = "pip install --force-reinstall --no-deps onnxruntime-gpu"
+        yield Finding("onnxruntime", "fault", "both builds are installed, the CPU build came last", way_out)
+    elif cuda_is_built_in():
+        yield Finding("onnxruntime", "ok", "CUDA build")
+    else:
+        way_out = "on x86-64 Linux: `make serve`, or the extra `gpu`" if wanted else ""
+        yield Finding("onnxruntime", missing if wanted else "ok", "CPU build", way_out)
+
+
+def _pipeline(settings: Settings) -> Iterator[Finding]:
+    from fer_service.analysis.loading import load
+
+    began = time.perf_counter()
+    try:
+        analyzer = load(settings)
+    except FerError as error:
+        yield Finding("model and detector", "fault", str(error), "the table of docs/operations.md#troubleshooting")
+        return
+    seconds = time.perf_counter() - began
+    classifier, bundle = analyzer.classifier, analyzer.classifier.bundle
+    name = f"{bundle.path.name} ({bundle.metadata.name} {bundle.metadata.version})"
+    yield Finding("model", "ok", f"{name} on {classifier.provider}, opened in {seconds:.1f} s")
+    yield _detector(analyzer.detector.name, settings)
+    began = time.perf_counter()
+    try:
+        classifier.warm(settings.max_batch)
+        analyzer.warm()
+    except Exception as error:  # onnxruntime's own exceptions share no base class
+        yield Finding("first run", "fault", str(error).splitlines()[0], "set FER_DEVICE=cpu, or check cuDNN 9")
+        return
+    yield Finding("first run", "ok", f"{time.perf_counter() - began:.1f} s")
+    import cv2
+    import numpy as np
+
+    side = bundle.metadata.input_size
+    crop = np.zeros((side, side, 3), np.uint8)
+    sizes = [size for size in (1, 8, 64) if size <= settings.max_batch and (classifier.on_gpu or size <= 8)]
+    rates = [size * _per_second(partial(classifier.classify, [crop] * size)) for size in sizes]
+    by_size = ", ".join(f"{rate:,.0f} in batches of {size}" for rate, size in zip(rates, sizes, strict=True))
+    yield Finding("faces per second", "ok", f"{by_size}, on one thread")
+    image = cv2.imencode(".jpg", np.full((480, 640, 3), 127, np.uint8))[1].tobytes()
+    rate = _per_second(lambda: analyzer.analyze(image))
+    yield Finding("images per second", "ok", f"{rate:,.0f} of 640×480 without a face, on one thread")
+
+
+def _detector(name: str, settings: Settings) -> Finding:
+    from fer_service.detection.choice import falls_back
+
+    if falls_back(settings.detector):
+        return Finding("detector", "note", name, "YuNet finds more small faces: fer-service detector pull")
+    return Finding("detector", "ok", name)
+
+
+def _per_second(work: Callable[[], object]) -> float:
+    began, count = time.perf_counter(), 0
+    while (seconds := time.perf_counter() - began) < _SECONDS:
+        work()
+        count += 1
+    return count / seconds
+
+
+def _print(findings: list[Finding]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "what", "found"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        table.add_row(_MARKS[finding.state], finding.name, printable(finding.detail))
+        if finding.way_out:
+            table.add_row("", "", f"→ {printable(finding.way_out)}")
+    Console(width=None if sys.stdout.isatty() else 200).print(table, markup=True)
