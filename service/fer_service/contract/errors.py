@@ -13,6 +13,8 @@ FerError
     ├── UrlTooLong            the URL has too many bytes
     ├── HeadTooLarge          the head has too many bytes or lines
     ├── MissingImage          the request holds no image
+    ├── InvalidTensor         an inference request breaks the Open Inference Protocol
+    ├── UnknownModel          no such model or version
     ├── Unauthorized          the API key is missing or invalid
     ├── Forbidden             the origin is not allowed
     ├── MisdirectedRequest    the service does not answer to the host
@@ -89,6 +91,14 @@ class HeadTooLarge(RequestError):
 
 class MissingImage(RequestError):
     """The request holds no image."""
+
+
+class InvalidTensor(RequestError):
+    """The inference request breaks the Open Inference Protocol, or what the model takes."""
+
+
+class UnknownModel(RequestError):
+    """No model has this name or version."""
 
 
 class Unauthorized(RequestError):
