@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from fer_service.contract.bundle import INPUT_NAME
 from fer_service.contract.errors import InvalidTensor, RequestError
@@ -251,12 +252,12 @@ def _listed_numbers(body: bytes, data: Range, count: int) -> NDArray[np.uint8]:
         comma = body.find(b",", min(at + _BLOCK, data.end), data.end)
         end = data.end if comma < 0 else comma
         try:
-            block = np.fromiter(map(int, body[at:end].translate(_FLAT).split(b",")), np.uint8)
-        except (ValueError, OverflowError):
+            block = bytes(from_json(b"[" + body[at:end].translate(_FLAT) + b"]"))
+        except (ValueError, TypeError):
             raise InvalidTensor(f"{INPUT_NAME}: data must be whole numbers from 0 to 255") from None
         if done + len(block) > count:
             raise _other_count(count, "more")
-        values[done : done + len(block)] = block
+        values[done : done + len(block)] = np.frombuffer(block, np.uint8)
         at, done = end + 1, done + len(block)
     if done != count:
         raise _other_count(count, f"{done:,}")
