@@ -12,6 +12,7 @@ from rich.console import Console
 
 from fer_service import __version__
 from fer_service.cli.detector import pull
+from fer_service.cli.model import export_triton
 from fer_service.cli.predict import predict
 from fer_service.cli.serve import serve
 from fer_service.contract.errors import FerError, StartError
@@ -26,9 +27,12 @@ app = typer.Typer(
 )
 detector_app = typer.Typer(help="Manage the weights of the face detector.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
+model_app = typer.Typer(help="Write the emotion model for other servers.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
 app.command()(serve)
 app.command()(predict)
 detector_app.command()(pull)
+model_app.command()(export_triton)
 
 
 @app.command()
