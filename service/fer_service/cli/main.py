@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from fer_service import __version__
+from fer_service.cli.batch import batch
 from fer_service.cli.detector import pull
 from fer_service.cli.model import export_triton
 from fer_service.cli.predict import predict
@@ -31,6 +32,7 @@ model_app = typer.Typer(help="Write the emotion model for other servers.", no_ar
 app.add_typer(model_app, name="model")
 app.command()(serve)
 app.command()(predict)
+app.command()(batch)
 detector_app.command()(pull)
 model_app.command()(export_triton)
 

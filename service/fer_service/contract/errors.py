@@ -6,6 +6,7 @@ FerError
 │   ├── BundleError           the model file is missing or breaks the contract
 │   ├── DetectorError         the detector file is missing or invalid
 │   └── ProviderError         the requested device is not available
+├── ClusterError             Ray is not installed, or its cluster cannot do the work
 ├── ClipError                 a video cannot be read, or its results cannot be written
 └── RequestError              one request is refused; the text is for the client
     ├── InvalidRequest        the request is not valid HTTP
@@ -63,6 +64,10 @@ class ProviderError(StartError):
 
 class ClipError(FerError):
     """A video cannot be read, or its results cannot be written."""
+
+
+class ClusterError(FerError):
+    """Ray is not installed, or its cluster cannot do the work."""
 
 
 class ResultsError(FerError):
