@@ -9,14 +9,14 @@ from typing import Final
 from fer_service.contract.errors import ClusterError
 
 # Ray reads them when it is imported and when it starts its processes. What is set already stays.
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_LOG_LEVEL": "ERROR",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # no warning about a later version
 }
 # Makes a Ray on this machine listen on its loopback. Ray has it for other systems, and reads it on all.
-_ALONE: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_LOOPBACK_ONLY: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -32,7 +32,7 @@ def connected(address: str | None, cores: int) -> Iterator[None]:
     Raises:
         ClusterError: Ray is not installed, or the cluster cannot be reached.
     """
-    for name, value in (_ENVIRONMENT if address else _ENVIRONMENT | _ALONE).items():
+    for name, value in (ENVIRONMENT if address else ENVIRONMENT | _LOOPBACK_ONLY).items():
         os.environ.setdefault(name, value)
     try:
         import ray
