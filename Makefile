@@ -44,6 +44,7 @@ lock: ## Compile requirements/*.txt (needs uv; LOCK_OPTIONS=--upgrade updates ve
 	$(LOCK) requirements/build.in -o requirements/build.txt
 	$(LOCK) pyproject.toml --extra otel --override requirements/cpu-overrides.txt -o requirements/cpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra cuda -o requirements/gpu.txt
+	$(LOCK) pyproject.toml --extra otel --extra ray --extra video --override requirements/cpu-overrides.txt --constraint requirements/cpu.txt -o requirements/ray.txt
 	$(LOCK) pyproject.toml --extra otel --extra training --extra video --group test --override requirements/cpu-overrides.txt -o requirements/test.txt
 	$(LOCK) pyproject.toml --extra training --override requirements/cpu-overrides.txt --constraint requirements/test.txt -o requirements/training.txt
 

@@ -23,7 +23,7 @@ def services(path: Path = COMPOSE) -> dict[str, dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["service", "prometheus", "grafana"])
+@pytest.mark.parametrize("name", ["service", "ray", "prometheus", "grafana"])
 def test_servers_are_limited_restarted_and_published_on_localhost_only(name: str) -> None:
     container = services()[name]
     assert container["restart"] == "unless-stopped"
@@ -56,8 +56,11 @@ def test_settings_are_known_and_the_grace_period_covers_the_drain() -> None:
 def test_compose_builds_targets_of_the_dockerfile() -> None:
     targets = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     built = {services()["service"]["build"]["target"], services()["training"]["build"]["target"]}
-    built.add(services(DOCKER / "compose.cpu.yml")["service"]["build"]["target"])
-    assert built == {"cpu", "gpu", "training"}
+    built |= {
+        services(DOCKER / "compose.cpu.yml")["service"]["build"]["target"],
+        services()["ray"]["build"]["target"],
+    }
+    assert built == {"cpu", "gpu", "ray", "training"}
     assert built <= set(targets)
 
 

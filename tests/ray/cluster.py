@@ -33,7 +33,8 @@ def environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FER_", "RAY_", "COV_"))}
     settings = {"FER_DETECTOR": "own", "FER_DEVICE": "cpu", "FER_THREADS": "1", "OMP_NUM_THREADS": "1"}
     kept |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
-    return kept | ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(paths)} | settings | more
+    made = kept | ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(paths)} | settings | more
+    return {name: value for name, value in made.items() if value}
 
 
 def until(condition: Any, what: str) -> Any:
@@ -101,7 +102,7 @@ class Cluster:
     def run(self, program: str, *arguments: object) -> str:
         ended = subprocess.run(
             [BIN / program, *map(str, arguments)],
-            env=environment(RAY_ADDRESS=f"http://{HOST}:{self.dashboard}"),
+            env=environment(RAY_DASHBOARD_ADDRESS=f"http://{HOST}:{self.dashboard}"),
             capture_output=True,
             text=True,
             check=False,

@@ -44,7 +44,8 @@ def run_parts(
     if not machines:
         raise ClusterError("no machine of the Ray cluster has a core")
     cores = min(_MAX_CORES, *machines)
-    most = workers or sum(machine // cores for machine in machines)
+    now = sum(machine // cores for machine in machines)
+    most = workers or now
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     rows = ray.data.from_items([{PART: part} for part in parts], override_num_blocks=min(len(parts), _MAX_BLOCKS))
@@ -54,7 +55,7 @@ def run_parts(
         done = rows.map(
             worker,
             fn_constructor_kwargs={**arguments, "threads": cores},
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=min(now, most, len(parts))),
             num_cpus=cores,
             num_gpus=gpus,
             max_task_retries=_RETRIES,
