@@ -33,6 +33,8 @@ def environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FER_", "RAY_", "COV_"))}
     settings = {"FER_DETECTOR": "own", "FER_DEVICE": "cpu", "FER_THREADS": "1", "OMP_NUM_THREADS": "1"}
     kept |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    # A proxy would send all that few clients ask to the replica of its own node.
+    kept |= {"RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0"}
     made = kept | ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(paths)} | settings | more
     return {name: value for name, value in made.items() if value}
 

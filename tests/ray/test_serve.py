@@ -30,7 +30,9 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     (application,) = config["applications"]
     application["runtime_env"]["env_vars"]["FER_THREADS"] = "1"
     (deployment,) = application["deployments"]
-    deployment |= {"num_replicas": REPLICAS, "ray_actor_options": {"num_cpus": 1}, "max_replicas_per_node": 1}
+    assert deployment.pop("num_replicas") == "auto"
+    always = {"min_replicas": REPLICAS, "max_replicas": REPLICAS}
+    deployment |= {"autoscaling_config": always, "ray_actor_options": {"num_cpus": 1}, "max_replicas_per_node": 1}
     path = tmp_path_factory.mktemp("serve") / "serve.yaml"
     path.write_text(yaml.safe_dump(config))
     cluster.run("serve", "deploy", path)

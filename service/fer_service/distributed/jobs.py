@@ -13,7 +13,7 @@ from fer_service.contract.errors import ClusterError
 PART: Final = "part"
 _MAX_CORES: Final = 8  # of a worker: more threads would wait for Python's lock
 _MAX_BLOCKS: Final = 10_000
-_RETRIES: Final = 10  # of a part whose worker ends, before the job does
+_RETRIES: Final = 50  # of a part; a machine that ends takes several
 
 
 def run_parts(
