@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# Targets: cpu (default), gpu and training. Each one is installed from its own hash-locked requirements.
+# Targets: cpu (default), gpu, ray and training. Each one is installed from its own hash-locked requirements.
 #
 #   docker build --target cpu -t fer-service:cpu .
 #   docker build --build-arg DETECTOR=own .                       # only the built-in detector, no download
@@ -36,6 +36,12 @@ FROM build AS gpu-libraries
 COPY requirements/gpu.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --quiet --require-hashes --compile-bytecode -r requirements/gpu.txt \
+ && $PRUNE
+
+FROM build AS ray-libraries
+COPY requirements/ray.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv pip install --quiet --require-hashes --compile-bytecode -r requirements/ray.txt \
  && $PRUNE
 
 FROM build AS training-libraries
@@ -116,6 +122,12 @@ CMD ["--help"]
 FROM service AS gpu
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=gpu-libraries /opt/fer-service /opt/fer-service
+COPY --from=service-package /package /opt/fer-service
+
+# For the machines of a Ray cluster (docs/scaling.md). `ray start` and `serve deploy` replace the command.
+FROM service AS ray
+ENV RAY_USAGE_STATS_ENABLED=0 RAY_USAGE_STATS_REPORT_URL=http://127.0.0.1:9/
+COPY --from=ray-libraries /opt/fer-service /opt/fer-service
 COPY --from=service-package /package /opt/fer-service
 
 FROM service AS cpu

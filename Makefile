@@ -46,6 +46,7 @@ lock: ## Compile requirements/*.txt (needs uv; LOCK_OPTIONS=--upgrade updates ve
 	$(LOCK) pyproject.toml --extra otel -o requirements/cpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra gpu --override requirements/gpu-overrides.txt -o requirements/gpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra training --extra video --group test -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra otel --extra ray --extra video --constraint requirements/cpu.txt -o requirements/ray.txt
 	$(LOCK) --group pyproject.toml:clients -o requirements/clients.txt
 	$(LOCK) pyproject.toml --extra training --constraint requirements/test.txt -o requirements/training.txt
 

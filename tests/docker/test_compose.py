@@ -24,7 +24,7 @@ def services(path: Path = COMPOSE) -> dict[str, dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["service", "prometheus", "grafana"])
+@pytest.mark.parametrize("name", ["service", "ray", "prometheus", "grafana"])
 def test_servers_are_limited_restarted_and_published_on_localhost_only(name: str) -> None:
     container = services()[name]
     assert container["restart"] == "unless-stopped"
@@ -57,15 +57,18 @@ def test_settings_are_known_and_the_grace_period_covers_the_drain() -> None:
 def test_images_carry_the_version_and_the_revision() -> None:
     arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
     assert arguments["VERSION"] == fer_service.__version__
-    for name in ("service", "training"):
+    for name in ("service", "ray", "training"):
         assert services()[name]["build"]["args"]["REVISION"] == "${REVISION:-unknown}"
 
 
 def test_compose_builds_targets_of_the_dockerfile() -> None:
     targets = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     built = {services()["service"]["build"]["target"], services()["training"]["build"]["target"]}
-    built.add(services(DOCKER / "compose.cpu.yml")["service"]["build"]["target"])
-    assert built == {"cpu", "gpu", "training"}
+    built |= {
+        services(DOCKER / "compose.cpu.yml")["service"]["build"]["target"],
+        services()["ray"]["build"]["target"],
+    }
+    assert built == {"cpu", "gpu", "ray", "training"}
     assert built <= set(targets)
 
 

@@ -179,6 +179,28 @@ class Analyzer:
             crops = self._crops(pixels, faces)
         return self._classified(Prepared((pixels.shape[1], pixels.shape[0]), pixels, faces, crops), job)
 
+    def process_crops(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> list[Prediction]:
+        """Classify crops of faces that were found elsewhere.
+
+        Args:
+            crops: N ≥ 1 arrays, uint8 [S, S, 3], RGB; S is the `input_size` of the model.
+            job: Takes the time of each stage.
+
+        Returns:
+            One prediction per crop: an image of S × S pixels with one face that fills it.
+        """
+        job, size = job or Job(), self._metadata.input_size
+        with job.stage(Stage.INFER):
+            rows = self.classifier.classify(crops, job)
+        return [
+            Prediction(
+                image=ImageSize(width=size, height=size),
+                faces=[self._face(Face(Box(0, 0, size, size)), _rounded(row), size, size)],
+                model=self._model,
+            )
+            for row in rows
+        ]
+
     def prepare(
         self, image: EncodedImage, options: Options, job: Job | None = None, decode: Decode = decode_here
     ) -> Prepared:
@@ -265,7 +287,7 @@ class Analyzer:
         return Prediction(
             image=ImageSize(width=width, height=height),
             faces=[
-                self._face(face.scaled(*to_original), [round(float(value), 6) for value in row], width, height)
+                self._face(face.scaled(*to_original), _rounded(row), width, height)
                 for face, row in zip(prepared.faces, rows, strict=True)
             ],
             model=self._model,
@@ -289,6 +311,10 @@ class Analyzer:
             uncertain=probabilities[best] < self._metadata.uncertain_below,
             probabilities=dict(zip(labels, probabilities, strict=True)),
         )
+
+
+def _rounded(row: NDArray[np.float32]) -> list[float]:
+    return [round(float(value), 6) for value in row]
 
 
 def _roll(face: Face) -> float:

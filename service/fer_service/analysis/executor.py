@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from fer_service.analysis.analyzer import Analysis, Analyzer, Options, decode_he
 from fer_service.analysis.lane import Lane
 from fer_service.classification.batched import BatchedClassifier
 from fer_service.contract.job import Job
+from fer_service.contract.schemas import Prediction
 from fer_service.detection.batched import BatchedDetector
 from fer_service.detection.detector import BatchDetector, Search
 from fer_service.imaging.encoded import EncodedImage
@@ -155,6 +157,33 @@ class Executor:
         if not self._shares_runs and result.prediction.faces:
             self._metrics.batch_size.observe(len(result.prediction.faces))
         return result
+
+    async def classify(self, crops: Sequence[NDArray[np.uint8]], job: Job) -> list[Prediction]:
+        """Classify crops of faces that were found elsewhere, in batches that take turns with the work of others.
+
+        Args:
+            crops: N ≥ 1 arrays, uint8 [S, S, 3], RGB; S is the `input_size` of the model.
+            job: Takes the time of each stage. A batch that is still queued at its deadline is refused.
+
+        Returns:
+            One prediction per crop (see `Analyzer.process_crops`).
+
+        Raises:
+            RequestError: the crops are refused; the subclass says why.
+        """
+        # What one image may put into the queue of a GPU.
+        size = min(self._max_batch, self.analyzer.limits.max_faces)
+        predictions: list[Prediction] = []
+        try:
+            for start in range(0, len(crops), size):
+                work = partial(self.analyzer.process_crops, crops[start : start + size], job)
+                predictions += await self._run_in(self._lane, work, job)
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+        for number, prediction in enumerate(predictions):
+            self._metrics.observe(prediction, {} if number else job.seconds)
+        return predictions
 
     def _analysed(self, data: bytes, options: Options, job: Job) -> Analysis | EncodedImage:
         """Return the analysis, or the image if all of it must be decoded in a child process."""

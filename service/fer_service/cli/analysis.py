@@ -4,10 +4,10 @@ import asyncio
 import errno
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -19,6 +19,7 @@ from fer_service.contract.job import Job
 from fer_service.contract.settings import Settings
 from fer_service.observability.metrics import Metrics
 
+_File = TypeVar("_File")
 _AHEAD: Final = 4  # images per thread that are read before their turn
 
 
@@ -36,23 +37,24 @@ async def running(analyzer: Analyzer, settings: Settings) -> AsyncIterator[Execu
 
 
 async def analyze_files(
-    executor: Executor, files: Sequence[Path], options: Options, threads: int
+    executor: Executor, files: Sequence[_File], options: Options, threads: int, read: Callable[[_File], bytes]
 ) -> AsyncIterator[Analysis | str]:
     """Analyse images, several at the same time.
 
     Args:
         executor: A started executor.
-        files: Files, or - for standard input.
+        files: What to read.
         options: The same choices for all.
         threads: Threads of the executor.
+        read: Returns the content of a file; may raise OSError.
 
     Yields:
         For each file in order its analysis, or why there is none.
     """
 
-    async def analyzed(path: Path) -> Analysis | str:
+    async def analyzed(file: _File) -> Analysis | str:
         try:
-            data = await asyncio.to_thread(_read, path)
+            data = await asyncio.to_thread(read, file)
             return await executor.run(data, options, Job())
         except OSError as error:
             return error.strerror or str(error)
@@ -60,15 +62,16 @@ async def analyze_files(
             return str(error)
 
     waiting: deque[asyncio.Task[Analysis | str]] = deque()
-    for path in files:
-        waiting.append(asyncio.create_task(analyzed(path)))
+    for file in files:
+        waiting.append(asyncio.create_task(analyzed(file)))
         if len(waiting) >= _AHEAD * threads:
             yield await waiting.popleft()
     while waiting:
         yield await waiting.popleft()
 
 
-def _read(path: Path) -> bytes:
+def read_source(path: Path) -> bytes:
+    """Return the content of a file, or of standard input for -."""
     if path != STDIN:
         return path.read_bytes()
     if sys.stdin is None:

@@ -11,8 +11,10 @@ import typer
 from rich.console import Console
 
 from fer_service import __version__
+from fer_service.cli.batch import batch
 from fer_service.cli.detector import pull
 from fer_service.cli.doctor import doctor
+from fer_service.cli.model import export_triton
 from fer_service.cli.predict import predict
 from fer_service.cli.serve import serve
 from fer_service.contract.errors import FerError, StartError
@@ -27,10 +29,14 @@ app = typer.Typer(
 )
 detector_app = typer.Typer(help="Manage the weights of the face detector.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
+model_app = typer.Typer(help="Write the emotion model for other servers.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
 app.command()(serve)
 app.command()(predict)
 app.command()(doctor)
+app.command()(batch)
 detector_app.command()(pull)
+model_app.command()(export_triton)
 
 
 @app.command()

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from fer_service.cli.copies import copy_paths
+from fer_service.cli.progress import RateColumn
 from fer_service.cli.results import Outcome, Results, json_name, open_results
 from fer_service.cli.sources import Sources, find_sources, is_video
 from fer_service.cli.video import analyze_video, parse_seconds, predict_video
@@ -132,7 +133,7 @@ class _Run:
     def write(self, sources: Sources, results: Results) -> None:
         """Analyse all files, with a progress bar on a terminal."""
         console = Console(stderr=True)
-        columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+        columns = (BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=len(sources.files))
             asyncio.run(self._write(sources, results, lambda: bar.advance(task)))
@@ -146,7 +147,7 @@ class _Run:
         return ", ".join(parts)
 
     async def _write(self, sources: Sources, results: Results, advance: Callable[[], None]) -> None:
-        from fer_service.cli.analysis import analyze_files, running
+        from fer_service.cli.analysis import analyze_files, read_source, running
 
         todo = [path for path in sources.files if not results.has(json_name(path))]
         self.skipped = len(sources.files) - len(todo)
@@ -154,7 +155,7 @@ class _Run:
             advance()
         images = [path for path in todo if path not in self.videos]
         async with running(self.analyzer, self.settings) as executor:
-            analyses = analyze_files(executor, images, self.options, self.settings.threads)
+            analyses = analyze_files(executor, images, self.options, self.settings.threads, read_source)
             for path in todo:
                 if path in self.videos:
                     await self._video(path, results)
@@ -201,11 +202,6 @@ class _Run:
         copy = self.copies[path]
         copy.parent.mkdir(parents=True, exist_ok=True)
         return copy
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} files/s" if task.speed else "")
 
 
 class _Printed:

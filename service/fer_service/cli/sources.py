@@ -21,8 +21,8 @@ STDIN: Final = Path("-")
 # What a folder is searched for. A file that is named itself may have any suffix.
 _IMAGES: Final = "avif bmp dib gif heic heif jfif jp2 jpe jpeg jpg jxl mpo png apng tif tiff webp"
 _VIDEOS: Final = "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
-_SUFFIXES: Final = frozenset(f".{name}" for name in (_IMAGES + " " + _VIDEOS).split())
-_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+MEDIA: Final = frozenset(f".{name}" for name in (_IMAGES + " " + _VIDEOS).split())
+ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _HEAD_BYTES: Final = 1024
 
 
@@ -55,11 +55,11 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
     passed_over = 0
     for word in words:
         path = _path(word)
-        if _ADDRESS.match(word):
+        if ADDRESS.match(word):
             raise typer.BadParameter(f"{printable(word)} is an address: save the image or record the video first")
         if os.path.isdir(path):  # noqa: PTH112 (for a name that is too long, Path raises)
-            files = list(_files_in(path, recursive=recursive))
-            media = [file for file in files if file.suffix.lower() in _SUFFIXES]
+            files = list(files_in(path, recursive=recursive))
+            media = [file for file in files if file.suffix.lower() in MEDIA]
             if not media:
                 hint = "" if recursive else "; --recursive searches its subfolders"
                 raise typer.BadParameter(f"{printable(path)} has no images or videos{hint}")
@@ -119,7 +119,7 @@ def _matches(pattern: str) -> list[Path]:
     ]
 
 
-def _files_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
+def files_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
     """Yield the files of a folder that are not hidden, sorted."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []

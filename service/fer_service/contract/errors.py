@@ -6,6 +6,7 @@ FerError
 │   ├── BundleError           the model file is missing or breaks the contract
 │   ├── DetectorError         the detector file is missing or invalid
 │   └── ProviderError         the requested device is not available
+├── ClusterError             Ray is not installed, or its cluster cannot do the work
 ├── ClipError                 a video cannot be read, or its results cannot be written
 └── RequestError              one request is refused; the text is for the client
     ├── InvalidRequest        the request is not valid HTTP
@@ -13,6 +14,8 @@ FerError
     ├── UrlTooLong            the URL has too many bytes
     ├── HeadTooLarge          the head has too many bytes or lines
     ├── MissingImage          the request holds no image
+    ├── InvalidTensor         an inference request breaks the Open Inference Protocol
+    ├── UnknownModel          no such model or version
     ├── Unauthorized          the API key is missing or invalid
     ├── Forbidden             the origin is not allowed
     ├── MisdirectedRequest    the service does not answer to the host
@@ -63,6 +66,10 @@ class ClipError(FerError):
     """A video cannot be read, or its results cannot be written."""
 
 
+class ClusterError(FerError):
+    """Ray is not installed, or its cluster cannot do the work."""
+
+
 class ResultsError(FerError):
     """A file of results cannot be written or continued."""
 
@@ -89,6 +96,14 @@ class HeadTooLarge(RequestError):
 
 class MissingImage(RequestError):
     """The request holds no image."""
+
+
+class InvalidTensor(RequestError):
+    """The inference request breaks the Open Inference Protocol, or what the model takes."""
+
+
+class UnknownModel(RequestError):
+    """No model has this name or version."""
 
 
 class Unauthorized(RequestError):

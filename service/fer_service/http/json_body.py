@@ -48,7 +48,7 @@ def decode_image(body: bytes) -> bytes:
         UndecodableImage: the text is not base64.
     """
     ((start, end),) = _texts(body, IMAGE, 1, "")
-    return _decoded(body, start, end, IMAGE)
+    return decode_text(body, start, end, IMAGE)
 
 
 def decode_images(body: bytes, max_count: int, excess: str) -> list[Upload]:
@@ -67,11 +67,49 @@ def decode_images(body: bytes, max_count: int, excess: str) -> list[Upload]:
     for number, (start, end) in enumerate(_texts(body, IMAGES, max_count, excess)):
         data, error = b"", None
         try:
-            data = _decoded(body, start, end, f"{IMAGES}.{number}")
+            data = decode_text(body, start, end, f"{IMAGES}.{number}")
         except RequestError as raised:
             error = raised
         uploads.append(Upload(str(number), data, error))
     return uploads
+
+
+def decode_text(body: bytes, start: int, end: int, name: str) -> bytes:
+    """Return the bytes of a text in base64, or of a data URL.
+
+    Args:
+        body: A JSON document.
+        start: Where the text begins in it, after its quote.
+        end: Where it ends.
+        name: Name of the text, for errors.
+
+    Raises:
+        UndecodableImage: the text is not base64.
+    """
+    head = _unescaped(body[start : min(start + _MAX_PREFIX, end)]).lstrip()
+    if ADDRESS.match(head):
+        raise UndecodableImage(f"{name}: this is an address. {NOT_FETCHED}")
+    if head[:5].lower() == b"data:":
+        start = _after_prefix(body, start, end, name)
+    with io.BytesIO() as out:
+        rest, padded = b"", False
+        while start < end:
+            stop = _block_end(body, start, end)
+            block = _unescaped(body[start:stop]).translate(_STANDARD, b" \t\r\n")
+            if padded and block.strip(b"="):
+                raise UndecodableImage(f"{name}: invalid base64: more characters follow its end, the sign =")
+            padded = padded or block.endswith(b"=")
+            block = rest + block.rstrip(b"=")
+            if wrong := _NOT_BASE64.search(block):
+                shown = printable(wrong[0].decode("latin-1"))
+                raise UndecodableImage(f"{name}: invalid base64: it has the character {shown!r}")
+            whole = len(block) - len(block) % 4
+            out.write(binascii.a2b_base64(block[:whole]))
+            rest, start = block[whole:], stop
+        if len(rest) == 1:
+            raise UndecodableImage(f"{name}: invalid base64: its last character is alone, so the text is cut off")
+        out.write(binascii.a2b_base64(rest + b"=" * (-len(rest) % 4)))
+        return out.getvalue()  # shares the buffer's memory
 
 
 def _texts(body: bytes, name: str, max_count: int, excess: str) -> list[tuple[int, int]]:
@@ -179,34 +217,6 @@ class _Scanner:
     def invalid(self, why: str) -> InvalidParameter:
         """Return the error for a body that is not JSON from here on."""
         return InvalidParameter(f"invalid JSON at byte {self._at:,}: {why}; send {_FORMS[self._name]}")
-
-
-def _decoded(body: bytes, start: int, end: int, name: str) -> bytes:
-    """Return the bytes of a text in base64, or of a data URL."""
-    head = _unescaped(body[start : min(start + _MAX_PREFIX, end)]).lstrip()
-    if ADDRESS.match(head):
-        raise UndecodableImage(f"{name}: this is an address. {NOT_FETCHED}")
-    if head[:5].lower() == b"data:":
-        start = _after_prefix(body, start, end, name)
-    with io.BytesIO() as out:
-        rest, padded = b"", False
-        while start < end:
-            stop = _block_end(body, start, end)
-            block = _unescaped(body[start:stop]).translate(_STANDARD, b" \t\r\n")
-            if padded and block.strip(b"="):
-                raise UndecodableImage(f"{name}: invalid base64: more characters follow its end, the sign =")
-            padded = padded or block.endswith(b"=")
-            block = rest + block.rstrip(b"=")
-            if wrong := _NOT_BASE64.search(block):
-                shown = printable(wrong[0].decode("latin-1"))
-                raise UndecodableImage(f"{name}: invalid base64: it has the character {shown!r}")
-            whole = len(block) - len(block) % 4
-            out.write(binascii.a2b_base64(block[:whole]))
-            rest, start = block[whole:], stop
-        if len(rest) == 1:
-            raise UndecodableImage(f"{name}: invalid base64: its last character is alone, so the text is cut off")
-        out.write(binascii.a2b_base64(rest + b"=" * (-len(rest) % 4)))
-        return out.getvalue()  # shares the buffer's memory
 
 
 def _after_prefix(body: bytes, start: int, end: int, name: str) -> int:

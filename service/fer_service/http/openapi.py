@@ -1,10 +1,12 @@
 """What the OpenAPI schema says of each route: statuses, media types, headers, and examples of real answers."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fer_service.contract import errors
 from fer_service.contract.errors import RequestError
+from fer_service.contract.inference import MODEL, InferenceError
 from fer_service.http.problems import MEDIA_TYPE, PROBLEMS, headers_of, problem_of
 
 Responses = dict[int | str, dict[str, Any]]
@@ -12,6 +14,10 @@ Responses = dict[int | str, dict[str, Any]]
 TAGS: Final = [
     {"name": "predict", "description": "Faces of images and their apparent emotions."},
     {"name": "model", "description": "The model and the detector in use."},
+    {
+        "name": "inference",
+        "description": "The Open Inference Protocol, version 2, for KServe, Triton's clients and gateways.",
+    },
     {"name": "operations", "description": "Probes and metrics for operators; they need no API key."},
 ]
 PREDICTION: Final[dict[str, Any]] = {
@@ -60,10 +66,74 @@ BATCH_RESULT: Final = {
         },
     ]
 }
+_FACE: Final = PREDICTION["faces"][0]
+_OUTPUTS: Final = {
+    "image_index": ("INT32", [1], [0]),
+    "boxes": ("INT32", [1, 4], list(_FACE["box"].values())),
+    "scores": ("FP32", [1], [_FACE["score"]]),
+    "emotions": ("BYTES", [1], [_FACE["emotion"]]),
+    "probabilities": ("FP32", [1, 7], list(_FACE["probabilities"].values())),
+    "json": ("BYTES", [1], [json.dumps(PREDICTION, separators=(",", ":"))]),
+}
+INFERENCE_ANSWER: Final = {
+    "model_name": MODEL,
+    "model_version": "0.1.0",
+    "outputs": [
+        {"name": name, "datatype": datatype, "shape": shape, "data": data}
+        for name, (datatype, shape, data) in _OUTPUTS.items()
+    ],
+}
+_DATA: Final = {
+    "datatype": {"type": "string", "enum": ["BYTES", "UINT8"]},
+    "shape": {"type": "array", "items": {"type": "integer"}},
+    "data": {"type": "array", "description": "Images in base64, or the values of crops in row-major order."},
+}
+
+
+def _tensor(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
+    named = {"name": {"type": "string"}, "parameters": {"type": "object"}, **properties}
+    return {"type": "object", "required": ["name", *required], "properties": named}
+
+
+_IMAGES: Final = {"name": "images", "datatype": "BYTES", "shape": [1], "data": ["<base64>"]}
+INFERENCE_REQUEST: Final = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "required": ["inputs"],
+            "properties": {
+                "id": {"type": "string", "maxLength": 128},
+                "parameters": {
+                    "type": "object",
+                    "description": "`detect`, `max_faces`, `min_score`, `binary_data_output`; others are ignored.",
+                },
+                "inputs": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 1,
+                    "items": _tensor(_DATA, "datatype", "shape"),
+                },
+                "outputs": {"type": "array", "items": _tensor({})},
+            },
+        },
+        "example": {"inputs": [_IMAGES], "parameters": {"max_faces": 10}},
+    },
+    "application/octet-stream": {
+        "schema": {
+            "type": "string",
+            "format": "binary",
+            "description": "JSON of the length that the header Inference-Header-Content-Length gives, with "
+            "`binary_data_size` instead of `data`, and the bytes of the tensor behind it.",
+        }
+    },
+}
 # Details of the errors, as the service gives them with its default settings.
 _DETAILS: Final[dict[type[RequestError], str]] = {
     errors.InvalidRequest: "the request is not valid HTTP",
     errors.MissingImage: "the image is empty; send its bytes as the body or as the field 'file'",
+    errors.InvalidTensor: "images: the datatype must be BYTES, not FP32",
+    errors.UnknownModel: "unknown model 'resnet' or version; the model is taught-resnet18 0.1.0, also called "
+    f"{MODEL}",
     errors.Unauthorized: "missing API key; send it as X-API-Key or as Authorization: Bearer",
     errors.NotAcceptable: "Accept: image/webp allows none of the offered application/json, image/jpeg, image/png",
     errors.RequestTooSlow: "the head took more than 10 s",
@@ -90,8 +160,13 @@ _DETAILS: Final[dict[type[RequestError], str]] = {
     errors.DeadlineExceeded: "request timed out (FER_REQUEST_TIMEOUT)",
 }
 _REQUEST_ID: Final = "X-Request-ID"
+INFERENCE: Final = (
+    *(errors.InvalidTensor, errors.UnknownModel, errors.Unauthorized, errors.ImageTooLarge),
+    *(errors.UnsupportedCoding, errors.Overloaded, errors.Preempted, errors.NotReady, errors.DeadlineExceeded),
+)
 _HEADERS: Final[dict[str, str]] = {
     _REQUEST_ID: "The client's own id if it is valid, otherwise a new one",
+    "Inference-Header-Content-Length": "Bytes of JSON before the binary tensors",
     "Server-Timing": "Milliseconds of each stage and in total",
     "Vary": "Accept: the answer depends on it",
     "Retry-After": "Seconds to wait before the next attempt",
@@ -121,6 +196,20 @@ def refused(*kinds: type[RequestError]) -> Responses:
         if kind in kinds or kind in _ALWAYS:
             by_status.setdefault(PROBLEMS[kind].status, []).append(kind)
     return {status: _refusal(found) for status, found in by_status.items()}
+
+
+def inference_refused(*kinds: type[RequestError]) -> Responses:
+    """Return what `refused` does, for a route of the Open Inference Protocol, whose errors have one text."""
+    responses = refused(*kinds)
+    for response in responses.values():
+        (described,) = response["content"].values()
+        examples = {
+            code: {**example, "value": {"error": example["value"]["detail"]}}
+            for code, example in described["examples"].items()
+        }
+        response["content"] = {"application/json": {"examples": examples}}
+        response["model"] = InferenceError
+    return responses
 
 
 def answered(description: str, content: Mapping[str, Mapping[str, Any]], *headers: str) -> Responses:

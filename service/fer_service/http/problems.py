@@ -12,10 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from fer_service.contract import errors
 from fer_service.contract.errors import InvalidParameter, RequestError
+from fer_service.contract.inference import InferenceError
 from fer_service.contract.schemas import Problem
 from fer_service.contract.validation import first_error
 
 MEDIA_TYPE: Final = "application/problem+json"
+INFERENCE_PATH: Final = "/v2"  # of the Open Inference Protocol, whose errors have a form of their own
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number: the client left, only metrics and logs see it
 
 
@@ -36,8 +38,10 @@ class ProblemKind(NamedTuple):
 PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
     errors.InvalidRequest: ProblemKind(400, "invalid_request", "Invalid HTTP request"),
     errors.MissingImage: ProblemKind(400, "missing_image", "No image in the request"),
+    errors.InvalidTensor: ProblemKind(400, "invalid_tensor", "Invalid inference request"),
     errors.Unauthorized: ProblemKind(401, "unauthorized", "API key missing or invalid"),
     errors.Forbidden: ProblemKind(403, "forbidden", "Origin not allowed"),
+    errors.UnknownModel: ProblemKind(404, "unknown_model", "Unknown model"),
     errors.NotAcceptable: ProblemKind(406, "not_acceptable", "No acceptable media type"),
     errors.RequestTooSlow: ProblemKind(408, "request_too_slow", "Request too slow"),
     errors.ImageTooLarge: ProblemKind(413, "image_too_large", "Too many bytes"),
@@ -79,9 +83,14 @@ def headers_of(kind: type[RequestError]) -> dict[str, str]:
     return dict(_HEADERS.get(kind, {}))
 
 
-def error_response(error: RequestError) -> Response:
-    """Return the HTTP response to an error."""
-    return _response(problem_of(error), headers_of(type(error)))
+def error_response(error: RequestError, path: str = "") -> Response:
+    """Return the HTTP response to an error.
+
+    Args:
+        error: The error.
+        path: Path of the request.
+    """
+    return _response(problem_of(error), headers_of(type(error)), path)
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -89,7 +98,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestError)
     async def refused(request: Request, error: RequestError) -> Response:
-        return error_response(error)
+        return error_response(error, request.scope["path"])
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -122,8 +131,11 @@ def _routing_response(scope: Scope, error: HTTPException) -> Response:
         detail=f"{scope.get('method', 'GET')} {scope['path']}: {error.detail}",
         code=phrase.lower().replace(" ", "_"),
     )
-    return _response(problem, headers)
+    return _response(problem, headers, scope["path"])
 
 
-def _response(problem: Problem, headers: dict[str, str] | None) -> Response:
+def _response(problem: Problem, headers: dict[str, str] | None, path: str) -> Response:
+    if path == INFERENCE_PATH or path.startswith(f"{INFERENCE_PATH}/"):
+        content = InferenceError(error=problem.detail).model_dump_json()
+        return Response(content, problem.status, headers, "application/json")
     return Response(problem.model_dump_json(), problem.status, headers, MEDIA_TYPE)

@@ -51,7 +51,7 @@ async def read_image(request: Request, max_bytes: int, book: Book = _book_nothin
         (upload,) = await _read_form(request, form, max_bytes, book)
         data = upload.data
     elif media_type == _JSON:
-        data = await run_in_threadpool(decode_image, await _read_json(request, 1, max_bytes, book))
+        data = await run_in_threadpool(decode_image, await read_json(request, 1, max_bytes, book))
     elif not media_type or media_type.startswith("image/") or media_type in _RAW_TYPES:
         data = await _read_all(request, max_bytes, max_bytes, book)
     else:
@@ -87,7 +87,7 @@ async def read_images(
     excess = f"the request has more than {max_count} images, the maximum (FER_MAX_BATCH_IMAGES)"
     media_type = _media_type(request)
     if media_type == _JSON:
-        body = await _read_json(request, max_count, max_bytes, book)
+        body = await read_json(request, max_count, max_bytes, book)
         return await run_in_threadpool(decode_images, body, max_count, excess)
     if media_type != _FORM:
         way_out = f"send the images as {_FORM}, in fields named {FIELD!r}, or as {_JSON}"
@@ -128,7 +128,18 @@ def _media_type(request: Request) -> str:
     return kind.decode("latin-1").lower()
 
 
-async def _read_json(request: Request, max_count: int, max_bytes: int, book: Book) -> bytes:
+async def read_json(request: Request, max_count: int, max_bytes: int, book: Book) -> bytes:
+    """Read a body of JSON with images in base64.
+
+    Args:
+        request: The request.
+        max_count: Maximum number of images.
+        max_bytes: Maximum bytes per image.
+        book: Called with the bytes of each chunk before it is kept; may raise.
+
+    Raises:
+        ImageTooLarge: the body has more bytes than `max_count` images may have.
+    """
     # Base64 takes four thirds, and escapes and line breaks in it an eighth more at most.
     return await _read_all(request, max_count * (max_bytes * 3 // 2 + _PART_OVERHEAD), max_bytes, book)
 

@@ -38,7 +38,10 @@ def test_the_page_runs_only_scripts_of_its_own_and_is_shown_in_no_frame(client: 
 
 
 def test_all_routes_are_described(paths: dict[str, Any]) -> None:
-    assert set(paths) == {"/predict", "/predict/batch", "/model", "/livez", "/readyz", "/metrics"}
+    inference = {"/v2", "/v2/health/live", "/v2/health/ready"} | {
+        f"/v2/models/{{name}}{end}" for end in ("", "/ready", "/infer")
+    }
+    assert set(paths) == {"/predict", "/predict/batch", "/model", "/livez", "/readyz", "/metrics"} | inference
     operations = [operation for path in paths.values() for operation in path.values()]
     assert all(operation["description"] for operation in operations)
 

@@ -1,5 +1,6 @@
 """What the OpenAPI schema promises, compared with what a service answers."""
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,10 +54,10 @@ def faults_of_names(value: Any, schema: Any, root: Any, path: str) -> Iterator[s
             yield from faults(each, described, root, f"{path}.{name}")
 
 
-def check(client: TestClient, method: str, path: str, **request: Any) -> tuple[int, str]:
-    """Send a request and compare its answer with the schema; return its status and code."""
+def check(client: TestClient, method: str, path: str, url: str = "", **request: Any) -> tuple[int, str]:
+    """Send a request and compare its answer with the schema of the path; return its status and code."""
     root: Any = client.app.openapi()  # type: ignore[attr-defined]
-    answer = client.request(method, path, **request)
+    answer = client.request(method, url or path, **request)
     described = root["paths"][path.partition("?")[0]][method.lower()]["responses"]
     assert str(answer.status_code) in described, answer.text
     response = described[str(answer.status_code)]
@@ -68,6 +69,11 @@ def check(client: TestClient, method: str, path: str, **request: Any) -> tuple[i
     sent = {name.lower() for name in answer.headers} - {"content-type", "content-length"}
     assert sent <= {name.lower() for name in response["headers"]}
     return answer.status_code, body.get("code", "") if isinstance(body, dict) else ""
+
+
+def tensor_of(image: bytes) -> dict[str, Any]:
+    data = [base64.b64encode(image).decode()]
+    return {"inputs": [{"name": "images", "datatype": "BYTES", "shape": [1], "data": data}]}
 
 
 def json_of(image: str) -> dict[str, Any]:
@@ -114,6 +120,30 @@ def test_answers_to_several_images_are_as_described(
     serve: Serve, request_of: dict[str, Any], expected: tuple[int, str]
 ) -> None:
     assert check(serve(FACE, **SMALL), "POST", "/predict/batch", **request_of) == expected
+
+
+@pytest.mark.parametrize(
+    ("request_of", "status"),
+    [
+        ({"json": tensor_of(GREEN)}, 200),
+        ({"json": tensor_of(GREEN) | {"parameters": {"binary_data_output": True}}}, 200),
+        ({"json": {}}, 400),
+        ({"content": bytes(300_000)}, 413),
+        ({"content": GREEN, "headers": {"Content-Encoding": "gzip"}}, 415),
+    ],
+)
+def test_answers_to_tensors_are_as_described(serve: Serve, request_of: dict[str, Any], status: int) -> None:
+    path = "/v2/models/{name}/infer"
+    assert check(serve(FACE, **SMALL), "POST", path, url=path.format(name="emotion"), **request_of) == (status, "")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/{name}", "/v2/models/{name}/ready"]
+)
+def test_answers_to_gateways_are_as_described(client: TestClient, path: str) -> None:
+    assert check(client, "GET", path, url=path.format(name="emotion")) == (200, "")
+    if "{name}" in path:
+        assert check(client, "GET", path, url=path.format(name="resnet")) == (404, "")
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/openmetrics-text; version=1.0.0"])
@@ -171,7 +201,7 @@ def operations(root: Any) -> Iterator[tuple[str, Any]]:
 def test_every_operation_has_a_summary_a_tag_and_an_id_of_its_own(client: TestClient) -> None:
     root: Any = client.get("/openapi.json").json()
     found = dict(operations(root))
-    assert len({operation["operationId"] for operation in found.values()}) == len(found) == 6
+    assert len({operation["operationId"] for operation in found.values()}) == len(found) == 12
     assert {tag for operation in found.values() for tag in operation["tags"]} == {
         tag["name"] for tag in root["tags"] if tag["description"]
     }
@@ -189,10 +219,12 @@ def test_every_example_is_an_answer_of_its_schema(client: TestClient) -> None:
                 assert examples or media_type not in JSON, (path, status)
                 for example in examples:
                     assert list(faults(example, content["schema"], root)) == []
-                    if status != "200":
+                    if media_type == "application/problem+json":
                         kind = next(kind for kind in PROBLEMS.values() if kind.code == example["code"])
                         assert (example["status"], example["title"]) == (kind.status, kind.title)
                         assert kind.status == int(status)
+                for code in content.get("examples", {}):
+                    assert next(kind.status for kind in PROBLEMS.values() if kind.code == code) == int(status)
 
 
 def without_nulls(value: Any) -> Any:

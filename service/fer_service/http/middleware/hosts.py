@@ -39,7 +39,7 @@ class AllowedHostsMiddleware:
                     f"this service does not answer to the host {', '.join(hosts) or '(none)'}; "
                     "the setting FER_ALLOWED_HOSTS lists the hosts"
                 )
-                await error_response(error)(scope, receive, send)
+                await error_response(error, scope["path"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -68,7 +68,7 @@ class RequestMetricsMiddleware:
                 raise
             logger.exception("request %s failed", request_id)
             if not status:
-                response = error_response(InternalError("internal error; see the server log"))
+                response = error_response(InternalError("internal error; see the server log"), scope["path"])
                 await response(scope, receive, send_with_id)
         finally:
             # The connection has answered where the client did not send its request as it should.

@@ -1,6 +1,5 @@
 """POST /predict and POST /predict/batch."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -10,22 +9,21 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from fer_service.analysis.drawing import DrawnFormat
-from fer_service.contract.errors import MissingImage, RequestError
-from fer_service.contract.job import Job, Stage
-from fer_service.contract.schemas import BatchError, BatchPrediction, BatchResult, Prediction
+from fer_service.contract.job import Job
+from fer_service.contract.schemas import BatchResult, Prediction
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
+from fer_service.http.image_batch import analyze_batch, server_timing
 from fer_service.http.image_work import record_image
 from fer_service.http.json_body import IMAGE, IMAGES
-from fer_service.http.multipart import FIELD, Upload
+from fer_service.http.multipart import FIELD
 from fer_service.http.negotiation import negotiate
 from fer_service.http.openapi import BATCH, BATCH_RESULT, ONE_IMAGE, PREDICTION, answered, refused
 from fer_service.http.preemption import preemptible
-from fer_service.http.problems import problem_of
 from fer_service.http.query import PredictQuery
-from fer_service.http.state import AppState, get_state
+from fer_service.http.state import get_state
 from fer_service.http.time_limit import cancel_on_disconnect, time_limit
-from fer_service.http.uploads import declared_length, read_image, read_images, too_large
+from fer_service.http.uploads import declared_length, read_image, read_images
 
 _JSON: Final = "application/json"
 _DRAWN: Final[dict[str, DrawnFormat]] = {"image/jpeg": "jpeg", "image/png": "png"}
@@ -97,7 +95,7 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
             with admission.place(client):
                 analysis = await cancel_on_disconnect(request, state.executor.run(data, options, job))
     record_image(request.scope, analysis, job)
-    headers = {"Server-Timing": _server_timing(job.seconds, time.monotonic() - began), "Vary": "Accept"}
+    headers = {"Server-Timing": server_timing(job.seconds, time.monotonic() - began), "Vary": "Accept"}
     content = analysis.drawn or analysis.prediction.model_dump_json()
     return Answer(content, media_type, headers, ledger, client)
 
@@ -127,36 +125,8 @@ async def predict_batch(request: Request, query: Annotated[PredictQuery, Query()
                     request, settings.max_image_bytes, settings.max_batch_images, partial(ledger.grow, hold)
                 )
             with admission.place(client):
-                work = asyncio.gather(*(_one(request, upload, query, limit, state) for upload in uploads))
-                answers = await cancel_on_disconnect(request, work)
-    seconds: dict[Stage, float] = {}
-    for _, stages in answers:
-        for stage, duration in stages.items():
-            seconds[stage] = seconds.get(stage, 0.0) + duration
-    content = BatchResult(results=[result for result, _ in answers]).model_dump_json()
-    headers = {"Server-Timing": _server_timing(seconds, time.monotonic() - began)}
+                work = analyze_batch(request, uploads, query.options(), limit, state)
+                results, seconds = await cancel_on_disconnect(request, work)
+    content = BatchResult(results=results).model_dump_json()
+    headers = {"Server-Timing": server_timing(seconds, time.monotonic() - began)}
     return Answer(content, _JSON, headers, ledger, client)
-
-
-async def _one(
-    request: Request, upload: Upload, query: PredictQuery, limit: Job, state: AppState
-) -> tuple[BatchPrediction | BatchError, Mapping[Stage, float]]:
-    """Return the result of one image of a batch, and its seconds per stage."""
-    job = Job(limit.deadline, f"batches of {limit.client}")
-    try:
-        if upload.error:
-            raise upload.error
-        if not upload.data:
-            raise MissingImage("the image is empty")
-        if len(upload.data) > state.settings.max_image_bytes:
-            raise too_large(len(upload.data), state.settings.max_image_bytes)
-        analysis = await state.executor.run(upload.data, query.options(), job)
-    except RequestError as error:
-        return BatchError(name=upload.name, error=problem_of(error)), {}
-    record_image(request.scope, analysis, job)
-    return BatchPrediction(name=upload.name, **dict(analysis.prediction)), job.seconds
-
-
-def _server_timing(seconds: Mapping[Stage, float], total: float) -> str:
-    """Return the Server-Timing header (W3C), in milliseconds."""
-    return ", ".join(f"{stage};dur={value * 1e3:.2f}" for stage, value in [*seconds.items(), ("total", total)])

@@ -1,0 +1,123 @@
+"""`fer-service batch`."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from fer_service.cli.batch_files import BatchFolder, list_files
+from fer_service.cli.progress import RateColumn
+from fer_service.cli.video import parse_seconds
+from fer_service.contract.errors import ResultsError
+from fer_service.contract.settings import load_settings
+from fer_service.contract.text import printable
+from fer_service.observability.logs import configure_logging
+from fer_service.tracking.tracked_stream import HALF_LIFE
+
+
+def batch(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Images and videos: files, folders, patterns in quotes, prefixes such as s3://bucket/photos, and "
+            ".txt files with a path per line.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[str, typer.Option(help="Folder or prefix for the parquet files of results.")],
+    ray: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster. By default Ray runs on this machine.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the job in --out.")] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also search subfolders.")] = False,
+    part_files: Annotated[int, typer.Option(min=1, help="Files per parquet file.")] = 500,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Maximum worker processes; by default all cores work."),
+    ] = None,
+    min_score: Annotated[float | None, typer.Option(help="Minimum score of the detector, 0 to 1.")] = None,
+    max_faces: Annotated[int | None, typer.Option(help="Maximum faces per image, the largest first.")] = None,
+    model: Annotated[str | None, typer.Option(help="Emotion model [FER_MODEL]: large, or a path.")] = None,
+    detector: Annotated[str | None, typer.Option(help="Face detector [FER_DETECTOR].")] = None,
+    every: Annotated[
+        float,
+        typer.Option(parser=parse_seconds, metavar="SECONDS", help="Video: time between frames, as 0.2s."),
+    ] = 0.0,
+) -> None:
+    """Analyse millions of files on the machines of a Ray cluster, or on this one. It needs the extra `ray`.
+
+    The columns are those of `fer-service predict --out results.parquet`. Each file has its rows exactly once, in
+    any order. The exit status is 1 if a file cannot be read.
+
+    Examples:
+    fer-service batch photos/ --recursive --out results/
+
+    fer-service batch s3://bucket/photos --out s3://bucket/results --ray auto --resume
+    """
+    given = {"model": model, "detector": detector, "min_score": min_score}
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    configure_logging("warning", settings.log_format)
+    folder = BatchFolder(out)
+    chosen = {name: str(getattr(settings, name)) for name in given}
+    about = {"sources": sources, **chosen, "max_faces": max_faces, "every": every}
+    _prepare(folder, sources, about, part_files, resume=resume, recursive=recursive)
+
+    from fer_service.analysis.analyzer import Options  # takes seconds, which other commands do not need
+    from fer_service.cli.batch_part import ClipOptions, PartWorker
+    from fer_service.distributed.cluster import connected
+    from fer_service.distributed.jobs import run_parts
+
+    listed = folder.open().metadata
+    done = folder.done()
+    todo = [part for part in range(listed.num_row_groups) if part not in done]
+    arguments = {
+        "folder": folder,
+        "settings": settings,
+        "options": Options(max_faces=max_faces),
+        "clips": ClipOptions(every, HALF_LIFE),
+    }
+    gpus = 1.0 if settings.device in ("cuda", "tensorrt") else 0.0
+    skipped = sum(listed.row_group(part).num_rows for part in done)
+    files = errors = 0
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=listed.num_rows, completed=skipped)
+        if todo:
+            with connected(ray, settings.threads):
+                for part in run_parts(PartWorker, arguments, todo, workers=workers, gpus=gpus):
+                    files, errors = files + part["files"], errors + part["errors"]
+                    bar.advance(task, part["files"])
+    words = [f"{files} files analysed", f"{errors} with an error" * bool(errors)]
+    words += [f"{skipped} had results" * bool(skipped)]
+    print(f"{', '.join(filter(None, words))} → {printable(out)}", file=sys.stderr)
+    raise typer.Exit(1 if errors else 0)
+
+
+def _prepare(
+    folder: BatchFolder,
+    sources: list[str],
+    about: Mapping[str, object],
+    part_files: int,
+    *,
+    resume: bool,
+    recursive: bool,
+) -> None:
+    """List the files, or check that the job in the folder is the same one."""
+    try:
+        if not folder.exists():
+            folder.create(list_files(sources, recursive=recursive), part_files, about)
+        elif not resume:
+            raise ResultsError(
+                f"{printable(folder.place)} has a job; give --resume to continue it, or another --out"
+            )
+        elif (before := folder.about()) != about:
+            other = [name for name in about if before.get(name) != about[name]]
+            raise ResultsError(
+                f"{printable(folder.place)} has a job with other {', '.join(other)}: {printable(str(before))}"
+            )
+    except OSError as error:
+        raise ResultsError(f"cannot use {printable(folder.place)}: {error.strerror or error}") from error

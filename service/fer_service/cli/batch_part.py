@@ -1,0 +1,133 @@
+"""One part of a batch job, in a worker process: from files to a parquet file of results."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+
+from fer_service.analysis.analyzer import Options
+from fer_service.analysis.executor import Executor
+from fer_service.analysis.loading import load
+from fer_service.cli.analysis import analyze_files
+from fer_service.cli.batch_files import BatchFolder, is_uri, open_place
+from fer_service.cli.results import Results, open_results
+from fer_service.cli.sources import is_video
+from fer_service.cli.video import analyze_video
+from fer_service.contract.errors import ClipError
+from fer_service.contract.schemas import FramePrediction
+from fer_service.contract.settings import Settings
+from fer_service.observability.metrics import Metrics
+from fer_service.system.files import read_file
+
+_MAX_BYTES: Final = 2**29  # of an image file, so that the memory of a worker is bounded
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """Choices for videos: seconds between analysed frames, and half-life of the smoothing in seconds."""
+
+    every: float
+    half_life: float
+
+
+class PartWorker:
+    """Holds the pipeline and its threads, and analyses one part after the other."""
+
+    def __init__(
+        self, folder: BatchFolder, settings: Settings, options: Options, clips: ClipOptions, threads: int
+    ) -> None:
+        """Load the models and start the threads.
+
+        Args:
+            folder: The folder of the job.
+            settings: Settings; `threads` replaces theirs.
+            options: Choices for every image.
+            clips: Choices for every video.
+            threads: Number of cores to use.
+        """
+        self._folder, self._options, self._clips, self._threads = folder, options, clips, threads
+        self._files = folder.open()
+        self._analyzer = load(settings)
+        metrics = Metrics(CollectorRegistry())
+        self._executor = Executor(self._analyzer, metrics, threads=threads, max_batch=settings.max_batch)
+        self._executor.start()
+
+    def __call__(self, row: Mapping[str, Any]) -> dict[str, int]:
+        """Write the results of a part, unless an earlier attempt has; return its numbers of files and errors."""
+        number = int(row["part"])
+        listed = self._files.read_row_group(number).to_pydict()
+        files = list(zip(listed["name"], map(os.fsdecode, listed["place"]), strict=True))
+        if (errors := self._folder.errors(number)) is not None:
+            return {"files": len(files), "errors": errors}
+        labels = self._analyzer.classifier.bundle.metadata.labels
+        with tempfile.TemporaryDirectory() as temporary:
+            local = Path(temporary, "part.parquet")
+            with open_results(local, labels, resume=False) as results:
+                errors = asyncio.run(self._analyze(files, results))
+            self._folder.store(local, number)
+        return {"files": len(files), "errors": errors}
+
+    async def _analyze(self, files: list[tuple[str, str]], results: Results) -> int:
+        """Add the results of files, given by name and place; return the number of those with an error."""
+        errors = 0
+        videos = {place for _, place in files if is_video(Path(place))}
+        images = [place for _, place in files if place not in videos]
+        analyses = analyze_files(self._executor, images, self._options, self._threads, _read)
+        for name, place in files:
+            if place in videos:
+                errors += self._add_video(name, place, results)
+                continue
+            analysis = await anext(analyses)
+            errors += isinstance(analysis, str)
+            results.add(name, analysis if isinstance(analysis, str) else analysis.prediction)
+        return errors
+
+    def _add_video(self, name: str, place: str, results: Results) -> bool:
+        """Add the frames of a video; return True if it could not be read to its end."""
+        frames = 0
+
+        def add(frame: FramePrediction) -> None:
+            nonlocal frames
+            frames += 1
+            results.add(name, frame)
+
+        try:
+            with _local_copy(place) as path:
+                damage = analyze_video(self._analyzer, path, None, self._clips.every, self._clips.half_life, add)
+        except (ClipError, OSError) as error:
+            damage = [str(error)]
+        if damage or not frames:
+            results.add(name, "; ".join(damage) or "the video has no frames")
+        return bool(damage) or not frames
+
+
+def _read(place: str) -> bytes:
+    if not is_uri(place):
+        return read_file(Path(place), _MAX_BYTES)
+    system, path = open_place(place)
+    with system.open_input_stream(path) as stream:
+        data: bytes = stream.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise OSError(f"More than {_MAX_BYTES:,} bytes")
+    return data
+
+
+@contextmanager
+def _local_copy(place: str) -> Iterator[Path]:
+    """Give a local file with the content of a place while the block runs."""
+    if not is_uri(place):
+        yield Path(place)
+        return
+    system, path = open_place(place)
+    with tempfile.NamedTemporaryFile(suffix=Path(path).suffix) as copy:
+        with system.open_input_stream(path) as stream:
+            shutil.copyfileobj(stream, copy)
+        copy.flush()
+        yield Path(copy.name)

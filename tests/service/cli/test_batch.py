@@ -1,0 +1,77 @@
+"""The parts of `fer-service batch` that need no Ray: the list of files, and one part."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import typer
+from fer_service.analysis.analyzer import Options
+from fer_service.cli.batch_files import BatchFolder, list_files
+from fer_service.cli.batch_part import ClipOptions, PartWorker
+from fer_service.contract.settings import load_settings
+
+from tests.service.cli.conftest import Run
+from tests.service.conftest import plain
+
+
+def photos(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(plain("red"))
+
+
+def names(*words: object, recursive: bool = False) -> list[str]:
+    return [name for name, _ in list_files([str(word) for word in words], recursive=recursive)]
+
+
+def test_folders_patterns_lists_and_uris_name_the_same_files(tmp_path: Path) -> None:
+    photos(tmp_path, "a.jpg", "b.png", "sub/c.jpg", ".hidden.jpg", "notes.md")
+    flat = [str(tmp_path / name) for name in ("a.jpg", "b.png")]
+    assert names(tmp_path) == flat
+    assert names(tmp_path, recursive=True) == [*flat, str(tmp_path / "sub/c.jpg")]
+    assert names(f"{tmp_path}/*.jpg") == flat[:1]
+    assert names(tmp_path.as_uri(), recursive=True) == [
+        f"file://{path}" for path in (*flat, tmp_path / "sub/c.jpg")
+    ]
+    (tmp_path / "list.txt").write_text(f"{flat[1]}\n\n{flat[0]}\n{flat[1]}\n")
+    assert names(tmp_path / "list.txt") == [flat[1], flat[0]]
+    assert names(tmp_path, f"{tmp_path}/*.jpg") == flat
+
+
+def test_what_names_nothing_is_an_error(tmp_path: Path) -> None:
+    for word in (tmp_path, tmp_path.as_uri(), "-"):
+        with pytest.raises(typer.BadParameter):
+            names(word)
+
+
+def test_a_part_is_written_once_and_an_error_is_a_row(tmp_path: Path, tiny_bundle: Path, yunet_file: Path) -> None:
+    photos(tmp_path / "photos", "a.jpg", "b.jpg", "d.jpg")
+    (tmp_path / "photos" / "c.jpg").write_bytes(b"no image")
+    folder = BatchFolder(str(tmp_path / "out"))
+    assert not folder.exists()
+    folder.create(list_files([str(tmp_path / "photos")], recursive=False), 3, {"model": "tiny"})
+    assert folder.exists()
+    assert folder.about() == {"model": "tiny"}
+    settings = load_settings(model=str(tiny_bundle), detector=str(yunet_file), device="cpu")
+    worker = PartWorker(folder, settings, Options(), ClipOptions(0.0, 0.5), 1)
+    assert worker({"part": 0}) == {"files": 3, "errors": 1}
+    assert folder.done() == {0}
+    written = (tmp_path / "out" / "part-00000000.parquet").stat().st_mtime_ns
+    assert worker({"part": 0}) == {"files": 3, "errors": 1}  # as Ray does after a lost answer
+    assert (tmp_path / "out" / "part-00000000.parquet").stat().st_mtime_ns == written
+    assert worker({"part": 1}) == {"files": 1, "errors": 0}
+    table = pq.read_table(tmp_path / "out")
+    assert [Path(name).name for name in table["file"].to_pylist()] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    assert [error is not None for error in table["error"].to_pylist()] == [False, False, True, False]
+
+
+def test_another_job_in_the_folder_is_refused(tmp_path: Path, run: Run) -> None:
+    photos(tmp_path / "photos", "a.jpg")
+    out = tmp_path / "out"
+    BatchFolder(str(out)).create(list_files([str(tmp_path / "photos")], recursive=False), 3, {"sources": ["x"]})
+    ended = run("batch", tmp_path / "photos", "--out", out)
+    assert (ended.status, ended.err.count("\n")) == (1, 1)
+    assert "continue" in ended.err
+    ended = run("batch", tmp_path / "photos", "--out", out, "--resume")
+    assert ended.status == 1
+    assert "has a job with other sources" in ended.err
