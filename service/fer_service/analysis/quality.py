@@ -1,7 +1,7 @@
 """Quality of a face: how well the image shows it."""
 
 import math
-from operator import add, sub
+from operator import add, mul, sub
 from typing import Final
 
 import cv2
@@ -18,7 +18,7 @@ from fer_service.detection.detector import Face
 MODEL: Final = np.array(
     [(-31.5, 0.0, 0.0), (31.5, 0.0, 0.0), (0.0, 38.0, -26.0), (-27.0, 65.0, -3.0), (27.0, 65.0, -3.0)]
 )
-_TO_AXES: Final = np.linalg.pinv((MODEL - MODEL.mean(axis=0)).T)
+_TO_AXES: Final[list[list[float]]] = np.linalg.pinv((MODEL - MODEL.mean(axis=0)).T).T.tolist()
 _SIDE: Final = 48  # pixels of a crop that is measured; the same for every model
 _WHITE: Final = 250  # level from which a pixel counts as clipped
 _MIN_LENGTH: Final = 1e-9
@@ -33,16 +33,19 @@ def measure(face: Face, crop: NDArray[np.uint8], width: int, height: int) -> Qua
         width: Width of the image in pixels.
         height: Height of the image in pixels.
     """
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    if len(grey) != _SIDE:
-        grey = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    level, contrast = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
-    detail = float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1][0, 0]) / 4
+    # Green is close to the luminance, and takes half the time to get.
+    green = cv2.extractChannel(crop, 1)
+    if len(green) != _SIDE:
+        green = cv2.resize(green, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    mean, deviation = cv2.meanStdDev(green)
+    level, contrast = mean.item(), deviation.item()
+    detail = cv2.norm(cv2.Laplacian(green, cv2.CV_16S), cv2.NORM_L2) / _SIDE / 4
+    white = cv2.sumElems(cv2.threshold(green, _WHITE - 1, 1, cv2.THRESH_BINARY)[1])[0]
     return Quality(
         size=min(face.box.clipped(width, height)[2:]),
         sharpness=round(detail / max(contrast, 1.0), 3),
         exposure=round(level / 255, 3),
-        clipped=round(np.count_nonzero(grey >= _WHITE) / grey.size, 3),
+        clipped=round(white / _SIDE**2, 3),
         pose=face.landmarks and pose_of(face.landmarks),
         cut=round(_cut(face.box, width, height), 3),
     )
@@ -61,12 +64,15 @@ def pose_of(landmarks: Landmarks) -> Pose | None:
     Returns:
         The pose; None if the points are no projection of a face, such as five times the same.
     """
-    right, down = (np.array(landmarks).T @ _TO_AXES).tolist()
+    # numpy takes longer for so few numbers.
+    across, along = zip(*landmarks, strict=True)
+    right_axis = _unit(*(sum(map(mul, across, weights)) for weights in _TO_AXES))
+    down_axis = _unit(*(sum(map(mul, along, weights)) for weights in _TO_AXES))
     # The closest two axes that are perpendicular lie on both sides of the one between them.
-    between = _unit(*map(add, _unit(*right), _unit(*down)))
-    across = _unit(*map(sub, _unit(*right), _unit(*down)))
-    (a, b, c), (d, e, f) = between, across
-    if not (any(between) and any(across)):
+    between = _unit(*map(add, right_axis, down_axis))
+    beside = _unit(*map(sub, right_axis, down_axis))
+    (a, b, c), (d, e, f) = between, beside
+    if not (any(between) and any(beside)):
         return None
     half = math.sqrt(0.5)
     right_x, right_y, right_z = half * (a + d), half * (b + e), half * (c + f)

@@ -13,7 +13,7 @@ MAX_TILT: Final = 25.0  # degrees from the nearest right angle
 MIN_SHARPNESS: Final = 0.05
 MIN_EXPOSURE: Final = 0.05
 MAX_CLIPPED: Final = 0.4
-MAX_CUT: Final = 0.1
+MAX_CUT: Final = 0.25
 CLOSE: Final = 0.5  # the second label's probability as a multiple of the first's
 
 

@@ -30,8 +30,8 @@ PREDICTION: Final[dict[str, Any]] = {
             "roll": 0.5,
             "quality": {
                 "size": 91,
-                "sharpness": 0.139,
-                "exposure": 0.583,
+                "sharpness": 0.143,
+                "exposure": 0.562,
                 "clipped": 0.0,
                 "pose": {"yaw": -0.2, "pitch": -2.6, "roll": 1.1},
                 "cut": 0.0,
