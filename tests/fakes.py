@@ -9,12 +9,14 @@ import numpy as np
 from fer_service.contract.boxes import Box
 from fer_service.contract.bundle import Bundle, Metadata
 from fer_service.contract.job import Job
+from fer_service.contract.schemas import Quality
 from fer_service.detection.detector import Face, RawDetections
 from fer_service.onnx.binding import BoundRun
 from fer_service.onnx.session import Session
 from numpy.typing import NDArray
 
 LABELS = ("angry", "happy", "neutral")
+QUALITY = Quality(size=48, sharpness=0.2, exposure=0.5, clipped=0.0, pose=None, cut=0.0)
 
 
 def metadata(**changes: object) -> Metadata:

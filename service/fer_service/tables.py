@@ -17,16 +17,21 @@ FACE_COLUMNS: Final[Mapping[str, type]] = {
     "emotion": str,
     "confidence": float,
     "uncertain": bool,
+    "reasons": str,
+    "size": int,
+    **dict.fromkeys(("sharpness", "exposure", "clipped", "yaw", "pitch", "cut"), float),
 }
 _ROW_GROUP: Final = 5000  # rows per parquet row group, which is held in memory
 
 
 def face_values(face: FaceEmotion) -> list[Any]:
-    """Return the values of `FACE_COLUMNS`."""
-    box = face.box
+    """Return the values of `FACE_COLUMNS`. Several reasons are separated by semicolons."""
+    box, quality, pose = face.box, face.quality, face.quality.pose
     return [
         *(box.x, box.y, box.width, box.height),
         *(face.score, face.roll, face.emotion, face.confidence, face.uncertain),
+        *("; ".join(face.reasons), quality.size, quality.sharpness, quality.exposure, quality.clipped),
+        *(pose and pose.yaw, pose and pose.pitch, quality.cut),
     ]
 
 

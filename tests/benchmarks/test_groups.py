@@ -9,7 +9,7 @@ from fer_service.contract.boxes import Box
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, Landmarks
 from fer_service.detection.detector import Face
 
-from tests.fakes import FakeClassifier, FakeDetector
+from tests.fakes import QUALITY, FakeClassifier, FakeDetector
 
 # Right eye, left eye, nose, right and left corner of the mouth.
 POINTS = ((160.0, 120.0), (240.0, 120.0), (200.0, 160.0), (160.0, 200.0), (240.0, 200.0))
@@ -19,9 +19,11 @@ FACE = FaceEmotion(
     score=0.9,
     landmarks=Landmarks(**EYES, mouth_right=(160, 200), mouth_left=(240, 200)),
     roll=0.0,
+    quality=QUALITY,
     emotion="happy",
     confidence=0.9,
     uncertain=False,
+    reasons=[],
     probabilities={"happy": 0.9},
 )
 

@@ -27,15 +27,18 @@ def pasted(answer: dict[str, Any]) -> str:
     (face,) = answer["faces"]
     probabilities = [f'"{name}": {value}' for name, value in face["probabilities"].items()]
     head = json.dumps({name: face[name] for name in ("box", "score", "landmarks", "roll")})[1:-1]
-    middle = json.dumps({name: face[name] for name in ("emotion", "confidence", "uncertain")})[1:-1]
+    quality = f'"quality": {json.dumps(face["quality"])}'
+    middle = json.dumps({name: face[name] for name in ("emotion", "confidence", "uncertain", "reasons")})[1:-1]
     indent = " " * 12
     return (
         f'{{"image": {json.dumps(answer["image"])},\n'
         f' "faces": [{{{head},\n'
+        f"{indent}{quality},\n"
         f"{indent}{middle},\n"
         f'{indent}"probabilities": {{{", ".join(probabilities[:4])},\n'
         f"{' ' * 30}{', '.join(probabilities[4:])}}}}}],\n"
-        f' "model": {json.dumps(answer["model"])}}}\n'
+        f' "model": {json.dumps(answer["model"])},\n'
+        f' "summary": {json.dumps(answer["summary"])}}}\n'
     )
 
 

@@ -1,7 +1,5 @@
 """The pipeline for one image: decode → detect → crop → classify → assemble."""
 
-import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,23 +7,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.analysis.drawing import DrawnFormat, check_drawable, draw_prediction
+from fer_service.analysis.covering import cover_faces, find_faces
+from fer_service.analysis.description import describe
+from fer_service.analysis.drawing import Drawing, DrawnFormat, check_drawable, draw_prediction, encode
+from fer_service.analysis.given_boxes import check_boxes
+from fer_service.analysis.quality import measure
 from fer_service.classification.classifier import Classifier
 from fer_service.contract.boxes import Box
-from fer_service.contract.errors import InternalError, InvalidParameter
+from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.job import Job, Stage
-from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Landmarks, ModelName, Prediction
+from fer_service.contract.schemas import ImageSize, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
 from fer_service.detection.orientations import upright
+from fer_service.imaging.cover import Cover, cover
 from fer_service.imaging.crop import crop, square_around, square_over
 from fer_service.imaging.decode import decode as decode_pixels
 from fer_service.imaging.encoded import Decode, EncodedImage, open_image
 from fer_service.imaging.header import Header
-
-logger = logging.getLogger(__name__)
-
-_LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
-_MAX_TILT = 45  # degrees; a face that is turned by more is found in another orientation
 
 
 @dataclass(frozen=True)
@@ -51,15 +49,19 @@ class Options:
         detect: False takes the whole image as one face.
         max_faces: Maximum faces, the largest first; None is the limit.
         min_score: Minimum detector score, 0 to 1; None is the limit's.
-        draw: Also return the image, encoded in this format, with boxes and labels.
+        draw: Also return the image, encoded in this format.
+        drawing: What it shows: boxes and labels, covered faces (`blur`, `pixelate`), or the image alone (`none`).
         turned: Also find the faces of a turned image, if the detector can. Cameras give upright ones.
+        boxes: Faces in pixels of the upright image, instead of detection; they are answered in this order.
     """
 
     detect: bool = True
     max_faces: int | None = None
     min_score: float | None = None
     draw: DrawnFormat | None = None
+    drawing: Drawing = "box"
     turned: bool = True
+    boxes: tuple[Face, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class Analyzer:
         with job.stage(Stage.DECODE):
             image = open_image(data, self.limits.max_pixels)
             job.kind = image.header.kind
+            check_boxes(options.boxes or (), image.header.width, image.header.height)
             if options.draw:
                 check_drawable(image.header, options.draw)
         return image
@@ -163,8 +166,13 @@ class Analyzer:
         prediction = self._classified(prepared, job)
         if options.draw is None:
             return Analysis(prediction)
+        pixels = prepared.pixels
+        if options.drawing == "blur" or options.drawing == "pixelate":
+            self._cover(prepared, options.drawing, options, job)
         with job.stage(Stage.DRAW):
-            return Analysis(prediction, draw_prediction(prepared.pixels, prediction, options.draw))
+            if options.drawing == "box":
+                draw_prediction(pixels, prediction)
+            return Analysis(prediction, encode(pixels, options.draw))
 
     def process_pixels(self, pixels: NDArray[np.uint8], job: Job | None = None) -> Prediction:
         """Run the pipeline for pixels, such as a frame of a video.
@@ -189,17 +197,14 @@ class Analyzer:
         Returns:
             One prediction per crop: an image of S × S pixels with one face that fills it.
         """
-        job, size = job or Job(), self._metadata.input_size
+        job, side = job or Job(), self._metadata.input_size
         with job.stage(Stage.INFER):
             rows = self.classifier.classify(crops, job)
-        return [
-            Prediction(
-                image=ImageSize(width=size, height=size),
-                faces=[self._face(Face(Box(0, 0, size, size)), _rounded(row), size, size)],
-                model=self._model,
-            )
-            for row in rows
-        ]
+        face, size = Face(Box(0, 0, side, side)), ImageSize(width=side, height=side)
+        qualities = [measure(face, crop, side, side) for crop in crops]
+        answered = zip(qualities, rows, strict=True)
+        found = [describe(face, quality, _rounded(row), self._metadata, size) for quality, row in answered]
+        return [Prediction(image=size, faces=[each], model=self._model) for each in found]
 
     def prepare(
         self, image: EncodedImage, options: Options, job: Job | None = None, decode: Decode = decode_here
@@ -214,6 +219,13 @@ class Analyzer:
         with job.stage(Stage.DECODE):
             pixels = decode(image, self.reduction(header, options))
         size = header.width, header.height
+        if options.boxes is not None:
+            faces = [
+                face.scaled(pixels.shape[1] / header.width, pixels.shape[0] / header.height)
+                for face in options.boxes
+            ]
+            with job.stage(Stage.CROP):
+                return Prepared(size, pixels, faces, self._crops(pixels, faces))
         if not options.detect:
             with job.stage(Stage.CROP):
                 height, width = pixels.shape[:2]
@@ -237,6 +249,9 @@ class Analyzer:
         """Return how far an image is reduced while it is decoded: 1, 2, 4 or 8."""
         if options.draw:
             return 1
+        if options.boxes is not None:
+            smallest = min(face.height for face in options.boxes)
+            return header.reduction(self._metadata.input_size * max(header.width, header.height) / smallest)
         if options.detect:
             return header.reduction(self.detector.side)
         # The short side is padded, so the long side fills the network's input.
@@ -251,7 +266,28 @@ class Analyzer:
             raise InvalidParameter(f"max_faces must be 1 to {self.limits.max_faces}, not {max_faces}")
         if not 0 <= min_score <= 1:
             raise InvalidParameter(f"min_score must be 0 to 1, not {min_score}")
+        if options.boxes is not None:
+            if not options.detect:
+                raise InvalidParameter("boxes and detect=false exclude each other: send one of them")
+            if options.min_score is not None:
+                raise InvalidParameter("boxes and min_score exclude each other: given boxes have no scores")
+            if len(options.boxes) > max_faces:
+                limit = "max_faces" if options.max_faces is not None else "FER_MAX_FACES"
+                raise InvalidParameter(
+                    f"boxes has {len(options.boxes):,} boxes, the maximum is {max_faces:,} ({limit})"
+                )
         return max_faces, min_score
+
+    def _cover(self, prepared: Prepared, kind: Cover, options: Options, job: Job) -> None:
+        """Cover the faces, and all that may be one: also those of low scores and those beyond `max_faces`."""
+        pixels, boxes = prepared.pixels, [face.box for face in prepared.faces]
+        if options.boxes is not None or not options.detect:
+            with job.stage(Stage.DRAW):
+                for box in boxes:
+                    cover(pixels, box, kind)
+            return
+        with job.stage(Stage.DETECT):
+            cover_faces(self.detector, pixels, [*boxes, *find_faces(self.detector, pixels, job)], kind, job)
 
     def _detected(
         self, pixels: NDArray[np.uint8], max_faces: int, min_score: float, job: Job, *, turned: bool
@@ -284,52 +320,19 @@ class Analyzer:
                 rows = self.classifier.classify(prepared.crops, job)
         width, height = prepared.size
         to_original = width / prepared.pixels.shape[1], height / prepared.pixels.shape[0]
+        faces = [face.scaled(*to_original) for face in prepared.faces]
+        with job.stage(Stage.CROP):
+            qualities = [measure(*seen, width, height) for seen in zip(faces, prepared.crops, strict=True)]
+        answered = zip(faces, qualities, rows, strict=True)
+        size = ImageSize(width=width, height=height)
         return Prediction(
-            image=ImageSize(width=width, height=height),
+            image=size,
             faces=[
-                self._face(face.scaled(*to_original), _rounded(row), width, height)
-                for face, row in zip(prepared.faces, rows, strict=True)
+                describe(face, quality, _rounded(row), self._metadata, size) for face, quality, row in answered
             ],
             model=self._model,
-        )
-
-    def _face(self, face: Face, probabilities: list[float], width: int, height: int) -> FaceEmotion:
-        labels = self._metadata.labels
-        if not all(map(math.isfinite, probabilities)):
-            # No label is the most likely one of these, and JSON has no such numbers.
-            logger.error("the model %s answered %s", self._metadata.name, probabilities)
-            raise InternalError("the model answered no probabilities for a face")
-        best = max(range(len(labels)), key=probabilities.__getitem__)
-        left, top, box_width, box_height = face.box.clipped(width, height)
-        return FaceEmotion(
-            box=BoundingBox(x=left, y=top, width=box_width, height=box_height),
-            score=None if face.score is None else round(face.score, 4),
-            landmarks=_landmarks(face, width, height),
-            roll=_roll(face),
-            emotion=labels[best],
-            confidence=probabilities[best],
-            uncertain=probabilities[best] < self._metadata.uncertain_below,
-            probabilities=dict(zip(labels, probabilities, strict=True)),
         )
 
 
 def _rounded(row: NDArray[np.float32]) -> list[float]:
     return [round(float(value), 6) for value in row]
-
-
-def _roll(face: Face) -> float:
-    """Return the roll in degrees clockwise, above -180 and up to 180, with one decimal."""
-    tilt = 0.0
-    if face.landmarks is not None:
-        (right_x, right_y), (left_x, left_y) = face.landmarks[:2]
-        tilt = (math.degrees(math.atan2(left_y - right_y, left_x - right_x)) - face.roll + 180) % 360 - 180
-    # The eyes of a face in profile have no useful line.
-    roll = round(face.roll + (tilt if abs(tilt) <= _MAX_TILT else 0.0), 1)
-    return roll - 360 if roll > 180 else roll
-
-
-def _landmarks(face: Face, width: int, height: int) -> Landmarks | None:
-    if face.landmarks is None:
-        return None
-    points = [(min(max(round(x), 0), width - 1), min(max(round(y), 0), height - 1)) for x, y in face.landmarks]
-    return Landmarks(**dict(zip(_LANDMARKS, points, strict=True)))

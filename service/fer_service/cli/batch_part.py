@@ -100,7 +100,9 @@ class PartWorker:
 
         try:
             with _local_copy(place) as path:
-                damage = analyze_video(self._analyzer, path, None, self._clips.every, self._clips.half_life, add)
+                damage = analyze_video(
+                    self._analyzer, path, None, "none", self._clips.every, self._clips.half_life, add
+                )
         except (ClipError, OSError) as error:
             damage = [str(error)]
         if damage or not frames:

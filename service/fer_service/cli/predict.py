@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -22,6 +22,7 @@ from fer_service.cli.video import analyze_video, parse_seconds, predict_video
 from fer_service.contract.errors import ClipError, ResultsError
 from fer_service.contract.schemas import BatchPrediction, BatchResult, FaceEmotion, FramePrediction, Prediction
 from fer_service.contract.settings import Settings, load_settings
+from fer_service.contract.summaries import FaceCounts, sentence_of
 from fer_service.contract.text import printable, printable_json
 from fer_service.observability.logs import configure_logging
 from fer_service.tracking.tracked_stream import HALF_LIFE
@@ -29,6 +30,7 @@ from fer_service.tracking.tracked_stream import HALF_LIFE
 if TYPE_CHECKING:
     from fer_service.analysis.analyzer import Analyzer, Options
 
+_Drawing = Literal["box", "blur", "pixelate", "none"]  # of `analysis.drawing`, which takes seconds to import
 _WIDE = 10_000  # columns of a table in a file or a pipe: nothing is cut
 
 
@@ -59,6 +61,10 @@ def predict(
         Path | None,
         typer.Option(help="Write copies with boxes and labels into this folder. Of one video: to this file."),
     ] = None,
+    draw: Annotated[
+        _Drawing | None,
+        typer.Option(help="What the copies show: boxes and labels, covered faces, or no marks. [default: box]"),
+    ] = None,
     min_score: Annotated[float | None, typer.Option(help="Minimum score of the detector, 0 to 1.")] = None,
     max_faces: Annotated[int | None, typer.Option(help="Maximum faces per image, the largest first.")] = None,
     model: Annotated[str | None, typer.Option(help="Emotion model [FER_MODEL]: large, or a path.")] = None,
@@ -76,6 +82,8 @@ def predict(
     fer-service predict photos/ --recursive --out results.csv --annotate marked/
 
     fer-service predict clip.mp4 --out timeline.csv --every 0.2s --annotate marked.mp4
+
+    fer-service predict photos/ clip.mp4 --annotate covered/ --draw blur --out results.csv
     """
     found = find_sources(sources, recursive=recursive)
     given = {"model": model, "detector": detector, "min_score": min_score}
@@ -83,15 +91,23 @@ def predict(
     configure_logging("warning", settings.log_format)
     if resume and not out:
         raise typer.BadParameter("--resume needs --out")
+    if draw and not annotate:
+        raise typer.BadParameter("--draw needs --annotate")
 
     from fer_service.analysis.analyzer import Options  # takes seconds, which other commands do not need
     from fer_service.analysis.loading import load
 
     analyzer = load(settings)
-    options = Options(max_faces=max_faces, draw="jpeg" if annotate else None)
+    options = Options(max_faces=max_faces, draw="jpeg" if annotate else None, drawing=draw or "box")
     if len(found.files) == 1 and is_video(found.files[0]) and (out or annotate):
         complete = predict_video(
-            analyzer, found.files[0], out=out, annotate=annotate, every=every, half_life=smooth
+            analyzer,
+            found.files[0],
+            out=out,
+            annotate=annotate,
+            drawing=options.drawing,
+            every=every,
+            half_life=smooth,
         )
         raise typer.Exit(0 if complete else 1)
     if annotate and annotate.suffix.lower() in {".mp4", ".mov", ".mkv", ".webm", ".jpg", ".png"}:
@@ -182,7 +198,7 @@ class _Run:
         copy = self._copy(path) if path in self.copies else None
         try:
             damage = await asyncio.to_thread(
-                analyze_video, self.analyzer, path, copy, self.every, self.half_life, add
+                analyze_video, self.analyzer, path, copy, self.options.drawing, self.every, self.half_life, add
             )
         except ClipError as error:
             damage = [str(error)]
@@ -230,23 +246,34 @@ class _Printed:
             printed = [prediction for _, prediction in self._kept] if single else [batch]
             print(printable_json("\n".join(each.model_dump_json(indent=2) for each in printed)))
         elif self._kept:
-            Console(width=None if Console().is_terminal else _WIDE).print(_table(self._kept))
+            console = Console(width=None if Console().is_terminal else _WIDE)
+            console.print(_table(self._kept))
+            counts = FaceCounts()
+            for _, prediction in self._kept:
+                counts.add(prediction.faces)
+            console.print(Text(printable(sentence_of(counts.summary()))))
 
 
 def _table(kept: list[tuple[str, Prediction]]) -> Table:
-    table = Table("image", "face", "box", "emotion", "confidence", "next")
+    table = Table("image", "face", "box", "emotion", "confidence", "next", "uncertain because")
     for name, prediction in kept:
         if not prediction.faces:
-            table.add_row(Text(printable(name)), "–", "no face", "", "", "")
+            table.add_row(Text(printable(name)), "–", "no face", "", "", "", "")
         for number, face in enumerate(prediction.faces, 1):
             cells = (printable(name) if number == 1 else "", str(number), *_face_cells(face))
             table.add_row(*map(Text, cells))  # a plain string would be read as markup
     return table
 
 
-def _face_cells(face: FaceEmotion) -> tuple[str, str, str, str]:
-    """Return box, emotion, confidence and the second most likely label."""
+def _face_cells(face: FaceEmotion) -> tuple[str, ...]:
+    """Return box, emotion, confidence, the second most likely label and the reasons."""
     ranked = sorted(face.probabilities.items(), key=lambda entry: -entry[1])
     second = f"{ranked[1][0]} {ranked[1][1]:.0%}"
     box = f"{face.box.width}×{face.box.height} at {face.box.x},{face.box.y}"
-    return box, face.emotion + (" ?" if face.uncertain else ""), f"{face.confidence:.0%}", second
+    return (
+        box,
+        face.emotion + (" ?" if face.uncertain else ""),
+        f"{face.confidence:.0%}",
+        second,
+        ", ".join(face.reasons),
+    )

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, Self, TypeAlias
 
 from fer_service.contract.errors import ResultsError
 from fer_service.contract.schemas import FramePrediction, Prediction
+from fer_service.contract.summaries import FaceCounts
 from fer_service.contract.text import csv_cell
 from fer_service.system.files import write_atomically
 from fer_service.tables import FACE_COLUMNS, CsvTable, ParquetTable, face_values, with_numbers
@@ -42,7 +43,8 @@ def open_results(path: Path, labels: Sequence[str], *, resume: bool) -> Abstract
     CSV and parquet have one row per face, one per image without faces, and one per file that cannot be read, with
     its `error`. The probabilities are in columns named by the labels; a label that is the name of another column
     gets the prefix `label_`. `face` counts the faces of an image from 1; in a video it is the ID of the face.
-    NDJSON has one line per image or frame, as the HTTP API answers, and JSON has a list of them.
+    NDJSON has one line per image or frame, as the HTTP API answers. JSON has a list of them and the
+    `summary` of all.
 
     Args:
         path: File to write; the suffix chooses the format: .csv, .ndjson, .json or .parquet.
@@ -126,16 +128,18 @@ class _Json(_Lines):
         del labels, resume
         super().__init__(path, ['{"results": ['])
         self._separator = "\n"
+        self._counts = FaceCounts()
 
     def has(self, name: str) -> bool:
         return False
 
     def add(self, name: str, outcome: Outcome) -> None:
+        self._counts.add([] if isinstance(outcome, str) else outcome.faces)
         self._file.write(self._separator + _json(name, outcome))
         self._separator = ",\n"
 
     def __exit__(self, *exception: object) -> None:
-        self._file.write("\n]}\n")
+        self._file.write(f'\n], "summary": {self._counts.summary().model_dump_json()}}}\n')
         super().__exit__(*exception)
 
 

@@ -13,14 +13,23 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import FramePrediction
+from fer_service.contract.summaries import FrameCounts, sentence_of
 from fer_service.contract.text import printable
 
 if TYPE_CHECKING:
     from fer_service.analysis.analyzer import Analyzer
+    from fer_service.analysis.drawing import Drawing
 
 
 def predict_video(
-    analyzer: "Analyzer", path: Path, *, out: Path | None, annotate: Path | None, every: float, half_life: float
+    analyzer: "Analyzer",
+    path: Path,
+    *,
+    out: Path | None,
+    annotate: Path | None,
+    drawing: "Drawing",
+    every: float,
+    half_life: float,
 ) -> bool:
     """Analyse a video file, with a progress bar; print what could not be read.
 
@@ -29,6 +38,7 @@ def predict_video(
         path: Video file.
         out: Timeline file to write.
         annotate: Annotated video to write.
+        drawing: What it shows.
         every: Seconds between analysed frames; 0 analyses every frame.
         half_life: Half-life of the smoothing in seconds.
 
@@ -53,6 +63,7 @@ def predict_video(
     )
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    counts = FrameCounts()
     with open_clip(path, analyzer.limits.max_pixels) as clip, bar as progress:
         task = progress.add_task(escape(printable(path.name)), total=clip.duration)
         analysed = analyze_clip(
@@ -60,13 +71,17 @@ def predict_video(
             clip,
             out=out,
             annotate=annotate,
+            drawing=drawing,
             every=every,
             half_life=half_life,
             on_frame=lambda seconds: progress.update(task, completed=seconds),
+            on_result=lambda result: counts.add(result.faces),
         )
     for problem in clip.damage:
         print(f"{printable(path)}: {problem}", file=sys.stderr)
     print(f"{analysed} frames analysed → {', '.join(map(printable, targets))}")
+    if analysed:
+        print(printable(sentence_of(counts.summary())))
     if not analysed and not clip.damage:
         print(f"{printable(path)}: the video has no frames", file=sys.stderr)
     return bool(analysed) and not clip.damage
@@ -76,6 +91,7 @@ def analyze_video(
     analyzer: "Analyzer",
     path: Path,
     annotate: Path | None,
+    drawing: "Drawing",
     every: float,
     half_life: float,
     on_result: Callable[[FramePrediction], None],
@@ -86,6 +102,7 @@ def analyze_video(
         analyzer: Pipeline for one image.
         path: Video file.
         annotate: Annotated video to write.
+        drawing: What it shows.
         every: Seconds between analysed frames; 0 analyses every frame.
         half_life: Half-life of the smoothing in seconds.
         on_result: Called with the result of every analysed frame.
@@ -100,7 +117,15 @@ def analyze_video(
     from fer_service.video.isolated import open_clip
 
     with open_clip(path, analyzer.limits.max_pixels) as clip:
-        analyze_clip(analyzer, clip, annotate=annotate, every=every, half_life=half_life, on_result=on_result)
+        analyze_clip(
+            analyzer,
+            clip,
+            annotate=annotate,
+            drawing=drawing,
+            every=every,
+            half_life=half_life,
+            on_result=on_result,
+        )
     return list(clip.damage)
 
 

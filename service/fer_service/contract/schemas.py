@@ -1,8 +1,9 @@
 """JSON schemas of the HTTP API."""
 
-from typing import Annotated, Any
+from collections import Counter
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, computed_field
 
 # OpenAPI 3.1 would describe the items one by one, which many programs do not read.
 Point = Annotated[
@@ -50,6 +51,30 @@ class Landmarks(_Response):
     mouth_left: Point
 
 
+class Pose(_Response):
+    """Pose of a head in degrees, estimated from its landmarks and a model of the mean face."""
+
+    yaw: float = Field(description="Positive if the face looks to the right in the image; -90 to 90")
+    pitch: float = Field(description="Positive if the face looks up; -180 to 180")
+    roll: float = Field(description="Positive if the head is turned clockwise in the image; -180 to 180")
+
+
+class Quality(_Response):
+    """How well the image shows a face."""
+
+    size: int = Field(description="Short side of the box in pixels of the upright image")
+    sharpness: float = Field(
+        description="Fine detail as a share of the contrast, in what the network sees; below 0.05 is blurred"
+    )
+    exposure: float = Field(description="Mean level of the face, 0 (black) to 1 (white)")
+    clipped: float = Field(description="Share of the face's pixels that are white, 0 to 1")
+    pose: Pose | None = Field(description="Null if the detector gives no landmarks")
+    cut: float = Field(description="Share of the box outside the image, 0 to 1")
+
+
+Reason = Literal["small", "turned", "blurred", "dark", "bright", "cut", "close call", "low confidence"]
+
+
 class FaceEmotion(_Response):
     """A face and its apparent emotion."""
 
@@ -60,9 +85,11 @@ class FaceEmotion(_Response):
         description="Degrees by which the face is turned clockwise, above -180 and up to 180: a multiple of 90, "
         "or the angle of the line between the eyes if the detector gives landmarks"
     )
+    quality: Quality
     emotion: str = Field(description="Most likely label")
     confidence: float = Field(description="Calibrated probability of `emotion`")
     uncertain: bool = Field(description="True if the confidence is below the threshold of the model")
+    reasons: list[Reason] = Field(description="Why the face is uncertain; empty if it is not")
     probabilities: dict[str, float] = Field(description="Probability of every label; they sum to 1")
 
 
@@ -73,12 +100,48 @@ class ModelName(_Response):
     version: str
 
 
+class Summary(_Response):
+    """Counts of faces by apparent expression. They do not tell what people feel."""
+
+    faces: int = Field(description="Number of faces")
+    emotions: dict[str, int] = Field(description="Faces by their most likely label, the most frequent first")
+    uncertain: float | None = Field(
+        description="Share of the faces that are uncertain, 0 to 1; null without faces"
+    )
+
+
+class TimeSummary(Summary):
+    """Counts over the frames of a video or a stream. A face counts once in each frame."""
+
+    frames: int = Field(description="Number of analysed frames")
+    tracks: int = Field(description="Number of face ids; a person who comes back may get a new one")
+
+
 class Prediction(_Response):
-    """Faces of an image, the largest first."""
+    """Faces of an image, the largest first, or in the order of given boxes."""
 
     image: ImageSize
     faces: list[FaceEmotion]
     model: ModelName
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def summary(self) -> Summary:
+        """Counts of the faces."""
+        emotions = Counter(face.emotion for face in self.faces)
+        return summarized(emotions, sum(face.uncertain for face in self.faces))
+
+
+def summarized(emotions: Counter[str], uncertain: int) -> Summary:
+    """Return a summary.
+
+    Args:
+        emotions: Faces by emotion.
+        uncertain: Number of uncertain faces among them.
+    """
+    faces = emotions.total()
+    share = round(uncertain / faces, 4) if faces else None
+    return Summary(faces=faces, emotions=dict(emotions.most_common()), uncertain=share)
 
 
 class Problem(_Response):
@@ -99,13 +162,19 @@ class TrackedFace(FaceEmotion):
 
 
 class FramePrediction(_Response):
-    """Prediction for a frame of a stream."""
+    """Prediction for a frame of a video or a stream."""
 
     frame: int = Field(description="Number of the frame among those that the client sent, from 1")
     time: float = Field(description="Seconds from the start of the stream to the arrival of the frame")
     image: ImageSize
     faces: list[TrackedFace]
     model: ModelName
+
+
+class StreamPrediction(FramePrediction):
+    """Answer to a frame of a stream."""
+
+    summary: TimeSummary = Field(description="Counts over all frames of the stream until now")
 
 
 class FrameError(_Response):
@@ -136,6 +205,13 @@ class BatchResult(_Response):
     """Results of a batch, in the order of its images."""
 
     results: list[BatchPrediction | BatchError]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def summary(self) -> Summary:
+        """Counts of the faces of all images."""
+        faces = [face for result in self.results if isinstance(result, BatchPrediction) for face in result.faces]
+        return summarized(Counter(face.emotion for face in faces), sum(face.uncertain for face in faces))
 
 
 class ModelCard(_Response):

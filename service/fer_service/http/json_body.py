@@ -1,7 +1,8 @@
 """Images as base64 in a JSON body (RFC 8259, RFC 4648).
 
 A general JSON parser would turn 28 MB of brackets into hundreds of megabytes of lists, and would hold a large text
-several times. This one reads only the two forms that a body may have, and decodes the text in pieces.
+several times. This one reads only the two forms that a body may have, and decodes the text in
+pieces. The list of boxes, which may come with a single image, is returned as it stands.
 """
 
 import binascii
@@ -9,14 +10,17 @@ import io
 import re
 from typing import Final
 
+from fer_service.analysis.given_boxes import MAX_BYTES
 from fer_service.contract.errors import InvalidParameter, MissingImage, RequestError, UndecodableImage
 from fer_service.contract.text import printable
-from fer_service.http.multipart import Upload
+from fer_service.http.multipart import BOXES, ONE_IMAGE_ONLY, Upload
 from fer_service.imaging.foreign import ADDRESS, NOT_FETCHED
 
 IMAGE: Final = "image"
 IMAGES: Final = "images"
 _FORMS: Final = {IMAGE: '{"image": "<base64>"}', IMAGES: '{"images": ["<base64>", …]}'}
+# A text whole, so that its brackets do not count.
+_BRACKETS: Final = re.compile(rb'"[^"]*"|[][]')
 _SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _VALUES: Final = {b"[": "a list", b"{": "an object", b'"': "a text", b"t": "true", b"f": "false", b"n": "null"}
@@ -36,8 +40,8 @@ _MAX_PREFIX: Final = 1000  # characters of a data URL before its data
 _SHOWN: Final = 40  # characters of an unknown name in an error
 
 
-def decode_image(body: bytes) -> bytes:
-    """Return the image of a body `{"image": "<base64>"}`.
+def decode_image(body: bytes) -> Upload:
+    """Return the image of a body `{"image": "<base64>"}`, and its boxes if there is a second name `boxes`.
 
     Args:
         body: The whole body.
@@ -47,8 +51,8 @@ def decode_image(body: bytes) -> bytes:
         InvalidParameter: the body does not have this form.
         UndecodableImage: the text is not base64.
     """
-    ((start, end),) = _texts(body, IMAGE, 1, "")
-    return decode_text(body, start, end, IMAGE)
+    ((start, end),), boxes = _parts(body, IMAGE, 1, "")
+    return Upload("0", decode_text(body, start, end, IMAGE), boxes=boxes)
 
 
 def decode_images(body: bytes, max_count: int, excess: str) -> list[Upload]:
@@ -64,7 +68,8 @@ def decode_images(body: bytes, max_count: int, excess: str) -> list[Upload]:
         InvalidParameter: the body does not have this form, or holds more than `max_count` images.
     """
     uploads = []
-    for number, (start, end) in enumerate(_texts(body, IMAGES, max_count, excess)):
+    texts, _ = _parts(body, IMAGES, max_count, excess)
+    for number, (start, end) in enumerate(texts):
         data, error = b"", None
         try:
             data = decode_text(body, start, end, f"{IMAGES}.{number}")
@@ -112,8 +117,8 @@ def decode_text(body: bytes, start: int, end: int, name: str) -> bytes:
         return out.getvalue()  # shares the buffer's memory
 
 
-def _texts(body: bytes, name: str, max_count: int, excess: str) -> list[tuple[int, int]]:
-    """Return begin and end of each text under the name, without its quotes and with its escapes."""
+def _parts(body: bytes, name: str, max_count: int, excess: str) -> tuple[list[tuple[int, int]], bytes | None]:
+    """Return begin and end of each text under the name, without its quotes and with its escapes, and the boxes."""
     scanner = _Scanner(body, name)
     if not scanner.next():
         raise MissingImage(f"the body is empty; send {_FORMS[name]}")
@@ -121,19 +126,18 @@ def _texts(body: bytes, name: str, max_count: int, excess: str) -> list[tuple[in
         raise InvalidParameter(f"the body is {scanner.value()}, not an object; send {scanner.form()}")
     scanner.take(b"{")
     found: list[tuple[int, int]] | None = None
+    boxes: bytes | None = None
     while scanner.next() != b"}" or found is not None:
         start, end = scanner.text("a name")
         key = body[start:end]
-        if key != name.encode():
-            shown = printable(key[:_SHOWN].decode("utf-8", "replace"))
-            way_out = f". {NOT_FETCHED}:" if b"url" in key.lower() else "; send"
-            raise InvalidParameter(
-                f"unknown name {shown!r} in the JSON body{way_out} {_FORMS[name]}, and options in the query"
-            )
-        if found is not None:
-            raise InvalidParameter(f"the JSON body has {name!r} twice; send {_FORMS[name]}")
+        _check_name(key, name)
+        if (found if key == name.encode() else boxes) is not None:
+            raise InvalidParameter(f"the JSON body has {key.decode()!r} twice; send {_FORMS[name]}")
         scanner.take(b":")
-        found = scanner.texts(max_count, excess) if name == IMAGES else [scanner.text(IMAGE)]
+        if key == BOXES.encode():
+            boxes = scanner.list_of_boxes()
+        else:
+            found = scanner.texts(max_count, excess) if name == IMAGES else [scanner.text(IMAGE)]
         if scanner.next() != b",":
             break
         scanner.take(b",")
@@ -142,7 +146,18 @@ def _texts(body: bytes, name: str, max_count: int, excess: str) -> list[tuple[in
         raise InvalidParameter(f"missing name {name!r} in the JSON body; send {_FORMS[name]}")
     if scanner.next():
         raise scanner.invalid("something follows the object")
-    return found
+    return found, boxes
+
+
+def _check_name(key: bytes, name: str) -> None:
+    if key == BOXES.encode() and name == IMAGES:
+        raise InvalidParameter(ONE_IMAGE_ONLY)
+    if key not in (name.encode(), BOXES.encode()):
+        shown = printable(key[:_SHOWN].decode("utf-8", "replace"))
+        way_out = f". {NOT_FETCHED}:" if b"url" in key.lower() else "; send"
+        raise InvalidParameter(
+            f"unknown name {shown!r} in the JSON body{way_out} {_FORMS[name]}, and options in the query"
+        )
 
 
 class _Scanner:
@@ -193,6 +208,22 @@ class _Scanner:
             raise self.invalid("the text has no end")
         self._at = end + 1
         return start, end
+
+    def list_of_boxes(self) -> bytes:
+        """Read the list of boxes, as it stands."""
+        if self.next() != b"[":
+            kind = self.value()
+            raise InvalidParameter(f"{BOXES}: must be a list, not {kind}") if kind else self.invalid("expected [")
+        depth, end = 0, self._at
+        for mark in _BRACKETS.finditer(self._body, self._at, self._at + MAX_BYTES):
+            depth += {b"[": 1, b"]": -1}.get(mark[0], 0)
+            if depth == 0:
+                end = mark.end()
+                break
+        if depth:
+            raise self.invalid(f"the list of boxes has no end, or more than {MAX_BYTES:,} bytes")
+        start, self._at = self._at, end
+        return self._body[start:end]
 
     def texts(self, max_count: int, excess: str) -> list[tuple[int, int]]:
         """Read a list of texts."""

@@ -1,7 +1,7 @@
 """The files of a multipart/form-data body (RFC 7578), in memory once."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from python_multipart.exceptions import FormParserError
@@ -12,6 +12,8 @@ from fer_service.contract.text import printable
 from fer_service.http.codings import check_part
 
 FIELD: Final = "file"
+BOXES: Final = "boxes"
+ONE_IMAGE_ONLY: Final = "boxes belong to one image: send each image with its boxes to /predict"
 # What other services call it. A field with one of these names counts if it has a file name: others are texts.
 _OTHER_NAMES: Final = frozenset(
     {"files", "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "upload", "uploads"}
@@ -30,17 +32,20 @@ class Upload:
         name: The client's file name, or the image's number.
         data: The encoded image.
         error: Why there is no image, if its text could not be decoded.
+        boxes: JSON text of the boxes that came with it, or None.
     """
 
     name: str
     data: bytes
     error: RequestError | None = None
+    boxes: bytes | None = None
 
 
 class FormReader:
     """Collects the images from a body that comes in chunks; other parts are skipped.
 
-    An image is a field `file`, or a file in a field of another usual name (`image`, `files[]`).
+    An image is a field `file`, or a file in a field of another usual name (`image`, `files[]`). The field `boxes`
+    belongs to a single image.
 
     Attributes:
         uploads: The complete parts.
@@ -76,6 +81,8 @@ class FormReader:
         self._name = ""
         self._skipped: list[str] = []
         self._data: io.BytesIO | None = None  # None for a part that is skipped
+        self._in_boxes = False
+        self._boxes: bytes | None = None
         self._parser = MultipartParser(
             boundary,
             {
@@ -114,6 +121,8 @@ class FormReader:
             raise MissingImage(f"invalid multipart body: {error}") from error
         if self._in_part:
             raise MissingImage("the multipart body ends before its closing boundary; send all of it")
+        if self._boxes is not None:
+            self.uploads = [replace(upload, boxes=self._boxes) for upload in self.uploads]
         if not self.uploads:
             raise MissingImage(
                 f"missing field {FIELD!r} in the multipart body{self._others()}; send the image as a file in the "
@@ -156,7 +165,10 @@ class FormReader:
         name = options.get(b"name")
         if name is None:
             raise MissingImage("invalid multipart body: a part has no name in its Content-Disposition")
-        if not _is_image(name, b"filename" in options):
+        self._in_boxes = name == BOXES.encode()
+        if self._in_boxes:
+            self._check_boxes()
+        elif not _is_image(name, b"filename" in options):
             shown = f"'{printable(name.decode('utf-8', 'replace'))[:_SHOWN_LENGTH]}'"
             self._skipped.append(shown if b"filename" in options else f"{shown} (text, not a file)")
             self._data = None
@@ -173,11 +185,20 @@ class FormReader:
         self._in_part = False
         if self._data is None:
             return
+        if self._in_boxes:
+            self._boxes, self._data = self._data.getvalue(), None
+            return
         # getvalue() shares the buffer's memory.
         self.uploads.append(Upload(self._name, self._data.getvalue()))
         self._data = None
         if len(self.uploads) > self.max_count:
             raise InvalidParameter(self._excess)
+
+    def _check_boxes(self) -> None:
+        if self.max_count > 1:
+            raise InvalidParameter(ONE_IMAGE_ONLY)
+        if self._boxes is not None:
+            raise InvalidParameter("the form has the field 'boxes' twice: send one list of all boxes")
 
 
 def _is_image(name: bytes, is_file: bool) -> bool:

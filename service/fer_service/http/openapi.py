@@ -33,10 +33,19 @@ PREDICTION: Final[dict[str, Any]] = {
                 "mouth_right": [205, 143],
                 "mouth_left": [244, 144],
             },
-            "roll": 1.3,
+            "roll": 0.5,
+            "quality": {
+                "size": 91,
+                "sharpness": 0.143,
+                "exposure": 0.562,
+                "clipped": 0.0,
+                "pose": {"yaw": -0.2, "pitch": -2.6, "roll": 1.1},
+                "cut": 0.0,
+            },
             "emotion": "happy",
             "confidence": 0.957227,
             "uncertain": False,
+            "reasons": [],
             "probabilities": {
                 "angry": 0.005139,
                 "disgust": 0.000291,
@@ -49,10 +58,11 @@ PREDICTION: Final[dict[str, Any]] = {
         }
     ],
     "model": {"name": "taught-resnet18", "version": "0.1.0"},
+    "summary": {"faces": 1, "emotions": {"happy": 1}, "uncertain": 0.0},
 }
 BATCH_RESULT: Final = {
     "results": [
-        {"name": "astronaut.jpg", **PREDICTION},
+        {"name": "astronaut.jpg", **{name: PREDICTION[name] for name in ("image", "faces", "model")}},
         {
             "name": "notes.txt",
             "error": {
@@ -64,7 +74,8 @@ BATCH_RESULT: Final = {
                 "code": "undecodable_image",
             },
         },
-    ]
+    ],
+    "summary": PREDICTION["summary"],
 }
 _FACE: Final = PREDICTION["faces"][0]
 _OUTPUTS: Final = {

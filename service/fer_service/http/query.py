@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 
 from fer_service.analysis.analyzer import Options
-from fer_service.analysis.drawing import DrawnFormat
+from fer_service.analysis.drawing import Drawing, DrawnFormat
+from fer_service.analysis.given_boxes import parse_boxes
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.validation import first_error
+from fer_service.http.multipart import BOXES, ONE_IMAGE_ONLY
 from fer_service.tracking.tracked_stream import HALF_LIFE
 
 _Query = TypeVar("_Query", bound=BaseModel)
@@ -42,6 +44,46 @@ class PredictQuery(BaseModel):
         return Options(self.detect, self.max_faces, self.min_score, draw)
 
 
+class ImageQuery(PredictQuery):
+    """Parameters of the route for one image."""
+
+    boxes: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None,
+        description="Faces instead of detection: a JSON list of objects with `x`, `y`, `width`, `height` and, "
+        "optionally, `landmarks`, in pixels of the upright image. They are answered in this order.",
+    )
+    draw: Annotated[Drawing | None, WithJsonSchema({"type": "string", "enum": get_args(Drawing)})] = Field(
+        None,
+        description="What an answer of the type image/jpeg or image/png shows: boxes and labels (`box`, the "
+        "default), covered faces (`blur`, `pixelate`), or the image alone (`none`).",
+    )
+
+    def options(self, draw: DrawnFormat | None = None) -> Options:
+        """Return the analyzer's options.
+
+        Args:
+            draw: Format of a drawn answer.
+
+        Raises:
+            InvalidParameter: the boxes have another form, or `draw` is given but the answer is JSON.
+        """
+        if self.draw and not draw:
+            raise InvalidParameter("draw: the answer is JSON; send Accept: image/jpeg or image/png")
+        boxes = None if self.boxes is None else parse_boxes(self.boxes)
+        return replace(super().options(draw), boxes=boxes, drawing=self.draw or "box")
+
+
+class BatchQuery(PredictQuery):
+    """Parameters of the route for several images."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, values: Mapping[str, object]) -> Mapping[str, object]:
+        if BOXES in values:
+            raise ValueError(ONE_IMAGE_ONLY)
+        return values
+
+
 class StreamQuery(PredictQuery):
     """Parameters of a stream."""
 
@@ -56,6 +98,23 @@ class StreamQuery(PredictQuery):
     def options(self, draw: DrawnFormat | None = None) -> Options:
         """Return the analyzer's options: the frames of a camera are upright."""
         return replace(super().options(draw), turned=False)
+
+
+def with_boxes(options: Options, text: bytes | None) -> Options:
+    """Add the boxes of a body to the options of its query.
+
+    Args:
+        options: Options of the query.
+        text: JSON text of the boxes, or None.
+
+    Raises:
+        InvalidParameter: the boxes have another form, or come twice.
+    """
+    if text is None:
+        return options
+    if options.boxes is not None:
+        raise InvalidParameter("boxes are in the query and in the body: send them once")
+    return replace(options, boxes=parse_boxes(text))
 
 
 def parse_query(model: type[_Query], parameters: Mapping[str, str]) -> _Query:

@@ -27,8 +27,8 @@ def _book_nothing(size: int) -> None:
     """Allow every chunk."""
 
 
-async def read_image(request: Request, max_bytes: int, book: Book = _book_nothing) -> bytes:
-    """Read the one image of a request: its file, its raw body, or the base64 in its JSON.
+async def read_image(request: Request, max_bytes: int, book: Book = _book_nothing) -> Upload:
+    """Read the one image of a request, and its boxes: its file, its raw body, or the base64 in its JSON.
 
     Args:
         request: The request.
@@ -49,20 +49,19 @@ async def read_image(request: Request, max_bytes: int, book: Book = _book_nothin
         excess = "the request has 2 images; send several images to /predict/batch"
         form = FormReader(_content_type(request), 1, excess)
         (upload,) = await _read_form(request, form, max_bytes, book)
-        data = upload.data
     elif media_type == _JSON:
-        data = await run_in_threadpool(decode_image, await read_json(request, 1, max_bytes, book))
+        upload = await run_in_threadpool(decode_image, await read_json(request, 1, max_bytes, book))
     elif not media_type or media_type.startswith("image/") or media_type in _RAW_TYPES:
-        data = await _read_all(request, max_bytes, max_bytes, book)
+        upload = Upload("0", await _read_all(request, max_bytes, max_bytes, book))
     else:
         raise UnsupportedMediaType(
             f"unsupported content type {media_type}; send image/*, application/octet-stream, {_FORM} or {_JSON}"
         )
-    if not data:
+    if not upload.data:
         raise MissingImage(f"the image is empty; send its bytes as the body or as the field {FIELD!r}")
-    if len(data) > max_bytes:
-        raise too_large(len(data), max_bytes)
-    return data
+    if len(upload.data) > max_bytes:
+        raise too_large(len(upload.data), max_bytes)
+    return upload
 
 
 async def read_images(

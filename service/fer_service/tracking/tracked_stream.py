@@ -3,6 +3,7 @@
 from typing import Final
 
 from fer_service.contract.boxes import Box
+from fer_service.contract.reasons import reasons_for
 from fer_service.contract.schemas import FaceEmotion, Prediction, TrackedFace
 from fer_service.tracking.smoothing import Smoother
 from fer_service.tracking.tracker import Tracker
@@ -43,15 +44,18 @@ class TrackedStream:
     def _tracked(self, face: FaceEmotion, track_id: int, time: float) -> TrackedFace:
         smooth = self._smoother.update(track_id, face.probabilities, time)
         emotion = max(smooth, key=smooth.__getitem__)
+        uncertain = smooth[emotion] < self._uncertain_below
         return TrackedFace(
             id=track_id,
             box=face.box,
             score=face.score,
             landmarks=face.landmarks,
             roll=face.roll,
+            quality=face.quality,
             emotion=emotion,
             confidence=round(smooth[emotion], 6),
-            uncertain=smooth[emotion] < self._uncertain_below,
+            uncertain=uncertain,
+            reasons=reasons_for(face.quality, smooth) if uncertain else [],
             probabilities={label: round(value, 6) for label, value in smooth.items()},
             raw_probabilities=face.probabilities,
         )

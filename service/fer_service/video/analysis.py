@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.drawing import Drawing
 from fer_service.contract.schemas import FramePrediction, TrackedFace
 from fer_service.tracking.tracked_stream import HALF_LIFE, TrackedStream
 from fer_service.video.annotated import AnnotatedClip
 from fer_service.video.clip import Clip, ClipFrame
 from fer_service.video.isolated import IsolatedClip
+from fer_service.video.painting import open_painter
 from fer_service.video.timeline import Timeline, open_timeline
 
 _TOLERANCE: Final = 1e-4  # seconds; containers round the times of frames
@@ -22,6 +24,7 @@ def analyze_clip(
     *,
     out: Path | None = None,
     annotate: Path | None = None,
+    drawing: Drawing = "box",
     every: float = 0.0,
     half_life: float = HALF_LIFE,
     on_frame: Callable[[float], None] = lambda seconds: None,
@@ -33,7 +36,8 @@ def analyze_clip(
         analyzer: Pipeline for one image.
         clip: Clip just opened; afterwards its `damage` lists what could not be read.
         out: Timeline file to write.
-        annotate: Annotated clip to write; frames that are not analysed show the last boxes.
+        annotate: Annotated clip to write.
+        drawing: What it shows. Frames that are not analysed show the last boxes; faces are covered in every frame.
         every: Seconds between analysed frames; 0 analyses every frame.
         half_life: Half-life of the smoothing in seconds; 0 turns smoothing off.
         on_frame: Called with the time of every frame, for a progress bar.
@@ -52,6 +56,7 @@ def analyze_clip(
         # Opened first, as it writes nothing before its first frame: an invalid suffix of either leaves no file.
         video = stack.enter_context(AnnotatedClip(annotate)) if annotate else None
         timeline: Timeline | None = stack.enter_context(open_timeline(out, metadata.labels)) if out else None
+        painter = open_painter(drawing, analyzer.detector)
         faces: Sequence[TrackedFace] = ()
         for frame in clip.frames():
             if frame.time + _TOLERANCE >= due:
@@ -64,8 +69,10 @@ def analyze_clip(
                     timeline.add(result)
                 on_result(result)
             if video:
-                video.add(frame, faces)
+                video.add(painter.add(frame, faces))
             on_frame(frame.time)
+        if video:
+            video.add(painter.rest())
     return analysed
 
 

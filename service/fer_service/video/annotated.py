@@ -1,15 +1,12 @@
-"""Video files with boxes and labels, with the original times of the frames and without sound."""
+"""Annotated video files, with the original times of the frames, without sound and metadata."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from fer_service.analysis.drawing import mark_of
 from fer_service.contract.errors import ClipError
-from fer_service.contract.schemas import TrackedFace
-from fer_service.imaging.draw import draw_marks
 from fer_service.video.clip import ClipFrame
 
 if TYPE_CHECKING:
@@ -50,19 +47,21 @@ class AnnotatedClip:
             container.mux(stream.encode(None))
             container.close()
 
-    def add(self, frame: ClipFrame, faces: Sequence[TrackedFace]) -> None:
-        """Draw faces into a frame and write it.
+    def add(self, frames: Iterable[ClipFrame]) -> None:
+        """Write frames.
 
         Args:
-            frame: Frame; its pixels are overwritten.
-            faces: Faces to draw.
+            frames: Frames as they are shown.
 
         Raises:
             ClipError: the file cannot be written.
         """
+        for frame in frames:
+            self._write(frame)
+
+    def _write(self, frame: ClipFrame) -> None:
         import av
 
-        draw_marks(frame.pixels, [mark_of(face, f"#{face.id}") for face in faces])
         # Chroma subsampling needs even sides.
         height, width = (length - length % 2 for length in frame.pixels.shape[:2])
         if self._output is None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import FramePrediction
+from fer_service.contract.summaries import FrameCounts
 from fer_service.tables import FACE_COLUMNS, CsvTable, ParquetTable, face_values, with_numbers
 
 _COLUMNS: Final = {"frame": int, "time": float, "id": int, **FACE_COLUMNS}
@@ -33,7 +34,7 @@ def open_timeline(path: Path, labels: Sequence[str]) -> Timeline:
     CSV and parquet have one row per face and frame, with smoothed probabilities in columns named by the labels and
     raw ones in columns `raw_<label>`. A label that is the name of another column gets the prefix `label_`. In CSV
     files an apostrophe comes before texts that a spreadsheet would take for a formula. JSON has one entry per
-    analysed frame, like the results of a stream.
+    analysed frame, like the results of a stream, and the `summary` of all.
 
     Args:
         path: Timeline file; the suffix chooses the format: .csv, .json or .parquet.
@@ -85,8 +86,10 @@ class _Json:
         self._file = path.open("w", encoding="utf-8")
         self._file.write('{"frames": [')
         self._separator = "\n"
+        self._counts = FrameCounts()
 
     def add(self, result: FramePrediction) -> None:
+        self._counts.add(result.faces)
         self._file.write(self._separator + json.dumps(result.model_dump(mode="json"), ensure_ascii=False))
         self._separator = ",\n"
 
@@ -94,7 +97,7 @@ class _Json:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._file.write("\n]}\n")
+        self._file.write(f'\n], "summary": {self._counts.summary().model_dump_json()}}}\n')
         self._file.close()
 
 

@@ -3,12 +3,13 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
-from fer_service.analysis.drawing import check_drawable, draw_prediction, mark_of
+from fer_service.analysis.drawing import DrawnFormat, check_drawable, draw_prediction, encode, mark_of
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, ModelName, Prediction
 from fer_service.imaging.draw import PALETTE
 from fer_service.imaging.encoded import open_image
 
+from tests.fakes import QUALITY
 from tests.service.conftest import Pixels, encoded
 
 LIMIT = 50_000_000
@@ -22,9 +23,11 @@ def face(emotion: str = "happy", confidence: float = 0.9, *, uncertain: bool = F
         score=None,
         landmarks=None,
         roll=0,
+        quality=QUALITY,
         emotion=emotion,
         confidence=confidence,
         uncertain=uncertain,
+        reasons=[],
         probabilities=probabilities,
     )
 
@@ -32,6 +35,11 @@ def face(emotion: str = "happy", confidence: float = 0.9, *, uncertain: bool = F
 def prediction(*faces: FaceEmotion, width: int = 160, height: int = 120) -> Prediction:
     model = ModelName(name="tiny", version="1")
     return Prediction(image=ImageSize(width=width, height=height), faces=list(faces), model=model)
+
+
+def drawn(pixels: Pixels, shown: Prediction, kind: DrawnFormat) -> bytes:
+    draw_prediction(pixels, shown)
+    return encode(pixels, kind)
 
 
 def decoded(data: bytes) -> Pixels:
@@ -42,14 +50,14 @@ def decoded(data: bytes) -> Pixels:
 
 def test_a_png_holds_the_image_with_the_box_in_the_labels_colour() -> None:
     green = np.full((120, 160, 3), (0, 255, 0), np.uint8)
-    pixels = decoded(draw_prediction(green, prediction(face()), "png"))
+    pixels = decoded(drawn(green, prediction(face()), "png"))
     assert pixels.shape == (120, 160, 3)
     assert tuple(pixels[89, 50]) == PALETTE[1]
     assert tuple(pixels[60, 50]) == (0, 255, 0)
 
 
 def test_a_jpeg_is_a_jpeg() -> None:
-    data = draw_prediction(np.full((120, 160, 3), (0, 255, 0), np.uint8), prediction(face()), "jpeg")
+    data = drawn(np.full((120, 160, 3), (0, 255, 0), np.uint8), prediction(face()), "jpeg")
     assert data.startswith(b"\xff\xd8\xff")
     assert np.abs(decoded(data)[60, 50].astype(int) - (0, 255, 0)).max() < 6
 
@@ -77,9 +85,9 @@ def test_drawing_needs_no_second_image_in_memory() -> None:
     width, height = 4000, 3000
     pixels = np.zeros((height, width, 3), np.uint8)
     faces = prediction(face(), width=width, height=height)
-    draw_prediction(pixels.copy(), faces, "jpeg")
+    drawn(pixels.copy(), faces, "jpeg")
     tracemalloc.start()
-    draw_prediction(pixels, faces, "jpeg")
+    drawn(pixels, faces, "jpeg")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 0.5 * pixels.nbytes

@@ -38,7 +38,7 @@ def test_one_photo_as_json_is_like_predict(run: Run, photos: list[Path]) -> None
     ended = run("predict", "--json", photos[0])
     answer = json.loads(ended.out)
     assert ended.status == 0
-    assert set(answer) == {"image", "faces", "model"}
+    assert set(answer) == {"image", "faces", "model", "summary"}
     assert answer["faces"][0]["emotion"] == "angry"
 
 

@@ -84,7 +84,10 @@ def test_all_formats_have_the_same_results(run: Run) -> None:
         assert run("predict", "photos", "--out", f"results.{suffix}").status == 1
     table = pyarrow.parquet.read_table("results.parquet").to_pylist()
     lines = [json.loads(line) for line in Path("results.ndjson").read_text(encoding="utf-8").splitlines()]
-    assert json.loads(Path("results.json").read_text(encoding="utf-8")) == {"results": lines}
+    assert json.loads(Path("results.json").read_text(encoding="utf-8")) == {
+        "results": lines,
+        "summary": {"faces": 2, "emotions": {"happy": 1, "angry": 1}, "uncertain": 0.0},
+    }
     assert [line["name"] for line in lines] == [row["file"] for row in table] == names("results.csv")
     assert lines[2]["error"]["detail"] == table[2]["error"] == rows("results.csv")[2]["error"]
     assert lines[0]["faces"][0]["probabilities"]["happy"] == pytest.approx(table[0]["happy"])

@@ -15,6 +15,8 @@ from fer_service.contract.schemas import (
 )
 from pydantic import ValidationError
 
+from tests.fakes import QUALITY
+
 POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
 
@@ -24,9 +26,11 @@ def prediction() -> Prediction:
         score=0.98,
         landmarks=Landmarks(**{name: (number, 10) for number, name in enumerate(POINTS)}),
         roll=-90,
+        quality=QUALITY,
         emotion="happy",
         confidence=0.93,
         uncertain=False,
+        reasons=[],
         probabilities={"angry": 0.07, "happy": 0.93},
     )
     return Prediction(
@@ -43,13 +47,16 @@ def test_a_prediction_is_the_published_json() -> None:
                 "score": 0.98,
                 "landmarks": {name: [number, 10] for number, name in enumerate(POINTS)},
                 "roll": -90.0,
+                "quality": QUALITY.model_dump(),
                 "emotion": "happy",
                 "confidence": 0.93,
                 "uncertain": False,
+                "reasons": [],
                 "probabilities": {"angry": 0.07, "happy": 0.93},
             }
         ],
         "model": {"name": "fer", "version": "1.0.0"},
+        "summary": {"faces": 1, "emotions": {"happy": 1}, "uncertain": 0.0},
     }
 
 
@@ -63,8 +70,11 @@ def test_a_batch_holds_predictions_and_problems_in_order() -> None:
     problem = Problem(title="Title", status=422, detail="detail", code="undecodable_image")
     good = BatchPrediction(name="a.jpg", **dict(prediction()))
     result = BatchResult(results=[good, BatchError(name="b.jpg", error=problem)])
-    first, second = json.loads(result.model_dump_json())["results"]
-    assert first == {"name": "a.jpg"} | json.loads(prediction().model_dump_json())
+    shown = json.loads(result.model_dump_json())
+    first, second = shown["results"]
+    alone = json.loads(prediction().model_dump_json())
+    assert shown["summary"] == alone.pop("summary")
+    assert first == {"name": "a.jpg"} | alone
     assert second["name"] == "b.jpg"
     assert second["error"] == {
         "type": "about:blank",

@@ -40,8 +40,11 @@ def test_results_come_in_order_and_bad_images_fail_alone(serve: Serve) -> None:
 
 
 def test_a_result_is_a_prediction_with_a_name_and_an_error_is_a_problem(client: TestClient) -> None:
-    good, bad = post(client, ("a.jpg", RED), ("b.jpg", b"x")).json()["results"]
-    assert good == {"name": "a.jpg"} | client.post("/predict", content=RED).json()
+    answer = post(client, ("a.jpg", RED), ("b.jpg", b"x")).json()
+    good, bad = answer["results"]
+    alone = client.post("/predict", content=RED).json()
+    assert alone.pop("summary") == answer["summary"] == {"faces": 1, "emotions": {"angry": 1}, "uncertain": 0.0}
+    assert good == {"name": "a.jpg"} | alone
     assert set(bad) == {"name", "error"}
     assert set(bad["error"]) == {"type", "title", "status", "detail", "code"}
 

@@ -43,13 +43,13 @@ def escaped(text: str) -> bytes:
     ],
 )
 def test_base64_of_every_spelling_is_decoded(body: bytes) -> None:
-    assert decode_image(body) == DATA
+    assert decode_image(body).data == DATA
 
 
 @pytest.mark.parametrize("length", range(65_530, 65_545))
 def test_an_escape_at_the_end_of_a_block_is_not_cut(length: int) -> None:
     data = base64.b64decode("A" * (length - length % 4) + "////")
-    assert decode_image(b'{"image":"%s"}' % base64.b64encode(data).replace(b"/", b"\\u002f")) == data
+    assert decode_image(b'{"image":"%s"}' % base64.b64encode(data).replace(b"/", b"\\u002f")).data == data
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_list_of_another_form_is_refused(body: bytes, text: str) -> None:
 def test_decoding_takes_little_more_memory_than_the_image() -> None:
     body = b'{"image": "%s"}' % (b"\\/" * 1_000_000)
     tracemalloc.start()
-    size = len(decode_image(body))
+    size = len(decode_image(body).data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.5 * size + 2**20

@@ -70,7 +70,7 @@ def form(*parts: Part, chunk: int = 700) -> Request:
 
 
 def one(made: Request, limit: int = LIMIT) -> bytes:
-    return asyncio.run(read_image(made, limit))
+    return asyncio.run(read_image(made, limit)).data
 
 
 def many(made: Request, limit: int = LIMIT, count: int = 4) -> list[Upload]:
@@ -323,7 +323,7 @@ def test_json_is_booked_and_read_no_further_than_its_image_may_be_long() -> None
     text = b'{"image": "%s"}' % base64.b64encode(PICTURE)
     booked: list[int] = []
     made = request(Body(text[:500], text[500:]), "application/json; charset=utf-8")
-    assert asyncio.run(read_image(made, LIMIT, booked.append)) == PICTURE
+    assert asyncio.run(read_image(made, LIMIT, booked.append)).data == PICTURE
     assert [size for size in booked if size] == [500, len(text) - 500]
     body = Body(b'{"image": "', *[b"A" * 10_000] * 100)
     with pytest.raises(ImageTooLarge):

@@ -6,6 +6,8 @@ from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Mo
 from fer_service.observability.metrics import REASONS, Metrics
 from prometheus_client import CollectorRegistry
 
+from tests.fakes import QUALITY
+
 
 @pytest.fixture
 def registry() -> CollectorRegistry:
@@ -28,9 +30,11 @@ def prediction(*answers: tuple[str, float]) -> Prediction:
                 score=None,
                 landmarks=None,
                 roll=0,
+                quality=QUALITY,
                 emotion=emotion,
                 confidence=confidence,
                 uncertain=False,
+                reasons=[],
                 probabilities={},
             )
             for emotion, confidence in answers

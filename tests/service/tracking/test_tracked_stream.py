@@ -4,6 +4,8 @@ import pytest
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, ModelName, Prediction
 from fer_service.tracking.tracked_stream import TrackedStream
 
+from tests.fakes import QUALITY
+
 
 def prediction(*faces: tuple[int, float]) -> Prediction:
     """Faces at a place with a probability of happy."""
@@ -15,9 +17,11 @@ def prediction(*faces: tuple[int, float]) -> Prediction:
                 score=0.9,
                 landmarks=None,
                 roll=0,
+                quality=QUALITY,
                 emotion="happy" if happy > 0.5 else "sad",
                 confidence=max(happy, 1 - happy),
                 uncertain=False,
+                reasons=[],
                 probabilities={"happy": happy, "sad": 1 - happy},
             )
             for x, happy in faces

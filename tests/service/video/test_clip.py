@@ -203,6 +203,6 @@ def test_a_name_may_have_colons(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", [plain_frame(0, 200, 0)] * 2, [0, 0.1]).rename(path)
     with Clip(path) as clip, AnnotatedClip(tmp_path / "12:31:00.MP4") as copy:
         for frame in clip.frames():
-            copy.add(frame, [])
+            copy.add([frame])
     with Clip(tmp_path / "12:31:00.MP4") as clip:
         assert len(list(clip.frames())) == 2

@@ -8,6 +8,8 @@ from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import BoundingBox, FramePrediction, ImageSize, ModelName, TrackedFace
 from fer_service.video.timeline import open_timeline
 
+from tests.fakes import QUALITY
+
 LABELS = ("happy", "sad")
 
 
@@ -19,9 +21,11 @@ def result(frame: int, *ids: int, labels: tuple[str, ...] = LABELS) -> FramePred
             score=0.5 if number == 1 else None,
             landmarks=None,
             roll=0,
+            quality=QUALITY,
             emotion=labels[0],
             confidence=0.75,
             uncertain=False,
+            reasons=[],
             probabilities=dict(zip(labels, (0.75, 0.25), strict=True)),
             raw_probabilities=dict(zip(labels, (1.0, 0.0), strict=True)),
         )
@@ -57,6 +61,14 @@ def test_a_table_has_one_row_per_face(tmp_path: Path) -> None:
         "emotion": "happy",
         "confidence": "0.75",
         "uncertain": "False",
+        "reasons": "",
+        "size": "48",
+        "sharpness": "0.2",
+        "exposure": "0.5",
+        "clipped": "0.0",
+        "yaw": "",
+        "pitch": "",
+        "cut": "0.0",
         "happy": "0.75",
         "sad": "0.25",
         "raw_happy": "1.0",
@@ -115,8 +127,16 @@ def test_parquet_is_written_by_row_groups(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_json_has_one_entry_per_frame_with_or_without_faces(tmp_path: Path, count: int) -> None:
     results = [result(frame, *range(1, frame + 1)) for frame in range(count)]
-    frames = json.loads(written(tmp_path / "t.json", *results).read_text())["frames"]
-    assert [FramePrediction.model_validate(frame) for frame in frames] == results
+    shown = json.loads(written(tmp_path / "t.json", *results).read_text())
+    assert [FramePrediction.model_validate(frame) for frame in shown["frames"]] == results
+    faces = {0: 0, 1: 0, 3: 3}[count]
+    assert shown["summary"] == {
+        "faces": faces,
+        "emotions": {"happy": faces} if faces else {},
+        "uncertain": 0.0 if faces else None,
+        "frames": count,
+        "tracks": max(count - 1, 0),
+    }
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])

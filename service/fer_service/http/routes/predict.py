@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from fer_service.analysis.drawing import DrawnFormat
 from fer_service.contract.job import Job
-from fer_service.contract.schemas import BatchResult, Prediction
+from fer_service.contract.schemas import BatchResult, Landmarks, Prediction
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.image_batch import analyze_batch, server_timing
@@ -20,7 +20,7 @@ from fer_service.http.multipart import FIELD
 from fer_service.http.negotiation import negotiate
 from fer_service.http.openapi import BATCH, BATCH_RESULT, ONE_IMAGE, PREDICTION, answered, refused
 from fer_service.http.preemption import preemptible
-from fer_service.http.query import PredictQuery
+from fer_service.http.query import BatchQuery, ImageQuery, with_boxes
 from fer_service.http.state import get_state
 from fer_service.http.time_limit import cancel_on_disconnect, time_limit
 from fer_service.http.uploads import declared_length, read_image, read_images
@@ -35,19 +35,40 @@ _BASE64: Final = {
 }
 
 
-def _form(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: schema}}}
+_NUMBER: Final = {"type": "number"}
+_POINT: Final = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+_GIVEN_BOXES: Final = {
+    "type": "array",
+    "minItems": 1,
+    "description": "Faces in pixels of the upright image, instead of detection; answered in this order.",
+    "items": {
+        "type": "object",
+        "required": ["x", "y", "width", "height"],
+        "properties": {
+            **dict.fromkeys(("x", "y", "width", "height"), _NUMBER),
+            "landmarks": {
+                "type": ["object", "null"],
+                "properties": dict.fromkeys(Landmarks.model_fields, _POINT),
+                "required": list(Landmarks.model_fields),
+            },
+        },
+    },
+}
 
 
-def _json(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    object_schema = {"type": "object", "required": [name], "properties": {name: schema}}
+def _form(schema: Mapping[str, Any], **others: Mapping[str, Any]) -> dict[str, Any]:
+    return {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: schema, **others}}}
+
+
+def _json(name: str, schema: Mapping[str, Any], **others: Mapping[str, Any]) -> dict[str, Any]:
+    object_schema = {"type": "object", "required": [name], "properties": {name: schema, **others}}
     return {"schema": object_schema | {"additionalProperties": False}}
 
 
 # The routes read their bodies themselves, so OpenAPI learns of them here.
 _ONE_IMAGE: Final = {
-    "multipart/form-data": _form(_BINARY),
-    "application/json": _json(IMAGE, _BASE64),
+    "multipart/form-data": _form(_BINARY, boxes=_GIVEN_BOXES),
+    "application/json": _json(IMAGE, _BASE64, boxes=_GIVEN_BOXES),
     "image/*": {"schema": _BINARY},
     "application/octet-stream": {"schema": _BINARY},
 }
@@ -72,7 +93,7 @@ router = APIRouter(tags=["predict"])
     | refused(*ONE_IMAGE),
     openapi_extra={"requestBody": {"required": True, "content": _ONE_IMAGE}},
 )
-async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+async def predict(request: Request, query: Annotated[ImageQuery, Query()]) -> Response:
     """Find every face of an image and the emotion that it shows.
 
     With `Accept: image/jpeg` or `image/png` the answer is the upright image with boxes and labels.
@@ -91,9 +112,10 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     with admission.request(client, declared_length(request, 0)) as hold:
         async with time_limit(job):
             async with preemptible(ledger, hold):
-                data = await read_image(request, state.settings.max_image_bytes, partial(ledger.grow, hold))
+                upload = await read_image(request, state.settings.max_image_bytes, partial(ledger.grow, hold))
             with admission.place(client):
-                analysis = await cancel_on_disconnect(request, state.executor.run(data, options, job))
+                work = state.executor.run(upload.data, with_boxes(options, upload.boxes), job)
+                analysis = await cancel_on_disconnect(request, work)
     record_image(request.scope, analysis, job)
     headers = {"Server-Timing": server_timing(job.seconds, time.monotonic() - began), "Vary": "Accept"}
     content = analysis.drawn or analysis.prediction.model_dump_json()
@@ -110,7 +132,7 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     | refused(*BATCH),
     openapi_extra={"requestBody": {"required": True, "content": _SEVERAL_IMAGES}},
 )
-async def predict_batch(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+async def predict_batch(request: Request, query: Annotated[BatchQuery, Query()]) -> Response:
     """Analyze several images; an image that cannot be read gets an error of its own."""
     state = get_state(request)
     client, settings = authenticate(request, state.keys), state.settings

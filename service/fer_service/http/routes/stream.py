@@ -11,7 +11,8 @@ from starlette.websockets import WebSocketDisconnected
 
 from fer_service.contract.errors import RequestError
 from fer_service.contract.job import Job
-from fer_service.contract.schemas import FrameError, FramePrediction, Prediction
+from fer_service.contract.schemas import FrameError, Prediction, StreamPrediction
+from fer_service.contract.summaries import FrameCounts
 from fer_service.http.admission import StreamFrames
 from fer_service.http.authentication import authenticate, check_origin
 from fer_service.http.image_work import record_frame
@@ -78,18 +79,25 @@ async def _read(socket: WebSocket, session: Session) -> None:
 async def _write(socket: WebSocket, session: Session, tracked: TrackedStream) -> None:
     """Send a result for each analyzed frame until the client disconnects."""
     with contextlib.suppress(WebSocketDisconnect):
+        counts = FrameCounts()
         while True:
-            await socket.send_text(_rendered(await session.next(), tracked))
+            await socket.send_text(_rendered(await session.next(), tracked, counts))
 
 
-def _rendered(outcome: Outcome, tracked: TrackedStream) -> str:
+def _rendered(outcome: Outcome, tracked: TrackedStream, counts: FrameCounts) -> str:
     frame, result = outcome.frame, outcome.result
     seconds = round(frame.time, 4)
     if isinstance(result, RequestError):
         return FrameError(frame=frame.number, time=seconds, error=problem_of(result)).model_dump_json()
     faces = tracked.update(result, frame.time)
-    return FramePrediction(
-        frame=frame.number, time=seconds, image=result.image, faces=faces, model=result.model
+    counts.add(faces)
+    return StreamPrediction(
+        frame=frame.number,
+        time=seconds,
+        image=result.image,
+        faces=faces,
+        model=result.model,
+        summary=counts.summary(),
     ).model_dump_json()
 
 
