@@ -5,6 +5,8 @@ from fer_service.contract.boxes import Box
 from fer_service.contract.schemas import BoundingBox, FaceEmotion
 from numpy.typing import NDArray
 
+from tests.fakes import QUALITY
+
 
 def face(roll: float = 0, emotion: str = "happy", x: int = 0, happy: float = 0.75) -> FaceEmotion:
     return FaceEmotion(
@@ -12,9 +14,11 @@ def face(roll: float = 0, emotion: str = "happy", x: int = 0, happy: float = 0.7
         score=0.9,
         landmarks=None,
         roll=roll,
+        quality=QUALITY,
         emotion=emotion,
         confidence=happy,
         uncertain=False,
+        reasons=[],
         probabilities={"happy": happy, "sad": 1 - happy},
     )
 

@@ -81,7 +81,7 @@ def _outputs(results: Sequence[Result | Prediction], labels: Sequence[str]) -> d
         "scores": Output("FP32", [count], [_NO_SCORE if face.score is None else face.score for _, face in faces]),
         "emotions": Output("BYTES", [count], [face.emotion for _, face in faces]),
         OUTPUT_NAME: Output("FP32", [count, len(labels)], [value for row in rows for value in row]),
-        "json": Output("BYTES", [len(results)], [each.model_dump_json(exclude={"name"}) for each in results]),
+        "json": Output("BYTES", [len(results)], [_answer_of(each) for each in results]),
     }
 
 
@@ -99,6 +99,13 @@ def _metadata(name: str, version: str, side: int, labels: Sequence[str]) -> Mode
             for output, tensor in _outputs([], labels).items()
         ],
     )
+
+
+def _answer_of(result: Result | Prediction) -> str:
+    """Return what `POST /predict` answers for the image."""
+    if isinstance(result, BatchError):
+        return result.model_dump_json(exclude={"name"})
+    return Prediction(image=result.image, faces=result.faces, model=result.model).model_dump_json()
 
 
 def _json(description: str, example: BaseModel) -> Responses:
