@@ -20,7 +20,19 @@ PREFIX = "FER_"
 _MOST_PIXELS = 178_956_970  # 512 MiB at 3 bytes each
 _DEFAULT_PORT = re.compile(r"(http://[^/]*):80$|(https://[^/]*):443$")
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
-_OWN_PATHS = ("predict", "stream", "model", "v2", "livez", "readyz", "metrics", "docs", "openapi.json", "web")
+_OWN_PATHS = (
+    "predict",
+    "analyze",
+    "stream",
+    "model",
+    "v2",
+    "livez",
+    "readyz",
+    "metrics",
+    "docs",
+    "openapi.json",
+    "web",
+)
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*|\*")
 
 

@@ -29,7 +29,7 @@ from fer_service.http.middleware.root_path import RootPathMiddleware
 from fer_service.http.middleware.tracing import TracingMiddleware
 from fer_service.http.openapi import TAGS, answered
 from fer_service.http.problems import install_error_handlers, no_route
-from fer_service.http.routes import health, inference, model, predict, stream
+from fer_service.http.routes import deepface, health, inference, model, predict, stream
 from fer_service.http.routes.page import add_page
 from fer_service.http.state import AppState
 from fer_service.observability.memory import MemoryCollector
@@ -100,6 +100,7 @@ def create_app(
     app.include_router(
         model.router, dependencies=documented, responses=answered("The model and the detector in use.", card)
     )
+    app.include_router(deepface.router, dependencies=documented)
     app.include_router(inference.probes)
     app.include_router(inference.router, dependencies=documented)
     app.include_router(stream.router)

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fer_service.contract import errors
+from fer_service.contract.deepface import deepface_result
 from fer_service.contract.errors import RequestError
 from fer_service.contract.inference import MODEL, InferenceError
+from fer_service.contract.schemas import Prediction
 from fer_service.http.problems import MEDIA_TYPE, PROBLEMS, headers_of, problem_of
 
 Responses = dict[int | str, dict[str, Any]]
@@ -138,6 +140,7 @@ INFERENCE_REQUEST: Final = {
         }
     },
 }
+DEEPFACE_RESULT: Final = deepface_result(Prediction.model_validate(PREDICTION)).model_dump()
 # Details of the errors, as the service gives them with its default settings.
 _DETAILS: Final[dict[type[RequestError], str]] = {
     errors.InvalidRequest: "the request is not valid HTTP",
@@ -194,10 +197,11 @@ _UPLOAD: Final = (
     errors.DeadlineExceeded,
 )
 BATCH: Final = _UPLOAD
-ONE_IMAGE: Final = (
+ONE_IMAGE_AS_JSON: Final = (
     *_UPLOAD,
-    *(errors.NotAcceptable, errors.TooManyPixels, errors.UndecodableImage, errors.InsufficientMemory),
+    *(errors.TooManyPixels, errors.UndecodableImage, errors.InsufficientMemory),
 )
+ONE_IMAGE: Final = (*ONE_IMAGE_AS_JSON, errors.NotAcceptable)
 
 
 def refused(*kinds: type[RequestError]) -> Responses:

@@ -44,7 +44,7 @@ async def read_image(request: Request, max_bytes: int, book: Book = _book_nothin
         UnsupportedCoding: the body is compressed or encoded.
     """
     check_body(request.headers)
-    media_type = _media_type(request)
+    media_type = media_type_of(request)
     if media_type == _FORM:
         excess = "the request has 2 images; send several images to /predict/batch"
         form = FormReader(_content_type(request), 1, excess)
@@ -84,7 +84,7 @@ async def read_images(
     """
     check_body(request.headers)
     excess = f"the request has more than {max_count} images, the maximum (FER_MAX_BATCH_IMAGES)"
-    media_type = _media_type(request)
+    media_type = media_type_of(request)
     if media_type == _JSON:
         body = await read_json(request, max_count, max_bytes, book)
         return await run_in_threadpool(decode_images, body, max_count, excess)
@@ -122,7 +122,8 @@ def _content_type(request: Request) -> str:
     return content_type
 
 
-def _media_type(request: Request) -> str:
+def media_type_of(request: Request) -> str:
+    """Return the media type of a body in lower case, without parameters."""
     kind, _ = parse_options_header(_content_type(request))
     return kind.decode("latin-1").lower()
 

@@ -1,0 +1,56 @@
+"""The JSON body of DeepFace's API: options, and an image in base64."""
+
+import re
+from typing import Final
+
+from pydantic import ValidationError
+
+from fer_service.contract.deepface import EMOTION, DeepFaceRequest
+from fer_service.contract.errors import InvalidParameter, MissingImage
+from fer_service.contract.text import printable
+from fer_service.contract.validation import first_error
+from fer_service.http.json_body import decode_text
+
+# `img_path` is the name of older versions.
+_IMAGE: Final = re.compile(rb'"(img|img_path)"\s*:\s*"([^"]*)"')
+_MAX_OPTIONS: Final = 2**14  # bytes
+
+
+def read_deepface(body: bytes) -> tuple[bytes, DeepFaceRequest]:
+    """Return the image and the options of a body.
+
+    Args:
+        body: The whole body.
+
+    Raises:
+        MissingImage: there is no image.
+        InvalidParameter: the JSON is invalid, or asks for what the service cannot do.
+        UndecodableImage: the text of the image is not base64; addresses are not fetched.
+    """
+    # A general parser would hold the text several times, so it gets the rest alone.
+    found = _IMAGE.search(body)
+    rest = body if found is None else body[: found.start(2)] + body[found.end(2) :]
+    if len(rest) > _MAX_OPTIONS:
+        raise InvalidParameter(f"the JSON without its image has more than {_MAX_OPTIONS:,} bytes")
+    try:
+        options = DeepFaceRequest.model_validate_json(rest)
+    except ValidationError as error:
+        raise InvalidParameter(first_error(error.errors()).sentence("the JSON")) from error
+    check_supported(options)
+    if found is None or not found[2]:
+        raise MissingImage('missing image; send {"img": "<base64>", "actions": ["emotion"]}')
+    return decode_text(body, *found.span(2), found[1].decode()), options
+
+
+def check_supported(options: DeepFaceRequest) -> None:
+    """Refuse what only DeepFace can do.
+
+    Raises:
+        InvalidParameter: the request asks for it.
+    """
+    others = [printable(action)[:20] for action in options.actions if action != EMOTION]
+    if others or not options.actions:
+        asked = ", ".join(others[:5]) or "none"
+        raise InvalidParameter(f'actions: only emotion is supported, not {asked}; send "actions": ["emotion"]')
+    if options.anti_spoofing:
+        raise InvalidParameter("anti_spoofing is not supported; send false")

@@ -1,0 +1,96 @@
+"""POST /analyze: DeepFace's interface, for programs that were written for it."""
+
+import time
+from functools import partial
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from fer_service.analysis.analyzer import Options
+from fer_service.contract.deepface import EMOTION, DeepFaceRequest, DeepFaceResult, deepface_result
+from fer_service.contract.errors import InvalidParameter
+from fer_service.contract.job import Job
+from fer_service.http.answers import Answer
+from fer_service.http.authentication import authenticate
+from fer_service.http.deepface_body import read_deepface
+from fer_service.http.image_batch import server_timing
+from fer_service.http.image_work import record_image
+from fer_service.http.openapi import DEEPFACE_RESULT, ONE_IMAGE_AS_JSON, answered, refused
+from fer_service.http.preemption import preemptible
+from fer_service.http.state import get_state
+from fer_service.http.time_limit import cancel_on_disconnect, time_limit
+from fer_service.http.uploads import declared_length, media_type_of, read_image, read_json, too_large
+
+_JSON: Final = "application/json"
+_IMG: Final = {
+    "type": "string",
+    "description": "The image in base64, or as a data URL. Addresses are not fetched.",
+}
+_BODY: Final = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "required": ["img"],
+            "properties": {"img": {"type": "string", "format": "binary"}},
+        }
+    },
+    _JSON: {
+        "schema": {
+            "type": "object",
+            "required": ["img", "actions"],
+            "properties": {"img": _IMG, **DeepFaceRequest.model_json_schema()["properties"]},
+        }
+    },
+}
+
+router = APIRouter(tags=["predict"])
+
+
+@router.post(
+    "/analyze",
+    response_model=DeepFaceResult,
+    summary="Analyze one image, in DeepFace's form",
+    responses=answered("The faces in DeepFace's form.", {_JSON: {"example": DEEPFACE_RESULT}}, "Server-Timing")
+    | refused(*ONE_IMAGE_AS_JSON),
+    openapi_extra={"requestBody": {"required": True, "content": _BODY}},
+)
+async def analyze(request: Request) -> Response:
+    """Answer as DeepFace's `POST /analyze` with the action `emotion`; percentages instead of probabilities.
+
+    An image without a face is 422 `invalid_parameter`, unless `enforce_detection` is false. A form is read without
+    options.
+    """
+    state = get_state(request)
+    client = authenticate(request, state.keys)
+    began = time.monotonic()
+    job = Job(began + state.settings.request_timeout, client)
+    state.check_alive()
+    admission, ledger = state.admission, state.admission.ledger
+    max_bytes = state.settings.max_image_bytes
+    with admission.request(client, declared_length(request, 0)) as hold:
+        async with time_limit(job):
+            async with preemptible(ledger, hold):
+                book = partial(ledger.grow, hold)
+                if media_type_of(request) == _JSON:
+                    body = await read_json(request, 1, max_bytes, book)
+                    image, asked = await run_in_threadpool(read_deepface, body)
+                else:
+                    image = (await read_image(request, max_bytes, book)).data
+                    asked = DeepFaceRequest(actions=[EMOTION])
+            if len(image) > max_bytes:
+                raise too_large(len(image), max_bytes)
+            options = Options(detect=asked.detector_backend != "skip", max_faces=asked.max_faces)
+            with admission.place(client):
+                run = state.executor.run
+                analysis = await cancel_on_disconnect(request, run(image, options, job))
+                if not analysis.prediction.faces and not asked.enforce_detection:
+                    analysis = await cancel_on_disconnect(request, run(image, Options(detect=False), job))
+    if not analysis.prediction.faces:
+        raise InvalidParameter(
+            "no face was detected; send enforce_detection=false to take the whole image as one face"
+        )
+    record_image(request.scope, analysis, job)
+    headers = {"Server-Timing": server_timing(job.seconds, time.monotonic() - began)}
+    return Answer(deepface_result(analysis.prediction).model_dump_json(), _JSON, headers, ledger, client)
