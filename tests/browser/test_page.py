@@ -175,7 +175,7 @@ def test_a_missing_yunet_is_noted_with_the_first_result(
 def test_the_page_of_the_api_works_with_its_policy(browser: Browser, server: Server, image_file: Path) -> None:
     with visiting(browser, server.url, "/docs") as visit:
         page = visit.page
-        page.locator("[id$=predict_predict_post] .opblock-summary-control").click()
+        page.locator("[id$=predict-predict] .opblock-summary-control").click()
         page.get_by_role("button", name="Try it out").click()
         page.locator("input[type=file]").set_input_files(image_file)
         page.get_by_role("button", name="Execute").click()
