@@ -4,6 +4,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tests.service.http.conftest import FACE, Serve
+
 PROBLEMS = {"400", "401", "408", "413", "414", "415", "421", "422", "429", "431", "500", "503", "504"}
 
 
@@ -41,7 +43,10 @@ def test_all_routes_are_described(paths: dict[str, Any]) -> None:
     inference = {"/v2", "/v2/health/live", "/v2/health/ready"} | {
         f"/v2/models/{{name}}{end}" for end in ("", "/ready", "/infer")
     }
-    assert set(paths) == {"/predict", "/predict/batch", "/model", "/livez", "/readyz", "/metrics"} | inference
+    assert (
+        set(paths)
+        == {"/predict", "/predict/batch", "/analyze", "/model", "/livez", "/readyz", "/metrics"} | inference
+    )
     operations = [operation for path in paths.values() for operation in path.values()]
     assert all(operation["description"] for operation in operations)
 
@@ -59,6 +64,14 @@ def test_a_batch_is_a_form_with_several_files(paths: dict[str, Any]) -> None:
     content = paths["/predict/batch"]["post"]["requestBody"]["content"]
     assert set(content) == {"multipart/form-data", "application/json"}
     assert content["multipart/form-data"]["schema"]["properties"]["file"]["type"] == "array"
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_the_example_of_a_body_can_be_sent(serve: Serve, paths: dict[str, Any], path: str) -> None:
+    example = paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
+    answer = serve(FACE).post(path, json=example)
+    assert answer.status_code == 200
+    assert "error" not in answer.text
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])

@@ -109,3 +109,8 @@ def test_what_to_draw_needs_an_image_as_the_answer(client: TestClient) -> None:
     assert "send Accept: image/jpeg or image/png" in answer.json()["detail"]
     unknown = client.post("/predict", content=GREEN, params={"draw": "smear"}, headers={"Accept": "image/png"})
     assert (unknown.status_code, "draw: must be" in unknown.json()["detail"]) == (422, True)
+
+
+def test_an_empty_field_of_a_form_means_detection(client: TestClient) -> None:
+    detected = client.post("/predict", content=GREEN).json()
+    assert client.post("/predict", files={"file": GREEN}, data={"boxes": ""}).json() == detected

@@ -65,16 +65,29 @@ def _json(name: str, schema: Mapping[str, Any], **others: Mapping[str, Any]) -> 
     return {"schema": object_schema | {"additionalProperties": False}}
 
 
+# In a form the boxes are a text. A page that offers an example of them would send faces of no size.
+_BOXES_AS_TEXT: Final = {
+    "type": "string",
+    "default": "",
+    "description": _GIVEN_BOXES["description"],
+}
+# A grey square, so that the example can be sent.
+_IMAGE_AS_TEXT: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAADAAAAAwCAAAAAByaaZbAAAAIklEQVR42mOsZyANMDGMahjVMKphVMOohlENoxpGNYwoDQBQ2wDfE9DQoQAA"
+    "AABJRU5ErkJggg=="
+)
+
 # The routes read their bodies themselves, so OpenAPI learns of them here.
 _ONE_IMAGE: Final = {
-    "multipart/form-data": _form(_BINARY, boxes=_GIVEN_BOXES),
-    "application/json": _json(IMAGE, _BASE64, boxes=_GIVEN_BOXES),
+    "multipart/form-data": _form(_BINARY, boxes=_BOXES_AS_TEXT),
+    "application/json": _json(IMAGE, _BASE64, boxes=_GIVEN_BOXES) | {"example": {IMAGE: _IMAGE_AS_TEXT}},
     "image/*": {"schema": _BINARY},
     "application/octet-stream": {"schema": _BINARY},
 }
 _SEVERAL_IMAGES: Final = {
     "multipart/form-data": _form({"type": "array", "items": _BINARY}),
-    "application/json": _json(IMAGES, {"type": "array", "minItems": 1, "items": _BASE64}),
+    "application/json": _json(IMAGES, {"type": "array", "minItems": 1, "items": _BASE64})
+    | {"example": {IMAGES: [_IMAGE_AS_TEXT]}},
 }
 
 router = APIRouter(tags=["predict"])
