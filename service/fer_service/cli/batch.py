@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from fer_service.cli.batch_files import BatchFolder, list_files
+from fer_service.cli.options import Detector, MaxFaces, MinScore, Model, chosen_settings
 from fer_service.cli.progress import RateColumn
 from fer_service.cli.video import parse_seconds
 from fer_service.contract.errors import ResultsError
-from fer_service.contract.settings import load_settings
 from fer_service.contract.text import printable
 from fer_service.observability.logs import configure_logging
 from fer_service.tracking.tracked_stream import HALF_LIFE
@@ -38,10 +38,10 @@ def batch(
         int | None,
         typer.Option(min=1, help="Maximum worker processes; by default all cores work."),
     ] = None,
-    min_score: Annotated[float | None, typer.Option(help="Minimum score of the detector, 0 to 1.")] = None,
-    max_faces: Annotated[int | None, typer.Option(help="Maximum faces per image, the largest first.")] = None,
-    model: Annotated[str | None, typer.Option(help="Emotion model [FER_MODEL]: large, or a path.")] = None,
-    detector: Annotated[str | None, typer.Option(help="Face detector [FER_DETECTOR].")] = None,
+    min_score: MinScore = None,
+    max_faces: MaxFaces = None,
+    model: Model = None,
+    detector: Detector = None,
     every: Annotated[
         float,
         typer.Option(parser=parse_seconds, metavar="SECONDS", help="Video: time between frames, as 0.2s."),
@@ -57,11 +57,10 @@ def batch(
 
     fer-service batch s3://bucket/photos --out s3://bucket/results --ray auto --resume
     """
-    given = {"model": model, "detector": detector, "min_score": min_score}
-    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    settings = chosen_settings(model, detector, min_score)
     configure_logging("warning", settings.log_format)
     folder = BatchFolder(out)
-    chosen = {name: str(getattr(settings, name)) for name in given}
+    chosen = {name: str(getattr(settings, name)) for name in ("model", "detector", "min_score")}
     about = {"sources": sources, **chosen, "max_faces": max_faces, "every": every}
     _prepare(folder, sources, about, part_files, resume=resume, recursive=recursive)
 

@@ -15,13 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_service.cli.copies import copy_paths
+from fer_service.cli.options import Detector, MaxFaces, MinScore, Model, chosen_settings
 from fer_service.cli.progress import RateColumn
 from fer_service.cli.results import Outcome, Results, json_name, open_results
 from fer_service.cli.sources import Sources, find_sources, is_video
 from fer_service.cli.video import analyze_video, parse_seconds, predict_video
 from fer_service.contract.errors import ClipError, ResultsError
 from fer_service.contract.schemas import BatchPrediction, BatchResult, FaceEmotion, FramePrediction, Prediction
-from fer_service.contract.settings import Settings, load_settings
+from fer_service.contract.settings import Settings
 from fer_service.contract.summaries import FaceCounts, sentence_of
 from fer_service.contract.text import printable, printable_json
 from fer_service.observability.logs import configure_logging
@@ -65,10 +66,10 @@ def predict(
         _Drawing | None,
         typer.Option(help="What the copies show: boxes and labels, covered faces, or no marks. [default: box]"),
     ] = None,
-    min_score: Annotated[float | None, typer.Option(help="Minimum score of the detector, 0 to 1.")] = None,
-    max_faces: Annotated[int | None, typer.Option(help="Maximum faces per image, the largest first.")] = None,
-    model: Annotated[str | None, typer.Option(help="Emotion model [FER_MODEL]: large, or a path.")] = None,
-    detector: Annotated[str | None, typer.Option(help="Face detector [FER_DETECTOR].")] = None,
+    min_score: MinScore = None,
+    max_faces: MaxFaces = None,
+    model: Model = None,
+    detector: Detector = None,
     every: Annotated[
         float, _seconds("Video: time between analysed frames, such as 0.2s; 0 analyses every frame.")
     ] = 0.0,
@@ -86,8 +87,7 @@ def predict(
     fer-service predict photos/ clip.mp4 --annotate covered/ --draw blur --out results.csv
     """
     found = find_sources(sources, recursive=recursive)
-    given = {"model": model, "detector": detector, "min_score": min_score}
-    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    settings = chosen_settings(model, detector, min_score)
     configure_logging("warning", settings.log_format)
     if resume and not out:
         raise typer.BadParameter("--resume needs --out")

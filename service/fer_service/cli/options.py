@@ -1,0 +1,22 @@
+"""Options that several commands have."""
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+from fer_service.contract.settings import Settings, load_settings
+
+MinScore: TypeAlias = Annotated[float | None, typer.Option(help="Minimum score of the detector, 0 to 1.")]
+MaxFaces: TypeAlias = Annotated[int | None, typer.Option(help="Maximum faces per image, the largest first.")]
+Model: TypeAlias = Annotated[str | None, typer.Option(help="Emotion model [FER_MODEL]: large, or a path.")]
+Detector: TypeAlias = Annotated[str | None, typer.Option(help="Face detector [FER_DETECTOR].")]
+
+
+def chosen_settings(model: str | None, detector: str | None, min_score: float | None) -> Settings:
+    """Return the settings of the environment, replaced by the options that are given.
+
+    Raises:
+        SettingsError: one of them is invalid.
+    """
+    given = {"model": model, "detector": detector, "min_score": min_score}
+    return load_settings(**{name: value for name, value in given.items() if value is not None})
