@@ -11,7 +11,8 @@ import tifffile
 from fer_benchmarks.images import encode_jpeg
 from PIL import Image
 
-from tests.scenes import astronaut, encode_image
+from tests.scenes import astronaut, blank, encode_image
+from tests.service.imaging.heic import coded, heic
 from tests.service.imaging.samples import png, png_chunk, riff
 
 SIDE = 7000  # 49 megapixels: just below FER_MAX_IMAGE_PIXELS
@@ -92,6 +93,17 @@ def animated_webp() -> bytes:
     extent = (SIDE - 1).to_bytes(3, "little") * 2
     frame = corner + sides + b"\0" + inner
     return riff((b"VP8X", b"\x02\0\0\0" + extent), (b"ANIM", bytes(6)), (b"ANMF", frame))
+
+
+def heic_tiles() -> bytes:
+    """A HEIC of 49 megapixels in tiles of 512×512 pixels, as phones write them."""
+    across = -(-SIDE // 512)
+    return heic([coded(blank(512, 512))] * across**2, (SIDE, SIDE), (512, 512), across)
+
+
+def crowd() -> bytes:
+    """A JPEG of eight megapixels with 96 faces."""
+    return encode_jpeg(np.tile(np.ascontiguousarray(astronaut()[:256, 100:356]), (8, 12, 1)))
 
 
 @cache

@@ -5,10 +5,13 @@
 writes one to standard output.
 """
 
+import base64
+import json
 import random
 import sys
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 from urllib.parse import quote_from_bytes
 
 from tests.campaign.client import form
@@ -37,11 +40,12 @@ class Request:
 
 
 def damaged_request(seed: int, number: int) -> Request:
-    """Return a request: most often with a damaged image, else with a damaged form, query, path or head."""
+    """Return a request: most often with a damaged image, else with a damaged form, JSON, query, path or head."""
     source = random.Random(f"{seed}-{number}")
     names = _names()
     image = damaged(source, names[number % len(names)])
-    kinds = {"image": 60, "form": 12, "batch": 6, "query": 8, "path": 4, "header": 6, "head": 4}
+    kinds = {"image": 50, "form": 10, "batch": 6, "json": 6, "inference": 6, "analyze": 4}
+    kinds |= {"query": 8, "path": 4, "header": 6, "head": 4}
     (kind,) = source.choices(list(kinds), list(kinds.values()))
     match kind:
         case "image":
@@ -50,6 +54,8 @@ def damaged_request(seed: int, number: int) -> Request:
         case "form" | "batch":
             route = "/predict" if kind == "form" else "/predict/batch"
             return Request(kind, _request(route, {"Content-Type": _boundary(source)}, _form(source, image)))
+        case "json" | "inference" | "analyze":
+            return Request(kind, _json_request(source, kind, image))
         case "query":
             return Request(kind, _request(f"/predict?{_query(source)}", {}, image))
         case "path":
@@ -96,6 +102,39 @@ def _query(source: random.Random) -> str:
 def _path(source: random.Random) -> str:
     odd = quote_from_bytes(mutated(source, b"/predict/batch/./../%0a"), safe="/%.")
     return source.choice((f"/{odd}", f"/predict{odd}", f"/predict%{source.randrange(256):02x}", "/predict//batch"))
+
+
+def _json_request(source: random.Random, kind: str, image: bytes) -> bytes:
+    """Return a request with images in JSON, or behind it, in which some values and bytes are changed."""
+    encoded, headers = base64.b64encode(image).decode(), {"Content-Type": "application/json"}
+    name, datatype = source.choice(("images", "input")), source.choice(("BYTES", "UINT8"))
+    tensor: dict[str, Any] = {"name": name, "datatype": datatype}
+    path, content, behind = {
+        "json": ("/predict", {"image": encoded, "boxes": [{"x": 1, "y": 2, "width": 30, "height": 40}]}, b""),
+        "analyze": ("/analyze", {"img": encoded, "actions": ["emotion"], "enforce_detection": False}, b""),
+        "inference": (
+            "/v2/models/emotion/infer",
+            {"inputs": [{**tensor, "shape": [source.randrange(3)], "data": [encoded]}]},
+            b"",
+        ),
+    }[kind]
+    if kind == "inference" and source.random() < 0.5:
+        behind = len(image).to_bytes(4, "little") + image
+        tensor["parameters"] = {"binary_data_size": len(behind) + source.choice((0, 0, 1, -1, 2**31))}
+        content = {"inputs": [{**tensor, "shape": [1]}]}
+    text = json.dumps(_changed(source, content)).encode()
+    if behind:
+        headers["Inference-Header-Content-Length"] = str(len(text) + source.choice((0, 0, 0, 1, -1)))
+    return _request(path, headers, (mutated(source, text) if source.random() < 0.3 else text) + behind)
+
+
+def _changed(source: random.Random, value: object) -> object:
+    """Change a value of a JSON document here and there."""
+    if source.random() < 0.05:
+        return source.choice((None, True, -1, 1e309, 2**70, "", "\0", [], {}, [[[[]]]], "9" * 5000))
+    if isinstance(value, dict):
+        return {name: _changed(source, each) for name, each in value.items()}
+    return [_changed(source, each) for each in value] if isinstance(value, list) else value
 
 
 def _boundary(source: random.Random) -> str:

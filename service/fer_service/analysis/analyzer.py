@@ -63,6 +63,11 @@ class Options:
     turned: bool = True
     boxes: tuple[Face, ...] | None = None
 
+    @property
+    def covers(self) -> bool:
+        """True if the faces of the drawn image are covered."""
+        return self.draw is not None and self.drawing in ("blur", "pixelate")
+
 
 @dataclass(frozen=True)
 class Prepared:

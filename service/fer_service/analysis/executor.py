@@ -36,7 +36,8 @@ class Executor:
     """Runs an analyzer for the requests of one event loop.
 
     Ordinary images are decoded and analysed in the threads of one lane. Images whose cost is not known beforehand
-    have a lane of their own, whose threads decode in child processes: ordinary images never wait for them.
+    have a lane of their own, so ordinary images never wait for them: those that are decoded in child processes,
+    and those whose faces are covered, which takes several searches for faces.
 
     A network on a GPU is put behind a batcher, so that images share its runs. On a CPU a batch costs as much as
     its images one by one, and each thread runs the networks itself (docs/decisions/cpu-batching.md).
@@ -87,7 +88,7 @@ class Executor:
         self._warm = False
         self._lane = Lane("analyze", threads)
         # These images may take their whole deadline: one client leaves a thread to others.
-        self._isolated_lane = Lane("isolated", max(threads, 2), max(threads, 2) - 1)
+        self._long_lane = Lane("long", max(threads, 2), max(threads, 2) - 1)
         self._isolated = IsolatedDecoder(decode_memory)
         self._reported_stall = False
 
@@ -111,7 +112,7 @@ class Executor:
     def stop(self) -> None:
         """Finish the images that have begun, drop the others, and end all threads and child processes."""
         self._lane.stop()
-        self._isolated_lane.stop()
+        self._long_lane.stop()
         self._isolated.close()
         for runs in self._shared:
             runs.stop()
@@ -149,7 +150,7 @@ class Executor:
             result = await self._run_in(self._lane, lambda: self._analysed(data, options, job), job)
             if isinstance(result, EncodedImage):
                 image = result
-                result = await self._run_in(self._isolated_lane, lambda: self._isolate(image, options, job), job)
+                result = await self._run_in(self._long_lane, lambda: self._process(image, options, job), job)
         except asyncio.CancelledError:
             job.cancel()
             raise
@@ -186,21 +187,20 @@ class Executor:
         return predictions
 
     def _analysed(self, data: bytes, options: Options, job: Job) -> Analysis | EncodedImage:
-        """Return the analysis, or the image if all of it must be decoded in a child process."""
+        """Return the analysis, or the image if the other lane must analyse it."""
         image = self.analyzer.open(data, options, job)
         if _is_costly(image, self.analyzer.reduction(image.header, options)):
             self._isolated.check(image)
             return image
+        return image if options.covers else self._process(image, options, job)
+
+    def _process(self, image: EncodedImage, options: Options, job: Job) -> Analysis:
         with self._isolated.decoding(job) as isolated:
 
             def decode(image: EncodedImage, reduction: int) -> NDArray[np.uint8]:
-                """Decode here, unless small faces ask for a much larger image."""
+                """Decode here, unless the image is costly, or small faces ask for a much larger one."""
                 return (isolated if _is_costly(image, reduction) else decode_here)(image, reduction)
 
-            return self.analyzer.process(image, options, job, decode)
-
-    def _isolate(self, image: EncodedImage, options: Options, job: Job) -> Analysis:
-        with self._isolated.decoding(job) as decode:
             return self.analyzer.process(image, options, job, decode)
 
     def _counted(self, histogram: Histogram) -> Callable[[int], None]:

@@ -85,7 +85,8 @@ def _by_libheif(data: bytes) -> NDArray[np.generic] | None:
     try:
         file = pi_heif.open_heif(data)
         pixels: NDArray[np.uint8] = np.asarray(file)
-    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError):  # as pi_heif.HeifFile says
+    # As pi_heif.HeifFile says; without any image it raises an IndexError.
+    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, IndexError):
         return None
     # The array shows memory that goes with `file`, so both ways copy it.
     return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels[:, :, :3].copy()

@@ -1,10 +1,13 @@
 """Abuse by images that are small to send and costly to decode, and by many ordinary ones."""
 
+import json
 from collections.abc import Callable
 
 from tests.campaign import costly_images as costly
 from tests.campaign.client import Client, batch_request, image_request, request
 from tests.campaign.rows.row import AT_WORK, DECODING, HOLDING, Row, asking
+
+_CROPS = 512
 
 
 def posting(*make: Callable[[], bytes]) -> Callable[[], Client]:
@@ -26,6 +29,24 @@ def costly_batches() -> Client:
     return asking([batch_request(images)])
 
 
+def covered_images() -> Client:
+    """Images of a crowd whose faces are covered, and looked for again, until no face is found."""
+    content = costly.crowd()
+    wanted = {"Accept": "image/png", "Content-Type": "application/octet-stream"}
+    return asking([request("POST", f"/predict?draw={how}", content, wanted) for how in ("blur", "pixelate")])
+
+
+def crops() -> Client:
+    """As many crops as allowed, as numbers in JSON and as bytes behind it."""
+    tensor = {"name": "input", "datatype": "UINT8", "shape": [_CROPS, 48, 48, 3]}
+    values = bytes(range(1, 49)) * (48 * 3 * _CROPS)
+    listed = json.dumps({"inputs": [{**tensor, "data": list(values)}]}).encode()
+    head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": len(values)}}]}).encode()
+    length = {"Inference-Header-Content-Length": str(len(head))}
+    path, kind = "/v2/models/emotion/infer", {"Content-Type": "application/json"}
+    return asking([request("POST", path, listed, kind), request("POST", path, head + values, kind | length)])
+
+
 ROWS = (
     Row("chunk and tile claims", posting(costly.png_claim, costly.tiff_claim), clients=8),
     Row("1,000 scans", posting(lambda: costly.scans(1000)), clients=8),
@@ -35,8 +56,11 @@ ROWS = (
     Row("16-bit TIFF of 49 megapixels", posting(costly.deep_tiff), clients=8, memory=AT_WORK + DECODING),
     Row("APNG of 49 megapixels", posting(costly.animated_png), clients=8, memory=AT_WORK + DECODING),
     Row("animated WebP of 49 megapixels", posting(costly.animated_webp), clients=8, memory=AT_WORK + DECODING),
+    Row("HEIC of 49 megapixels", posting(costly.heic_tiles), clients=8, memory=AT_WORK + DECODING),
     Row("inflate bombs", inflating, clients=8),
     Row("batches of costly images", costly_batches, clients=8, memory=AT_WORK + DECODING + HOLDING),
+    Row("covered images", covered_images, clients=8, memory=AT_WORK + HOLDING),
+    Row("crops as tensors", crops, clients=8, memory=AT_WORK + HOLDING),
     Row(
         "overload of 12 megapixels",
         posting(costly.large_photo),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 from fer_service.analysis.analyzer import Analysis, Analyzer, Options
+from fer_service.analysis.covering import COVER_SCORE
 from fer_service.analysis.executor import Executor
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import DeadlineExceeded, ProviderError, UndecodableImage
@@ -176,6 +177,31 @@ def test_ordinary_images_do_not_wait_for_costly_ones(running: Running) -> None:
 
     asyncio.run(scenario())
     assert running.value("fer_queue_depth") == 0
+
+
+def test_ordinary_images_do_not_wait_for_those_whose_faces_are_covered() -> None:
+    class Slow(FakeDetector):
+        def detect(self, pixels: Pixels, min_score: float, job: Job | None = None) -> list[Face]:
+            if min_score == COVER_SCORE:
+                free.wait(SECONDS)
+            return super().detect(pixels, min_score, job)
+
+    free = threading.Event()
+
+    async def scenario(executor: Executor) -> None:
+        options = Options(draw="png", drawing="blur")
+        covering = [asyncio.create_task(executor.run(plain("red"), options, Job())) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        await executor.run(plain("lime"), Options(), Job(time.monotonic() + SECONDS))
+        assert not any(task.done() for task in covering)
+        free.set()
+        assert all(analysis.drawn for analysis in await asyncio.gather(*covering))
+
+    analyzer = Analyzer(Slow(FACE), FakeClassifier())
+    executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=2, max_batch=4)
+    executor.start()
+    asyncio.run(scenario(executor))
+    executor.stop()
 
 
 def test_a_costly_image_that_nobody_waits_for_is_given_up(running: Running) -> None:

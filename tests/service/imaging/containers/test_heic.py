@@ -170,3 +170,9 @@ def test_an_image_that_is_mostly_hidden_is_refused() -> None:
     claimed = type(part)(struct.pack(">I", len(hidden) + 8) + b"hvcC" + hidden, part.data)
     with pytest.raises(UndecodableImage, match="HEVC data 96×64 and 16320 more"):
         read_heic(heic([claimed], SIZE))
+
+
+def test_a_file_in_which_the_decoder_sees_no_image_is_damaged() -> None:
+    data = plain(turn(2), mirror(0)).replace(b"\x00\x00\x00\x09irot", b"\x00\x00\x00\x00irot")
+    with pytest.raises(UndecodableImage, match="damaged"):
+        pixels_of(data)
