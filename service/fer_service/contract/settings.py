@@ -98,6 +98,14 @@ class Settings(BaseSettings):
         "an IPv6 address)",
     )
     max_batch_images: int = Field(16, ge=1, description="Maximum images per request to /predict/batch")
+    max_videos: int = Field(
+        4, ge=0, description="Maximum videos in progress; more get 429. 0 turns /predict/video off"
+    )
+    max_video_bytes: int = Field(100 * 2**20, ge=1, description="Maximum bytes per video")
+    max_video_pixels: int = Field(
+        9_000_000, ge=1, le=_MOST_PIXELS, description="Maximum pixels per frame of a video (width × height)"
+    )
+    video_timeout: float = Field(600.0, gt=0, description="Seconds after which a video ends with an error")
     request_timeout: float = Field(30.0, gt=0, description="Seconds after which a request fails with 504")
     drain_delay: float = Field(
         0.0,

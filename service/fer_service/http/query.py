@@ -85,7 +85,7 @@ class BatchQuery(PredictQuery):
 
 
 class StreamQuery(PredictQuery):
-    """Parameters of a stream."""
+    """Parameters of frames that follow each other."""
 
     smooth: float = Field(
         HALF_LIFE,
@@ -96,8 +96,20 @@ class StreamQuery(PredictQuery):
     )
 
     def options(self, draw: DrawnFormat | None = None) -> Options:
-        """Return the analyzer's options: the frames of a camera are upright."""
+        """Return the analyzer's options: the frames of cameras and videos are upright."""
         return replace(super().options(draw), turned=False)
+
+
+class VideoQuery(StreamQuery):
+    """Parameters of the route for videos."""
+
+    every: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds between analysed frames; 0 analyses every frame.",
+    )
 
 
 def with_boxes(options: Options, text: bytes | None) -> Options:

@@ -45,7 +45,8 @@ def test_all_routes_are_described(paths: dict[str, Any]) -> None:
     }
     assert (
         set(paths)
-        == {"/predict", "/predict/batch", "/analyze", "/model", "/livez", "/readyz", "/metrics"} | inference
+        == {"/predict", "/predict/batch", "/predict/video", "/analyze", "/model", "/livez", "/readyz", "/metrics"}
+        | inference
     )
     operations = [operation for path in paths.values() for operation in path.values()]
     assert all(operation["description"] for operation in operations)
