@@ -32,6 +32,7 @@ from fer_service.contract.schemas import (
     ModelCard,
     Prediction,
     Problem,
+    SessionPrediction,
     VideoError,
     VideoLine,
 )
@@ -115,6 +116,10 @@ class Client(_Base):
         """Return the faces of an image and their emotions."""
         return self._ask(_predict(image, query))
 
+    def track(self, image: Image, session: str = "new", **query: Any) -> SessionPrediction:
+        """Return the faces of an image with their ids, and the `session` to call this with for the next image."""
+        return self._ask(_track(image, query | {"session": session}))
+
     def draw(self, image: Image, media_type: str = "image/jpeg", **query: Any) -> bytes:
         """Return the image with boxes and labels, as JPEG or PNG."""
         return self._ask(_draw(image, media_type, query))
@@ -179,6 +184,10 @@ class AsyncClient(_Base):
         """Return the faces of an image and their emotions."""
         return await self._ask(_predict(image, query))
 
+    async def track(self, image: Image, session: str = "new", **query: Any) -> SessionPrediction:
+        """Return the faces of an image with their ids, and the `session` to call this with for the next image."""
+        return await self._ask(_track(image, query | {"session": session}))
+
     async def draw(self, image: Image, media_type: str = "image/jpeg", **query: Any) -> bytes:
         """Return the image with boxes and labels, as JPEG or PNG."""
         return await self._ask(_draw(image, media_type, query))
@@ -240,6 +249,10 @@ _MODEL: Final = _Request({"method": "GET", "url": "/model"}, ModelCard.model_val
 
 def _predict(image: Image, query: dict[str, Any]) -> _Request[Prediction]:
     return _Request(_post(image, query), Prediction.model_validate_json)
+
+
+def _track(image: Image, query: dict[str, Any]) -> _Request[SessionPrediction]:
+    return _Request(_post(image, query), SessionPrediction.model_validate_json)
 
 
 def _draw(image: Image, media_type: str, query: dict[str, Any]) -> _Request[bytes]:

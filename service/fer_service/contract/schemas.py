@@ -171,6 +171,16 @@ class FramePrediction(_Response):
     model: ModelName
 
 
+class SessionPrediction(_Response):
+    """Prediction for one image of a session."""
+
+    image: ImageSize
+    faces: list[TrackedFace]
+    model: ModelName
+    summary: Summary
+    session: str = Field(description="Token to send with the next image")
+
+
 class StreamPrediction(FramePrediction):
     """Answer to a frame of a stream."""
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -114,6 +115,13 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(
         None, description="File of API keys, one per line. If unset, authentication is disabled"
+    )
+    session_key: str = Field(
+        default_factory=lambda: secrets.token_urlsafe(24),
+        min_length=16,
+        repr=False,
+        description="Secret that signs session tokens (`session=`), the same one on all machines of a service; if "
+        "unset, a new one at each start",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins that may call the API from a browser, separated by commas, or `*`"

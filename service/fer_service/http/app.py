@@ -37,6 +37,7 @@ from fer_service.observability.metrics import Metrics
 from fer_service.observability.traces import open_traces
 from fer_service.onnx.session import cuda_is_built_in
 from fer_service.system.memory import memory_limit
+from fer_service.tracking.session_token import SessionTokens
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -178,7 +179,8 @@ def _state(settings: Settings, analyzer: Analyzer, keys: ApiKeys | None) -> AppS
         max_batch=settings.max_batch,
         decode_memory=decode_memory(settings, memory_limit()),
     )
-    return AppState(settings, executor, admission, Lifecycle(), metrics, registry, keys, card)
+    tokens = SessionTokens(settings.session_key, card.sha256, card.labels, card.uncertain_below)
+    return AppState(settings, executor, admission, Lifecycle(), metrics, registry, keys, card, tokens)
 
 
 def _card(settings: Settings, analyzer: Analyzer) -> ModelCard:

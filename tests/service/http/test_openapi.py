@@ -92,6 +92,7 @@ def json_of(image: str) -> dict[str, Any]:
     [
         ({"content": GREEN}, (200, "")),
         ({"files": {"file": GREEN}}, (200, "")),
+        ({"content": GREEN, "params": {"session": "new"}}, (200, "")),
         ({"content": GREEN, "headers": {"Accept": "image/jpeg"}}, (200, "")),
         ({"content": GREEN, "headers": {"Accept": "image/png"}}, (200, "")),
         ({"content": b""}, (400, "missing_image")),
