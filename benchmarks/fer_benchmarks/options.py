@@ -70,14 +70,14 @@ def requests_for(data: bytes, faces: Sequence[Mapping[str, Any]]) -> dict[str, A
     }
 
 
-def measure(server: ServerProcess, data: bytes, *, rounds: int, repeats: int) -> dict[str, Cost]:
+def measure(server: ServerProcess, data: bytes, *, rounds: int, seconds: float) -> dict[str, Cost]:
     """Return the cost of each kind of request.
 
     Args:
         server: A running server.
         data: An encoded image with a face.
         rounds: Number of rounds.
-        repeats: Requests of each kind per round.
+        seconds: CPU seconds of each kind per round, at least.
 
     Raises:
         RuntimeError: a request is refused, or the system has no /proc.
@@ -88,12 +88,13 @@ def measure(server: ServerProcess, data: bytes, *, rounds: int, repeats: int) ->
         costs = {name: Cost() for name in kinds}
         for _ in range(rounds):
             for name, ask in kinds.items():
-                before = _cpu(server)
-                for _ in range(repeats):
+                before, count = _cpu(server), 0
+                while (used := _cpu(server) - before) < seconds:
                     response = ask(client)
                     if not response.is_success:
                         raise RuntimeError(f"{name}: {response.status_code} {response.text}")
-                costs[name].milliseconds.append(1000 * (_cpu(server) - before) / repeats)
+                    count += 1
+                costs[name].milliseconds.append(1000 * used / count)
     return costs
 
 
@@ -102,13 +103,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detector", default="own", help="Detector, as in FER_DETECTOR.")
     parser.add_argument("--rounds", type=int, default=9, help="Number of rounds.")
-    parser.add_argument("--repeats", type=int, default=40, help="Requests of each kind per round.")
+    parser.add_argument("--seconds", type=float, default=0.5, help="CPU seconds of each kind per round.")
     arguments = parser.parse_args()
     images = make_images()
     settings = {"FER_PORT": "0", "FER_DETECTOR": arguments.detector, "FER_THREADS": "1", "FER_DEVICE": "cpu"}
     with ServerProcess(settings) as server:
         found = {
-            name: measure(server, images[name].data, rounds=arguments.rounds, repeats=arguments.repeats)
+            name: measure(server, images[name].data, rounds=arguments.rounds, seconds=arguments.seconds)
             for name in IMAGES
         }
     table = Table("request", *(f"{name}: {part}" for name in IMAGES for part in ("CPU ms", "ratio")))
