@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from fer_training.engine.run_folder import RunFolder
 from fer_training.tasks.emotion.export import export
 from fer_training.tasks.emotion.recipe import EmotionRecipe
 from fer_training.tasks.emotion.splits import train_and_validation
+from filelock import FileLock
 from lightning.fabric import Fabric
 
 from tests.training.runs import make_trainer, start_run
 from tests.training.synthetic import make_faces, make_recipe, write_csv, write_folders, write_parquet
+
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,22 +77,46 @@ def fabric() -> Fabric:
 
 
 @pytest.fixture(scope="session")
-def trained_run(
-    tmp_path_factory: pytest.TempPathFactory, recipe: EmotionRecipe, parquet_file: Path, fabric: Fabric
-) -> RunFolder:
-    """A complete run of the tiny recipe on the parquet file."""
-    run = RunFolder(tmp_path_factory.mktemp("run"))
-    data = load_dataset(parquet_file, recipe.network.input_size)
-    start_run(run, recipe, data, parquet_file, resume=False)
-    make_trainer(recipe, *train_and_validation(data, recipe), run, fabric).fit()
-    return run
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes a folder once for all processes that run tests, because training and export take long."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        path = shared / name
+        with FileLock(shared / f"{name}.lock"):
+            if not path.exists():
+                partial = shared / f"{name}.partial"
+                partial.mkdir()
+                make(partial)
+                partial.rename(path)
+        return path
+
+    return folder
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory, trained_run: RunFolder) -> tuple[Path, Metadata]:
+def trained_run(once: Once, recipe: EmotionRecipe, parquet_file: Path, fabric: Fabric) -> RunFolder:
+    """A complete run of the tiny recipe on the parquet file."""
+
+    def train(folder: Path) -> None:
+        run, data = RunFolder(folder), load_dataset(parquet_file, recipe.network.input_size)
+        start_run(run, recipe, data, parquet_file, resume=False)
+        make_trainer(recipe, *train_and_validation(data, recipe), run, fabric).fit()
+
+    return RunFolder(once("run", train))
+
+
+@pytest.fixture(scope="session")
+def exported(once: Once, trained_run: RunFolder) -> tuple[Path, Metadata]:
     """The bundle of the tiny run, and its metadata from `export`."""
-    out = tmp_path_factory.mktemp("exported") / "tiny.onnx"
-    return out, export(trained_run, out)
+
+    def write(folder: Path) -> None:
+        metadata = export(trained_run, folder / "bundle" / "tiny.onnx")
+        (folder / "metadata.json").write_text(metadata.model_dump_json(by_alias=True), encoding="utf-8")
+
+    folder = once("exported", write)
+    return folder / "bundle" / "tiny.onnx", Metadata.model_validate_json((folder / "metadata.json").read_bytes())
 
 
 @pytest.fixture(scope="session")

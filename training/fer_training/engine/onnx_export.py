@@ -1,5 +1,8 @@
 """ONNX export of networks, and writing of ONNX files with metadata."""
 
+import errno
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,22 @@ def trace(
         external_data=False,
         verbose=False,
     )
+
+
+def check_output(out: Path) -> None:
+    """Make the folder of a file that is written after long work, and check that it can be written.
+
+    Raises:
+        ExportError: The file cannot be written.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as error:
+        raise ExportError(f"cannot write {out}: {error.strerror or error}") from error
 
 
 def write_model(graph: Path, properties: dict[str, str], out: Path) -> None:

@@ -10,6 +10,7 @@ from fer_training.tasks.detection.learner import DetectionLearner
 from fer_training.tasks.detection.recipe import DetectionRecipe
 from lightning.fabric import Fabric
 
+from tests.training.conftest import Once
 from tests.training.tasks.detection.made import make_assets, make_recipe, phases
 
 
@@ -26,17 +27,19 @@ def assets() -> SceneAssets:
 
 
 @pytest.fixture(scope="session")
-def detector_run(tmp_path_factory: pytest.TempPathFactory, assets: SceneAssets, fabric: Fabric) -> RunFolder:
+def detector_run(once: Once, assets: SceneAssets, fabric: Fabric) -> RunFolder:
     """A run of the tiny recipe for ten epochs, enough to detect the discs."""
     first, last = phases(5, 5)
     recipe = make_recipe(epoch_images=128, phases=[first, last | {"schedule": {"name": "cosine"}}])
-    run = RunFolder(Path(tmp_path_factory.mktemp("detector")))
-    return run_training(recipe, assets, run, fabric)
+    return RunFolder(once("detector", lambda folder: run_training(recipe, assets, RunFolder(folder), fabric)))
 
 
 @pytest.fixture(scope="session")
-def exported(
-    tmp_path_factory: pytest.TempPathFactory, detector_run: RunFolder, assets: SceneAssets
-) -> tuple[Path, DetectorMetadata]:
-    out = tmp_path_factory.mktemp("exported") / "detector.onnx"
-    return out, export_detector(detector_run, detector_run.recipe(DetectionRecipe), assets, out)
+def exported(once: Once, detector_run: RunFolder, assets: SceneAssets) -> tuple[Path, DetectorMetadata]:
+    def write(folder: Path) -> None:
+        recipe = detector_run.recipe(DetectionRecipe)
+        metadata = export_detector(detector_run, recipe, assets, folder / "detector.onnx")
+        (folder / "metadata.json").write_text(metadata.model_dump_json(by_alias=True), encoding="utf-8")
+
+    folder = once("exported-detector", write)
+    return folder / "detector.onnx", DetectorMetadata.model_validate_json((folder / "metadata.json").read_bytes())

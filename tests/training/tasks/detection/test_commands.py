@@ -39,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     discs = make_faces()
     discs.images[:] = face_tile()[..., None]
     write_parquet(discs, folder / "faces.parquet")
-    recipe = make_recipe(epoch_images=64, scenes=SCENES, phases=phases(8)).model_dump(mode="json", by_alias=True)
+    recipe = make_recipe(epoch_images=64, scenes=SCENES, phases=phases(3)).model_dump(mode="json", by_alias=True)
     (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return folder
 

@@ -213,13 +213,16 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path, trained_run: RunFol
 
 def test_an_unwritable_output_is_named(tmp_path: Path, trained_run: RunFolder) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ExportError, match=r"out\.onnx"):
+    with pytest.raises(ExportError, match=r"out\.onnx: Not a directory"):
         export(trained_run, tmp_path / "file" / "out.onnx")
+    with pytest.raises(ExportError, match="Is a directory"):
+        export(trained_run, tmp_path)
 
 
-def test_a_mirrored_file_holds_the_network_once(tmp_path: Path, trained_run: RunFolder) -> None:
-    plain, mirrored = tmp_path / "plain.onnx", tmp_path / "mirrored.onnx"
-    export(trained_run, plain)
+def test_a_mirrored_file_holds_the_network_once(
+    tmp_path: Path, trained_run: RunFolder, exported: tuple[Path, Metadata]
+) -> None:
+    plain, mirrored = exported[0], tmp_path / "mirrored.onnx"
     export(trained_run, mirrored, mirror=True)
     convolutions = [
         sum(node.op_type == "Conv" for node in onnx.load(path).graph.node) for path in (plain, mirrored)

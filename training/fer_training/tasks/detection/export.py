@@ -27,7 +27,7 @@ from timm.utils.model_ema import ModelEmaV3
 
 from fer_training.data.framing import FACE_SIDE, IMAGE_SIDE, in_an_image
 from fer_training.engine.checkpoint import load_checkpoint, restore, saved_state
-from fer_training.engine.onnx_export import trace, write_model
+from fer_training.engine.onnx_export import check_output, trace, write_model
 from fer_training.engine.run_folder import RunFolder, commit
 from fer_training.engine.state import TrainState
 from fer_training.errors import ExportError, RunError
@@ -65,6 +65,7 @@ def export_detector(run: RunFolder, recipe: DetectionRecipe, assets: SceneAssets
         RunError: The run has no weights.
         ExportError: The file's output differs from the network's, or it cannot be written.
     """
+    check_output(out)
     network, epochs = averaged_detector(run, recipe)
     held_out = [photo.shrunk(EVAL_SIDE) for photo in assets.held_out]
     wrapper = calibrated(network, assets)

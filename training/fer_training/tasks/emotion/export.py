@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from fer_training.data import FaceDataset
 from fer_training.data.dataset import HELD_OUT
-from fer_training.engine.onnx_export import trace, write_model
+from fer_training.engine.onnx_export import check_output, trace, write_model
 from fer_training.engine.run_folder import RunFolder, commit
 from fer_training.errors import ExportError
 from fer_training.tasks.emotion.calibrate import confidence_threshold, fit_temperature
@@ -60,6 +60,7 @@ def export(run: RunFolder, out: Path, data_path: Path | None = None, *, mirror: 
         DataError: The data is missing or cannot be read.
         ExportError: The file's probabilities differ from the network's, or it cannot be written.
     """
+    check_output(out)
     recipe = run_recipe(run)
     train, validation = train_and_validation(run_data(run, data_path), recipe)
     network = best_network(run, recipe, len(validation.classes))
