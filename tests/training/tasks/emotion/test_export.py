@@ -213,7 +213,7 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path, trained_run: RunFol
 
 def test_an_unwritable_output_is_named(tmp_path: Path, trained_run: RunFolder) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ExportError, match=r"out\.onnx: Not a directory"):
+    with pytest.raises(ExportError, match=r"out\.onnx"):
         export(trained_run, tmp_path / "file" / "out.onnx")
     with pytest.raises(ExportError, match="Is a directory"):
         export(trained_run, tmp_path)
