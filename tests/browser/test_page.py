@@ -138,7 +138,7 @@ def test_everything_can_be_done_by_keyboard(visit: Visit, image_file: Path) -> N
 
 def test_results_are_announced_to_screen_readers(visit: Visit, image_file: Path) -> None:
     visit.page.set_input_files("#file", image_file)
-    expect(visit.page.get_by_role("status")).to_contain_text("astronaut.jpg: 1 face: happy")
+    expect(visit.page.get_by_role("status")).to_contain_text("astronaut.jpg: 1 face: 1 happy")
 
 
 def test_the_model_card_is_one_click_away(visit: Visit, server: Server) -> None:

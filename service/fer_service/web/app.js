@@ -1,24 +1,37 @@
 // Entry point: sets up all parts of the page.
 
-import { addImages, setUpImages } from "./images.js";
+import { byId } from "./dom.js";
+import { Images } from "./images.js";
 import { setUpKeyDialog } from "./keydialog.js";
-import { Live } from "./live.js";
-import { setUpModelCard } from "./card.js";
+import { setUpLanguage } from "./language.js";
 import { setUpPhotoDialog } from "./photo.js";
+import { setUpSamples } from "./sample.js";
 import { setUpTabs } from "./tabs.js";
 import { setUpTheme } from "./theme.js";
 import { setUpUpload } from "./upload.js";
+import { preferredLanguage, useLanguage } from "./words.js";
+import { setUpZoom } from "./zoom.js";
 
-const live = new Live();
-const showPanel = setUpTabs((left) => { if (left === "live") live.stop(); });
+await useLanguage(preferredLanguage(), false);
+
+// Panels that are loaded when they are opened for the first time; each can `stop`.
+const loaders = {
+  live: async () => new (await import("./live.js")).Live(),
+};
+const panels = {};
+const stop = (id) => panels[id]?.then((panel) => panel.stop());
+const showPanel = setUpTabs({ onenter: (id) => { panels[id] ??= loaders[id]?.(); }, onleave: stop });
+const images = new Images(() => {});
 const onFiles = (files) => {
   showPanel("images");
-  addImages(files);
+  images.add(files);
 };
+setUpLanguage();
 setUpTheme();
 setUpKeyDialog();
-setUpModelCard();
-setUpImages();
+setUpZoom();
 setUpUpload(onFiles);
+setUpSamples(onFiles);
 setUpPhotoDialog(onFiles);
-addEventListener("pagehide", () => live.stop());
+byId("open-card").addEventListener("click", async () => (await import("./card.js")).showModelCard());
+addEventListener("pagehide", () => stop("live"));

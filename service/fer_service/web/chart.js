@@ -1,6 +1,7 @@
 // A rolling line chart of the probabilities of one face.
 
 import { colours } from "./colours.js";
+import { percent, t } from "./words.js";
 
 const SPAN = 60; // seconds
 const STEP = 0.1; // seconds between points; closer ones look the same
@@ -78,11 +79,11 @@ function drawGrid(context, area, style) {
     context.moveTo(area.left, y);
     context.lineTo(area.right, y);
     context.stroke();
-    context.fillText(`${probability * 100}\u202f%`, area.left - 5, y);
+    context.fillText(percent(probability), area.left - 5, y);
   }
   context.textBaseline = "alphabetic";
   context.textAlign = "left";
-  context.fillText("60 s ago", area.left, area.bottom + 16);
+  context.fillText(t("ago"), area.left, area.bottom + 16);
   context.textAlign = "right";
-  context.fillText("now", area.right, area.bottom + 16);
+  context.fillText(t("now"), area.right, area.bottom + 16);
 }
