@@ -44,9 +44,9 @@ format: setup-training ## Fix style
 
 lock: ## Compile requirements/*.txt (needs uv; LOCK_OPTIONS=--upgrade updates versions)
 	$(LOCK) requirements/build.in -o requirements/build.txt
-	$(LOCK) pyproject.toml --extra otel -o requirements/cpu.txt
-	$(LOCK) pyproject.toml --extra otel --extra gpu --override requirements/gpu-overrides.txt -o requirements/gpu.txt
-	$(LOCK) pyproject.toml --extra otel --extra training --extra video --group test -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra otel --extra video -o requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra otel --extra video --extra gpu --override requirements/gpu-overrides.txt -o requirements/gpu.txt
+	$(LOCK) pyproject.toml --extra otel --extra training --extra video --extra parquet --group test -o requirements/test.txt
 	$(LOCK) pyproject.toml --extra otel --extra ray --extra video --constraint requirements/cpu.txt -o requirements/ray.txt
 	$(LOCK) pyproject.toml --extra otel --extra ray --extra video --group ray-test -o requirements/ray-test.txt
 	$(LOCK) --group pyproject.toml:clients -o requirements/clients.txt

@@ -32,6 +32,9 @@ from fer_service.contract.schemas import (
     ModelCard,
     Prediction,
     Problem,
+    SessionPrediction,
+    VideoError,
+    VideoLine,
 )
 
 Image: TypeAlias = bytes | Path
@@ -39,6 +42,7 @@ Results: TypeAlias = list[BatchPrediction | BatchError]
 Frame: TypeAlias = FramePrediction | FrameError
 T = TypeVar("T")
 _FRAME: Final[TypeAdapter[Frame]] = TypeAdapter(Frame)
+_LINE: Final[TypeAdapter[VideoLine]] = TypeAdapter(VideoLine)
 _BUSY: Final = (429, 503)
 _BROKEN: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 _MAX_PAUSE: Final = 30.0  # seconds
@@ -112,6 +116,10 @@ class Client(_Base):
         """Return the faces of an image and their emotions."""
         return self._ask(_predict(image, query))
 
+    def track(self, image: Image, session: str = "new", **query: Any) -> SessionPrediction:
+        """Return the faces of an image with their ids, and the `session` to call this with for the next image."""
+        return self._ask(_track(image, query | {"session": session}))
+
     def draw(self, image: Image, media_type: str = "image/jpeg", **query: Any) -> bytes:
         """Return the image with boxes and labels, as JPEG or PNG."""
         return self._ask(_draw(image, media_type, query))
@@ -123,6 +131,17 @@ class Client(_Base):
     def model(self) -> ModelCard:
         """Return the model and the detector in use."""
         return self._ask(_MODEL)
+
+    def video(self, video: Image, **query: Any) -> Iterator[VideoLine]:
+        """Yield the lines of the answer to a video (docs/api.md) as they come; stop to cancel. It is not repeated.
+
+        Raises:
+            ServiceError: the service refused the video, or gave it up.
+        """
+        with self._http.stream(**_post(video, query, "/predict/video")) as response:
+            if not response.is_success:
+                raise ServiceError(_problem(response.status_code, response.read()))
+            yield from map(_line, response.iter_lines())
 
     def stream(self, frames: Iterable[Image], **query: Any) -> Iterator[Frame]:
         """Send each frame of a video after the answer to the last one, and yield the answers.
@@ -165,6 +184,10 @@ class AsyncClient(_Base):
         """Return the faces of an image and their emotions."""
         return await self._ask(_predict(image, query))
 
+    async def track(self, image: Image, session: str = "new", **query: Any) -> SessionPrediction:
+        """Return the faces of an image with their ids, and the `session` to call this with for the next image."""
+        return await self._ask(_track(image, query | {"session": session}))
+
     async def draw(self, image: Image, media_type: str = "image/jpeg", **query: Any) -> bytes:
         """Return the image with boxes and labels, as JPEG or PNG."""
         return await self._ask(_draw(image, media_type, query))
@@ -176,6 +199,14 @@ class AsyncClient(_Base):
     async def model(self) -> ModelCard:
         """Return the model and the detector in use."""
         return await self._ask(_MODEL)
+
+    async def video(self, video: Image, **query: Any) -> AsyncIterator[VideoLine]:
+        """Yield the lines of the answer to a video as they come; stop to cancel. It is not repeated."""
+        async with self._http.stream(**_post(video, query, "/predict/video")) as response:
+            if not response.is_success:
+                raise ServiceError(_problem(response.status_code, await response.aread()))
+            async for line in response.aiter_lines():
+                yield _line(line)
 
     async def stream(self, frames: AsyncIterable[Image], **query: Any) -> AsyncIterator[Frame]:
         """Send each frame of a video after the answer to the last one, and yield the answers."""
@@ -220,6 +251,10 @@ def _predict(image: Image, query: dict[str, Any]) -> _Request[Prediction]:
     return _Request(_post(image, query), Prediction.model_validate_json)
 
 
+def _track(image: Image, query: dict[str, Any]) -> _Request[SessionPrediction]:
+    return _Request(_post(image, query), SessionPrediction.model_validate_json)
+
+
 def _draw(image: Image, media_type: str, query: dict[str, Any]) -> _Request[bytes]:
     return _Request(_post(image, query, Accept=media_type), bytes)
 
@@ -230,9 +265,16 @@ def _predict_batch(images: Iterable[Image], query: dict[str, Any]) -> _Request[R
     return _Request(options, lambda content: BatchResult.model_validate_json(content).results)
 
 
-def _post(image: Image, query: dict[str, Any], **headers: str) -> dict[str, Any]:
+def _line(text: str) -> VideoLine:
+    line = _LINE.validate_json(text)
+    if isinstance(line, VideoError):
+        raise ServiceError(line.error)
+    return line
+
+
+def _post(image: Image, query: dict[str, Any], url: str = "/predict", **headers: str) -> dict[str, Any]:
     headers = {"Content-Type": "application/octet-stream", **headers}
-    return {"method": "POST", "url": "/predict", "content": _content(image), "params": query, "headers": headers}
+    return {"method": "POST", "url": url, "content": _content(image), "params": query, "headers": headers}
 
 
 def _content(image: Image) -> bytes:

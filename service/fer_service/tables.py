@@ -103,7 +103,7 @@ class ParquetTable:
             import pyarrow as pa
             import pyarrow.parquet as pq
         except ImportError as error:
-            raise ResultsError("pyarrow is not installed; parquet files need it: pip install pyarrow") from error
+            raise ResultsError("parquet files need pyarrow: pip install 'fer-service[parquet]'") from error
         types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
         self._schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
         self._table = pa.Table

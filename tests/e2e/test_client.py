@@ -9,11 +9,20 @@ from threading import Thread
 import httpx
 import pytest
 from fer_service.client import AsyncClient, Client, ServiceError
-from fer_service.contract.schemas import BatchError, BatchPrediction, FrameError, FramePrediction
+from fer_service.contract.schemas import (
+    BatchError,
+    BatchPrediction,
+    FrameError,
+    FramePrediction,
+    VideoEnd,
+    VideoFrame,
+    VideoStart,
+)
 from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.server import Server, StartServer
-from tests.scenes import encode_image, two_faces
+from tests.scenes import astronaut, encode_image, two_faces
+from tests.service.video.conftest import write_clip
 
 KEY = "key-of-a-program-0123456789"
 
@@ -31,6 +40,9 @@ def test_an_image_is_its_bytes_or_its_path(server: Server, photo: Path) -> None:
         assert prediction == client.predict(photo.read_bytes())
         assert [face.emotion for face in prediction.faces] == ["happy"]
         assert client.predict(encode_image(two_faces(), ".png"), max_faces=1).faces[1:] == []
+        tracked = client.track(photo)
+        again = client.track(photo, tracked.session)
+        assert [face.id for face in tracked.faces] == [face.id for face in again.faces] == [1]
         assert client.draw(photo, "image/png").startswith(b"\x89PNG")
         assert client.model().name == prediction.model.name
 
@@ -52,6 +64,26 @@ def test_a_refusal_has_its_code(server: Server, photo: Path) -> None:
         assert refused.value.problem.code == "undecodable_image"
         with pytest.raises(ServiceError, match="max_faces"):
             list(client.stream([photo], max_faces=0))
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4", [astronaut()] * 6, [number / 10 for number in range(6)])
+
+
+def test_a_video_is_answered_frame_by_frame(server: Server, clip: Path) -> None:
+    with Client(server.url) as client:
+        start, first, second, end = client.video(clip, every=0.3)
+        assert isinstance(start, VideoStart)
+        assert isinstance(first, VideoFrame)
+        assert isinstance(second, VideoFrame)
+        assert [face.id for face in first.faces] == [face.id for face in second.faces] == [1]
+        assert isinstance(end, VideoEnd)
+        assert end.summary.emotions == {"happy": 2}
+        with pytest.raises(ServiceError, match="422 undecodable_video"):
+            list(client.video(b"no video"))
+        with pytest.raises(ServiceError, match="every"):
+            list(client.video(clip, every=-1))
 
 
 def test_a_stream_answers_every_frame(server: Server, photo: Path) -> None:

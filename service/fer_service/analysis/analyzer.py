@@ -146,7 +146,7 @@ class Analyzer:
             RequestError: the image or an option is refused; the subclass says why.
         """
         job = job or Job()
-        self._checked(options)
+        self.checked(options)
         with job.stage(Stage.DECODE):
             image = open_image(data, self.limits.max_pixels)
             job.kind = image.header.kind
@@ -179,18 +179,28 @@ class Analyzer:
                 draw_prediction(pixels, prediction)
             return Analysis(prediction, encode(pixels, options.draw))
 
-    def process_pixels(self, pixels: NDArray[np.uint8], job: Job | None = None) -> Prediction:
+    def process_pixels(
+        self, pixels: NDArray[np.uint8], options: Options | None = None, job: Job | None = None
+    ) -> Prediction:
         """Run the pipeline for pixels, such as a frame of a video.
 
         Args:
             pixels: uint8 [H, W, 3], RGB, upright.
+            options: Choices; the defaults look for upright faces. Boxes and drawing are for encoded images.
             job: Takes the time of each stage.
+
+        Raises:
+            InvalidParameter: an option is out of range.
         """
-        job = job or Job()
-        faces = self._detected(pixels, self.limits.max_faces, self.limits.min_score, job, turned=False)
+        options, job = options or Options(turned=False), job or Job()
+        max_faces, min_score = self.checked(options)
+        size = pixels.shape[1], pixels.shape[0]
+        if not options.detect:
+            return self._classified(self._whole(size, pixels, job), job)
+        faces = self._detected(pixels, max_faces, min_score, job, turned=options.turned)
         with job.stage(Stage.CROP):
             crops = self._crops(pixels, faces)
-        return self._classified(Prepared((pixels.shape[1], pixels.shape[0]), pixels, faces, crops), job)
+        return self._classified(Prepared(size, pixels, faces, crops), job)
 
     def process_crops(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> list[Prediction]:
         """Classify crops of faces that were found elsewhere.
@@ -219,7 +229,7 @@ class Analyzer:
         Raises:
             RequestError: the image is refused; the subclass says why.
         """
-        max_faces, min_score = self._checked(options)
+        max_faces, min_score = self.checked(options)
         job, header = job or Job(), image.header
         with job.stage(Stage.DECODE):
             pixels = decode(image, self.reduction(header, options))
@@ -232,10 +242,7 @@ class Analyzer:
             with job.stage(Stage.CROP):
                 return Prepared(size, pixels, faces, self._crops(pixels, faces))
         if not options.detect:
-            with job.stage(Stage.CROP):
-                height, width = pixels.shape[:2]
-                whole = crop(pixels, square_over(width, height), self._metadata.input_size, self._metadata.crop)
-            return Prepared(size, pixels, [Face(Box(0, 0, width, height))], [whole])
+            return self._whole(size, pixels, job)
         faces = self._detected(pixels, max_faces, min_score, job, turned=options.turned)
         with job.stage(Stage.DECODE):
             finer_reduction = self._finer_reduction(header, pixels, faces)
@@ -264,7 +271,12 @@ class Analyzer:
             self._metadata.input_size * max(header.width, header.height) / min(header.width, header.height)
         )
 
-    def _checked(self, options: Options) -> tuple[int, float]:
+    def checked(self, options: Options) -> tuple[int, float]:
+        """Return the maximum number of faces and the minimum score of a request.
+
+        Raises:
+            InvalidParameter: an option is out of range.
+        """
         max_faces = self.limits.max_faces if options.max_faces is None else options.max_faces
         min_score = self.limits.min_score if options.min_score is None else options.min_score
         if not 1 <= max_faces <= self.limits.max_faces:
@@ -282,6 +294,13 @@ class Analyzer:
                     f"boxes has {len(options.boxes):,} boxes, the maximum is {max_faces:,} ({limit})"
                 )
         return max_faces, min_score
+
+    def _whole(self, size: tuple[int, int], pixels: NDArray[np.uint8], job: Job) -> Prepared:
+        """Return an image that is one face."""
+        with job.stage(Stage.CROP):
+            height, width = pixels.shape[:2]
+            whole = crop(pixels, square_over(width, height), self._metadata.input_size, self._metadata.crop)
+        return Prepared(size, pixels, [Face(Box(0, 0, width, height))], [whole])
 
     def _cover(self, prepared: Prepared, kind: Cover, options: Options, job: Job) -> None:
         """Cover the faces, and all that may be one: also those of low scores and those beyond `max_faces`."""

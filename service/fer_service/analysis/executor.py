@@ -154,10 +154,28 @@ class Executor:
         except asyncio.CancelledError:
             job.cancel()
             raise
-        self._metrics.observe(result.prediction, job.seconds)
-        if not self._shares_runs and result.prediction.faces:
-            self._metrics.batch_size.observe(len(result.prediction.faces))
+        self._observe(result.prediction, job)
         return result
+
+    async def run_pixels(self, pixels: NDArray[np.uint8], options: Options, job: Job) -> Prediction:
+        """Analyze one frame of a video.
+
+        Args:
+            pixels: uint8 [H, W, 3], RGB, upright.
+            options: The request's choices.
+            job: Takes the time of each stage. A frame that is still queued at its deadline is refused.
+
+        Raises:
+            RequestError: an option is refused, or the deadline has passed.
+        """
+        work = partial(self.analyzer.process_pixels, pixels, options, job)
+        try:
+            prediction = await self._run_in(self._lane, work, job)
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+        self._observe(prediction, job)
+        return prediction
 
     async def classify(self, crops: Sequence[NDArray[np.uint8]], job: Job) -> list[Prediction]:
         """Classify crops of faces that were found elsewhere, in batches that take turns with the work of others.
@@ -185,6 +203,11 @@ class Executor:
         for number, prediction in enumerate(predictions):
             self._metrics.observe(prediction, {} if number else job.seconds)
         return predictions
+
+    def _observe(self, prediction: Prediction, job: Job) -> None:
+        self._metrics.observe(prediction, job.seconds)
+        if not self._shares_runs and prediction.faces:
+            self._metrics.batch_size.observe(len(prediction.faces))
 
     def _analysed(self, data: bytes, options: Options, job: Job) -> Analysis | EncodedImage:
         """Return the analysis, or the image if the other lane must analyse it."""

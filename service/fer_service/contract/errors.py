@@ -25,6 +25,8 @@ FerError
     ├── UnsupportedMediaType  the content type is not an image
     ├── UnsupportedCoding     the body is compressed or encoded
     ├── UndecodableImage      no decoder reads these bytes
+    ├── UndecodableVideo      the bytes are not a video that can be read
+    ├── VideosNotSupported    the service was installed without a reader of videos
     ├── InvalidParameter      a parameter is unknown or out of range
     ├── Overloaded            too much is in flight
     ├── InsufficientMemory    the service is short of memory
@@ -140,6 +142,14 @@ class UnsupportedCoding(RequestError):
 
 class UndecodableImage(RequestError):
     """No decoder reads these bytes."""
+
+
+class UndecodableVideo(RequestError):
+    """The bytes are not a video that the service can read, or it is damaged."""
+
+
+class VideosNotSupported(RequestError):
+    """The service was installed without a reader of videos."""
 
 
 class InvalidParameter(RequestError):

@@ -1,7 +1,7 @@
 """JSON schemas of the HTTP API."""
 
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, computed_field
 
@@ -171,6 +171,16 @@ class FramePrediction(_Response):
     model: ModelName
 
 
+class SessionPrediction(_Response):
+    """Prediction for one image of a session."""
+
+    image: ImageSize
+    faces: list[TrackedFace]
+    model: ModelName
+    summary: Summary
+    session: str = Field(description="Token to send with the next image")
+
+
 class StreamPrediction(FramePrediction):
     """Answer to a frame of a stream."""
 
@@ -183,6 +193,40 @@ class FrameError(_Response):
     frame: int
     time: float
     error: Problem
+
+
+class VideoStart(_Response):
+    """First line of the answer to a video."""
+
+    type: Literal["clip"] = "clip"
+    duration: float | None = Field(description="Seconds according to the file, or null")
+
+
+class VideoFrame(FramePrediction):
+    """Line of an analysed frame."""
+
+    type: Literal["frame"] = "frame"
+    frame: int = Field(description="Number of the frame in the video, from 0")
+    time: float = Field(description="Seconds from the start of the video")
+    progress: float | None = Field(description="Share of the video that is done, 0 to 1; null without a duration")
+
+
+class VideoEnd(_Response):
+    """Last line of a video that was read to its end."""
+
+    type: Literal["end"] = "end"
+    summary: TimeSummary
+    damage: list[str] = Field(description="What could not be read, as sentences")
+
+
+class VideoError(_Response):
+    """Last line of a video that was given up."""
+
+    type: Literal["error"] = "error"
+    error: Problem
+
+
+VideoLine: TypeAlias = Annotated[VideoStart | VideoFrame | VideoEnd | VideoError, Field(discriminator="type")]
 
 
 class BatchPrediction(_Response):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -98,6 +99,14 @@ class Settings(BaseSettings):
         "an IPv6 address)",
     )
     max_batch_images: int = Field(16, ge=1, description="Maximum images per request to /predict/batch")
+    max_videos: int = Field(
+        4, ge=0, description="Maximum videos in progress; more get 429. 0 turns /predict/video off"
+    )
+    max_video_bytes: int = Field(100 * 2**20, ge=1, description="Maximum bytes per video")
+    max_video_pixels: int = Field(
+        9_000_000, ge=1, le=_MOST_PIXELS, description="Maximum pixels per frame of a video (width × height)"
+    )
+    video_timeout: float = Field(600.0, gt=0, description="Seconds after which a video ends with an error")
     request_timeout: float = Field(30.0, gt=0, description="Seconds after which a request fails with 504")
     drain_delay: float = Field(
         0.0,
@@ -106,6 +115,13 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(
         None, description="File of API keys, one per line. If unset, authentication is disabled"
+    )
+    session_key: str = Field(
+        default_factory=lambda: secrets.token_urlsafe(24),
+        min_length=16,
+        repr=False,
+        description="Secret that signs session tokens (`session=`), the same one on all machines of a service; if "
+        "unset, a new one at each start",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins that may call the API from a browser, separated by commas, or `*`"

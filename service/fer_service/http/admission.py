@@ -1,18 +1,14 @@
-"""Bounds on what is in flight, over all requests and streams: requests in progress, streams, and their bytes."""
+"""Bounds on what is in flight: requests in progress, streams, videos, and their bytes."""
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
 
 from fer_service.contract.errors import Overloaded
 from fer_service.http.ledger import Hold, Ledger
+from fer_service.http.seats import Places, Seats, one_clients, subtract
 from fer_service.observability.metrics import Metrics
-
-_RESERVE: Final = 8  # an eighth of the places is not for one client alone
-_LEAST: Final = 2  # so few places are not reserved
 
 
 class Admission:
@@ -22,8 +18,8 @@ class Admission:
 
     Attributes:
         ledger: Books the bytes of uploads, frames and answers.
-        stream_places: Places for frames of streams. Half of all places are left to requests, and half of those for
-            streams to other clients.
+        frame_places: Places for frames of streams and videos. Half of all places are left to requests, and half of
+            those for frames to other clients.
     """
 
     def __init__(
@@ -33,6 +29,7 @@ class Admission:
         max_requests: int,
         max_bytes: int,
         max_streams: int,
+        max_videos: int = 0,
         max_per_client: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -43,17 +40,22 @@ class Admission:
             max_requests: Maximum requests and stream frames in progress.
             max_bytes: Maximum bytes of uploads, frames and answers.
             max_streams: Maximum open streams.
-            max_per_client: Maximum requests, uploads and streams per client.
+            max_videos: Maximum videos in progress.
+            max_per_client: Maximum requests, uploads, streams and videos per client.
             clock: Seconds.
         """
         self._metrics = metrics
         self._max_requests = max_requests
-        self._max_streams = max_streams
         self._max_per_client = max_per_client
-        self._open: Counter[str] = Counter()  # requests, uploads and streams of a client
+        self._open: Counter[str] = Counter()  # requests, uploads, streams and videos of a client
         self._in_progress: Counter[str] = Counter()
-        self._streams: Counter[str] = Counter()
-        self.stream_places = Places(max(1, max_requests // 2), max(1, max_requests // 4))
+        self._streams = Seats(
+            "streams", max_streams, "FER_MAX_STREAMS", changed=metrics.streams.set, refused=self._refused
+        )
+        self._videos = Seats(
+            "videos", max_videos, "FER_MAX_VIDEOS", changed=metrics.videos.set, refused=self._refused
+        )
+        self.frame_places = Places(max(1, max_requests // 2), max(1, max_requests // 4))
         self.ledger = Ledger(
             max_bytes,
             changed=metrics.held_bytes.set,
@@ -105,7 +107,7 @@ class Admission:
 
     def leave(self, client: str) -> None:
         """Release the place that `enter` took."""
-        _subtract(self._in_progress, client)
+        subtract(self._in_progress, client)
         self._metrics.in_flight.set(self._in_progress.total())
 
     @contextmanager
@@ -121,11 +123,27 @@ class Admission:
         Raises:
             Overloaded: a limit is reached.
         """
-        if self._streams.total() >= self._max_streams:
-            self._refuse("streams", f"{self._max_streams} streams are open, the maximum (FER_MAX_STREAMS)")
-        if self._streams[client] >= _one_clients(self._max_streams):
-            self._refuse("client", f"this client has {self._streams[client]} streams open, its maximum")
-        with self._client(client), self.ledger.hold(client) as hold, self._counted_stream(client):
+        with self._streams.taken(client), self._client(client), self.ledger.hold(client) as hold:
+            yield StreamFrames(self, hold)
+
+    def check_video(self, client: str) -> None:
+        """Raise what `video` would raise, before an upload that would be for nothing."""
+        self._videos.check(client)
+
+    @contextmanager
+    def video(self, hold: Hold) -> Iterator["StreamFrames"]:
+        """Admit an uploaded video while the block runs.
+
+        Args:
+            hold: The bytes of its body, from `request`.
+
+        Returns:
+            Admits its frames.
+
+        Raises:
+            Overloaded: a limit is reached.
+        """
+        with self._videos.taken(hold.client):
             yield StreamFrames(self, hold)
 
     def reject_stream(self) -> None:
@@ -136,45 +154,37 @@ class Admission:
     def _client(self, client: str) -> Iterator[None]:
         """Count a request or stream of a client while the block runs."""
         if self._max_per_client and self._open[client] >= self._max_per_client:
-            self._refuse("client", f"this client has {self._max_per_client} requests or streams open, its maximum")
+            raise self._refused(
+                "client", f"this client has {self._max_per_client} requests or streams open, its maximum"
+            )
         self._open[client] += 1
         try:
             yield
         finally:
-            _subtract(self._open, client)
-
-    @contextmanager
-    def _counted_stream(self, client: str) -> Iterator[None]:
-        self._streams[client] += 1
-        self._metrics.streams.set(self._streams.total())
-        try:
-            yield
-        finally:
-            _subtract(self._streams, client)
-            self._metrics.streams.set(self._streams.total())
+            subtract(self._open, client)
 
     def _check_place(self, client: str) -> None:
         if self._in_progress.total() >= self._max_requests:
-            self._refuse("requests", "too many requests in flight; retry after a moment")
-        if self._in_progress[client] >= _one_clients(self._max_requests):
-            self._refuse(
+            raise self._refused("requests", "too many requests in flight; retry after a moment")
+        if self._in_progress[client] >= one_clients(self._max_requests):
+            raise self._refused(
                 "client", f"this client has {self._in_progress[client]} requests in progress, its maximum"
             )
 
-    def _refuse(self, reason: str, text: str) -> None:
+    def _refused(self, reason: str, text: str) -> Overloaded:
         self._metrics.rejected.labels(reason).inc()
-        raise Overloaded(text)
+        return Overloaded(text)
 
 
 class StreamFrames:
-    """Bounds the frames of one stream: their bytes, and the places of those that are analyzed."""
+    """Bounds the frames of one stream or video: their bytes, and the places of those that are analyzed."""
 
     def __init__(self, admission: Admission, hold: Hold) -> None:
         """Start without frames.
 
         Args:
             admission: Has the places.
-            hold: The bytes of all frames of the stream.
+            hold: The bytes of all frames.
         """
         self._admission = admission
         self._hold = hold
@@ -198,47 +208,6 @@ class StreamFrames:
         Raises:
             Overloaded: a limit is reached.
         """
-        async with self._admission.stream_places.place(self._hold.client):
+        async with self._admission.frame_places.place(self._hold.client):
             with self._admission.place(self._hold.client):
                 yield
-
-
-class Places:
-    """Places for which work waits. One client has a part of them at most."""
-
-    def __init__(self, places: int, per_client: int) -> None:
-        """Start with free places.
-
-        Args:
-            places: Number of places.
-            per_client: Number of places that one client can hold at a time.
-        """
-        self._all = asyncio.Semaphore(places)
-        self._per_client = per_client
-        self._clients: dict[str, asyncio.Semaphore] = {}
-        self._users: Counter[str] = Counter()  # who waits for a place or holds one
-
-    @asynccontextmanager
-    async def place(self, client: str) -> AsyncIterator[None]:
-        """Wait for a place, and hold it while the block runs."""
-        own = self._clients.setdefault(client, asyncio.Semaphore(self._per_client))
-        self._users[client] += 1
-        try:
-            async with own, self._all:
-                yield
-        finally:
-            _subtract(self._users, client)
-            if client not in self._users:
-                del self._clients[client]
-
-
-def _one_clients(places: int) -> int:
-    """Return how many of the places one client may have."""
-    return max(places - max(1, places // _RESERVE), min(places, _LEAST))
-
-
-def _subtract(counts: Counter[str], client: str) -> None:
-    """Count one less, and forget a client that has none."""
-    counts[client] -= 1
-    if not counts[client]:
-        del counts[client]

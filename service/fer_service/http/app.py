@@ -29,7 +29,7 @@ from fer_service.http.middleware.root_path import RootPathMiddleware
 from fer_service.http.middleware.tracing import TracingMiddleware
 from fer_service.http.openapi import TAGS, answered
 from fer_service.http.problems import install_error_handlers, no_route
-from fer_service.http.routes import deepface, health, inference, model, predict, stream
+from fer_service.http.routes import deepface, health, inference, model, predict, stream, video
 from fer_service.http.routes.page import add_page
 from fer_service.http.state import AppState
 from fer_service.observability.memory import MemoryCollector
@@ -37,6 +37,7 @@ from fer_service.observability.metrics import Metrics
 from fer_service.observability.traces import open_traces
 from fer_service.onnx.session import cuda_is_built_in
 from fer_service.system.memory import memory_limit
+from fer_service.tracking.session_token import SessionTokens
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -96,6 +97,7 @@ def create_app(
     # `authenticate` checks the key; this only documents it.
     documented = [Security(APIKeyHeader(name=API_KEY, auto_error=False))] if keys else []
     app.include_router(predict.router, dependencies=documented)
+    app.include_router(video.router, dependencies=documented)
     card = {"application/json": {"example": state.card.model_dump(mode="json")}}
     app.include_router(
         model.router, dependencies=documented, responses=answered("The model and the detector in use.", card)
@@ -167,6 +169,7 @@ def _state(settings: Settings, analyzer: Analyzer, keys: ApiKeys | None) -> AppS
         max_requests=settings.max_in_flight,
         max_bytes=byte_budget(settings, memory_limit()),
         max_streams=settings.max_streams,
+        max_videos=settings.max_videos,
         max_per_client=settings.max_per_client,
     )
     executor = Executor(
@@ -176,7 +179,8 @@ def _state(settings: Settings, analyzer: Analyzer, keys: ApiKeys | None) -> AppS
         max_batch=settings.max_batch,
         decode_memory=decode_memory(settings, memory_limit()),
     )
-    return AppState(settings, executor, admission, Lifecycle(), metrics, registry, keys, card)
+    tokens = SessionTokens(settings.session_key, card.sha256, card.labels, card.uncertain_below)
+    return AppState(settings, executor, admission, Lifecycle(), metrics, registry, keys, card, tokens)
 
 
 def _card(settings: Settings, analyzer: Analyzer) -> ModelCard:

@@ -14,10 +14,8 @@ from fer_service.http.codings import check_part
 FIELD: Final = "file"
 BOXES: Final = "boxes"
 ONE_IMAGE_ONLY: Final = "boxes belong to one image: send each image with its boxes to /predict"
-# What other services call it. A field with one of these names counts if it has a file name: others are texts.
-_OTHER_NAMES: Final = frozenset(
-    {"files", "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "upload", "uploads"}
-)
+# What other services call it, also in the plural. Such a field counts if it has a file name: others are texts.
+_OTHER_NAMES: Final = frozenset({"image", "img", "photo", "picture", "upload", "video", "clip", "movie"})
 _MAX_BOUNDARY: Final = 256  # what the parser accepts; RFC 2046 allows 70
 _OTHER_PARTS: Final = 32  # other fields, which are skipped
 _SHOWN: Final = 5  # names of fields in an error
@@ -125,8 +123,8 @@ class FormReader:
             self.uploads = [replace(upload, boxes=self._boxes) for upload in self.uploads]
         if not self.uploads:
             raise MissingImage(
-                f"missing field {FIELD!r} in the multipart body{self._others()}; send the image as a file in the "
-                f"field {FIELD!r}: curl -F {FIELD}=@photo.jpg"
+                f"missing field {FIELD!r} in the multipart body{self._others()}; send the image or video "
+                f"as a file in the field {FIELD!r}: curl -F {FIELD}=@photo.jpg"
             )
         return self.uploads
 
@@ -204,5 +202,5 @@ class FormReader:
 def _is_image(name: bytes, is_file: bool) -> bool:
     if name == FIELD.encode():
         return True
-    usual = name.decode("latin-1").lower().removesuffix("[]")
+    usual = name.decode("latin-1").lower().removesuffix("[]").removesuffix("s")
     return is_file and (usual == FIELD or usual in _OTHER_NAMES)

@@ -8,7 +8,7 @@ from fer_service.contract import errors
 from fer_service.contract.deepface import deepface_result
 from fer_service.contract.errors import RequestError
 from fer_service.contract.inference import MODEL, InferenceError
-from fer_service.contract.schemas import Prediction
+from fer_service.contract.schemas import Prediction, VideoEnd, VideoFrame, VideoStart
 from fer_service.http.problems import MEDIA_TYPE, PROBLEMS, headers_of, problem_of
 
 Responses = dict[int | str, dict[str, Any]]
@@ -80,6 +80,23 @@ BATCH_RESULT: Final = {
     "summary": PREDICTION["summary"],
 }
 _FACE: Final = PREDICTION["faces"][0]
+_TRACKED: Final = {"id": 1, **_FACE, "raw_probabilities": _FACE["probabilities"]}
+_TIME_SUMMARY: Final = {**PREDICTION["summary"], "frames": 1, "tracks": 1}
+VIDEO_LINES: Final = {
+    "example": "\n".join(
+        line.model_dump_json()
+        for line in (
+            VideoStart(duration=0.04),
+            VideoFrame.model_validate(
+                {
+                    **{name: PREDICTION[name] for name in ("image", "model")},
+                    **{"frame": 0, "time": 0.0, "progress": 0.0, "faces": [_TRACKED]},
+                }
+            ),
+            VideoEnd.model_validate({"summary": _TIME_SUMMARY, "damage": []}),
+        )
+    ),
+}
 _OUTPUTS: Final = {
     "image_index": ("INT32", [1], [0]),
     "boxes": ("INT32", [1, 4], list(_FACE["box"].values())),
@@ -163,6 +180,8 @@ _DETAILS: Final[dict[type[RequestError], str]] = {
     "FER_ALLOWED_HOSTS lists the hosts",
     errors.UndecodableImage: "this is a PDF document: send an image of the page. Supported formats: JPEG, PNG, "
     "WEBP, GIF, BMP, TIFF, AVIF, HEIC",
+    errors.UndecodableVideo: "cannot read the video as a video: Invalid data found when processing input",
+    errors.VideosNotSupported: "the service cannot read videos: pip install 'fer-service[video]'",
     errors.InvalidParameter: "min_score: must be at most 1.0, not 2",
     errors.Overloaded: "too many requests in flight; retry after a moment",
     errors.Preempted: "the upload stood still while others needed the memory; retry after a moment",
@@ -183,6 +202,8 @@ _HEADERS: Final[dict[str, str]] = {
     "Inference-Header-Content-Length": "Bytes of JSON before the binary tensors",
     "Server-Timing": "Milliseconds of each stage and in total",
     "Vary": "Accept: the answer depends on it",
+    "X-Accel-Buffering": "no: a proxy passes on each line at once",
+    "Cache-Control": "no-store",
     "Retry-After": "Seconds to wait before the next attempt",
     "WWW-Authenticate": "How to send an API key",
     "Accept-Encoding": "identity: bodies must not be compressed",
@@ -201,6 +222,7 @@ ONE_IMAGE_AS_JSON: Final = (
     *_UPLOAD,
     *(errors.TooManyPixels, errors.UndecodableImage, errors.InsufficientMemory),
 )
+VIDEO: Final = (*_UPLOAD, errors.UndecodableVideo, errors.VideosNotSupported, errors.Draining)
 ONE_IMAGE: Final = (*ONE_IMAGE_AS_JSON, errors.NotAcceptable)
 
 

@@ -58,6 +58,19 @@ class ImageQuery(PredictQuery):
         "default), covered faces (`blur`, `pixelate`), or the image alone (`none`).",
     )
 
+    session: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None,
+        description="`new`, or the `session` of the last answer: faces keep their `id` from image to image, and "
+        "their probabilities are smoothed.",
+    )
+    smooth: Annotated[float | None, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 60})] = Field(
+        None,
+        ge=0,
+        le=60,
+        allow_inf_nan=False,
+        description="Half-life of the smoothing of a session in seconds, 0.5 by default; 0 disables it.",
+    )
+
     def options(self, draw: DrawnFormat | None = None) -> Options:
         """Return the analyzer's options.
 
@@ -65,10 +78,14 @@ class ImageQuery(PredictQuery):
             draw: Format of a drawn answer.
 
         Raises:
-            InvalidParameter: the boxes have another form, or `draw` is given but the answer is JSON.
+            InvalidParameter: the boxes have another form, or parameters exclude each other.
         """
         if self.draw and not draw:
             raise InvalidParameter("draw: the answer is JSON; send Accept: image/jpeg or image/png")
+        if self.session is not None and draw:
+            raise InvalidParameter("session: the answer is an image; send Accept: application/json")
+        if self.smooth is not None and self.session is None:
+            raise InvalidParameter("smooth: single images are not smoothed; send session=new too")
         boxes = None if self.boxes is None else parse_boxes(self.boxes)
         return replace(super().options(draw), boxes=boxes, drawing=self.draw or "box")
 
@@ -85,7 +102,7 @@ class BatchQuery(PredictQuery):
 
 
 class StreamQuery(PredictQuery):
-    """Parameters of a stream."""
+    """Parameters of frames that follow each other."""
 
     smooth: float = Field(
         HALF_LIFE,
@@ -96,8 +113,20 @@ class StreamQuery(PredictQuery):
     )
 
     def options(self, draw: DrawnFormat | None = None) -> Options:
-        """Return the analyzer's options: the frames of a camera are upright."""
+        """Return the analyzer's options: the frames of cameras and videos are upright."""
         return replace(super().options(draw), turned=False)
+
+
+class VideoQuery(StreamQuery):
+    """Parameters of the route for videos."""
+
+    every: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds between analysed frames; 0 analyses every frame.",
+    )
 
 
 def with_boxes(options: Options, text: bytes | None) -> Options:

@@ -13,6 +13,7 @@ from fer_service.http.admission import Admission
 from fer_service.http.api_keys import ApiKeys
 from fer_service.http.lifecycle import Lifecycle
 from fer_service.observability.metrics import Metrics
+from fer_service.tracking.session_token import SessionTokens
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class AppState:
         registry: The registry that holds them.
         keys: API keys; None disables authentication.
         card: The model and the detector in use.
+        tokens: Session tokens of the model.
     """
 
     settings: Settings
@@ -38,6 +40,7 @@ class AppState:
     registry: CollectorRegistry
     keys: ApiKeys | None
     card: ModelCard
+    tokens: SessionTokens
 
     def check_alive(self) -> None:
         """Refuse work that no thread would do.

@@ -18,6 +18,7 @@ _PART_OVERHEAD: Final = 64 * 2**10  # bytes that multipart adds to an image: bou
 _FORM: Final = "multipart/form-data"
 _JSON: Final = "application/json"
 _RAW_TYPES: Final = ("application/octet-stream", "application/x-www-form-urlencoded")
+_OTHER_VIDEO_TYPES: Final = ("application/mp4", "application/ogg", "image/gif")
 _MAX_CONTENT_TYPE: Final = 1000  # characters; the time to parse it grows faster than its length
 _MAX_LENGTH_DIGITS: Final = 18  # a real body is shorter
 Book = Callable[[int], None]
@@ -62,6 +63,43 @@ async def read_image(request: Request, max_bytes: int, book: Book = _book_nothin
     if len(upload.data) > max_bytes:
         raise too_large(len(upload.data), max_bytes)
     return upload
+
+
+async def read_video(request: Request, max_bytes: int, book: Book = _book_nothing) -> bytes:
+    """Read the video of a request: its file, or its raw body.
+
+    Args:
+        request: The request.
+        max_bytes: Maximum bytes of the video; nothing beyond them is read.
+        book: Called with the bytes of each chunk before it is kept; may raise.
+
+    Raises:
+        MissingImage: the body is empty, invalid multipart, or multipart without a file.
+        InvalidParameter: there are several files.
+        ImageTooLarge: the video has more than `max_bytes`.
+        UnsupportedMediaType: the content type is neither a video nor a form.
+        UnsupportedCoding: the body is compressed or encoded.
+    """
+    check_body(request.headers)
+    media_type = media_type_of(request)
+    try:
+        if media_type == _FORM:
+            form = FormReader(_content_type(request), 1, "the request has 2 files; send one video per request")
+            (upload,) = await _read_form(request, form, max_bytes, book)
+            data = upload.data
+        elif not media_type or media_type.startswith("video/") or media_type in _RAW_TYPES + _OTHER_VIDEO_TYPES:
+            data = await _read_all(request, max_bytes, max_bytes, book)
+        else:
+            raise UnsupportedMediaType(
+                f"unsupported content type {media_type}; send video/*, application/octet-stream or {_FORM}"
+            )
+    except ImageTooLarge as error:
+        raise _video_too_large(max_bytes) from error
+    if not data:
+        raise MissingImage(f"the video is empty; send its bytes as the body or as the field {FIELD!r}")
+    if len(data) > max_bytes:
+        raise _video_too_large(max_bytes)
+    return data
 
 
 async def read_images(
@@ -111,6 +149,13 @@ def declared_length(request: Request, default: int) -> int:
 def too_large(size: int, max_bytes: int) -> ImageTooLarge:
     """Return the error for an image of this many bytes."""
     return ImageTooLarge(f"the image has {size:,} bytes, the maximum is {max_bytes:,} (FER_MAX_IMAGE_BYTES)")
+
+
+def _video_too_large(max_bytes: int) -> ImageTooLarge:
+    return ImageTooLarge(
+        f"the video has more than {max_bytes:,} bytes, the maximum (FER_MAX_VIDEO_BYTES); cut or compress it, or "
+        "use `fer-service predict`, which reads files of any length"
+    )
 
 
 def _content_type(request: Request) -> str:

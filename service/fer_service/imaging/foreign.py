@@ -5,6 +5,7 @@ from typing import Final
 
 ADDRESS: Final = re.compile(rb"(https?|ftps?|file|s3|gs|blob):", re.IGNORECASE)
 NOT_FETCHED: Final = "URLs are not fetched: send the bytes of the image, or its base64 in JSON"
+_VIDEO: Final = "send it to /predict/video, or use `fer-service predict`"
 _TO_JPEG: Final = "convert it to JPEG"
 _BINARY_MODE: Final = "send the bytes of the file as they are (curl --data-binary, not -d)"
 _AS_JSON: Final = 'send the decoded bytes, or {"image": "<base64>"} with Content-Type: application/json'
@@ -67,13 +68,13 @@ _SIGNATURES: Final = (
     (0, b"FOVb", "a camera raw file", "export it as JPEG"),
     (0, b"\0MRM", "a camera raw file", "export it as JPEG"),
     (128, b"DICM", "a DICOM file", "export it as PNG"),
-    (8, b"AVI ", "a video (AVI)", "send single frames"),
+    (8, b"AVI ", "a video (AVI)", _VIDEO),
     (8, b"WAVE", "a sound file", "send an image"),
-    (0, b"\x1aE\xdf\xa3", "a video (Matroska or WebM)", "send single frames"),
-    (0, b"\0\0\x01\xba", "a video (MPEG)", "send single frames"),
-    (0, b"\0\0\x01\xb3", "a video (MPEG)", "send single frames"),
-    (0, b"FLV\x01", "a video (Flash)", "send single frames"),
-    (0, bytes.fromhex("3026b2758e66cf11"), "a video (Windows Media)", "send single frames"),
+    (0, b"\x1aE\xdf\xa3", "a video (Matroska or WebM)", _VIDEO),
+    (0, b"\0\0\x01\xba", "a video (MPEG)", _VIDEO),
+    (0, b"\0\0\x01\xb3", "a video (MPEG)", _VIDEO),
+    (0, b"FLV\x01", "a video (Flash)", _VIDEO),
+    (0, bytes.fromhex("3026b2758e66cf11"), "a video (Windows Media)", _VIDEO),
     (0, b"fLaC", "a sound file", "send an image"),
     *((0, b"\xff" + second, "a sound file", "send an image") for second in (b"\xfb", b"\xf3", b"\xf1", b"\xf9")),
     (0, b"OggS", "an Ogg file", "send an image"),
@@ -92,7 +93,7 @@ _BRAND_NAMES: Final = {
     "raw": ("a camera raw file", "export it as JPEG"),
     "JPEG 2000": ("a JPEG 2000 image", _TO_JPEG),
     "sound": ("a sound file", "send an image"),
-    "": ("a video (MP4 or MOV)", "send single frames, or use `fer-service predict` for video files"),
+    "": ("a video (MP4 or MOV)", _VIDEO),
 }
 _MOVIE_BOXES: Final = (b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"moof", b"pnot")
 _PACKET: Final = 188  # bytes of a packet of an MPEG transport stream
@@ -142,7 +143,7 @@ def foreign_content(data: bytes) -> str | None:
     if data[4:8] in _MOVIE_BOXES:
         return ": ".join(_BRAND_NAMES[""])
     if data[: 3 * _PACKET : _PACKET] == b"GGG":
-        return "a video (MPEG): send single frames"
+        return f"a video (MPEG): {_VIDEO}"
     for at, signature, name, way_out in _SIGNATURES:
         if data.startswith(signature, at):
             return f"{name}: {way_out}"

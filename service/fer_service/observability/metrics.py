@@ -9,7 +9,7 @@ from fer_service.contract.job import Stage
 from fer_service.contract.schemas import Prediction
 
 OUTCOMES: Final = ("answered", "failed", "dropped")
-REASONS: Final = ("requests", "bytes", "client", "streams", "stalled", "share", "frames")
+REASONS: Final = ("requests", "bytes", "client", "streams", "videos", "stalled", "share", "frames")
 _SECONDS: Final = tuple(0.001 * 2**n for n in range(15))
 _BATCH: Final = tuple(2**n for n in range(11))
 _FACES: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)
@@ -87,6 +87,7 @@ class Metrics:
             registry=registry,
         )
         self.streams = Gauge("fer_streams", "Open streams", registry=registry, multiprocess_mode="livesum")
+        self.videos = Gauge("fer_videos", "Videos in progress", registry=registry, multiprocess_mode="livesum")
         self.frames = Counter("fer_stream_frames", "Frames of streams by outcome", ["outcome"], registry=registry)
         self._info = Gauge(
             "fer_model_info",

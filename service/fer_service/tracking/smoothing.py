@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class _Average:
+class Average:
+    """Averaged probabilities of a face.
+
+    Attributes:
+        values: Probabilities by label.
+        time: Time of the last ones in seconds.
+    """
+
     values: Mapping[str, float]
     time: float
 
@@ -14,16 +21,21 @@ class Smoother:
     """Averages the probabilities of each face.
 
     Older probabilities count half as much after `half_life` seconds. The averages sum to 1.
+
+    Attributes:
+        half_life: Half-life in seconds.
+        averages: By track id.
     """
 
-    def __init__(self, half_life: float) -> None:
-        """Start without faces.
+    def __init__(self, half_life: float, averages: Mapping[int, Average] | None = None) -> None:
+        """Start without faces, or go on with those of another smoother.
 
         Args:
             half_life: Half-life in seconds; 0 turns smoothing off.
+            averages: By track id.
         """
         self.half_life = half_life
-        self._averages: dict[int, _Average] = {}
+        self.averages = dict(averages or {})
 
     def update(self, face: int, probabilities: Mapping[str, float], time: float) -> dict[str, float]:
         """Add the next probabilities of a face.
@@ -38,7 +50,7 @@ class Smoother:
         """
         if not self.half_life:
             return dict(probabilities)
-        last = self._averages.get(face)
+        last = self.averages.get(face)
         if last is None:
             smooth = dict(probabilities)
         else:
@@ -46,9 +58,9 @@ class Smoother:
             smooth = {
                 label: weight * last.values[label] + (1 - weight) * new for label, new in probabilities.items()
             }
-        self._averages[face] = _Average(smooth, time)
+        self.averages[face] = Average(smooth, time)
         return smooth
 
     def keep(self, faces: Collection[int]) -> None:
         """Forget all faces except these."""
-        self._averages = {face: average for face, average in self._averages.items() if face in faces}
+        self.averages = {face: average for face, average in self.averages.items() if face in faces}

@@ -1,29 +1,47 @@
 """Track ids and smoothed probabilities for the predictions of one stream."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from fer_service.contract.boxes import Box
 from fer_service.contract.reasons import reasons_for
 from fer_service.contract.schemas import FaceEmotion, Prediction, TrackedFace
-from fer_service.tracking.smoothing import Smoother
+from fer_service.tracking.smoothing import Average, Smoother
 from fer_service.tracking.tracker import Tracker
 
 HALF_LIFE: Final = 0.5  # seconds
 
 
 class TrackedStream:
-    """Tracks the faces of one stream; frames must come in order."""
+    """Tracks the faces of one stream; frames must come in order.
 
-    def __init__(self, uncertain_below: float, half_life: float = HALF_LIFE) -> None:
-        """Start without faces.
+    Attributes:
+        tracker: Has the tracks.
+    """
+
+    def __init__(
+        self,
+        uncertain_below: float,
+        half_life: float = HALF_LIFE,
+        tracker: Tracker | None = None,
+        averages: Mapping[int, Average] | None = None,
+    ) -> None:
+        """Start without faces, or go on with those of another stream.
 
         Args:
             uncertain_below: Threshold of the model, applied to the smoothed confidence.
             half_life: Half-life of the smoothing in seconds; 0 turns smoothing off.
+            tracker: Has the tracks to go on with.
+            averages: Smoothed probabilities by track id.
         """
         self._uncertain_below = uncertain_below
-        self._tracker = Tracker()
-        self._smoother = Smoother(half_life)
+        self.tracker = tracker or Tracker()
+        self._smoother = Smoother(half_life, averages)
+
+    @property
+    def averages(self) -> Mapping[int, Average]:
+        """Smoothed probabilities by track id; empty without smoothing."""
+        return self._smoother.averages
 
     def update(self, prediction: Prediction, time: float) -> list[TrackedFace]:
         """Add the next frame.
@@ -36,9 +54,9 @@ class TrackedStream:
             Tracked faces, in the order of the prediction.
         """
         boxes = [face.box for face in prediction.faces]
-        ids = self._tracker.update([Box(box.x, box.y, box.width, box.height) for box in boxes], time)
+        ids = self.tracker.update([Box(box.x, box.y, box.width, box.height) for box in boxes], time)
         faces = [self._tracked(face, track_id, time) for face, track_id in zip(prediction.faces, ids, strict=True)]
-        self._smoother.keep(self._tracker.ids)
+        self._smoother.keep({track.id for track in self.tracker.tracks})
         return faces
 
     def _tracked(self, face: FaceEmotion, track_id: int, time: float) -> TrackedFace:

@@ -6,7 +6,6 @@ greedy, best first. Faces that moved too far to overlap are matched by the dista
 size of the faces.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -60,17 +59,24 @@ class Track:
 
 
 class Tracker:
-    """Assigns track ids to the faces of one stream."""
+    """Assigns track ids to the faces of one stream.
 
-    def __init__(self, max_age: float = 1.0) -> None:
-        """Start without faces.
+    Attributes:
+        max_age: Seconds without a detection after which a track is dropped.
+        next_id: Id of the next new face.
+    """
+
+    def __init__(self, max_age: float = 1.0, tracks: Sequence[Track] = (), next_id: int = 1) -> None:
+        """Start without faces, or go on with those of another tracker.
 
         Args:
             max_age: Seconds without a detection after which a track is dropped.
+            tracks: Tracks to go on with.
+            next_id: Id of the next new face.
         """
         self.max_age = max_age
-        self._tracks: list[Track] = []
-        self._ids = itertools.count(1)
+        self._tracks = list(tracks)
+        self.next_id = next_id
 
     def update(self, boxes: Sequence[Box], time: float) -> list[int]:
         """Add the boxes of the next frame.
@@ -86,9 +92,7 @@ class Tracker:
         predicted = [track.predicted(time) for track in alive]
         matches = _match(predicted, boxes)
         found = {
-            index: alive[matches[index]].moved(box, time)
-            if index in matches
-            else Track(next(self._ids), box, time)
+            index: alive[matches[index]].moved(box, time) if index in matches else self._new(box, time)
             for index, box in enumerate(boxes)
         }
         matched = set(matches.values())
@@ -97,9 +101,13 @@ class Tracker:
         return [track.id for track in found.values()]
 
     @property
-    def ids(self) -> frozenset[int]:
-        """Ids of all tracks that are not dropped."""
-        return frozenset(track.id for track in self._tracks)
+    def tracks(self) -> Sequence[Track]:
+        """All tracks that are not dropped, those of the last frame first."""
+        return self._tracks
+
+    def _new(self, box: Box, time: float) -> Track:
+        self.next_id += 1
+        return Track(self.next_id - 1, box, time)
 
 
 def _match(tracks: Sequence[Box], boxes: Sequence[Box]) -> dict[int, int]:

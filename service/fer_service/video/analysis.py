@@ -3,19 +3,17 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.drawing import Drawing
-from fer_service.contract.schemas import FramePrediction, TrackedFace
+from fer_service.contract.schemas import FramePrediction, Prediction, TrackedFace
 from fer_service.tracking.tracked_stream import HALF_LIFE, TrackedStream
 from fer_service.video.annotated import AnnotatedClip
 from fer_service.video.clip import Clip, ClipFrame
 from fer_service.video.isolated import IsolatedClip
 from fer_service.video.painting import open_painter
+from fer_service.video.sampling import Sampling
 from fer_service.video.timeline import Timeline, open_timeline
-
-_TOLERANCE: Final = 1e-4  # seconds; containers round the times of frames
 
 
 def analyze_clip(
@@ -51,7 +49,7 @@ def analyze_clip(
     """
     metadata = analyzer.classifier.bundle.metadata
     tracked = TrackedStream(metadata.uncertain_below, half_life)
-    analysed, due = 0, 0.0
+    sampling, analysed = Sampling(every), 0
     with contextlib.ExitStack() as stack:
         # Opened first, as it writes nothing before its first frame: an invalid suffix of either leaves no file.
         video = stack.enter_context(AnnotatedClip(annotate)) if annotate else None
@@ -59,12 +57,10 @@ def analyze_clip(
         painter = open_painter(drawing, analyzer.detector)
         faces: Sequence[TrackedFace] = ()
         for frame in clip.frames():
-            if frame.time + _TOLERANCE >= due:
-                result = _analyze_frame(analyzer, tracked, frame)
+            if sampling.takes(frame.time):
+                result = frame_prediction(frame, analyzer.process_pixels(frame.pixels), tracked)
                 faces = result.faces
                 analysed += 1
-                # Times are multiples of `every`, so that a late frame does not delay the next ones.
-                due = ((frame.time + _TOLERANCE) // every + 1) * every if every else 0.0
                 if timeline:
                     timeline.add(result)
                 on_result(result)
@@ -76,8 +72,14 @@ def analyze_clip(
     return analysed
 
 
-def _analyze_frame(analyzer: Analyzer, tracked: TrackedStream, frame: ClipFrame) -> FramePrediction:
-    prediction = analyzer.process_pixels(frame.pixels)
+def frame_prediction(frame: ClipFrame, prediction: Prediction, tracked: TrackedStream) -> FramePrediction:
+    """Return the prediction of a frame with its place in the clip and the tracks of its faces.
+
+    Args:
+        frame: The frame.
+        prediction: Its faces.
+        tracked: The faces of the frames before; takes these.
+    """
     return FramePrediction(
         frame=frame.number,
         time=round(frame.time, 4),

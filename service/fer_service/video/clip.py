@@ -3,6 +3,7 @@
 PyAV rather than OpenCV's VideoCapture: docs/decisions/video.md.
 """
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -48,18 +49,20 @@ class Clip:
     """An open video file; its frames can be read once, in order.
 
     Attributes:
-        path: Video file.
         frame_pixels: Width × height of a frame according to the container.
         duration: Duration in seconds according to the container, or None.
         damage: Sentences about what could not be read; complete after the last frame.
     """
 
-    def __init__(self, path: Path, max_pixels: int = 50_000_000) -> None:
+    def __init__(
+        self, source: Path | bytes, max_pixels: int = 50_000_000, setting: str = "FER_MAX_IMAGE_PIXELS"
+    ) -> None:
         """Open a file.
 
         Args:
-            path: Video file.
+            source: Video file, or its content.
             max_pixels: Maximum width × height of a frame; larger frames count as damaged.
+            setting: Name of the setting that says so, for an error.
 
         Raises:
             ClipError: PyAV is missing, the file is not a video that it can read, or its frames are too large.
@@ -67,31 +70,32 @@ class Clip:
         try:
             import av
         except ImportError as error:
-            raise ClipError("PyAV is not installed; video files need it: pip install av pyarrow") from error
-        self.path = path
+            raise ClipError("video files need PyAV: pip install 'fer-service[video]'") from error
         self.damage: list[str] = []
+        name = name_of(source)
+        # With its protocol a name may contain colons, and a playlist cannot name an address.
+        # Titles are often not UTF-8 in older files; nothing reads them.
+        file, protocols = (io.BytesIO(source), "") if isinstance(source, bytes) else (f"file:{source}", "file")
+        options = {"protocol_whitelist": protocols, "format_whitelist": _FORMATS}
         try:
-            # With its protocol a name may contain colons, and a playlist cannot name an address.
-            # Titles are often not UTF-8 in older files; nothing reads them.
-            options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
-            self._container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+            self._container = av.open(file, "r", options=options, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
-            raise ClipError(f"cannot read {path} as a video: {error.strerror}") from error
+            raise ClipError(f"cannot read {name} as a video: {error.strerror}") from error
         # The cover image of a sound file is not a video.
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
         if not streams:
             self._container.close()
-            raise ClipError(f"{path} contains no video stream")
+            raise ClipError(f"{name} contains no video stream")
         self._stream: VideoStream = streams[0]
         if getattr(self._stream, "codec_context", None) is None:  # FFmpeg has no decoder for it
             self._container.close()
-            raise ClipError(f"cannot read {path} as a video: unknown video codec")
+            raise ClipError(f"cannot read {name} as a video: unknown video codec")
         self.frame_pixels = self._stream.width * self._stream.height
         if self.frame_pixels > max_pixels:
             self._container.close()
             raise ClipError(
-                f"the frames of {path} have {self._stream.width}×{self._stream.height} pixels; the maximum is "
-                f"{max_pixels:,} pixels (FER_MAX_IMAGE_PIXELS)"
+                f"the frames of {name} have {self._stream.width}×{self._stream.height} pixels; the maximum is "
+                f"{max_pixels:,} pixels ({setting})"
             )
         # An absurd shape of pixels would make absurd images.
         shape = self._stream.sample_aspect_ratio
@@ -156,6 +160,11 @@ class Clip:
             return float(self._stream.duration * self._stream.time_base)
         # The duration of a Matroska file counts from 0, not from the first frame.
         return self._container.duration / 1e6 - float(self._start) if self._container.duration else None
+
+
+def name_of(source: Path | bytes) -> str:
+    """Return how errors name a video."""
+    return "the file" if isinstance(source, bytes) else str(source)
 
 
 def _is_cover(stream: "VideoStream") -> bool:

@@ -27,26 +27,28 @@ class Reader:
         """Open a video, or read its next frame.
 
         Args:
-            content: `open` with a path and `max_pixels`, or neither for the next frame; `seconds` of CPU time.
-            data: Unused.
+            content: `seconds` of CPU time; and `open` with a path (null for `data`), `max_pixels` and their
+                `setting`, or none of them for the next frame.
+            data: Content of a video without a path.
 
         Returns:
             `duration`; or a frame with `number` and `time`; or `end` with the `damage`; or an `error`.
         """
         limit_cpu_time(content["seconds"])
         try:
-            return self._open(content) if "open" in content else self._next()
+            return self._open(content, data) if "open" in content else self._next()
         except ClipError as error:
             return {"error": str(error)}, None
         except MemoryError:
             return {"error": "reading the video takes too much memory"}, None
 
-    def _open(self, content: dict[str, Any]) -> tuple[dict[str, Any], None]:
+    def _open(self, content: dict[str, Any], data: bytes) -> tuple[dict[str, Any], None]:
         if self._clip is not None:
             self._clip.__exit__(None, None, None)
             self._clip = None
         limit_memory(_FIXED_BYTES)
-        self._clip = Clip(Path(content["open"]), content["max_pixels"])
+        source = data if content["open"] is None else Path(content["open"])
+        self._clip = Clip(source, content["max_pixels"], content["setting"])
         limit_memory(_FIXED_BYTES + _BYTES_PER_PIXEL * self._clip.frame_pixels)
         self._frames = self._clip.frames()
         return {"duration": self._clip.duration}, None

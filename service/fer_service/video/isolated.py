@@ -1,14 +1,14 @@
 """Reading of video files in a child process, which a damaged file cannot take the analysis down with."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from fer_service.contract.errors import ClipError
 from fer_service.system.child import SUPPORTED, Answer, Child, ChildEnded, ChildKilled
-from fer_service.video.clip import Clip, ClipFrame
+from fer_service.video.clip import Clip, ClipFrame, name_of
 
 MODULE: Final = "fer_service.video.clip_process"
 _FRAME_SECONDS: Final = 60.0  # to read one frame
@@ -18,29 +18,40 @@ class IsolatedClip:
     """A `Clip` that is read in a child process. The child reads one frame ahead.
 
     Attributes:
-        path: Video file.
         duration: Duration in seconds according to the container, or None.
         damage: Sentences about what could not be read; complete after the last frame.
     """
 
-    def __init__(self, path: Path, max_pixels: int = 50_000_000, child: Child | None = None) -> None:
+    def __init__(
+        self,
+        source: Path | bytes,
+        max_pixels: int = 50_000_000,
+        setting: str = "FER_MAX_IMAGE_PIXELS",
+        *,
+        child: Child | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Open a file.
 
         Args:
-            path: Video file.
+            source: Video file, or its content.
             max_pixels: Maximum width × height of a frame.
+            setting: Name of the setting that says so, for an error.
             child: A running child to use, which outlives a clip that was read to its end; a new one if None.
+            wanted: Asked ten times a second while the child works. When it returns False, the child is killed.
 
         Raises:
-            ClipError: PyAV is not installed, or the file is not a video that it can read.
+            ClipError: PyAV is not installed, it cannot read the file as a video, or it is not wanted any more.
         """
-        self.path = path
         self.damage: list[str] = []
+        self._name = name_of(source)
+        self._wanted = wanted
         self._owns_child = child is None
         self._child = child or Child(MODULE)
         self._asked = False  # and no answer was read yet
+        path, data = (None, source) if isinstance(source, bytes) else (str(source), b"")
         try:
-            self._ask({"open": str(path), "max_pixels": max_pixels})
+            self._ask({"open": path, "max_pixels": max_pixels, "setting": setting}, data)
             self.duration: float | None = self._answer().content["duration"]
         except ClipError:
             self._close()
@@ -62,7 +73,7 @@ class IsolatedClip:
         """Yield all readable frames; count damaged ones in `damage`.
 
         Raises:
-            ClipError: the file made the decoder fail, or a frame took too long.
+            ClipError: the file made the decoder fail, a frame took too long, or it is not wanted any more.
         """
         self._ask({})
         while True:
@@ -73,34 +84,54 @@ class IsolatedClip:
             self._ask({})
             yield ClipFrame(content["number"], content["time"], array)
 
-    def _ask(self, content: dict[str, Any]) -> None:
+    def _ask(self, content: dict[str, Any], data: bytes = b"") -> None:
         try:
-            self._child.send({**content, "seconds": _FRAME_SECONDS})
+            self._child.send({**content, "seconds": _FRAME_SECONDS}, data, self._wanted)
         except ChildEnded as error:
             raise self._failed(error) from error
+        except ChildKilled as error:
+            raise self._killed() from error
         self._asked = True
 
     def _answer(self) -> Answer:
         until = time.monotonic() + _FRAME_SECONDS
         try:
-            answer = self._child.receive(lambda: time.monotonic() < until)
+            answer = self._child.receive(lambda: time.monotonic() < until and self._wanted())
         except ChildEnded as error:
             raise self._failed(error) from error
         except ChildKilled as error:
-            raise ClipError(f"{self.path}: no frame within {_FRAME_SECONDS:.0f} s; the file is damaged") from error
+            raise self._killed() from error
         self._asked = False
         if "error" in answer.content:
             raise ClipError(answer.content["error"])
         return answer
 
     def _failed(self, error: ChildEnded) -> ClipError:
-        return ClipError(f"{self.path}: the decoder failed on this file (status {error.status}); it is damaged")
+        return ClipError(f"{self._name}: the decoder failed on this file (status {error.status}); it is damaged")
+
+    def _killed(self) -> ClipError:
+        if not self._wanted():
+            return ClipError(f"{self._name} was given up")
+        return ClipError(f"{self._name}: no frame within {_FRAME_SECONDS:.0f} s; the file is damaged")
 
 
-def open_clip(path: Path, max_pixels: int) -> Clip | IsolatedClip:
+def open_clip(
+    source: Path | bytes,
+    max_pixels: int,
+    setting: str = "FER_MAX_IMAGE_PIXELS",
+    wanted: Callable[[], bool] = lambda: True,
+) -> Clip | IsolatedClip:
     """Open a video file, in a child process where there are any.
+
+    Args:
+        source: Video file, or its content.
+        max_pixels: Maximum width × height of a frame.
+        setting: Name of the setting that says so, for an error.
+        wanted: Asked while a child process works (see `IsolatedClip`).
 
     Raises:
         ClipError: PyAV is not installed, or the file is not a video that it can read.
     """
-    return IsolatedClip(path, max_pixels) if SUPPORTED else Clip(path, max_pixels)
+    if SUPPORTED:
+        return IsolatedClip(source, max_pixels, setting, wanted=wanted)
+    return Clip(source, max_pixels, setting)

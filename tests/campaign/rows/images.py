@@ -1,11 +1,19 @@
 """Abuse by images that are small to send and costly to decode, and by many ordinary ones."""
 
+import asyncio
+import contextlib
 import json
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
+
+import cv2
 
 from tests.campaign import costly_images as costly
-from tests.campaign.client import Client, batch_request, image_request, request
+from tests.campaign.client import Client, Service, batch_request, image_request, request
 from tests.campaign.rows.row import AT_WORK, DECODING, HOLDING, Row, asking
+from tests.scenes import astronaut
+from tests.service.video.conftest import write_clip
 
 _CROPS = 512
 
@@ -36,6 +44,24 @@ def covered_images() -> Client:
     return asking([request("POST", f"/predict?draw={how}", content, wanted) for how in ("blur", "pixelate")])
 
 
+def videos() -> Client:
+    """Videos of 1920×1080 pixels, all of whose frames are analysed."""
+    with tempfile.TemporaryDirectory() as folder:
+        frames = [cv2.resize(astronaut(), (1920, 1080)) for _ in range(30)]
+        clip = write_clip(Path(folder) / "clip.mp4", frames, [number / 30 for number in range(30)]).read_bytes()
+    content = request("POST", "/predict/video", clip, {"Content-Type": "video/mp4"})
+
+    async def ask(service: Service) -> None:
+        while True:
+            async with await service.connect() as connection:
+                await connection.send(content)
+                with contextlib.suppress(asyncio.IncompleteReadError, TimeoutError):
+                    async with asyncio.timeout(5):  # then it hangs up
+                        await connection.silence()
+
+    return ask
+
+
 def crops() -> Client:
     """As many crops as allowed, as numbers in JSON and as bytes behind it."""
     tensor = {"name": "input", "datatype": "UINT8", "shape": [_CROPS, 48, 48, 3]}
@@ -60,6 +86,7 @@ ROWS = (
     Row("inflate bombs", inflating, clients=8),
     Row("batches of costly images", costly_batches, clients=8, memory=AT_WORK + DECODING + HOLDING),
     Row("covered images", covered_images, clients=8, memory=AT_WORK + HOLDING),
+    Row("videos", videos, clients=8, memory=AT_WORK + DECODING),
     Row("crops as tensors", crops, clients=8, memory=AT_WORK + HOLDING),
     Row(
         "overload of 12 megapixels",

@@ -45,7 +45,8 @@ def test_all_routes_are_described(paths: dict[str, Any]) -> None:
     }
     assert (
         set(paths)
-        == {"/predict", "/predict/batch", "/analyze", "/model", "/livez", "/readyz", "/metrics"} | inference
+        == {"/predict", "/predict/batch", "/predict/video", "/analyze", "/model", "/livez", "/readyz", "/metrics"}
+        | inference
     )
     operations = [operation for path in paths.values() for operation in path.values()]
     assert all(operation["description"] for operation in operations)
@@ -77,7 +78,7 @@ def test_the_example_of_a_body_can_be_sent(serve: Serve, paths: dict[str, Any], 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
 def test_parameters_and_problems_are_described(paths: dict[str, Any], path: str) -> None:
     operation = paths[path]["post"]
-    own = {"boxes", "draw"} if path == "/predict" else set()
+    own = {"boxes", "draw", "session", "smooth"} if path == "/predict" else set()
     names = {parameter["name"] for parameter in operation["parameters"]}
     assert names == {"detect", "max_faces", "min_score"} | own
     assert all(parameter["description"] for parameter in operation["parameters"])

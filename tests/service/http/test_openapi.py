@@ -1,6 +1,7 @@
 """What the OpenAPI schema promises, compared with what a service answers."""
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 from tests.fakes import FakeClassifier
 from tests.service.conftest import HeldClassifier, Pixels, plain
 from tests.service.http.conftest import FACE, FIRST, Serve, build
+from tests.service.video.conftest import plain_frame, write_clip
 
 GREEN = plain("lime", 80, 60)
 SMALL = {"limits": Limits(max_pixels=20_000), "max_image_bytes": 10_000, "max_batch_images": 3}
@@ -23,15 +25,18 @@ TYPES: dict[str, Any] = {
     **{"integer": int, "number": (int, float)},
 }
 JSON = ("application/json", "application/problem+json")
+LINES = "application/x-ndjson"
 
 
 def faults(value: Any, schema: Any, root: Any, path: str = "") -> Iterator[str]:
     """What of a value contradicts a schema: the keywords of JSON Schema that ours use."""
     if "$ref" in schema:
         schema = root["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    if "anyOf" in schema:
-        yield from min((list(faults(value, each, root, path)) for each in schema["anyOf"]), key=len)
+    if kinds := schema.get("anyOf") or schema.get("oneOf"):
+        yield from min((list(faults(value, each, root, path)) for each in kinds), key=len)
         return
+    if value != schema.get("const", value):
+        yield f"{path} is not {schema['const']}"
     kind = schema["type"]
     if not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
         yield f"{path} is no {kind}"
@@ -64,6 +69,8 @@ def check(client: TestClient, method: str, path: str, url: str = "", **request: 
     media_type = answer.headers["content-type"].partition(";")[0]
     assert media_type in response["content"]
     body = answer.json() if media_type in JSON else answer.text
+    for line in answer.text.splitlines() if media_type == LINES else ():
+        assert list(faults(json.loads(line), response["content"][media_type]["schema"], root)) == []
     if media_type in JSON or media_type.startswith("text/"):
         assert list(faults(body, response["content"][media_type]["schema"], root)) == []
     sent = {name.lower() for name in answer.headers} - {"content-type", "content-length"}
@@ -85,6 +92,7 @@ def json_of(image: str) -> dict[str, Any]:
     [
         ({"content": GREEN}, (200, "")),
         ({"files": {"file": GREEN}}, (200, "")),
+        ({"content": GREEN, "params": {"session": "new"}}, (200, "")),
         ({"content": GREEN, "headers": {"Accept": "image/jpeg"}}, (200, "")),
         ({"content": GREEN, "headers": {"Accept": "image/png"}}, (200, "")),
         ({"content": b""}, (400, "missing_image")),
@@ -135,6 +143,16 @@ def test_answers_to_several_images_are_as_described(
 def test_answers_to_tensors_are_as_described(serve: Serve, request_of: dict[str, Any], status: int) -> None:
     path = "/v2/models/{name}/infer"
     assert check(serve(FACE, **SMALL), "POST", path, url=path.format(name="emotion"), **request_of) == (status, "")
+
+
+def test_answers_to_videos_are_as_described(serve: Serve, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2]).read_bytes()
+    client = serve(FACE, max_video_bytes=20_000)
+    assert check(client, "POST", "/predict/video", content=clip) == (200, "")
+    assert check(client, "POST", "/predict/video", content=b"%PDF-1.4") == (422, "undecodable_video")
+    assert check(client, "POST", "/predict/video", content=bytes(20_001)) == (413, "image_too_large")
+    full = serve(FACE, max_videos=0)
+    assert check(full, "POST", "/predict/video", content=clip) == (429, "overloaded")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +219,7 @@ def operations(root: Any) -> Iterator[tuple[str, Any]]:
 def test_every_operation_has_a_summary_a_tag_and_an_id_of_its_own(client: TestClient) -> None:
     root: Any = client.get("/openapi.json").json()
     found = dict(operations(root))
-    assert len({operation["operationId"] for operation in found.values()}) == len(found) == 13
+    assert len({operation["operationId"] for operation in found.values()}) == len(found) == 14
     assert {tag for operation in found.values() for tag in operation["tags"]} == {
         tag["name"] for tag in root["tags"] if tag["description"]
     }
@@ -217,6 +235,8 @@ def test_every_example_is_an_answer_of_its_schema(client: TestClient) -> None:
                 examples = [each["value"] for each in content.get("examples", {}).values()]
                 examples += [content["example"]] if "example" in content else []
                 assert examples or media_type not in JSON, (path, status)
+                if media_type == LINES:
+                    examples = [json.loads(line) for text in examples for line in text.splitlines()]
                 for example in examples:
                     assert list(faults(example, content["schema"], root)) == []
                     if media_type == "application/problem+json":

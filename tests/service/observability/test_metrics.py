@@ -57,6 +57,7 @@ def test_the_names_are_the_documented_ones(metrics: Metrics, registry: Collector
         "fer_predictions",
         "fer_prediction_confidence",
         "fer_streams",
+        "fer_videos",
         "fer_stream_frames",
         "fer_model_info",
         "fer_fallback",

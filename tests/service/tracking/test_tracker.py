@@ -113,6 +113,6 @@ def test_old_tracks_are_dropped() -> None:
     tracker = Tracker(max_age=1.0)
     tracker.update([face(100), face(300)], 0)
     tracker.update([face(100)], 0.9)
-    assert tracker.ids == {1, 2}
+    assert {track.id for track in tracker.tracks} == {1, 2}
     tracker.update([face(100)], 1.1)
-    assert tracker.ids == {1}
+    assert {track.id for track in tracker.tracks} == {1}

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from fer_service.analysis.drawing import DrawnFormat
 from fer_service.contract.job import Job
-from fer_service.contract.schemas import BatchResult, Landmarks, Prediction
+from fer_service.contract.schemas import BatchResult, Landmarks, Prediction, SessionPrediction
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.image_batch import analyze_batch, server_timing
@@ -21,6 +21,7 @@ from fer_service.http.negotiation import negotiate
 from fer_service.http.openapi import BATCH, BATCH_RESULT, ONE_IMAGE, PREDICTION, answered, refused
 from fer_service.http.preemption import preemptible
 from fer_service.http.query import BatchQuery, ImageQuery, with_boxes
+from fer_service.http.sessions import open_session, session_answer
 from fer_service.http.state import get_state
 from fer_service.http.time_limit import cancel_on_disconnect, time_limit
 from fer_service.http.uploads import declared_length, read_image, read_images
@@ -95,7 +96,7 @@ router = APIRouter(tags=["predict"])
 
 @router.post(
     "/predict",
-    response_model=Prediction,
+    response_model=Prediction | SessionPrediction,
     summary="Analyze one image",
     responses=answered(
         "The faces, or the image with boxes and labels.",
@@ -116,6 +117,7 @@ async def predict(request: Request, query: Annotated[ImageQuery, Query()]) -> Re
     media_type = negotiate(",".join(request.headers.getlist("accept")), (_JSON, *_DRAWN))
     drawn = _DRAWN.get(media_type)
     options = query.options(drawn)
+    session = open_session(state.tokens, query)
     began = time.monotonic()
     # What takes long takes turns with what does not, also where one client asks for both.
     turn = f"drawn images of {client}" if drawn else client
@@ -131,8 +133,8 @@ async def predict(request: Request, query: Annotated[ImageQuery, Query()]) -> Re
                 analysis = await cancel_on_disconnect(request, work)
     record_image(request.scope, analysis, job)
     headers = {"Server-Timing": server_timing(job.seconds, time.monotonic() - began), "Vary": "Accept"}
-    content = analysis.drawn or analysis.prediction.model_dump_json()
-    return Answer(content, media_type, headers, ledger, client)
+    answer = session_answer(state.tokens, session, analysis.prediction) if session else analysis.prediction
+    return Answer(analysis.drawn or answer.model_dump_json(), media_type, headers, ledger, client)
 
 
 @router.post(
