@@ -17,12 +17,21 @@ await useLanguage(preferredLanguage(), false);
 // Panels that are loaded when they are opened for the first time; each can `stop`.
 const loaders = {
   live: async () => new (await import("./live.js")).Live(),
+  videos: async () => new (await import("./clip.js")).Clip(),
 };
 const panels = {};
 const stop = (id) => panels[id]?.then((panel) => panel.stop());
 const showPanel = setUpTabs({ onenter: (id) => { panels[id] ??= loaders[id]?.(); }, onleave: stop });
-const images = new Images(() => {});
+const openVideo = async (file) => {
+  showPanel("videos");
+  (await panels.videos).open(file);
+};
+const images = new Images(openVideo);
 const onFiles = (files) => {
+  if (!byId("videos").hidden) {
+    openVideo(files[0]);
+    return;
+  }
   showPanel("images");
   images.add(files);
 };

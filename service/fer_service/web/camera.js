@@ -34,7 +34,7 @@ export async function cameras(video) {
   const devices = await navigator.mediaDevices.enumerateDevices();
   const found = devices.filter((device) => device.kind === "videoinput");
   return {
-    cameras: found.map((device, index) => ({ id: device.deviceId, name: device.label || t("camera_number", { number: index + 1 }) })),
+    cameras: found.map((device, index) => ({ id: device.deviceId, name: device.label || `${t("camera_which")} ${index + 1}` })),
     open: video.srcObject?.getVideoTracks()[0]?.getSettings().deviceId,
   };
 }

@@ -11,7 +11,7 @@ export async function showModelCard() {
   const dialog = byId("card"), body = byId("card-body");
   byId("close-card").onclick = () => dialog.close();
   dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); }; // the backdrop
-  body.replaceChildren(make("p", { class: "loading" }, t("loading")));
+  body.replaceChildren(make("p", { class: "loading" }, "…"));
   dialog.showModal();
   try {
     body.replaceChildren(...content(await fetchModel()));
@@ -30,13 +30,11 @@ function content(model) {
     data: card.data?.name,
     split: metrics.split,
     accuracy: metrics.accuracy && percent(metrics.accuracy),
-    f1: metrics.macro_f1 && number(metrics.macro_f1, 3, true),
-    calibration: metrics.ece15 && t("model_ece", { ece: percent(metrics.ece15, 1) }),
-    uncertain: t("model_below", { percent: percent(model.uncertain_below) }),
-    input: t("model_pixels", { size: model.input_size }),
+    calibration: metrics.ece15 && `ECE ${percent(metrics.ece15, 1)}`,
+    input: `${model.input_size} × ${model.input_size}`,
     licence: card.licence,
   };
-  const rows = [...Object.entries(facts).map(([key, value]) => [t(`model_${key}`), value]), ["SHA-256", model.sha256]];
+  const rows = [...Object.entries(facts).map(([key, value]) => [t(`model_${key}`), value]), [t("uncertain"), `< ${percent(model.uncertain_below)}`], ["Macro-F1", metrics.macro_f1 && number(metrics.macro_f1, 3, true)], ["SHA-256", model.sha256]];
   const names = model.labels.map((label) => emotionName(label, model.labels));
   return [
     make("p", {}, t("model_about", { count: names.length, labels: list(names) })),
@@ -55,5 +53,5 @@ function f1Bars(scores, labels, names) {
     fill.style.width = `${f1 * 100}%`;
     return make("li", {}, make("span", {}, names[index]), make("span", { class: "bar", "aria-hidden": "true" }, fill), make("span", {}, number(f1, 2, true)));
   });
-  return [make("h3", {}, t("model_f1s")), make("ul", { class: "bars" }, ...rows)];
+  return [make("h3", {}, "F1"), make("ul", { class: "bars" }, ...rows)];
 }

@@ -16,7 +16,7 @@ import { t } from "./words.js";
 export class ImageCard {
   constructor(file, number, { onremove, onvideo }) {
     this.file = file;
-    this.name = file.name || t("image_number", { number });
+    this.name = file.name || `${t("image")} ${number}`;
     this.onvideo = onvideo;
     this.minimum = 0; // detector score of the shown faces
     this.prediction = this.error = this.kind = null;
@@ -47,7 +47,7 @@ export class ImageCard {
       this.error = error;
     }
     this.render();
-    if (this.prediction) announce(`${this.name}: ${summaryText(this.prediction.faces)}`);
+    if (this.prediction) announce(`${this.name}${t("colon")}${summaryText(this.prediction.faces)}`);
     return this.error;
   }
 
@@ -93,7 +93,6 @@ export class ImageCard {
     const { error, kind } = this;
     const text = kind === "video" || (kind && isWrongFile(error)) ? fileText(kind) : errorText(error);
     const again = () => this.analyse();
-    this.facts.textContent = t("unanalysed");
     this.renderBody(make(
       "div", { class: "error", role: "alert" },
       make("p", {}, `${text} `, error.code && make("code", {}, error.code)),
@@ -132,7 +131,7 @@ export class ImageCard {
 
   enlarge(opener) {
     const { faces } = above(this.prediction, this.minimum);
-    enlarge(opener, `${this.name}: ${summaryText(faces)}`, this.address, this.prediction.image, faces);
+    enlarge(opener, `${this.name}${t("colon")}${summaryText(faces)}`, this.address, this.prediction.image, faces);
   }
 
   /** Let the service convert the image, if the browser cannot decode the file (TIFF, HEIC). */
@@ -169,7 +168,7 @@ export class ImageCard {
         this.showOutcome(element, text, done);
       } catch (error) {
         this.showOutcome(element, text, t("failed"));
-        announce(t("failed_why", { text, message: errorText(error) }));
+        announce(`${text}${t("colon")}${errorText(error)}`);
       }
     }, label ? { "aria-label": label } : {});
     return element;
@@ -177,7 +176,7 @@ export class ImageCard {
 
   showOutcome(element, text, outcome) {
     element.lastChild.textContent = outcome;
-    announce(`${this.name}: ${outcome}`);
+    announce(`${this.name}${t("colon")}${outcome}`);
     setTimeout(() => { element.lastChild.textContent = text; }, 1600);
   }
 }

@@ -32,7 +32,7 @@ export class Images {
     this.cards.unshift(...added);
     this.queue.push(...added);
     byId("results").prepend(...added.map((card) => card.element));
-    announce(files.length === 1 ? t("analysing", { name: added[0].name }) : t("analysing_many", { count: files.length }));
+    announce(t("detecting"));
     this.update();
     while (this.workers < MAX_PARALLEL && this.queue.length) this.work();
   }
@@ -77,7 +77,7 @@ export class Images {
     this.queue = [];
     this.update();
     byId("choose").focus();
-    announce(t("cleared"));
+    announce(t("done", { done: 0, total: 0 }));
   }
 
   /** Show the faces above the chosen score only. */

@@ -17,7 +17,6 @@ export function setUpKeyDialog() {
   byId("forget-key").addEventListener("click", () => {
     setKey("");
     dialog.close();
-    announce(t("key_removed"));
   });
   byId("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -68,12 +67,11 @@ async function submit(dialog) {
   }
   setKey(text);
   dialog.close(ACCEPTED);
-  announce(t("key_valid"));
 }
 
 /** Return what is wrong with a key; empty if the service accepts it. */
 async function checkKey(text) {
-  if (!text) return t("key_empty");
+  if (!text) return t("key_required");
   if (!isValidKey(text)) return t("key_ascii");
   try {
     const response = await fetch("model", { headers: keyHeaders(text) });

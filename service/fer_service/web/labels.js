@@ -1,6 +1,6 @@
 // Faces in words.
 
-import { emotionName, list, percent, t } from "./words.js";
+import { emotionName, list, number, percent, t } from "./words.js";
 
 /** The labels of a face, in the order of the model. */
 export const labelsOf = (face) => Object.keys(face.probabilities);
@@ -10,9 +10,8 @@ export const faceLabel = (face) => `${emotionName(face.emotion, labelsOf(face))}
 
 /** "Face 1: happy 95%", for screen readers. */
 export const spokenFace = (face) =>
-  t(face.uncertain ? "face_spoken_uncertain" : "face_spoken", {
-    number: face.face ?? face.id, emotion: emotionName(face.emotion, labelsOf(face)), percent: percent(face.confidence),
-  });
+  [`${t("face", { number: face.face ?? face.id })}${t("colon")}${emotionName(face.emotion, labelsOf(face))} ${percent(face.confidence)}`]
+    .concat(face.uncertain ? t("uncertain") : []).join(t("comma"));
 
 /** What it means that a face is uncertain, and why it is. */
 export const uncertainText = (face) =>
@@ -27,8 +26,8 @@ export function summaryText(faces) {
     const name = emotionName(face.emotion, labelsOf(face));
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
-  const parts = [...counts].sort((a, b) => b[1] - a[1]).map(([emotion, count]) => t("count_emotion", { count, emotion }));
+  const parts = [...counts].sort((a, b) => b[1] - a[1]).map(([emotion, count]) => `${number(count)} ${emotion}`);
   const uncertain = faces.filter((face) => face.uncertain).length;
-  if (uncertain) parts.push(t("count_uncertain", { count: uncertain }));
-  return t("faces_emotions", { faces: found, emotions: list(parts) });
+  if (uncertain) parts.push(`${number(uncertain)} ${t("uncertain")}`);
+  return `${found}${t("colon")}${list(parts)}`;
 }

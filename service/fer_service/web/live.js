@@ -71,7 +71,7 @@ export class Live {
   }
 
   onCamera() {
-    this.video.srcObject.getTracks()[0].addEventListener("ended", () => this.fail(t("camera_ended")));
+    this.video.srcObject.getTracks()[0].addEventListener("ended", () => this.fail(t("camera_NotFoundError")));
     byId("stage").style.aspectRatio = `${this.video.videoWidth} / ${this.video.videoHeight}`;
     this.choice.update();
   }
@@ -105,7 +105,7 @@ export class Live {
     this.timeline.clear();
     this.showControls("idle");
     if (focused) byId("start").focus();
-    announce(t("camera_stopped"));
+    announce(t("camera_paused"));
   }
 
   release() {
@@ -180,7 +180,7 @@ export class Live {
 
   announceFaces(faces, now) {
     this.announcedAt = now;
-    announce(faces.length ? list(faces.map(spokenFace)) : t("no_face"));
+    announce(faces.length ? list(faces.map(spokenFace)) : t("none"));
   }
 
   animate() {

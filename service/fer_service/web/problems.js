@@ -3,8 +3,11 @@
 import { knows, t } from "./words.js";
 
 const TEMPORARY = [0, 408, 429, 503, 504]; // 0: the network
-const UNAVAILABLE = ["not_ready", "draining", "insufficient_memory"];
-const BUSY = ["overloaded", "preempted"];
+// Codes that share the words of another one.
+const SAME = {
+  not_ready: "unavailable", draining: "unavailable", insufficient_memory: "unavailable",
+  preempted: "overloaded", too_many_pixels: "image_too_large", request_too_slow: "deadline_exceeded",
+};
 
 /** True if the same request may succeed later. */
 export const canRetry = (error) => TEMPORARY.includes(error.status);
@@ -14,7 +17,7 @@ export const isWrongFile = (error) => ["undecodable_image", "unsupported_media_t
 
 /** What went wrong and what to do; errors that users cannot cause keep the service's words. */
 export function errorText(error) {
-  const code = UNAVAILABLE.includes(error.code) ? "unavailable" : BUSY.includes(error.code) ? "overloaded" : error.code;
+  const code = SAME[error.code] ?? error.code;
   return knows(`error_${code}`) ? t(`error_${code}`) : error.message;
 }
 

@@ -17,7 +17,6 @@ export class Recording {
   begin() {
     this.recorder = new Recorder();
     this.show();
-    announce(t("recording"));
   }
 
   /** Add a result if a recording runs. */

@@ -5,6 +5,7 @@ import { byId, colourClass, make } from "./dom.js";
 import { faceLabel, labelsOf } from "./labels.js";
 import { emotionName, number, onLanguage, t } from "./words.js";
 
+const SPAN = 60; // seconds
 const MAX_CHARTS = 6;
 const MIN_POINTS = 4; // a face that is seen for a moment only gets no chart
 const LOST_AFTER = 1.5; // seconds
@@ -49,10 +50,11 @@ export class Timeline {
     this.drawnAt = now;
     for (const [id, track] of this.tracks) if (!track.chart.trim(now)) this.tracks.delete(id);
     this.arrange(now);
+    const view = { from: now - SPAN, to: now, labels: [-SPAN, 0].map((time) => t("clip_seconds", { time })) };
     for (const track of this.tracks.values()) {
       if (track.lost && !track.card.classList.contains("lost")) track.label.textContent = t("lost");
       track.card.classList.toggle("lost", track.lost);
-      if (track.card.isConnected) track.chart.draw(now);
+      if (track.card.isConnected) track.chart.draw(view);
     }
   }
 
@@ -68,7 +70,7 @@ export class Timeline {
     const canvas = make("canvas", { role: "img" });
     const title = make("h3"), label = make("p");
     const card = make("article", { class: "chart" }, make("div", { class: "chart-head" }, title, label), canvas);
-    const track = { chart: new Chart(canvas), card, title, label, canvas, face, seenAt: 0 };
+    const track = { chart: new Chart(canvas, { span: SPAN, gap: LOST_AFTER }), card, title, label, canvas, face, seenAt: 0 };
     this.tracks.set(face.id, track);
     this.name(track);
     return track;
@@ -78,7 +80,7 @@ export class Timeline {
   name({ title, label, canvas, face }) {
     title.textContent = t("face", { number: face.id });
     label.textContent = faceLabel(face);
-    canvas.setAttribute("aria-label", t("chart", { number: face.id }));
+    canvas.setAttribute("aria-label", `${t("face", { number: face.id })}${t("colon")}${t("minute")}`);
     showLegend(byId("legend"), face);
   }
 }

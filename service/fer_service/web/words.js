@@ -70,7 +70,7 @@ export const percent = (share, digits = 0) =>
   new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: digits }).format(share);
 
 /** ["a", "b"] → "a, b". */
-export const list = (texts) => new Intl.ListFormat(language, { type: "unit", style: "short" }).format(texts);
+export const list = (texts) => texts.join(t("comma"));
 
 const BUNDLED = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
 
