@@ -14,7 +14,7 @@ from tests.e2e.server import Server
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CAMERA = ("--use-fake-device-for-media-stream", "--auto-accept-camera-and-microphone-capture")
-PATIENCE = 5_000  # milliseconds: a build machine is busy, and the page waits up to 15 s before it connects again
+PATIENCE = 30_000  # milliseconds: a build machine is busy, and the page waits up to 15 s before it connects again
 expect.set_options(timeout=PATIENCE)
 
 

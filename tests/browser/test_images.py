@@ -89,7 +89,7 @@ def test_two_images_have_separate_results_and_one_table(visit: Visit, image_file
     page = visit.page
     hand_over(page, "drop", image_file, other)
     expect(page.locator(".result h2")).to_have_text(["astronaut.jpg", "grey, plain.png"])
-    expect(page.get_by_text("No face was found in this image.")).to_be_visible()
+    expect(page.get_by_text("No face was found.")).to_be_visible()
     expect(page.get_by_text("2 of 2 images analysed")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="All as CSV").click()

@@ -46,6 +46,11 @@ def analyse(page: Page, clip: Path) -> None:
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
 
 
+def forgive_readback(visit: Visit) -> None:
+    """Accept the browser's advice for pages that read their canvases, as this test does, and no other warning."""
+    visit.errors[:] = [error for error in visit.errors if not error.startswith("Canvas2D: Multiple readback")]
+
+
 def current_time(page: Page) -> float:
     return float(page.locator("#player").evaluate("video => video.currentTime"))
 
@@ -60,9 +65,7 @@ def test_a_clip_is_analysed_played_and_drawn(video: Visit, clip: Path) -> None:
     page.locator("#player").evaluate("video => { video.currentTime = 1.7; }")
     eventually(page, lambda: painted(page, "#clip-overlay") == 0)
     expect(page.locator("#clip-charts p").first).to_have_text("out of sight")
-    errors = [error for error in video.errors if not error.startswith("Canvas2D: Multiple readback")]
-    assert errors == []
-    video.errors.clear()
+    forgive_readback(video)
 
 
 def test_the_box_lies_on_the_face_and_is_not_mirrored(video: Visit, clip: Path) -> None:
@@ -81,6 +84,7 @@ def test_the_box_lies_on_the_face_and_is_not_mirrored(video: Visit, clip: Path) 
     )
     assert 0.3 < left < 0.36
     assert 0.5 < right < 0.62
+    forgive_readback(video)
 
 
 def test_a_click_on_the_chart_and_keys_move_in_the_video(video: Visit, clip: Path) -> None:

@@ -5,6 +5,7 @@ import { announce, byId } from "./dom.js";
 import { save, toCsv, toJson } from "./export.js";
 import { ImageCard } from "./image.js";
 import { above } from "./shown.js";
+import { setUpZoom } from "./zoom.js";
 import { onLanguage, percent, t } from "./words.js";
 
 const MAX_PARALLEL = 2; // requests
@@ -16,6 +17,7 @@ export class Images {
     this.queue = [];
     this.workers = this.count = 0;
     this.actions = { onvideo, onremove: (card) => this.remove(card) };
+    setUpZoom();
     byId("all-json").addEventListener("click", () => save(toJson(this.shown()), "faces.json", "application/json"));
     byId("all-csv").addEventListener("click", () => save(toCsv(this.shown()), "faces.csv", "text/csv"));
     byId("clear").addEventListener("click", () => this.clear());

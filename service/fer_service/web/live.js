@@ -33,7 +33,6 @@ export class Live {
     this.retry = () => {};
     // The countdown is hidden from screen readers, so that they read the message once.
     this.reconnecting = make("span", {}, make("span"), make("span", { "aria-hidden": "true" }));
-    byId("start").addEventListener("click", () => this.start());
     byId("pause").addEventListener("click", () => this.pause());
     byId("stop").addEventListener("click", () => this.stop());
     byId("retry").addEventListener("click", () => this.retry());

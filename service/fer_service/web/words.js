@@ -1,10 +1,12 @@
 // The words of the page in the language of the user, and numbers in its form.
 
+import english from "./languages/en.js";
+
 /** The languages with a dictionary, each by its own name. */
 export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español", fr: "Français", zh: "中文" };
 const STORAGE_KEY = "language";
 const listeners = [];
-let words = {};
+let words = english;
 let language = "en";
 
 /** The language in use. */
@@ -15,7 +17,8 @@ export const onLanguage = (listener) => listeners.push(listener);
 
 /** Use this language, and remember it if the user chose it. */
 export async function useLanguage(chosen, remember = true) {
-  words = (await import(`./languages/${chosen}.js`)).default;
+  // English comes with the page, so that it has its texts as soon as it is loaded.
+  words = chosen === "en" ? english : (await import(`./languages/${chosen}.js`)).default;
   language = chosen;
   if (remember) {
     try { localStorage.setItem(STORAGE_KEY, chosen); } catch { /* without storage, the choice is lost with the page */ }
