@@ -61,5 +61,11 @@ def answer(page: Page, content: dict[str, Any]) -> None:
 
 def fail(page: Page, status: int, code: str) -> None:
     """Let the page receive this error for every image."""
-    problem = {"type": "about:blank", "title": "x", "status": status, "detail": "Words of the service", "code": code}
+    problem = {
+        "type": "about:blank",
+        "title": "x",
+        "status": status,
+        "detail": "Words of the service",
+        "code": code,
+    }
     page.route("**/predict", lambda route: route.fulfill(status=status, json=problem))

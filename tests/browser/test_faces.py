@@ -207,7 +207,9 @@ def test_faces_without_a_score_have_no_threshold(visit: Visit, image_file: Path)
     expect(page.get_by_label("Minimum detector score")).to_be_hidden()
 
 
-@pytest.mark.parametrize(("name", "emotions"), [("Four", ["angry", "happy", "neutral", "surprise"]), ("One", ["happy"])])
+@pytest.mark.parametrize(
+    ("name", "emotions"), [("Four", ["angry", "happy", "neutral", "surprise"]), ("One", ["happy"])]
+)
 def test_a_sample_is_drawn_and_analysed(visit: Visit, name: str, emotions: list[str]) -> None:
     page = visit.page
     page.get_by_role("button", name=f"{name} drawn").click()

@@ -53,7 +53,14 @@ def test_every_key_that_the_page_names_exists(dictionaries: dict[str, dict[str, 
 def test_the_page_itself_has_no_words(dictionaries: dict[str, dict[str, Any]]) -> None:
     body = (ROOT / "index.html").read_text().split("<body>")[1].split("<noscript>")[0]
     texts = {text.strip() for text in re.findall(r">([^<>]+)<", body)} - {""}
-    names = {"fer-service", "API", "JSON", "CSV", "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC", "MP4, MOV, WebM, AVI, MKV"}
+    names = {
+        "fer-service",
+        "API",
+        "JSON",
+        "CSV",
+        "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC",
+        "MP4, MOV, WebM, AVI, MKV",
+    }
     assert texts <= names
     assert re.findall(r'aria-label="([^"]+)"', body) == ["fer-service"]
 
@@ -110,7 +117,11 @@ def test_the_page_is_driven_in_another_language(
     foreign = [
         text
         for key, text in english.items()
-        if isinstance(text, str) and "{" not in text and len(text) > 5 and text not in words.values() and key != "key_hint"
+        if isinstance(text, str)
+        and "{" not in text
+        and len(text) > 5
+        and text not in words.values()
+        and key != "key_hint"
     ]
     assert len(foreign) > 60
 

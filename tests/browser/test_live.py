@@ -197,7 +197,9 @@ def test_the_camera_can_be_chosen(playwright: Playwright, executable: str, serve
         expect(choice.locator("option")).to_have_count(2)
         first = choice.input_value()
         other = next(
-            value for value in choice.locator("option").evaluate_all("all => all.map((one) => one.value)") if value != first
+            value
+            for value in choice.locator("option").evaluate_all("all => all.map((one) => one.value)")
+            if value != first
         )
         choice.select_option(other)
         in_use = "video => video.srcObject?.getVideoTracks()[0].getSettings().deviceId"

@@ -14,7 +14,10 @@ CONTENTS = {
     "clip.jpg": (b"\x1aE\xdf\xa3" + bytes(64), "This is a video: use the Video tab."),
     "film.avi": (b"RIFF\x10\0\0\0AVI LIST" + bytes(64), "This is a video: use the Video tab."),
     "scan.pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "This is a PDF document. Save the page as PNG or JPEG"),
-    "photo.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "This HEIC image cannot be read. Export it as JPEG"),
+    "photo.heic": (
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64),
+        "This HEIC image cannot be read. Export it as JPEG",
+    ),
     "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "does not read this image format"),
     "art.psd": (b"8BPS\0\1" + bytes(64), "does not read this image format"),
     "photo.cr3": (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(64), "This is a camera raw file."),

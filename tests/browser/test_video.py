@@ -74,7 +74,8 @@ def test_the_box_lies_on_the_face_and_is_not_mirrored(video: Visit, clip: Path) 
     eventually(page, lambda: painted(page, "#clip-overlay") > 500)
     left, right = page.locator("#clip-overlay").evaluate(
         """canvas => {
-            const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const { width, height } = canvas;
+            const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
             const columns = [];
             for (let x = 0; x < width; x += 1)
                 for (let y = 0; y < height; y += 1)
@@ -102,7 +103,9 @@ def test_a_click_on_the_chart_and_keys_move_in_the_video(video: Visit, clip: Pat
     eventually(page, lambda: current_time(page) == 0)
     chart.press("ArrowRight")
     eventually(page, lambda: current_time(page) == pytest.approx(0.2, abs=0.01))
-    expect(chart).to_have_attribute("aria-valuetext", "0.2 s: " + page.locator("#clip-charts p").first.inner_text())
+    expect(chart).to_have_attribute(
+        "aria-valuetext", "0.2 s: " + page.locator("#clip-charts p").first.inner_text()
+    )
 
 
 def test_the_timeline_is_saved(video: Visit, clip: Path) -> None:
@@ -157,9 +160,17 @@ def test_an_analysis_is_cancelled_and_another_file_chosen(video: Visit, clip: Pa
         (501, "videos_not_supported", "This service cannot read videos", False),
     ],
 )
-def test_errors_are_said_in_words(video: Visit, clip: Path, status: int, code: str, words: str, again: bool) -> None:
+def test_errors_are_said_in_words(
+    video: Visit, clip: Path, status: int, code: str, words: str, again: bool
+) -> None:
     page = video.page
-    problem = {"type": "about:blank", "title": "x", "status": status, "detail": "The words of the service", "code": code}
+    problem = {
+        "type": "about:blank",
+        "title": "x",
+        "status": status,
+        "detail": "The words of the service",
+        "code": code,
+    }
     page.route("**/predict/video*", lambda route: route.fulfill(status=status, json=problem))
     page.set_input_files("#clip-file", clip)
     alert = page.get_by_role("alert")
@@ -169,7 +180,9 @@ def test_errors_are_said_in_words(video: Visit, clip: Path, status: int, code: s
     video.errors.clear()
 
 
-@pytest.mark.parametrize("end", ["", '{"type":"error","error":{"status":504,"code":"deadline_exceeded","detail":"x"}}\n'])
+@pytest.mark.parametrize(
+    "end", ["", '{"type":"error","error":{"status":504,"code":"deadline_exceeded","detail":"x"}}\n']
+)
 def test_an_answer_that_breaks_off_is_an_error(video: Visit, clip: Path, end: str) -> None:
     page = video.page
     body = '{"type":"clip","duration":null}\n' + end

@@ -71,7 +71,7 @@ async function submit(dialog) {
 
 /** Return what is wrong with a key; empty if the service accepts it. */
 async function checkKey(text) {
-  if (!text) return t("key_required");
+  if (!text) return t("key_empty");
   if (!isValidKey(text)) return t("key_ascii");
   try {
     const response = await fetch("model", { headers: keyHeaders(text) });

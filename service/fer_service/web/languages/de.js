@@ -132,6 +132,7 @@ key_hint: "Der Schlüssel bleibt in diesem Reiter, bis Sie ihn schließen, und g
 key_use: "Diesen Schlüssel nutzen",
 key_forget: "Schlüssel vergessen",
 key_invalid: "Ungültiger oder widerrufener API-Schlüssel. Prüfen Sie ihn und versuchen Sie es erneut.",
+key_empty: "Geben Sie zuerst den Schlüssel ein.",
 key_ascii: "Ein Schlüssel hat nur ASCII-Buchstaben, Ziffern und Zeichen, keine Leerzeichen.",
 model_about: "Das Modell unterscheidet {count} sichtbare Ausdrücke: {labels}. Sie beschreiben, wie ein Gesicht aussieht, nicht, was der Mensch fühlt, und sind oft falsch.",
 model_name: "Modell",

@@ -132,6 +132,7 @@ key_hint: "The key is stored in this tab until you close it, and sent to this se
 key_use: "Use this key",
 key_forget: "Forget the key",
 key_invalid: "Invalid or revoked API key. Check it, then try again.",
+key_empty: "Type the key first.",
 key_ascii: "A key has only ASCII letters, digits and signs, and no spaces.",
 model_about: "The model distinguishes {count} apparent expressions: {labels}. They describe how a face looks, not what the person feels, and are often wrong.",
 model_name: "Model",

@@ -132,6 +132,7 @@ key_hint: "La clave se guarda en esta pestaña hasta que la cierre y solo se env
 key_use: "Usar esta clave",
 key_forget: "Olvidar la clave",
 key_invalid: "Clave de API no válida o revocada. Compruébela y reinténtelo.",
+key_empty: "Escriba primero la clave.",
 key_ascii: "Una clave solo tiene letras, cifras y signos ASCII, sin espacios.",
 model_about: "El modelo distingue {count} expresiones aparentes: {labels}. Describen el aspecto de una cara, no lo que siente la persona, y a menudo son erróneas.",
 model_name: "Modelo",

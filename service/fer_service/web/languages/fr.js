@@ -132,6 +132,7 @@ key_hint: "La clé reste dans cet onglet jusqu’à sa fermeture et n’est envo
 key_use: "Utiliser cette clé",
 key_forget: "Oublier la clé",
 key_invalid: "Clé d’API invalide ou révoquée. Vérifiez-la, puis réessayez.",
+key_empty: "Saisissez d’abord la clé.",
 key_ascii: "Une clé n’a que des lettres, chiffres et signes ASCII, sans espaces.",
 model_about: "Le modèle distingue {count} expressions apparentes : {labels}. Elles décrivent l’aspect d’un visage, pas ce que ressent la personne, et sont souvent fausses.",
 model_name: "Modèle",

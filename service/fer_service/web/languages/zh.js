@@ -132,6 +132,7 @@ key_hint: "密钥保存在本标签页，关闭后删除，并且只发送给本
 key_use: "使用此密钥",
 key_forget: "删除密钥",
 key_invalid: "API 密钥无效或已撤销。请检查后重试。",
+key_empty: "请先输入密钥。",
 key_ascii: "密钥只能包含 ASCII 字母、数字和符号，不能有空格。",
 model_about: "模型区分 {count} 种看上去的表情：{labels}。它们描述人脸的样子，而不是人的感受，并且经常出错。",
 model_name: "模型",
