@@ -16,8 +16,8 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-serve: setup ## Install the service into .venv and start it on FER_HOST:FER_PORT (127.0.0.1:8000)
-	@exec $(SERVE_ENV)/bin/fer-service serve
+serve: setup ## Install the service into .venv and start it on FER_HOST:FER_PORT (127.0.0.1:8000; also PORT=9000)
+	@exec $(if $(PORT),env FER_PORT=$(PORT)) $(SERVE_ENV)/bin/fer-service serve
 
 setup: $(SERVE_ENV)/.installed-$(SET) $(SERVE_ENV)/.detector-tried ## Install the service into .venv
 

@@ -36,7 +36,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass
 class Counts:
-    """What one detector answered for portraits of one orientation.
+    """Answers of one detector for portraits of one orientation.
 
     Attributes:
         none: Portraits without a box.

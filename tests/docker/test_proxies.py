@@ -18,6 +18,8 @@ from websockets.sync.client import connect
 
 from tests.docker.conftest import DOCKER, ROOT
 from tests.e2e.server import Server
+from tests.scenes import astronaut
+from tests.service.video.conftest import write_clip
 
 PROXIES = DOCKER / "proxies"
 BACKEND = "127.0.0.1:8000"
@@ -159,7 +161,19 @@ def test_large_images_pass_and_larger_ones_are_413(proxy: Proxy, astronaut_jpeg:
     assert proxy.post("/predict", padded).json()["faces"]
     too_large = proxy.post("/predict", bytes(22 * 2**20))
     assert (too_large.status_code, too_large.json()["code"]) == (413, "image_too_large")
-    assert proxy.post("/predict", bytes(40 * 2**20)).status_code == 413
+    assert proxy.post("/predict", bytes(107 * 2**20)).status_code == 413
+
+
+def test_the_lines_of_a_video_come_one_by_one(proxy: Proxy, tmp_path: Path) -> None:
+    frames = [astronaut()] * 60
+    clip = write_clip(tmp_path / "clip.mp4", frames, [number / 30 for number in range(60)]).read_bytes()
+    padded = clip + bytes(40 * 2**20)  # no box: players pass over it
+    began = time.monotonic()
+    with proxy.client.stream("POST", "/predict/video", content=padded, extensions=proxy.extensions) as answer:
+        assert answer.status_code == 200, answer.read()
+        came = [time.monotonic() - began for _ in answer.iter_lines()]
+    assert len(came) == 62
+    assert len({round(at, 2) for at in came}) > 10  # not all at the end
 
 
 def test_traefik_s_file_names_what_it_defines() -> None:

@@ -200,6 +200,26 @@ def describe_data(
     describe(path, out, Console(), strict=strict)
 
 
+@app.command("cut-crema-d")
+def cut_crema_d(
+    folder: Annotated[Path, typer.Argument(help="CREMA-D, with processedResults/ and VideoFlash/.")],
+    out: Annotated[Path, typer.Option(help="Write one folder per split and class into this folder.")],
+    frames: Annotated[int, typer.Option(min=1, max=100, help="Images per clip.")] = 3,
+    detector: Annotated[str, typer.Option(help="Detector, as in FER_DETECTOR.")] = "auto",
+) -> None:
+    """Cut face images out of the clips of CREMA-D, labelled by what raters saw in the face."""
+    from rich.progress import Progress
+
+    from fer_training.data.crema_d import cut_faces
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("clips", total=None)
+        counts = cut_faces(folder, out, frames=frames, detector=detector, done=lambda name: bar.advance(task))
+    for name, count in sorted(counts.items()):
+        print(f"{name}: {count:,}")
+    print(f"{out}: fer-train data {out} says more")
+
+
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],

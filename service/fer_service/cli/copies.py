@@ -1,4 +1,4 @@
-"""Where the annotated copies of files go."""
+"""Paths of the annotated copies of files."""
 
 import os
 from collections.abc import Collection
@@ -18,7 +18,7 @@ def copy_paths(folder: Path, sources: Sources, videos: Collection[Path]) -> dict
         videos: Those that are videos.
 
     Raises:
-        ResultsError: A copy would lie beside originals, where it could replace one.
+        ResultsError: A copy would lie in a folder of originals and could replace one.
     """
     originals = {os.path.realpath(file.parent) for file in sources.files}
     copies: dict[Path, Path] = {}

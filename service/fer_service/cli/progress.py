@@ -1,4 +1,4 @@
-"""What progress bars show."""
+"""Columns of progress bars."""
 
 from rich.progress import ProgressColumn, Task
 from rich.text import Text

@@ -1,1 +1,1 @@
-"""What the parts agree on: model metadata, settings, errors, boxes and the public JSON."""
+"""Shared definitions: model metadata, settings, errors, boxes and the public JSON."""

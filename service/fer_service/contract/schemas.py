@@ -60,7 +60,7 @@ class Pose(_Response):
 
 
 class Quality(_Response):
-    """How well the image shows a face."""
+    """Quality of a face in its image."""
 
     size: int = Field(description="Short side of the box in pixels of the upright image")
     sharpness: float = Field(

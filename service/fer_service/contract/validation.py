@@ -17,6 +17,15 @@ _MESSAGES: Final = {
     "finite_number": "must be a finite number",
     "float_type": "must be a number",
     "list_type": "must be a list",
+    "string_type": "must be a text",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping of names to values",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} values",
+    "too_long": "must have at most {max_length} values",
+    "json_invalid": "invalid JSON: {error}",
     "tuple_type": "must be a list",
     "bool_parsing": "must be true or false",
     "greater_than_equal": "must be at least {ge}",
@@ -56,7 +65,10 @@ def first_error(errors: Sequence[Any]) -> FieldError:
     """
     first = errors[0]
     template = _MESSAGES.get(first["type"])
-    message = template.format(**first.get("ctx", {})) if template else first["msg"].removeprefix("Value error, ")
+    if template:
+        message = template.format(**first.get("ctx", {}))
+    else:
+        message = first["msg"].removeprefix("Value error, ").replace("Input should ", "must ", 1)
     return FieldError(".".join(map(str, first["loc"])), message, first["input"])
 
 

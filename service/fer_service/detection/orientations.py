@@ -109,7 +109,7 @@ def upright(detector: Detector) -> Detector:
 def search_all_orientations(
     detector: Detector, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None
 ) -> list[Face]:
-    """Find the faces of every orientation in one image, such as those of people who lie beside people who stand.
+    """Find the faces of every orientation in one image, such as a person who lies next to one who stands.
 
     This takes four searches, and finds more boxes that hold no face than one search does.
     """

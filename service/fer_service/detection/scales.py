@@ -37,7 +37,7 @@ _NESTED: Final = 0.65  # a box that lies in another by more than this share of i
 
 @dataclass(frozen=True)
 class Look:
-    """What one scale shows.
+    """Detections of one scale.
 
     Attributes:
         pixels: The image at this scale, uint8 [h, w, 3].

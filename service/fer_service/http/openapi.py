@@ -1,4 +1,4 @@
-"""What the OpenAPI schema says of each route: statuses, media types, headers, and examples of real answers."""
+"""Description of each route in the OpenAPI schema: statuses, media types, headers, and real answers."""
 
 import json
 from collections.abc import Iterable, Mapping

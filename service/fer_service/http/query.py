@@ -139,7 +139,7 @@ def with_boxes(options: Options, text: bytes | None) -> Options:
     Raises:
         InvalidParameter: the boxes have another form, or come twice.
     """
-    if not text:  # a form sends what nobody has filled in
+    if not text:  # a form also sends empty fields
         return options
     if options.boxes is not None:
         raise InvalidParameter("boxes are in the query and in the body: send them once")

@@ -44,7 +44,7 @@ _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 
 
 class Range(NamedTuple):
-    """Where data stand in a body."""
+    """Position of data in a body."""
 
     start: int
     end: int
@@ -52,7 +52,7 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True)
 class TensorLimits:
-    """What a request may hold.
+    """Maximum size of a request.
 
     Attributes:
         images: Maximum number of images.

@@ -60,7 +60,7 @@ class VideoReader:
         """
 
         def work() -> Clip | IsolatedClip:
-            # Kept here, so that it is closed also if nobody waits for it any more.
+            # Kept here, so that it is closed also if the caller was cancelled.
             self.clip = open_clip(data, max_pixels, _SETTING, self._wanted)
             return self.clip
 

@@ -1,4 +1,4 @@
-"""A program that copies lines from standard input to standard output and makes JSON of those that are none.
+"""A program that copies lines from standard input to standard output and turns lines of plain text into JSON.
 
 It is run by its path, as a process of its own: what a process writes just before it crashes is not lost. It
 imports the standard library alone, so that it takes little time and memory.

@@ -1,4 +1,4 @@
-"""What an annotated clip shows: boxes and labels, covered faces, or the frames alone."""
+"""Drawing of an annotated clip: boxes and labels, covered faces, or the frames alone."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ class _Found:
 class _Covers:
     """Covers the faces of every frame, also of those that are not analysed.
 
-    A detector misses a face in single frames, and one frame is enough to recognise somebody. So a face is covered
+    A detector misses a face in single frames, and one frame is enough to recognise a person. So a face is covered
     where it is found in this frame, shortly before and shortly after it.
     """
 

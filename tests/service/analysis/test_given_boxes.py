@@ -81,9 +81,9 @@ def test_landmarks_tell_by_which_right_angle_a_face_is_turned(turns: int, roll: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "boxes: Invalid JSON"),
-        ("nonsense", "boxes: Invalid JSON"),
-        ("[" * 10_000, "boxes: Invalid JSON"),
+        ("", "boxes: invalid JSON"),
+        ("nonsense", "boxes: invalid JSON"),
+        ("[" * 10_000, "boxes: invalid JSON"),
         ("null", "boxes: must be a list"),
         ("{}", "boxes: must be a list"),
         ("[]", "boxes: the list is empty"),

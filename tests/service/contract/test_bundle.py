@@ -72,7 +72,7 @@ def test_any_number_of_classes_and_any_names_are_accepted() -> None:
     ("graph", "text"),
     [
         (FakeGraph({}), r"not an emotion bundle: missing metadata property 'fer'.*fer-train export"),
-        (FakeGraph({METADATA_KEY: "{no json"}), r"property 'fer': the whole property: Invalid JSON"),
+        (FakeGraph({METADATA_KEY: "{no json"}), r"property 'fer': the whole property: invalid JSON"),
         (FakeGraph({METADATA_KEY: "[]"}), r"property 'fer': the whole property"),
         (without("labels"), r"labels: missing"),
         (without("input_size"), r"input_size: missing"),

@@ -1,6 +1,9 @@
+from datetime import date
+from typing import Annotated
+
 import pytest
 from fer_service.contract.validation import FieldError, first_error
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 
 class Inner(BaseModel):
@@ -24,4 +27,37 @@ def test_the_path_has_dots() -> None:
 
 
 def test_an_error_of_the_whole_document_names_it() -> None:
-    assert error_in("{").sentence("the whole file").startswith("the whole file: Invalid JSON")
+    assert error_in("{").sentence("the whole file").startswith("the whole file: invalid JSON: EOF")
+
+
+class Every(BaseModel):
+    text: Annotated[str, Field(min_length=2, max_length=3)] = "ab"
+    count: Annotated[int, Field(strict=True)] = 1
+    share: float = 0.5
+    flag: Annotated[bool, Field(strict=True)] = True
+    names: dict[str, str] = {}
+    pair: Annotated[list[str], Field(min_length=1, max_length=2)] = ["a"]
+    when: date = date(2000, 1, 1)
+    raw: bytes = b""
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("text", 1, "text: must be a text, not 1"),
+        ("text", "a", "text: must have at least 2 characters, not a"),
+        ("text", "abcd", "text: must have at most 3 characters, not abcd"),
+        ("count", "1", "count: must be a whole number, not 1"),
+        ("share", [], "share: must be a number"),
+        ("flag", "maybe", "flag: must be true or false, not maybe"),
+        ("names", [], "names: must be a mapping of names to values"),
+        ("pair", [], "pair: must have at least 1 values"),
+        ("pair", ["a"] * 3, "pair: must have at most 2 values"),
+        ("when", "soon", "when: must be a valid date or datetime, input is too short, not soon"),
+        ("raw", 1, "raw: must be a valid bytes, not 1"),
+    ],
+)
+def test_sentences_are_plain(field: str, value: object, sentence: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Every.model_validate({field: value})
+    assert first_error(refused.value.errors()).sentence("the document") == sentence

@@ -41,7 +41,7 @@ def test_boxes_come_in_the_query_the_form_and_the_json(client: TestClient, sent:
 @pytest.mark.parametrize(
     ("sent", "detail"),
     [
-        ({"content": GREEN, "params": {"boxes": ""}}, "boxes: Invalid JSON"),
+        ({"content": GREEN, "params": {"boxes": ""}}, "boxes: invalid JSON"),
         ({"content": GREEN, "params": {"boxes": TEXT, "detect": "false"}}, "exclude each other"),
         ({"files": {"file": GREEN}, "data": {"boxes": "[{}]"}}, "boxes.0.x: missing"),
         ({"files": {"file": GREEN}, "data": {"boxes": [TEXT, TEXT]}}, "'boxes' twice"),

@@ -15,7 +15,7 @@ _LISTED: Final = 5
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image belongs.
+    """Split and class of an image.
 
     Attributes:
         split: Name of the split.

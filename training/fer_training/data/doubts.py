@@ -1,4 +1,4 @@
-"""What makes a training meaningless: one class, several names of one class, classes without training images."""
+"""Reasons why a training would be meaningless, such as classes without training images."""
 
 from collections import defaultdict
 from collections.abc import Iterable

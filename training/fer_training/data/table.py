@@ -51,7 +51,7 @@ _FEW_PIXELS: Final = 64
 
 @dataclass(frozen=True)
 class Table:
-    """Where the columns of a CSV file are.
+    """Positions of the columns of a CSV file.
 
     Attributes:
         path: Path of the file.

@@ -56,7 +56,7 @@ class Phase(Section):
 
 
 class Recipe(Section):
-    """Settings of a training, whatever the task. Each task adds its own."""
+    """Settings of a training that every task has. Each task adds its own."""
 
     task: str
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")

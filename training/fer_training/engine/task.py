@@ -1,4 +1,4 @@
-"""What a task brings to the engine.
+"""Interface between the engine and a task.
 
 A `Task` is a kind of model, such as emotions or face boxes. Its `Learner` is one training of such a model:
 network, batches, loss and validation metric. Everything else (epochs, phases, optimisers, averages, checkpoints,

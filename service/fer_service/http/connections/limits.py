@@ -1,4 +1,4 @@
-"""Limits of one connection, where uvicorn has none."""
+"""Limits of one connection that uvicorn does not have."""
 
 from dataclasses import dataclass
 from typing import Final

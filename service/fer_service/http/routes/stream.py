@@ -33,7 +33,7 @@ async def stream(socket: WebSocket) -> None:
     """Answer a stream of frames."""
     state = get_state(socket)
     try:
-        trusted = bool(state.settings.trusted_proxies)  # then nobody else's headers are left
+        trusted = bool(state.settings.trusted_proxies)  # only their headers are left then
         check_origin(socket.headers, state.settings.cors_origins, trusted=trusted)
         client = authenticate(socket, state.keys)
         query = parse_query(StreamQuery, socket.query_params)

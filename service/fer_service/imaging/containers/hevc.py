@@ -16,7 +16,7 @@ _CHROMA: Final = ((1, 1), (2, 2), (2, 1), (1, 1))
 
 @dataclass(frozen=True)
 class CodedFrame:
-    """What the sequence parameters say.
+    """Values of the sequence parameters.
 
     Attributes:
         width: Width in pixels that is shown.

@@ -14,7 +14,7 @@ _METADATA: Final = (b"Exif", b"mime")
 
 @dataclass(frozen=True)
 class Coding:
-    """How the items of a format are coded.
+    """Coding of the items of a format.
 
     Attributes:
         name: Name of the format.

@@ -1,4 +1,4 @@
-"""What is known about a data set before a training: `fer-train data`, and a few lines of `fer-train train`."""
+"""Description of a data set before a training: `fer-train data`, and a few lines of `fer-train train`."""
 
 import sys
 from pathlib import Path

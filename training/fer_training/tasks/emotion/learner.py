@@ -25,7 +25,7 @@ from fer_training.tasks.emotion.views import TeacherViews, View
 
 @dataclass(frozen=True)
 class Start:
-    """What a network starts from.
+    """Initial weights of a network.
 
     Attributes:
         weights: Checkpoint of the timm network.
