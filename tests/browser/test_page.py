@@ -158,6 +158,26 @@ def test_the_model_card_is_one_click_away(visit: Visit, server: Server) -> None:
     expect(dialog).to_be_hidden()
 
 
+@pytest.mark.parametrize(
+    ("detector", "words"),
+    [
+        ("yunet:yunet_n_dynamic", "Detector: YuNet. It also finds small faces"),
+        ("own:detector:0.1.0", "Detector: built-in. It misses more small and turned faces"),
+        ("haar", "They find faces from the front only"),
+        ("mine.onnx", "Detector: mine.onnx."),
+    ],
+)
+def test_the_detector_in_use_is_explained_with_the_first_result(
+    visit: Visit, server: Server, image_file: Path, detector: str, words: str
+) -> None:
+    card = server.client.get("/model").json() | {"detector": detector}
+    visit.page.route("**/model", lambda route: route.fulfill(json=card))
+    note = visit.page.get_by_role("note")
+    expect(note).to_have_count(0)
+    visit.page.set_input_files("#file", image_file)
+    expect(note).to_contain_text(words)
+
+
 @pytest.mark.parametrize(("fallback", "count"), [(["detector"], 1), ([], 0)])
 def test_a_missing_yunet_is_noted_with_the_first_result(
     visit: Visit, server: Server, image_file: Path, fallback: list[str], count: int

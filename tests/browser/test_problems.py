@@ -67,9 +67,9 @@ def test_a_video_is_not_uploaded_as_an_image(visit: Visit, tmp_path: Path) -> No
     [
         (400, "invalid_request", "Words of the service", False),
         (403, "forbidden", "Words of the service", False),
-        (408, "request_too_slow", "The upload was too slow", True),
-        (413, "image_too_large", "does not accept files of this size", False),
-        (413, "too_many_pixels", "more pixels than the service accepts", False),
+        (408, "request_too_slow", "The service took too long", True),
+        (413, "image_too_large", "more bytes or pixels than the service accepts", False),
+        (413, "too_many_pixels", "more bytes or pixels than the service accepts", False),
         (422, "invalid_parameter", "Words of the service", False),
         (429, "overloaded", "The service is busy", True),
         (429, "preempted", "The service is busy", True),
