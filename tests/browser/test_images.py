@@ -10,10 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Visit, visiting
+from tests.browser.predictions import LABELS
 from tests.e2e.server import Server
 from tests.scenes import blank, encode_image
-
-LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
 
 def hand_over(page: Page, kind: str, *files: Path) -> None:
@@ -46,7 +45,8 @@ def test_a_chosen_image_shows_its_face_with_bars_for_all_classes(visit: Visit, i
     expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
     assert face.locator(".bars span:first-child").all_inner_texts() == LABELS
     expect(page.get_by_role("button", name="Face 1: happy")).to_be_visible()
-    expect(page.get_by_text("1 face · 512 × 512 pixels")).to_be_visible()
+    expect(page.get_by_text("1 face: 1 happy", exact=True)).to_be_visible()
+    expect(page.get_by_text("512 × 512 pixels")).to_be_visible()
     shown = page.locator(".frame img").evaluate("image => image.complete && image.naturalWidth")
     assert shown == 512
 
@@ -89,7 +89,7 @@ def test_two_images_have_separate_results_and_one_table(visit: Visit, image_file
     page = visit.page
     hand_over(page, "drop", image_file, other)
     expect(page.locator(".result h2")).to_have_text(["astronaut.jpg", "grey, plain.png"])
-    expect(page.get_by_text("No face was found in this image.")).to_be_visible()
+    expect(page.get_by_text("No face was found.")).to_be_visible()
     expect(page.get_by_text("2 of 2 images analysed")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="All as CSV").click()
@@ -127,11 +127,10 @@ def test_an_error_is_shown_with_its_code_next_to_its_image(visit: Visit, image_f
     page = visit.page
     hand_over(page, "drop", text, image_file)
     broken, good = page.get_by_role("article", name="notes.txt"), page.get_by_role("article", name="astronaut.jpg")
-    expect(broken.get_by_role("alert")).to_contain_text("unknown image format")
+    expect(broken.get_by_role("alert")).to_contain_text("This is a text file, not an image.")
     expect(broken.locator("code")).to_have_text("undecodable_image")
     expect(good.get_by_role("heading", name="Face 1 happy")).to_be_visible()
-    broken.get_by_role("button", name="Try again").click()
-    expect(broken.locator("code")).to_have_text("undecodable_image")
+    expect(broken.get_by_role("button", name="Try again")).to_have_count(0)
     assert all("422" in error for error in visit.errors), "the browser logs the status"
     visit.errors.clear()
 
@@ -143,6 +142,7 @@ def test_results_are_copied_and_saved(browser: Browser, server: Server, image_fi
         page.set_input_files("#file", image_file)
         page.get_by_role("button", name="Copy JSON").click()
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        answer["faces"][0]["face"] = 1
         assert json.loads(page.evaluate("navigator.clipboard.readText()")) == answer
         saved = {}
         for name in ("JSON", "CSV", "Image"):

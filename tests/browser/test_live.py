@@ -1,12 +1,18 @@
+import csv
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.browser.conftest import CAMERA, Visit, visiting
+from tests.browser.predictions import LABELS
 from tests.e2e.server import Server
 
 RATE = re.compile(r"^([1-9]\d*) frames/s · (\d+) ms$")
@@ -87,7 +93,7 @@ def test_pause_releases_the_camera_and_resume_takes_it_again(live: Visit) -> Non
     page.get_by_role("button", name="Pause").click()
     assert not camera_is_on(page)
     assert page.locator("#video").evaluate("video => video.srcObject") is None
-    expect(page.get_by_text("Paused. The camera is off.")).to_be_visible()
+    expect(page.locator("#idle").get_by_text("The camera is off.")).to_be_visible()
     expect(page.locator(".chart")).to_have_count(1)
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#stats")).to_have_text(RATE)
@@ -127,13 +133,126 @@ def test_a_blocked_camera_is_reported_and_can_be_tried_again(
     refusing.close()
 
 
-def test_a_missing_camera_is_reported(playwright: Playwright, executable: str, server: Server) -> None:
+@pytest.mark.parametrize("size", [(390, 844), (1280, 720), (1920, 1080)])
+def test_a_missing_camera_is_reported_where_the_eye_is(
+    playwright: Playwright, executable: str, server: Server, size: tuple[int, int]
+) -> None:
     without = playwright.chromium.launch(executable_path=executable)
-    with visiting(without, server.url, "/#live", permissions=["camera"]) as visit:
-        visit.page.get_by_role("button", name="Start camera").click()
-        expect(visit.page.get_by_role("alert")).to_contain_text("No camera was found")
-        expect(visit.page.get_by_role("button", name="Start camera")).to_be_visible()
+    viewport = {"width": size[0], "height": size[1]}
+    with visiting(without, server.url, "/#live", permissions=["camera"], viewport=viewport) as visit:
+        page, begin = visit.page, visit.page.get_by_role("button", name="Start camera")
+        begin.click()
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("No camera was found")
+        expect(alert).to_be_in_viewport(ratio=1)
+        expect(begin).to_be_in_viewport(ratio=1)
+        upper, lower = alert.bounding_box(), begin.bounding_box()
+        assert upper is not None
+        assert lower is not None
+        assert upper["y"] + upper["height"] <= lower["y"], "the message covers no button"
     without.close()
+
+
+def test_faces_in_sight_come_first_and_those_that_left_give_way(live: Visit) -> None:
+    shown: list[list[str]] = live.page.evaluate(
+        """async (probabilities) => {
+            const { Timeline } = await import("/web/timeline.js");
+            const timeline = new Timeline();
+            const face = (id) => ({ id, emotion: "happy", confidence: 1, uncertain: false, probabilities });
+            const titles = () => [...document.querySelectorAll("#charts h3")].map((title) => title.textContent);
+            const steps = [];
+            const watch = (ids, from, to) => {
+                for (let now = from; now < to; now += 0.2) {
+                    timeline.add({ faces: ids.map(face) }, now);
+                    timeline.draw(now);
+                }
+                steps.push(titles());
+            };
+            watch([1, 2, 3, 4, 5, 6], 0, 2);
+            watch([7, 8, 9], 4, 6);
+            watch([2, 8], 8, 10);
+            watch([], 10, 12);
+            timeline.draw(90);
+            steps.push(titles());
+            return steps;
+        }""",
+        dict.fromkeys(LABELS, 1 / 7),
+    )
+    names = [[int(title.split()[1]) for title in titles] for titles in shown]
+    assert names[0] == [1, 2, 3, 4, 5, 6]
+    assert names[1][:3] == [7, 8, 9]
+    assert len(names[1]) == 6
+    assert names[2][:2] == [2, 8]
+    assert set(names[2][2:4]) == {7, 9}, "the latest of those that left"
+    assert names[4] == []
+
+
+def test_the_camera_can_be_chosen(playwright: Playwright, executable: str, server: Server) -> None:
+    arguments = ["--use-fake-device-for-media-stream=device-count=2", CAMERA[1]]
+    two = playwright.chromium.launch(executable_path=executable, args=arguments)
+    with visiting(two, server.url, "/#live", permissions=["camera"]) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Start camera").click()
+        choice = page.get_by_label("Camera", exact=True)
+        expect(choice.locator("option")).to_have_count(2)
+        first = choice.input_value()
+        other = next(
+            value
+            for value in choice.locator("option").evaluate_all("all => all.map((one) => one.value)")
+            if value != first
+        )
+        choice.select_option(other)
+        in_use = "video => video.srcObject?.getVideoTracks()[0].getSettings().deviceId"
+        eventually(page, lambda: page.locator("#video").evaluate(in_use) == other)
+        expect(page.locator("#stats")).to_have_text(RATE)
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_role("button", name="Start camera").click()
+        eventually(page, lambda: page.locator("#video").evaluate(in_use) == other)
+    two.close()
+
+
+def test_one_camera_offers_no_choice(live: Visit) -> None:
+    start(live.page)
+    expect(live.page.get_by_label("Camera", exact=True)).to_be_hidden()
+
+
+def test_the_timeline_is_recorded_as_csv(live: Visit) -> None:
+    page = live.page
+    start(page)
+    page.get_by_role("button", name="Record CSV").click()
+    expect(page.get_by_role("button", name="Save CSV (1 s)")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save CSV").click()
+    expect(page.get_by_role("button", name="Record CSV")).to_be_visible()
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    assert download.value.suggested_filename == "timeline.csv"
+    assert len(rows) >= 2
+    assert {row["face"] for row in rows} == {"1"}
+    times = [float(row["time"]) for row in rows]
+    assert times[0] == 0
+    assert times == sorted(set(times))
+    assert sum(float(rows[0][label]) for label in LABELS) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_recording_is_saved_when_the_camera_stops(live: Visit) -> None:
+    page = live.page
+    start(page)
+    page.get_by_role("button", name="Record CSV").click()
+    with page.expect_download():
+        page.get_by_role("button", name="Stop").click()
+
+
+def test_a_snapshot_shows_the_face_with_its_box(live: Visit) -> None:
+    page = live.page
+    start(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Snapshot").click()
+    assert re.fullmatch(r"snapshot-[-T\d]+\.png", download.value.suggested_filename)
+    drawn = cv2.imread(str(download.value.path()), cv2.IMREAD_COLOR)
+    assert drawn is not None
+    assert drawn.shape == (480, 640, 3)
+    happy = np.abs(drawn.astype(int) - (46, 192, 245)).max(axis=2) < 12  # the colour of the box and the label, BGR
+    assert happy.sum() > 1000
 
 
 def test_a_service_that_restarts_is_found_again(browser: Browser) -> None:

@@ -138,7 +138,7 @@ def test_everything_can_be_done_by_keyboard(visit: Visit, image_file: Path) -> N
 
 def test_results_are_announced_to_screen_readers(visit: Visit, image_file: Path) -> None:
     visit.page.set_input_files("#file", image_file)
-    expect(visit.page.get_by_role("status")).to_contain_text("astronaut.jpg: 1 face: happy")
+    expect(visit.page.get_by_role("status")).to_contain_text("astronaut.jpg: 1 face: 1 happy")
 
 
 def test_the_model_card_is_one_click_away(visit: Visit, server: Server) -> None:
@@ -156,6 +156,26 @@ def test_the_model_card_is_one_click_away(visit: Visit, server: Server) -> None:
     expect(dialog.locator(".bars li")).to_have_count(7)
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("detector", "words"),
+    [
+        ("yunet:yunet_n_dynamic", "Detector: YuNet. It also finds small faces"),
+        ("own:detector:0.1.0", "Detector: built-in. It misses more small and turned faces"),
+        ("haar", "They find faces from the front only"),
+        ("mine.onnx", "Detector: mine.onnx."),
+    ],
+)
+def test_the_detector_in_use_is_explained_with_the_first_result(
+    visit: Visit, server: Server, image_file: Path, detector: str, words: str
+) -> None:
+    card = server.client.get("/model").json() | {"detector": detector}
+    visit.page.route("**/model", lambda route: route.fulfill(json=card))
+    note = visit.page.get_by_role("note")
+    expect(note).to_have_count(0)
+    visit.page.set_input_files("#file", image_file)
+    expect(note).to_contain_text(words)
 
 
 @pytest.mark.parametrize(("fallback", "count"), [(["detector"], 1), ([], 0)])

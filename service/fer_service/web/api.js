@@ -2,12 +2,14 @@
 
 import { currentKey, keyHeaders } from "./key.js";
 import { requestKey } from "./keydialog.js";
+import { t } from "./words.js";
 
-/** A failed request. `code` is the error code of the service, or "unreachable". */
+/** A failed request. `code` is the error code of the service, or "unreachable", whose status is 0. */
 export class ApiError extends Error {
-  constructor(message, code) {
+  constructor(message, code, status) {
     super(message);
     this.code = code;
+    this.status = status;
   }
 }
 
@@ -17,9 +19,9 @@ export async function predict(file) {
   return { prediction: await response.json(), milliseconds: performance.now() - startedAt };
 }
 
-/** POST /predict: the image with boxes and labels, as a blob of this media type. */
-export async function predictDrawn(file, type) {
-  return (await request("predict", upload(file, type))).response.blob();
+/** POST /predict: the image, drawn with these parameters of the query, as a blob of this media type. */
+export async function predictDrawn(file, type, parameters) {
+  return (await request(`predict?${new URLSearchParams(parameters)}`, upload(file, type))).response.blob();
 }
 
 /** GET /model. */
@@ -34,20 +36,23 @@ function upload(file, accept) {
 }
 
 /** Send a request with the API key. If the key is rejected, ask the user for another one and try again. */
-async function request(path, options) {
+export async function request(path, options) {
   const key = currentKey();
   const startedAt = performance.now();
   let response;
   try {
     response = await fetch(path, { ...options, headers: { ...options.headers, ...keyHeaders(key) } });
-  } catch {
-    throw new ApiError("The service does not answer. Check that it is running and that the network works.", "unreachable");
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new ApiError(t("error_unreachable"), "unreachable", 0);
   }
   if (response.ok) return { response, startedAt };
   if (response.status === 401) {
     if (await requestKey(key, startedAt)) return request(path, options);
-    throw new ApiError("The service requires an API key.", "unauthorized");
+    throw new ApiError(t("error_unauthorized"), "unauthorized", 401);
   }
   const problem = await response.json().catch(() => null);
-  throw new ApiError(problem?.detail ?? `The service returned status ${response.status}.`, problem?.code ?? `http_${response.status}`);
+  throw new ApiError(
+    problem?.detail ?? t("error_status", { status: response.status }), problem?.code ?? `http_${response.status}`, response.status,
+  );
 }

@@ -1,27 +1,25 @@
 // Access to the camera.
 
-const MESSAGES = {
-  NotAllowedError: "The camera is blocked for this page. Allow it in the browser's address bar, then try again.",
-  NotFoundError: "No camera was found. Connect one, then try again.",
-  NotReadableError: "Another program is using the camera. Close it there, then try again.",
-  OverconstrainedError: "The camera has no suitable video mode. Try another camera.",
-};
+import { knows, t } from "./words.js";
 
 /** True if the browser allows camera access: only over HTTPS or on localhost. */
 export const hasCamera = () => Boolean(navigator.mediaDevices?.getUserMedia);
 
-/** Show the camera in a video element; throw an Error with a message for the user. */
-export async function openCamera(video) {
-  if (!hasCamera()) throw new Error("Browsers allow camera access only over HTTPS or on localhost.");
+/** Show a camera in a video element, by its device ID or the user's own; throw an Error with a message for the user. */
+export async function openCamera(video, deviceId = "") {
+  if (!hasCamera()) throw new Error(t("camera_https"));
+  const which = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: "user" };
   try {
     video.srcObject = await navigator.mediaDevices.getUserMedia({
-      video: { facingMode: "user", width: { ideal: 640 }, height: { ideal: 480 } },
+      video: { ...which, width: { ideal: 640 }, height: { ideal: 480 } },
       audio: false,
     });
     await video.play();
   } catch (error) {
     releaseCamera(video);
-    throw new Error(MESSAGES[error.name] ?? `The camera cannot be opened: ${error.message}`, { cause: error });
+    if (deviceId && error.name === "OverconstrainedError") return openCamera(video); // the chosen camera is gone
+    const key = `camera_${error.name}`;
+    throw new Error(knows(key) ? t(key) : t("camera_other", { message: error.message }), { cause: error });
   }
 }
 
@@ -29,4 +27,14 @@ export async function openCamera(video) {
 export function releaseCamera(video) {
   for (const track of video.srcObject?.getTracks() ?? []) track.stop();
   video.srcObject = null;
+}
+
+/** All cameras as `{ id, name }`, and the ID of the open one; their names are known while a camera is open. */
+export async function cameras(video) {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  const found = devices.filter((device) => device.kind === "videoinput");
+  return {
+    cameras: found.map((device, index) => ({ id: device.deviceId, name: device.label || `${t("camera_which")} ${index + 1}` })),
+    open: video.srcObject?.getVideoTracks()[0]?.getSettings().deviceId,
+  };
 }

@@ -1,60 +1,57 @@
 // The dialog with the model card (GET /model).
 
 import { fetchModel } from "./api.js";
-import { button, byId, colourClass, make, percent } from "./dom.js";
+import { button, byId, colourClass, make } from "./dom.js";
 import { save } from "./export.js";
+import { errorText } from "./problems.js";
+import { emotionName, list, number, percent, t } from "./words.js";
 
-/** Set up the dialog and its button. */
-export function setUpModelCard() {
-  const dialog = byId("card");
-  byId("open-card").addEventListener("click", async () => {
-    byId("card-body").replaceChildren(make("p", { class: "loading" }, "Loading …"));
-    dialog.showModal();
-    try {
-      byId("card-body").replaceChildren(...content(await fetchModel()));
-    } catch (error) {
-      byId("card-body").replaceChildren(make("p", { class: "error" }, `${error.message} `, make("code", {}, error.code ?? "page")));
-    }
-  });
-  byId("close-card").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close(); // the backdrop
-  });
+/** Open the dialog. */
+export async function showModelCard() {
+  const dialog = byId("card"), body = byId("card-body");
+  byId("close-card").onclick = () => dialog.close();
+  dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); }; // the backdrop
+  body.replaceChildren(make("p", { class: "loading" }, "…"));
+  dialog.showModal();
+  try {
+    body.replaceChildren(...content(await fetchModel()));
+  } catch (error) {
+    body.replaceChildren(make("p", { class: "error" }, `${errorText(error)} `, make("code", {}, error.code ?? "page")));
+  }
 }
 
 function content(model) {
   const { card } = model;
   const metrics = card.metrics ?? {};
   const facts = {
-    Model: `${model.name} ${model.version}`,
-    "Runs on": model.provider.replace("ExecutionProvider", ""),
-    Detector: model.detector,
-    "Trained on": card.data?.name,
-    "Measured on": metrics.split,
-    Accuracy: metrics.accuracy && percent(metrics.accuracy),
-    "Macro-F1": metrics.macro_f1?.toFixed(3),
-    Calibration: metrics.ece15 && `expected calibration error ${(metrics.ece15 * 100).toFixed(1)}\u202f%`,
-    Uncertain: `below ${percent(model.uncertain_below)}`,
-    Input: `${model.input_size} × ${model.input_size} pixels`,
-    Licence: card.licence,
-    "SHA-256": model.sha256,
+    name: `${model.name} ${model.version}`,
+    provider: model.provider.replace("ExecutionProvider", ""),
+    detector: model.detector,
+    data: card.data?.name,
+    split: metrics.split,
+    accuracy: metrics.accuracy && percent(metrics.accuracy),
+    calibration: metrics.ece15 && `ECE ${percent(metrics.ece15, 1)}`,
+    input: `${model.input_size} × ${model.input_size}`,
+    licence: card.licence,
   };
+  const rows = [...Object.entries(facts).map(([key, value]) => [t(`model_${key}`), value]), [t("uncertain"), `< ${percent(model.uncertain_below)}`], ["Macro-F1", metrics.macro_f1 && number(metrics.macro_f1, 3, true)], ["SHA-256", model.sha256]];
+  const names = model.labels.map((label) => emotionName(label, model.labels));
   return [
-    make("p", {}, `The model distinguishes ${model.labels.length} apparent expressions: ${model.labels.join(", ")}. They describe how a face looks, not what the person feels, and are often wrong.`),
-    make("dl", { class: "facts" }, ...Object.entries(facts).filter(([, value]) => value).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, value)])),
-    ...f1Bars(metrics.per_class, model.labels),
+    make("p", {}, t("model_about", { count: names.length, labels: list(names) })),
+    make("dl", { class: "facts" }, ...rows.filter(([, value]) => value).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, value)])),
+    ...f1Bars(metrics.per_class, model.labels, names),
     // A button, because a link would send no API key.
-    make("p", {}, button("The whole card as JSON", "download", () => save(JSON.stringify(model, null, 2), "model.json", "application/json"))),
+    make("p", {}, button(t("model_json"), "download", () => save(JSON.stringify(model, null, 2), "model.json", "application/json"))),
   ];
 }
 
-function f1Bars(scores, labels) {
+function f1Bars(scores, labels, names) {
   if (!scores) return [];
   const rows = labels.map((label, index) => {
     const f1 = scores[label]?.f1 ?? 0;
     const fill = make("i", { class: colourClass(index) });
     fill.style.width = `${f1 * 100}%`;
-    return make("li", {}, make("span", {}, label), make("span", { class: "bar", "aria-hidden": "true" }, fill), make("span", {}, f1.toFixed(2)));
+    return make("li", {}, make("span", {}, names[index]), make("span", { class: "bar", "aria-hidden": "true" }, fill), make("span", {}, number(f1, 2, true)));
   });
-  return [make("h3", {}, "F1 by expression"), make("ul", { class: "bars" }, ...rows)];
+  return [make("h3", {}, "F1"), make("ul", { class: "bars" }, ...rows)];
 }

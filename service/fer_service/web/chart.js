@@ -1,15 +1,17 @@
-// A rolling line chart of the probabilities of one face.
+// A line chart of the probabilities of one face over time.
 
 import { colours } from "./colours.js";
+import { percent } from "./words.js";
 
-const SPAN = 60; // seconds
 const STEP = 0.1; // seconds between points; closer ones look the same
-const GAP = 1.5; // seconds without the face that break the lines
 
 /** History and canvas of one face. */
 export class Chart {
-  constructor(canvas) {
+  /** Points older than `span` seconds are removed; `gap` seconds without the face break the lines. */
+  constructor(canvas, { span, gap }) {
     this.canvas = canvas;
+    this.span = span;
+    this.gap = gap;
     this.points = [];
   }
 
@@ -21,12 +23,12 @@ export class Chart {
 
   /** Remove points older than the span; return false if none is left. */
   trim(now) {
-    while (this.points.length && now - this.points[0].time > SPAN) this.points.shift();
+    while (this.points.length && now - this.points[0].time > this.span) this.points.shift();
     return this.points.length > 0;
   }
 
-  /** Draw all lines. */
-  draw(now) {
+  /** Draw all lines from one time to another, with the labels of these, and a cursor if it has a time. */
+  draw({ from, to, labels, cursor }) {
     const ratio = window.devicePixelRatio || 1;
     const width = this.canvas.clientWidth, height = this.canvas.clientHeight;
     if (!width) return;
@@ -36,7 +38,9 @@ export class Chart {
     context.scale(ratio, ratio);
     const style = getComputedStyle(this.canvas);
     const area = { left: 42, right: width - 4, top: 8, bottom: height - 20 };
-    drawGrid(context, area, style);
+    const x = (time) => area.left + ((time - from) / (to - from)) * (area.right - area.left);
+    this.timeAt = (position) => from + ((position - area.left) / (area.right - area.left)) * (to - from);
+    drawGrid(context, area, style, labels);
     if (!this.points.length) return;
     const latest = this.points.at(-1).probabilities;
     const lines = colours("--c", latest.length);
@@ -46,18 +50,20 @@ export class Chart {
       context.strokeStyle = lines[index];
       context.lineWidth = highest ? 2.6 : 1.4;
       context.globalAlpha = highest ? 1 : 0.75;
-      this.drawLine(context, area, now, index);
+      this.drawLine(context, area, x, index);
     }
     context.globalAlpha = 1;
+    if (cursor === undefined) return;
+    context.fillStyle = style.color;
+    context.fillRect(x(cursor) - 1, area.top, 2, area.bottom - area.top);
   }
 
-  drawLine(context, area, now, index) {
-    const x = (time) => area.right - ((now - time) / SPAN) * (area.right - area.left);
+  drawLine(context, area, x, index) {
     const y = (probability) => area.bottom - probability * (area.bottom - area.top);
     context.beginPath();
     let last = -Infinity;
     for (const { time, probabilities } of this.points) {
-      if (time - last > GAP) context.moveTo(x(time), y(probabilities[index]));
+      if (time - last > this.gap) context.moveTo(x(time), y(probabilities[index]));
       else context.lineTo(x(time), y(probabilities[index]));
       last = time;
     }
@@ -65,7 +71,7 @@ export class Chart {
   }
 }
 
-function drawGrid(context, area, style) {
+function drawGrid(context, area, style, [left, right]) {
   context.font = "11.5px system-ui, sans-serif";
   context.fillStyle = style.color;
   context.strokeStyle = style.borderTopColor;
@@ -78,11 +84,11 @@ function drawGrid(context, area, style) {
     context.moveTo(area.left, y);
     context.lineTo(area.right, y);
     context.stroke();
-    context.fillText(`${probability * 100}\u202f%`, area.left - 5, y);
+    context.fillText(percent(probability), area.left - 5, y);
   }
   context.textBaseline = "alphabetic";
   context.textAlign = "left";
-  context.fillText("60 s ago", area.left, area.bottom + 16);
+  context.fillText(left, area.left, area.bottom + 16);
   context.textAlign = "right";
-  context.fillText("now", area.right, area.bottom + 16);
+  context.fillText(right, area.right, area.bottom + 16);
 }

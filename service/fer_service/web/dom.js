@@ -27,15 +27,12 @@ export function icon(name) {
 
 /** Create a button with an icon and a text. */
 export const button = (text, iconName, onclick, properties = {}) =>
-  make("button", { type: "button", onclick, ...properties }, icon(iconName), text);
+  make("button", { type: "button", onclick, ...properties }, icon(iconName), make("span", {}, text));
 
 /** Let screen readers read a text. */
 export function announce(text) {
   byId("announcer").textContent = text;
 }
-
-/** 0.953 → "95 %". */
-export const percent = (share) => `${Math.round(share * 100)}\u202f%`;
 
 const COLOURS = 10;
 /** CSS class with the colour of a label, by its index. */

@@ -1,6 +1,6 @@
 // Export of results to files and to the clipboard.
 
-const COLUMNS = ["image", "face", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain"];
+const COLUMNS = ["image", "face", "x", "y", "width", "height", "score", "emotion", "confidence", "uncertain", "reasons"];
 const FORMULA = /^\s*[=+\-@＝＋－＠]|^[\t\r\n]/;
 const NUMBER = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i;
 
@@ -11,21 +11,29 @@ export function toJson(entries) {
   return JSON.stringify(content, null, 2);
 }
 
-/** CSV with one row per face and one column per label; the names of the columns differ. */
+/** CSV with one row per face. */
 export function toCsv(entries) {
-  const labels = [...new Set(entries.flatMap(({ prediction }) => prediction.faces.flatMap((face) => Object.keys(face.probabilities))))];
-  const header = [...COLUMNS];
+  return table(COLUMNS, entries.flatMap(({ name, prediction }) =>
+    prediction.faces.map((face) => ({
+      values: [
+        name, face.face, face.box.x, face.box.y, face.box.width, face.box.height, face.score ?? "",
+        face.emotion, face.confidence, face.uncertain, face.reasons?.join("; ") ?? "",
+      ],
+      probabilities: face.probabilities,
+    })),
+  ));
+}
+
+/** CSV of rows with values of these columns, and one column per label; the names of all columns differ. */
+export function table(columns, rows) {
+  const labels = [...new Set(rows.flatMap((row) => Object.keys(row.probabilities)))];
+  const header = [...columns];
   for (let name of labels) {
     while (header.includes(name)) name = `label_${name}`;
     header.push(name);
   }
-  const rows = entries.flatMap(({ name, prediction }) =>
-    prediction.faces.map((face, index) => [
-      name, index + 1, face.box.x, face.box.y, face.box.width, face.box.height, face.score ?? "",
-      face.emotion, face.confidence, face.uncertain, ...labels.map((label) => face.probabilities[label] ?? ""),
-    ]),
-  );
-  return [header, ...rows].map((row) => row.map(cell).join(",") + "\r\n").join("");
+  const cells = rows.map(({ values, probabilities }) => [...values, ...labels.map((label) => probabilities[label] ?? "")]);
+  return [header, ...cells].map((row) => row.map(cell).join(",") + "\r\n").join("");
 }
 
 /** A cell, with an apostrophe before a text that a spreadsheet would take for a formula (OWASP, CSV injection). */

@@ -1,36 +1,46 @@
-// The faces of a prediction: boxes over the image and a list of probabilities, linked by hover and focus.
+// The list of faces: emotion, doubt and probabilities of each; linked with the boxes by hover and focus.
 
-import { colourClass, make, percent } from "./dom.js";
+import { colourClass, make } from "./dom.js";
+import { labelsOf, uncertainText } from "./labels.js";
+import { addTip } from "./tip.js";
+import { emotionName, percent, t } from "./words.js";
 
-const MAX_LABELS = 12; // with more faces, only the highlighted box has a label
+const SHOWN = 5; // faces of a list that is not expanded
 
-/** "happy 95 %", with a question mark if the model is uncertain. */
-export const faceLabel = (face) => `${face.emotion}${face.uncertain ? "?" : ""} ${percent(face.confidence)}`;
-
-/** Labels in the order of the model; empty if there is no face. */
-export const labelsOf = (prediction) => Object.keys(prediction.faces[0]?.probabilities ?? {});
-
-/** Add boxes to the frame of the image; return the list of faces. */
-export function renderFaces(frame, prediction) {
-  const { faces } = prediction;
-  frame.classList.toggle("crowded", faces.length > MAX_LABELS);
-  const boxes = faces.map((face, index) => faceBox(face, index, prediction.image, labelsOf(prediction)));
-  frame.append(...boxes);
-  if (!faces.length) return make("p", { class: "no-faces" }, "No face was found in this image.");
-  const items = faces.map((face, index) => faceItem(face, index));
-  items.forEach((item, index) => linkHighlight(item, boxes[index]));
-  return make("ul", { class: "faces", tabindex: 0, "aria-label": "Faces, the largest first" }, ...items);
+/** Create the list of these faces and link it with the boxes of a frame. */
+export function faceList(faces, frame) {
+  const items = faces.map((face) => faceItem(face));
+  const list = make("ul", { class: "faces", tabindex: 0, "aria-label": t("faces_list") }, ...items);
+  const more = make("button", { type: "button", class: "more" });
+  let expanded = false;
+  const expand = (value) => {
+    expanded = value;
+    for (const item of items.slice(SHOWN)) item.hidden = !expanded;
+    more.textContent = expanded ? t("fewer") : t("more", { count: faces.length });
+    more.setAttribute("aria-expanded", String(expanded));
+  };
+  expand(false);
+  more.addEventListener("click", () => expand(!expanded));
+  for (const [index, item] of items.entries()) {
+    link(faces[index].face, item, frame, () => {
+      if (item.hidden) expand(true);
+      item.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    });
+  }
+  return make("div", { class: "list" }, list, faces.length > SHOWN ? more : null);
 }
 
 /** One bar per label. */
-function probabilityBars(probabilities, best) {
-  const rows = Object.entries(probabilities).map(([label, share], index) => {
+function probabilityBars(face) {
+  const labels = labelsOf(face);
+  const rows = labels.map((label, index) => {
+    const share = face.probabilities[label];
     const fill = make("i", { class: colourClass(index) });
     fill.style.width = `${share * 100}%`;
     return make(
       "li",
-      { class: label === best ? "best" : "" },
-      make("span", {}, label),
+      { class: label === face.emotion ? "best" : "" },
+      make("span", {}, emotionName(label, labels)),
       make("span", { class: "bar", "aria-hidden": "true" }, fill),
       make("span", {}, percent(share)),
     );
@@ -38,51 +48,36 @@ function probabilityBars(probabilities, best) {
   return make("ul", { class: "bars" }, ...rows);
 }
 
-function faceBox(face, index, image, labels) {
-  const { x, y, width, height } = face.box;
-  const classes = [
-    colourClass(labels.indexOf(face.emotion)),
-    face.uncertain ? "uncertain" : "",
-    y / image.height < 0.08 ? "at-top" : "",
-    (x + width / 2) / image.width > 0.8 ? "at-right" : "",
-  ];
-  const element = make(
-    "button",
-    { type: "button", class: `box ${classes.join(" ")}`, "aria-label": `Face ${index + 1}: ${spokenLabel(face)}` },
-    make("span", { class: "tag", "aria-hidden": "true" }, faceLabel(face)),
-  );
-  // Relative to the image, so that the boxes stay in place at every size.
-  element.style.left = `${(x / image.width) * 100}%`;
-  element.style.top = `${(y / image.height) * 100}%`;
-  element.style.width = `${(width / image.width) * 100}%`;
-  element.style.height = `${(height / image.height) * 100}%`;
-  return element;
-}
-
-function faceItem(face, index) {
-  const labels = Object.keys(face.probabilities);
+function faceItem(face) {
+  const labels = labelsOf(face);
+  const title = make("h3", {}, make("span", { class: "number" }, `${t("face", { number: face.face })} `), `${emotionName(face.emotion, labels)} ${percent(face.confidence)}`);
   return make(
     "li",
     { class: `face ${colourClass(labels.indexOf(face.emotion))}` },
-    make(
-      "div",
-      { class: "face-head" },
-      make("h3", {}, make("span", { class: "number" }, `Face ${index + 1} `), `${face.emotion} ${percent(face.confidence)}`),
-      face.uncertain ? make("span", { class: "chip" }, "uncertain") : null,
-    ),
-    probabilityBars(face.probabilities, face.emotion),
+    make("div", { class: "face-head" }, title, ...(face.uncertain ? doubt(face) : [])),
+    probabilityBars(face),
   );
 }
 
-const spokenLabel = (face) => `${face.emotion} ${percent(face.confidence)}${face.uncertain ? ", uncertain" : ""}`;
+function doubt(face) {
+  const text = uncertainText(face);
+  const id = `doubt-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
+  const chip = make("button", { type: "button", class: "chip", "aria-describedby": id }, make("span", {}, t("uncertain")));
+  addTip(chip, text);
+  return [chip, make("span", { class: "visually-hidden", id }, text)];
+}
 
-function linkHighlight(item, boxElement) {
-  const highlight = (linked) => [item, boxElement].forEach((element) => element.classList.toggle("linked", linked));
-  for (const element of [item, boxElement]) {
+function link(number, item, frame, reveal) {
+  const box = frame.boxes.get(number);
+  const highlight = (linked) => {
+    for (const element of [item, box]) element.classList.toggle("linked", linked);
+    frame.putFirst(linked ? number : null);
+  };
+  for (const element of [item, box]) {
     element.addEventListener("pointerenter", () => highlight(true));
     element.addEventListener("pointerleave", () => highlight(false));
   }
-  boxElement.addEventListener("focus", () => highlight(true));
-  boxElement.addEventListener("blur", () => highlight(false));
-  boxElement.addEventListener("click", () => item.scrollIntoView({ block: "nearest", behavior: "smooth" }));
+  box.addEventListener("focus", () => highlight(true));
+  box.addEventListener("blur", () => highlight(false));
+  box.addEventListener("click", reveal);
 }

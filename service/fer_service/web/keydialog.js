@@ -2,8 +2,8 @@
 
 import { announce, byId } from "./dom.js";
 import { currentKey, isValidKey, keyHeaders, setKey } from "./key.js";
+import { t } from "./words.js";
 
-const INVALID = "Invalid or revoked API key. Check it, then try again.";
 const ACCEPTED = "accepted";
 let open = null; // promise of the open dialog
 let cancelledAt = -Infinity;
@@ -17,7 +17,6 @@ export function setUpKeyDialog() {
   byId("forget-key").addEventListener("click", () => {
     setKey("");
     dialog.close();
-    announce("The key was removed");
   });
   byId("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -32,7 +31,7 @@ export function setUpKeyDialog() {
 export function requestKey(rejected, startedAt) {
   if (currentKey() !== rejected) return Promise.resolve(true);
   if (startedAt < cancelledAt) return Promise.resolve(false);
-  return openDialog(rejected && INVALID);
+  return openDialog(rejected && t("key_invalid"));
 }
 
 function openDialog(error) {
@@ -68,19 +67,18 @@ async function submit(dialog) {
   }
   setKey(text);
   dialog.close(ACCEPTED);
-  announce("The key is valid");
 }
 
 /** Return what is wrong with a key; empty if the service accepts it. */
 async function checkKey(text) {
-  if (!text) return "Type the key first.";
-  if (!isValidKey(text)) return "A key has only ASCII letters, digits and signs, and no spaces.";
+  if (!text) return t("key_empty");
+  if (!isValidKey(text)) return t("key_ascii");
   try {
     const response = await fetch("model", { headers: keyHeaders(text) });
     if (response.ok) return "";
-    return response.status === 401 ? INVALID : `The service returned status ${response.status}. Try again.`;
+    return response.status === 401 ? t("key_invalid") : t("error_status", { status: response.status });
   } catch {
-    return "The service does not answer. Check that it is running and that the network works.";
+    return t("error_unreachable");
   }
 }
 

@@ -1,11 +1,16 @@
 // The live view: camera, stream, boxes, charts and messages.
 
 import { openCamera, releaseCamera } from "./camera.js";
+import { CameraChoice } from "./camerachoice.js";
+import { showDetector } from "./detector.js";
 import { announce, byId, make } from "./dom.js";
-import { showFallbackNote } from "./fallback.js";
+import { spokenFace } from "./labels.js";
 import { drawOverlay } from "./overlay.js";
+import { Recording } from "./recording.js";
+import { saveSnapshot } from "./snapshot.js";
 import { Stream } from "./stream.js";
-import { FrameRate, Timeline, spokenFaces } from "./timeline.js";
+import { FrameRate, Timeline } from "./timeline.js";
+import { list, onLanguage, t } from "./words.js";
 
 const LONG_SIDE = 640; // pixels of the sent frames; the service detects faces at this size
 const JPEG_QUALITY = 0.85;
@@ -17,18 +22,23 @@ export class Live {
   constructor() {
     this.video = byId("video");
     this.running = false;
+    this.result = null; // the latest one
     this.timeline = new Timeline();
+    this.recording = new Recording();
+    this.choice = new CameraChoice(this.video, () => this.switchCamera());
     this.stream = new Stream({
       onresult: (result, latency) => this.onResult(result, latency),
       onstate: (state, wait) => this.onState(state, wait),
     });
     this.retry = () => {};
     // The countdown is hidden from screen readers, so that they read the message once.
-    this.reconnecting = make("span", {}, "The service is unreachable or accepts no more streams.", make("span", { "aria-hidden": "true" }));
-    byId("start").addEventListener("click", () => this.start());
+    this.reconnecting = make("span", {}, make("span"), make("span", { "aria-hidden": "true" }));
     byId("pause").addEventListener("click", () => this.pause());
     byId("stop").addEventListener("click", () => this.stop());
     byId("retry").addEventListener("click", () => this.retry());
+    byId("snapshot").addEventListener("click", () => saveSnapshot(this.video, this.result));
+    onLanguage(() => this.showControls(this.state));
+    this.showControls("idle");
   }
 
   /** Open the camera, then the stream. */
@@ -38,7 +48,7 @@ export class Live {
     this.hideNotice();
     byId("start").disabled = true;
     try {
-      await openCamera(this.video);
+      await openCamera(this.video, this.choice.id);
     } catch (error) {
       this.fail(error.message);
       return;
@@ -49,8 +59,7 @@ export class Live {
       releaseCamera(this.video); // stopped while the browser asked for permission
       return;
     }
-    this.video.srcObject.getTracks()[0].addEventListener("ended", () => this.fail("The camera was disconnected. Connect it, then try again."));
-    byId("stage").style.aspectRatio = `${this.video.videoWidth} / ${this.video.videoHeight}`;
+    this.onCamera();
     this.frameRate = new FrameRate();
     this.announcedAt = 0;
     this.showControls("running");
@@ -60,12 +69,32 @@ export class Live {
     byId("pause").focus();
   }
 
+  onCamera() {
+    this.video.srcObject.getTracks()[0].addEventListener("ended", () => this.fail(t("camera_NotFoundError")));
+    byId("stage").style.aspectRatio = `${this.video.videoWidth} / ${this.video.videoHeight}`;
+    this.choice.update();
+  }
+
+  /** Open the chosen camera instead; the stream goes on. */
+  async switchCamera() {
+    if (!this.running) return;
+    releaseCamera(this.video);
+    try {
+      await openCamera(this.video, this.choice.id);
+    } catch (error) {
+      this.fail(error.message);
+      return;
+    }
+    if (this.running) this.onCamera();
+    else releaseCamera(this.video);
+  }
+
   /** Release the camera; keep the charts. */
   pause() {
     this.release();
     this.showControls("paused");
     byId("start").focus();
-    announce("Paused, the camera is off");
+    announce(t("camera_paused"));
   }
 
   /** Release the camera; clear the charts. */
@@ -75,7 +104,7 @@ export class Live {
     this.timeline.clear();
     this.showControls("idle");
     if (focused) byId("start").focus();
-    announce("Stopped, the camera is off");
+    announce(t("camera_paused"));
   }
 
   release() {
@@ -83,7 +112,9 @@ export class Live {
     this.stream.close();
     releaseCamera(this.video);
     this.hideNotice();
-    drawOverlay(byId("overlay"), null);
+    this.recording.finish();
+    this.result = null;
+    drawOverlay(byId("overlay"), null, true);
   }
 
   fail(message) {
@@ -93,14 +124,13 @@ export class Live {
   }
 
   showControls(state) {
+    this.state = state;
     byId("start").hidden = state === "running";
-    byId("start").querySelector("span").textContent = state === "paused" ? "Resume" : "Start camera";
-    byId("pause").hidden = state !== "running";
+    byId("start").querySelector("span").textContent = t(state === "paused" ? "camera_resume" : "camera_start");
+    for (const id of ["pause", "snapshot", "record"]) byId(id).hidden = state !== "running";
     byId("stop").hidden = state === "idle";
     byId("idle").hidden = state === "running";
-    byId("idle").querySelector("p").textContent = state === "paused"
-      ? "Paused. The camera is off."
-      : "The images of the camera are sent to this service only and are not stored.";
+    byId("idle").querySelector("p").textContent = t(state === "paused" ? "camera_paused" : "camera_private");
     byId("stats").hidden = state !== "running";
     byId("stats").textContent = "…";
   }
@@ -140,14 +170,16 @@ export class Live {
       return;
     }
     this.hideNotice();
-    drawOverlay(byId("overlay"), result);
+    this.result = result;
+    drawOverlay(byId("overlay"), result, true);
     this.timeline.add(result, now);
+    this.recording.add(result);
     if (now - this.announcedAt > ANNOUNCE_EVERY) this.announceFaces(result.faces, now);
   }
 
   announceFaces(faces, now) {
     this.announcedAt = now;
-    announce(faces.length ? spokenFaces(faces) : "No face");
+    announce(faces.length ? list(faces.map(spokenFace)) : t("none"));
   }
 
   animate() {
@@ -162,16 +194,18 @@ export class Live {
     if (state === "open") {
       this.hideNotice();
       this.timeline.clear();
-      showFallbackNote();
+      showDetector();
     }
-    if (state === "unauthorized") this.fail("The service requires an API key.");
+    if (state === "unauthorized") this.fail(t("error_unauthorized"));
     if (state !== "waiting") return;
-    drawOverlay(byId("overlay"), null);
+    this.result = null;
+    drawOverlay(byId("overlay"), null, true);
     byId("stats").textContent = "…";
     const until = seconds() + wait;
     const update = () => {
-      this.reconnecting.lastChild.textContent = ` Trying again in ${Math.max(Math.ceil(until - seconds()), 0)} s.`;
+      this.reconnecting.lastChild.textContent = t("stream_countdown", { seconds: Math.max(Math.ceil(until - seconds()), 0) });
     };
+    this.reconnecting.firstChild.textContent = t("stream_waiting");
     update();
     this.showNotice(this.reconnecting, () => this.stream.open());
     this.countdown = setInterval(update, 250);
@@ -183,6 +217,7 @@ export class Live {
     // Leave the same message in place: a screen reader would read it again.
     if (byId("notice").hidden || byId("notice-text").firstChild !== parts[0]) byId("notice-text").replaceChildren(...parts);
     byId("notice").hidden = false;
+    byId("stage").classList.add("noticed");
     byId("retry").hidden = !retry;
     this.retry = retry ?? (() => {});
   }
@@ -190,5 +225,6 @@ export class Live {
   hideNotice() {
     clearInterval(this.countdown);
     byId("notice").hidden = true;
+    byId("stage").classList.remove("noticed");
   }
 }

@@ -1,7 +1,7 @@
 // Tabs that follow the ARIA pattern, with arrow keys; the address holds the open tab.
 
-/** Set up the tabs; `onleave(id)` is called with the panel that is left. Return a function that opens a panel. */
-export function setUpTabs(onleave) {
+/** Set up the tabs; the functions are called with the ID of a panel. Return a function that opens a panel. */
+export function setUpTabs({ onenter, onleave }) {
   const tabs = [...document.querySelectorAll("[role=tab]")];
   const panel = (tab) => document.getElementById(tab.getAttribute("aria-controls"));
 
@@ -14,6 +14,7 @@ export function setUpTabs(onleave) {
       panel(other).hidden = !selected;
     }
     history.replaceState(null, "", `#${panel(tab).id}`);
+    onenter(panel(tab).id);
   }
 
   for (const [index, tab] of tabs.entries()) {

@@ -2,6 +2,7 @@
 
 import { forgetColours } from "./colours.js";
 import { byId } from "./dom.js";
+import { onLanguage, t } from "./words.js";
 
 const THEMES = ["system", "light", "dark"];
 const STORAGE_KEY = "theme";
@@ -13,8 +14,8 @@ export function setUpTheme() {
   const apply = () => {
     if (theme === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
-    button.setAttribute("aria-label", `Colours: ${theme}`);
-    button.title = `Colours: ${theme}`;
+    button.setAttribute("aria-label", t(`theme_${theme}`));
+    button.title = t(`theme_${theme}`);
     button.querySelector("use").setAttribute("href", `#icon-${theme}`);
     forgetColours();
   };
@@ -24,6 +25,7 @@ export function setUpTheme() {
     apply();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", forgetColours);
+  onLanguage(apply);
   apply();
 }
 

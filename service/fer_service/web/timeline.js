@@ -1,9 +1,11 @@
 // The charts of a stream, one per face, and their legend.
 
 import { Chart } from "./chart.js";
-import { byId, colourClass, make, percent } from "./dom.js";
-import { faceLabel } from "./faces.js";
+import { byId, colourClass, make } from "./dom.js";
+import { faceLabel, labelsOf } from "./labels.js";
+import { emotionName, number, onLanguage, t } from "./words.js";
 
+const SPAN = 60; // seconds
 const MAX_CHARTS = 6;
 const MIN_POINTS = 4; // a face that is seen for a moment only gets no chart
 const LOST_AFTER = 1.5; // seconds
@@ -14,6 +16,9 @@ export class Timeline {
   constructor() {
     this.tracks = new Map(); // track id → chart and its card
     this.drawnAt = 0;
+    onLanguage(() => {
+      for (const track of this.tracks.values()) this.name(track);
+    });
   }
 
   /** Add a result; `now` is in seconds. */
@@ -22,49 +27,68 @@ export class Timeline {
       const track = this.tracks.get(face.id) ?? this.addTrack(face);
       track.chart.add(now, Object.values(face.probabilities));
       track.seenAt = now;
+      track.face = face;
       track.label.textContent = faceLabel(face);
-      const visible = track.chart.points.length >= MIN_POINTS && byId("charts").childElementCount < MAX_CHARTS;
-      if (!track.card.isConnected && visible) byId("charts").append(track.card);
     }
-    byId("no-charts").hidden = byId("charts").childElementCount > 0;
+    this.arrange(now);
+  }
+
+  /** Show the charts of the faces in sight first; those out of sight take the places that are left, the latest first. */
+  arrange(now) {
+    for (const track of this.tracks.values()) track.lost = now - track.seenAt > LOST_AFTER;
+    const shown = [...this.tracks.values()].filter((track) => track.chart.points.length >= MIN_POINTS)
+      .sort((a, b) => a.lost - b.lost || (a.lost ? b.seenAt - a.seenAt : a.face.id - b.face.id))
+      .slice(0, MAX_CHARTS).map((track) => track.card);
+    const before = byId("charts").children;
+    if (shown.length !== before.length || shown.some((card, index) => card !== before[index])) byId("charts").replaceChildren(...shown);
+    byId("no-charts").hidden = shown.length > 0;
   }
 
   /** Draw the charts, at most a few times per second. */
   draw(now) {
     if (now - this.drawnAt < (REDUCED_MOTION.matches ? 1 : 0.1)) return;
     this.drawnAt = now;
-    for (const [id, track] of this.tracks) {
-      if (!track.chart.trim(now)) {
-        track.card.remove();
-        this.tracks.delete(id);
-        continue;
-      }
-      const lost = now - track.seenAt > LOST_AFTER;
-      if (lost && !track.card.classList.contains("lost")) track.label.textContent = "out of sight";
-      track.card.classList.toggle("lost", lost);
-      if (track.card.isConnected) track.chart.draw(now);
+    for (const [id, track] of this.tracks) if (!track.chart.trim(now)) this.tracks.delete(id);
+    this.arrange(now);
+    const view = { from: now - SPAN, to: now, labels: [-SPAN, 0].map((time) => t("clip_seconds", { time })) };
+    for (const track of this.tracks.values()) {
+      if (track.lost && !track.card.classList.contains("lost")) track.label.textContent = t("lost");
+      track.card.classList.toggle("lost", track.lost);
+      if (track.card.isConnected) track.chart.draw(view);
     }
   }
 
   /** Remove all charts: a new stream has new track ids. */
   clear() {
-    for (const { card } of this.tracks.values()) card.remove();
     this.tracks.clear();
+    byId("charts").replaceChildren();
     byId("legend").replaceChildren();
     byId("no-charts").hidden = false;
   }
 
   addTrack(face) {
-    const name = `Face ${face.id}`;
-    const canvas = make("canvas", { role: "img", "aria-label": `${name}: probabilities over the last 60 seconds` });
-    const label = make("p");
-    const card = make("article", { class: "chart" }, make("div", { class: "chart-head" }, make("h3", {}, name), label), canvas);
-    const track = { chart: new Chart(canvas), card, label, seenAt: 0 };
+    const canvas = make("canvas", { role: "img" });
+    const title = make("h3"), label = make("p");
+    const card = make("article", { class: "chart" }, make("div", { class: "chart-head" }, title, label), canvas);
+    const track = { chart: new Chart(canvas, { span: SPAN, gap: LOST_AFTER }), card, title, label, canvas, face, seenAt: 0 };
     this.tracks.set(face.id, track);
-    const legend = Object.keys(face.probabilities).map((text, index) => make("li", { class: colourClass(index) }, text));
-    byId("legend").replaceChildren(...legend);
+    this.name(track);
     return track;
   }
+
+  /** Write the texts of a chart, and the legend, in the current language. */
+  name({ title, label, canvas, face }) {
+    title.textContent = t("face", { number: face.id });
+    label.textContent = faceLabel(face);
+    canvas.setAttribute("aria-label", `${t("face", { number: face.id })}${t("colon")}${t("minute")}`);
+    showLegend(byId("legend"), face);
+  }
+}
+
+/** Show the labels of a face with their colours. */
+export function showLegend(list, face) {
+  const labels = labelsOf(face);
+  list.replaceChildren(...labels.map((label, index) => make("li", { class: colourClass(index) }, emotionName(label, labels))));
 }
 
 /** Frames per second and median latency over the last second. */
@@ -83,9 +107,6 @@ export class FrameRate {
   text() {
     const latencies = this.results.map(({ latency }) => latency).sort((a, b) => a - b);
     const median = latencies[latencies.length >> 1] ?? 0;
-    return `${this.results.length} frames/s · ${Math.round(median)} ms`;
+    return t("rate", { rate: this.results.length, latency: number(Math.round(median)) });
   }
 }
-
-/** "face 1 happy 95 %, face 2 sad 40 %", for screen readers. */
-export const spokenFaces = (faces) => faces.map((face) => `face ${face.id} ${face.emotion} ${percent(face.confidence)}`).join(", ");

@@ -4,9 +4,9 @@ import { byId } from "./dom.js";
 
 /** Set up all ways to add files; `onFiles` is called with them. */
 export function setUpUpload(onFiles) {
-  const input = byId("file");
-  byId("choose").addEventListener("click", () => input.click());
-  for (const chooser of [input, byId("capture")]) {
+  byId("choose").addEventListener("click", () => byId("file").click());
+  byId("clip-choose").addEventListener("click", () => byId("clip-file").click());
+  for (const chooser of document.querySelectorAll("input[type=file]")) {
     chooser.addEventListener("change", () => {
       const files = [...chooser.files];
       chooser.value = ""; // lets the user choose the same file again
@@ -23,19 +23,20 @@ export function setUpUpload(onFiles) {
 }
 
 function setUpDrop(onFiles) {
-  const zone = byId("drop");
+  const zones = document.querySelectorAll(".drop");
+  const mark = (over) => zones.forEach((zone) => zone.classList.toggle("drag-over", over));
   const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
   // The whole page accepts a drop: otherwise the browser leaves the page to show the file.
   document.addEventListener("dragover", (event) => {
     if (!holdsFiles(event)) return;
     event.preventDefault();
-    zone.classList.add("drag-over");
+    mark(true);
   });
   document.addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) zone.classList.remove("drag-over");
+    if (!event.relatedTarget) mark(false);
   });
   document.addEventListener("drop", (event) => {
-    zone.classList.remove("drag-over");
+    mark(false);
     if (!holdsFiles(event)) return;
     event.preventDefault();
     const files = [...event.dataTransfer.files];
