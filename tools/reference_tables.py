@@ -22,7 +22,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 # Defaults that differ between hosts.
-_HOST_DEFAULTS = {"threads": "cores of the CPU quota", "tensorrt_cache": "in the user's cache folder"}
+_HOST_DEFAULTS = {
+    "threads": "cores of the CPU quota",
+    "tensorrt_cache": "in the user's cache folder",
+    "session_key": "chosen at random",
+}
 _EMPTY: tuple[Any, ...] = (None, (), "")
 _SUFFIXES = {"counter": "_total"}
 

@@ -46,6 +46,7 @@ def test_make_docs_updates_every_page_that_has_a_table() -> None:
 def test_every_setting_has_a_row() -> None:
     first_cells = [row.split(" | ")[0] for row in settings_table().splitlines()[2:]]
     assert first_cells == [f"| `FER_{name.upper()}`" for name in Settings.model_fields]
+    assert "undefined" not in settings_table()  # the default of a setting that is made at each start
 
 
 def test_every_error_has_a_row_ordered_by_status() -> None:

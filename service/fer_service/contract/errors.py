@@ -26,7 +26,7 @@ FerError
     ├── UnsupportedCoding     the body is compressed or encoded
     ├── UndecodableImage      no decoder reads these bytes
     ├── UndecodableVideo      the bytes are not a video that can be read
-    ├── VideosNotSupported    the service was installed without a reader of videos
+    ├── VideosNotSupported    the service has no reader of videos, or they are turned off
     ├── InvalidParameter      a parameter is unknown or out of range
     ├── Overloaded            too much is in flight
     ├── InsufficientMemory    the service is short of memory
@@ -149,7 +149,7 @@ class UndecodableVideo(RequestError):
 
 
 class VideosNotSupported(RequestError):
-    """The service was installed without a reader of videos."""
+    """The service was installed without a reader of videos, or they are turned off."""
 
 
 class InvalidParameter(RequestError):

@@ -18,6 +18,7 @@ from fer_service.contract.validation import first_error
 from fer_service.system.cores import available_cores
 
 PREFIX = "FER_"
+_SECRET = "session_key"  # its value is never shown
 _MOST_PIXELS = 178_956_970  # 512 MiB at 3 bytes each
 _DEFAULT_PORT = re.compile(r"(http://[^/]*):80$|(https://[^/]*):443$")
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
@@ -232,4 +233,5 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = first_error(error.errors())
         variable = PREFIX + first.path.partition(".")[0].upper()
-        raise SettingsError(f"{variable}={first.value}: {first.message}") from error
+        shown = f"{variable}={first.value}" if first.path != _SECRET else variable
+        raise SettingsError(f"{shown}: {first.message}") from error

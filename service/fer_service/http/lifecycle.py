@@ -32,7 +32,7 @@ class Lifecycle:
         """Be ready while the block runs; on SIGTERM drain, and stop the server after `drain_delay` seconds.
 
         A server closes its listener as soon as it gets the signal. But a load balancer sends requests until it has
-        seen that the process is not ready, and those must still be answered.
+        seen that the process is not ready, and those must still be answered. Who presses Ctrl-C does not wait.
         """
         self.phase = Phase.READY
         # Python delivers signals to the main thread only; in another thread (tests, embedding) the host stops us.
@@ -41,7 +41,7 @@ class Lifecycle:
             self.phase = Phase.DRAINING
             return
         loop = asyncio.get_running_loop()
-        server_handler = signal.getsignal(signal.SIGTERM)
+        server_handler, interrupt_handler = map(signal.getsignal, (signal.SIGTERM, signal.SIGINT))
 
         def stop_server() -> None:
             if callable(server_handler):
@@ -57,9 +57,18 @@ class Lifecycle:
             else:
                 loop.call_soon_threadsafe(loop.call_later, drain_delay, stop_server)
 
+        def on_sigint(number: int, frame: FrameType | None) -> None:
+            self.phase = Phase.DRAINING
+            if callable(interrupt_handler):
+                interrupt_handler(number, frame)
+
         signal.signal(signal.SIGTERM, on_sigterm)
+        if callable(interrupt_handler):
+            signal.signal(signal.SIGINT, on_sigint)
         try:
             yield
         finally:
             self.phase = Phase.DRAINING
             signal.signal(signal.SIGTERM, server_handler)
+            if callable(interrupt_handler):
+                signal.signal(signal.SIGINT, interrupt_handler)

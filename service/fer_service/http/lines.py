@@ -1,10 +1,10 @@
 """Answers of JSON lines that are sent while the work goes on."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
@@ -41,12 +41,13 @@ class Lines(JSONResponse):  # so OpenAPI describes the lines
 
         Raises:
             RequestError: the request was refused; nothing was sent.
-            ClientDisconnect: the client disconnected.
+            ClientDisconnect: the client disconnected before the first line.
         """
         async with aclosing(self._lines) as lines:
             first = await anext(lines)
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await cancel_on_disconnect(self._request, _send_all(first, lines, send))
+            with suppress(ClientDisconnect):  # no other answer is possible, and nobody is there to read it
+                await cancel_on_disconnect(self._request, _send_all(first, lines, send))
 
 
 async def _send_all(first: str, lines: AsyncIterator[str], send: Send) -> None:

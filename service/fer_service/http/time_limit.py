@@ -16,8 +16,12 @@ _Result = TypeVar("_Result")
 
 
 @asynccontextmanager
-async def time_limit(job: Job) -> AsyncIterator[None]:
+async def time_limit(job: Job, setting: str = "FER_REQUEST_TIMEOUT") -> AsyncIterator[None]:
     """Run the block until the job's deadline at most.
+
+    Args:
+        job: Has the deadline.
+        setting: Name of the setting that says so, for the error.
 
     Raises:
         DeadlineExceeded: the deadline passed.
@@ -27,7 +31,7 @@ async def time_limit(job: Job) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         job.cancel()
-        raise DeadlineExceeded("request timed out (FER_REQUEST_TIMEOUT)") from error
+        raise DeadlineExceeded(f"request timed out ({setting})") from error
 
 
 async def cancel_on_disconnect(request: Request, work: Awaitable[_Result]) -> _Result:

@@ -9,16 +9,16 @@ from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from fer_service.contract.errors import ImageTooLarge, MissingImage, UnsupportedMediaType
+from fer_service.contract.errors import ImageTooLarge, InvalidParameter, MissingImage, UnsupportedMediaType
 from fer_service.http.codings import check_body
 from fer_service.http.json_body import decode_image, decode_images
-from fer_service.http.multipart import FIELD, FormReader, Upload
+from fer_service.http.multipart import FIELD, ONE_IMAGE_ONLY, FormReader, Upload
 
 _PART_OVERHEAD: Final = 64 * 2**10  # bytes that multipart adds to an image: boundaries and the part's headers
 _FORM: Final = "multipart/form-data"
 _JSON: Final = "application/json"
 _RAW_TYPES: Final = ("application/octet-stream", "application/x-www-form-urlencoded")
-_OTHER_VIDEO_TYPES: Final = ("application/mp4", "application/ogg", "image/gif")
+_OTHER_VIDEO_TYPES: Final = ("application/mp4", "application/ogg", "image/gif", "image/apng")
 _MAX_CONTENT_TYPE: Final = 1000  # characters; the time to parse it grows faster than its length
 _MAX_LENGTH_DIGITS: Final = 18  # a real body is shorter
 Book = Callable[[int], None]
@@ -75,7 +75,7 @@ async def read_video(request: Request, max_bytes: int, book: Book = _book_nothin
 
     Raises:
         MissingImage: the body is empty, invalid multipart, or multipart without a file.
-        InvalidParameter: there are several files.
+        InvalidParameter: there are several files, or boxes.
         ImageTooLarge: the video has more than `max_bytes`.
         UnsupportedMediaType: the content type is neither a video nor a form.
         UnsupportedCoding: the body is compressed or encoded.
@@ -86,6 +86,8 @@ async def read_video(request: Request, max_bytes: int, book: Book = _book_nothin
         if media_type == _FORM:
             form = FormReader(_content_type(request), 1, "the request has 2 files; send one video per request")
             (upload,) = await _read_form(request, form, max_bytes, book)
+            if upload.boxes is not None:
+                raise InvalidParameter(ONE_IMAGE_ONLY)
             data = upload.data
         elif not media_type or media_type.startswith("video/") or media_type in _RAW_TYPES + _OTHER_VIDEO_TYPES:
             data = await _read_all(request, max_bytes, max_bytes, book)

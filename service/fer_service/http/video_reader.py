@@ -85,7 +85,7 @@ class VideoReader:
             result = await asyncio.shield(future)
         except asyncio.CancelledError:
             self._job.cancel()
-            await asyncio.wait([future])
+            await asyncio.gather(future, return_exceptions=True)  # nobody is told how it ended
             raise
         except ClipError as error:
             raise self._given_up() or UndecodableVideo(str(error)) from error

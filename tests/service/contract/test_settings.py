@@ -36,6 +36,12 @@ def test_an_unknown_variable_is_an_error_that_lists_the_settings(monkeypatch: py
         load_settings()
 
 
+def test_a_secret_that_is_too_short_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_SESSION_KEY", "too secret")
+    with pytest.raises(SettingsError, match=r"^FER_SESSION_KEY: must have at least 16 characters$"):
+        load_settings()
+
+
 def test_other_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FERRET", "1")
     monkeypatch.setenv("PORT", "1")
@@ -63,7 +69,6 @@ def test_other_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MAX_PER_CLIENT", "0"),
         ("MAX_BATCH_IMAGES", "0"),
         ("MAX_VIDEOS", "-1"),
-        ("SESSION_KEY", "short"),
         ("MAX_VIDEO_BYTES", "0"),
         ("MAX_VIDEO_PIXELS", "0"),
         ("VIDEO_TIMEOUT", "0"),

@@ -62,6 +62,23 @@ def test_without_a_delay_the_server_hears_at_once() -> None:
     asyncio.run(scenario())
 
 
+def test_who_presses_ctrl_c_does_not_wait_for_the_delay() -> None:
+    async def scenario() -> None:
+        server, lifecycle, before = Server(), Lifecycle(), signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, server)
+        try:
+            with lifecycle.serving(3600):
+                os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.wait_for(server.event.wait(), SECONDS)
+                assert lifecycle.phase is Phase.DRAINING  # so videos end with a last line
+            assert server.heard == [signal.SIGINT]
+            assert signal.getsignal(signal.SIGINT) is server
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    asyncio.run(scenario())
+
+
 def test_with_a_delay_readiness_falls_first_and_the_server_hears_later() -> None:
     async def scenario() -> None:
         server, lifecycle, loop = install(), Lifecycle(), asyncio.get_running_loop()

@@ -151,8 +151,8 @@ def test_answers_to_videos_are_as_described(serve: Serve, tmp_path: Path) -> Non
     assert check(client, "POST", "/predict/video", content=clip) == (200, "")
     assert check(client, "POST", "/predict/video", content=b"%PDF-1.4") == (422, "undecodable_video")
     assert check(client, "POST", "/predict/video", content=bytes(20_001)) == (413, "image_too_large")
-    full = serve(FACE, max_videos=0)
-    assert check(full, "POST", "/predict/video", content=clip) == (429, "overloaded")
+    off = serve(FACE, max_videos=0)
+    assert check(off, "POST", "/predict/video", content=clip) == (501, "videos_not_supported")
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ async def predict_video(request: Request, query: Annotated[VideoQuery, Query()])
     client = authenticate(request, state.keys)
     if not find_spec("av"):
         raise VideosNotSupported("the service cannot read videos: pip install 'fer-service[video]'")
+    if not state.settings.max_videos:
+        raise VideosNotSupported("videos are turned off (FER_MAX_VIDEOS=0)")
     state.check_alive()
     state.executor.analyzer.checked(query.options())
     # The frames of a client's videos take turns with its requests.
@@ -89,7 +91,7 @@ async def _lines(asked: _Asked) -> AsyncGenerator[str, None]:
     ending = settings.drain_delay + _LAST_SHARE * settings.request_timeout
     with admission.request(asked.client, declared_length(request, 0)) as hold:
         admission.check_video(asked.client)
-        async with time_limit(job), preemptible(admission.ledger, hold):
+        async with time_limit(job, "FER_VIDEO_TIMEOUT"), preemptible(admission.ledger, hold):
             data = await read_video(request, settings.max_video_bytes, partial(admission.ledger.grow, hold))
         # The bytes stay booked: the process that decodes the video holds them.
         with admission.video(hold) as frames:
