@@ -18,7 +18,7 @@ from fer_service.contract.validation import first_error
 from fer_service.system.cores import available_cores
 
 PREFIX = "FER_"
-_SECRET = "session_key"  # its value is never shown
+_SECRET = "session_key"  # noqa: S105 (a name; its value is never shown)
 _MOST_PIXELS = 178_956_970  # 512 MiB at 3 bytes each
 _DEFAULT_PORT = re.compile(r"(http://[^/]*):80$|(https://[^/]*):443$")
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
