@@ -12,7 +12,6 @@ import { setUpUpload } from "./upload.js";
 import { preferredLanguage, t, useLanguage } from "./words.js";
 
 for (const element of document.querySelectorAll("[data-icon]")) element.prepend(icon(element.dataset.icon));
-await useLanguage(preferredLanguage(), false);
 
 // Panels that are loaded when they are opened for the first time.
 const loaders = {
@@ -56,3 +55,4 @@ setUpPhotoDialog(onFiles);
 byId("start").addEventListener("click", async () => (await load("live"))?.start());
 byId("open-card").addEventListener("click", async () => (await import("./card.js")).showModelCard());
 addEventListener("pagehide", () => leave("live"));
+await useLanguage(preferredLanguage(), false);
