@@ -33,6 +33,7 @@ from fer_service.contract.schemas import (
     Prediction,
     Problem,
     SessionPrediction,
+    VideoEnd,
     VideoError,
     VideoLine,
 )
@@ -137,11 +138,16 @@ class Client(_Base):
 
         Raises:
             ServiceError: the service refused the video, or gave it up.
+            httpx.TransportError: there is no connection, no line in time, or the answer was cut.
         """
         with self._http.stream(**_post(video, query, "/predict/video")) as response:
             if not response.is_success:
                 raise ServiceError(_problem(response.status_code, response.read()))
-            yield from map(_line, response.iter_lines())
+            line = None
+            for text in response.iter_lines():
+                line = _line(text)
+                yield line
+            _check_last(line)
 
     def stream(self, frames: Iterable[Image], **query: Any) -> Iterator[Frame]:
         """Send each frame of a video after the answer to the last one, and yield the answers.
@@ -205,8 +211,11 @@ class AsyncClient(_Base):
         async with self._http.stream(**_post(video, query, "/predict/video")) as response:
             if not response.is_success:
                 raise ServiceError(_problem(response.status_code, await response.aread()))
-            async for line in response.aiter_lines():
-                yield _line(line)
+            line = None
+            async for text in response.aiter_lines():
+                line = _line(text)
+                yield line
+            _check_last(line)
 
     async def stream(self, frames: AsyncIterable[Image], **query: Any) -> AsyncIterator[Frame]:
         """Send each frame of a video after the answer to the last one, and yield the answers."""
@@ -266,10 +275,18 @@ def _predict_batch(images: Iterable[Image], query: dict[str, Any]) -> _Request[R
 
 
 def _line(text: str) -> VideoLine:
-    line = _LINE.validate_json(text)
+    try:
+        line = _LINE.validate_json(text)
+    except ValidationError as error:
+        raise httpx.RemoteProtocolError("the answer to the video was cut, or is another one") from error
     if isinstance(line, VideoError):
         raise ServiceError(line.error)
     return line
+
+
+def _check_last(line: VideoLine | None) -> None:
+    if not isinstance(line, VideoEnd):  # a proxy may end an answer that was cut as if it were complete
+        raise httpx.RemoteProtocolError("the answer to the video was cut: it has no last line")
 
 
 def _post(image: Image, query: dict[str, Any], url: str = "/predict", **headers: str) -> dict[str, Any]:

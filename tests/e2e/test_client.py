@@ -176,3 +176,38 @@ def test_an_answer_of_a_proxy_is_shown() -> None:
                 client.model()
         finally:
             proxy.shutdown()
+
+
+class CuttingProxy(BaseHTTPRequestHandler):
+    """Ends an answer to a video in the middle, in a way that HTTP takes for its end."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"type": "clip", "duration": 1}\n' + self.path.partition("rest=")[2].encode())
+
+    def log_message(self, format: str, *values: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("rest", ["", "half"])
+def test_an_answer_to_a_video_that_was_cut_is_an_error(rest: str) -> None:
+    async def ask(url: str) -> None:
+        async with AsyncClient(url) as client:
+            async for _ in client.video(b"video", rest=rest):
+                pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), CuttingProxy) as proxy:
+        Thread(target=proxy.serve_forever).start()
+        url = f"http://127.0.0.1:{proxy.server_port}"
+        try:
+            with Client(url) as client:
+                lines = client.video(b"video", rest=rest)
+                assert isinstance(next(lines), VideoStart)
+                with pytest.raises(httpx.RemoteProtocolError, match="cut"):
+                    list(lines)
+            with pytest.raises(httpx.RemoteProtocolError, match="cut"):
+                asyncio.run(ask(url))
+        finally:
+            proxy.shutdown()

@@ -69,6 +69,7 @@ class Child:
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
+                    process_group=0,  # while it starts, Ctrl-C would end it with a traceback
                 )
         except OSError:
             self._channel.close()

@@ -126,6 +126,8 @@ class Clip:
             orientation = orientation or _orientation(frame)
             yield ClipFrame(number, last, _upright(frame, orientation, self._pixel_shape))
             number += 1
+        if not number:
+            self.damage.append("no frame could be read")
         if damaged:
             self.damage.append(f"{damaged} damaged {'frame' if damaged == 1 else 'frames'} skipped")
         if self.duration is not None and self.duration - last > _END_TOLERANCE:

@@ -37,6 +37,10 @@ def open_descriptors() -> int:
     return len(list(folder.iterdir())) if folder.exists() else 0
 
 
+def test_a_signal_from_the_terminal_does_not_reach_it_while_it_starts(child: Child) -> None:
+    assert os.getpgid(pid_of(child)) != os.getpgrp()
+
+
 def test_it_answers_one_message_after_the_other(child: Child) -> None:
     for size in (0, 1, 3_000_000):
         child.send({"do": "echo", "say": "ä"}, bytes(size))

@@ -82,6 +82,16 @@ def test_a_truncated_clip_is_read_to_its_end_and_reported(tmp_path: Path, suffix
     assert clip.damage
 
 
+def test_a_short_clip_that_was_cut_before_its_frames_is_reported(tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "clip.mkv", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2])
+    cluster = bytes.fromhex("1f43b675")  # RFC 9559, section 5.1.3
+    head, _, _ = whole.read_bytes().partition(cluster)
+    whole.write_bytes(head + cluster)
+    with Clip(whole) as clip:
+        assert list(clip.frames()) == []
+        assert clip.damage == ["no frame could be read"]
+
+
 def test_reading_continues_after_damage(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "hole.avi", noise(90), [n / 30 for n in range(90)], "mpeg4")
     data = bytearray(path.read_bytes())
