@@ -295,7 +295,12 @@ def _post(image: Image, query: dict[str, Any], url: str = "/predict", **headers:
 
 
 def _content(image: Image) -> bytes:
-    return image.read_bytes() if isinstance(image, Path) else image
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, Path):
+        return image.read_bytes()
+    # httpx would send a text as it is.
+    raise TypeError(f"an image or video is bytes or a Path, not {type(image).__name__}")
 
 
 @contextmanager

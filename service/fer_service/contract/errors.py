@@ -8,6 +8,7 @@ FerError
 │   └── ProviderError         the requested device is not available
 ├── ClusterError             Ray is not installed, or its cluster cannot do the work
 ├── ClipError                 a video cannot be read, or its results cannot be written
+│   └── ClipMemoryError       the process that read it was killed
 └── RequestError              one request is refused; the text is for the client
     ├── InvalidRequest        the request is not valid HTTP
     ├── RequestTooSlow        the request arrives too slowly
@@ -66,6 +67,10 @@ class ProviderError(StartError):
 
 class ClipError(FerError):
     """A video cannot be read, or its results cannot be written."""
+
+
+class ClipMemoryError(ClipError):
+    """The process that read a video was killed, most likely because memory ran out."""
 
 
 class ClusterError(FerError):

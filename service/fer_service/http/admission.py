@@ -1,14 +1,19 @@
 """Bounds on what is in flight: requests in progress, streams, videos, and their bytes."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 from fer_service.contract.errors import Overloaded
+from fer_service.contract.job import Job
 from fer_service.http.ledger import Hold, Ledger
 from fer_service.http.seats import Places, Seats, one_clients, subtract
 from fer_service.observability.metrics import Metrics
+
+_PAUSE: Final = 0.05  # seconds between two looks for a free place
 
 
 class Admission:
@@ -163,6 +168,11 @@ class Admission:
         finally:
             subtract(self._open, client)
 
+    def has_place(self, client: str) -> bool:
+        """Return True if `place` would not raise."""
+        free = self._in_progress.total() < self._max_requests
+        return free and self._in_progress[client] < one_clients(self._max_requests)
+
     def _check_place(self, client: str) -> None:
         if self._in_progress.total() >= self._max_requests:
             raise self._refused("requests", "too many requests in flight; retry after a moment")
@@ -200,6 +210,23 @@ class StreamFrames:
     def release(self, size: int) -> None:
         """Release what `hold` booked with the same size."""
         self._admission.ledger.shrink(self._hold, size)
+
+    @asynccontextmanager
+    async def place_in_time(self, job: Job) -> AsyncIterator[None]:
+        """Wait for a place, also while all are taken, and hold it while the block runs.
+
+        Args:
+            job: At its deadline the place is not wanted any more.
+
+        Raises:
+            DeadlineExceeded: the deadline passed.
+        """
+        async with self._admission.frame_places.place(self._hold.client):
+            while not self._admission.has_place(self._hold.client):
+                job.check_deadline("a free place")
+                await asyncio.sleep(_PAUSE)
+            with self._admission.place(self._hold.client):
+                yield
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:

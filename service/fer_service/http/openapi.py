@@ -222,7 +222,13 @@ ONE_IMAGE_AS_JSON: Final = (
     *_UPLOAD,
     *(errors.TooManyPixels, errors.UndecodableImage, errors.InsufficientMemory),
 )
-VIDEO: Final = (*_UPLOAD, errors.UndecodableVideo, errors.VideosNotSupported, errors.Draining)
+VIDEO: Final = (
+    *_UPLOAD,
+    errors.InsufficientMemory,
+    errors.UndecodableVideo,
+    errors.VideosNotSupported,
+    errors.Draining,
+)
 ONE_IMAGE: Final = (*ONE_IMAGE_AS_JSON, errors.NotAcceptable)
 
 

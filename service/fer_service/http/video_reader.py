@@ -6,7 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from fer_service.contract.errors import ClipError, DeadlineExceeded, Draining, RequestError, UndecodableVideo
+from fer_service.contract.errors import (
+    ClipError,
+    ClipMemoryError,
+    DeadlineExceeded,
+    Draining,
+    InsufficientMemory,
+    RequestError,
+    UndecodableVideo,
+)
 from fer_service.contract.job import Job
 from fer_service.video.clip import Clip, ClipFrame
 from fer_service.video.isolated import IsolatedClip, open_clip
@@ -87,6 +95,8 @@ class VideoReader:
             self._job.cancel()
             await asyncio.gather(future, return_exceptions=True)  # nobody is told how it ended
             raise
+        except ClipMemoryError as error:
+            raise InsufficientMemory(f"{error}; try again later") from error
         except ClipError as error:
             raise self._given_up() or UndecodableVideo(str(error)) from error
         if not self._wanted() and (given_up := self._given_up()):

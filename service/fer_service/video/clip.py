@@ -80,7 +80,8 @@ class Clip:
         try:
             self._container = av.open(file, "r", options=options, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
-            raise ClipError(f"cannot read {name} as a video: {error.strerror}") from error
+            reason = "unknown format, or damaged" if isinstance(error, ValueError) else error.strerror
+            raise ClipError(f"cannot read {name} as a video: {reason}") from error
         # The cover image of a sound file is not a video.
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
         if not streams:

@@ -1,12 +1,13 @@
 """Reading of video files in a child process, which a damaged file cannot take the analysis down with."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from fer_service.contract.errors import ClipError
+from fer_service.contract.errors import ClipError, ClipMemoryError
 from fer_service.system.child import SUPPORTED, Answer, Child, ChildEnded, ChildKilled
 from fer_service.video.clip import Clip, ClipFrame, name_of
 
@@ -107,6 +108,8 @@ class IsolatedClip:
         return answer
 
     def _failed(self, error: ChildEnded) -> ClipError:
+        if error.status == -signal.SIGKILL:
+            return ClipMemoryError(f"{self._name}: the decoder was killed, most likely because memory ran out")
         return ClipError(f"{self._name}: the decoder failed on this file (status {error.status}); it is damaged")
 
     def _killed(self) -> ClipError:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from fer_service.contract.job import Job
+from fer_service.detection.detector import Face
 from fer_service.http.lifecycle import Phase
 from fer_service.http.routes import video
 from starlette.testclient import TestClient
@@ -158,9 +159,22 @@ def test_a_service_without_the_reader_says_how_to_install_it(
     assert "fer-service[video]" in response.json()["detail"]
 
 
+@pytest.fixture
+def slow_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector that takes long for frames, as a busy machine does."""
+    detect = FakeDetector.detect
+
+    def slowly(self: FakeDetector, pixels: Pixels, min_score: float, job: Job | None = None) -> list[Face]:
+        time.sleep(0.05)
+        return detect(self, pixels, min_score, job)
+
+    monkeypatch.setattr(FakeDetector, "detect", slowly)
+
+
+@pytest.mark.usefixtures("slow_detector")
 def test_it_takes_too_long(serve: Serve, tmp_path: Path) -> None:
-    hurried = serve(FACE, video_timeout=0.6)
-    start, *_, error = lines_of(hurried.post(ROUTE, content=long_clip(tmp_path / "clip.mp4", 300)))
+    hurried = serve(FACE, video_timeout=4)
+    start, *_, error = lines_of(hurried.post(ROUTE, content=long_clip(tmp_path / "clip.mp4", 60)))
     assert start["type"] == "clip"
     assert (error["type"], error["error"]["code"]) == ("error", "deadline_exceeded")
     assert "FER_VIDEO_TIMEOUT" in error["error"]["detail"]
@@ -248,6 +262,58 @@ def test_ordinary_images_are_answered_meanwhile_and_videos_have_seats(tmp_path: 
                 exchange.disconnect()
                 await exchange.task
             assert not decoders()
+
+    asyncio.run(scenario())
+
+
+def test_frames_wait_while_all_places_are_taken(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(build(FACE, max_in_flight=4)) as app:
+            admission = app.state.service.admission
+            exchange = Exchange(app, ROUTE, client="a")
+            exchange.upload(long_clip(tmp_path / "clip.mp4", 3), more=False)
+            await begun(exchange)
+            for client in ("a", "a", "b", "b"):
+                while not admission.has_place(client):
+                    await asyncio.sleep(0)
+                admission.enter(client)
+            await asyncio.sleep(0.2)
+            sent = exchange.sent
+            await asyncio.sleep(0.3)
+            assert exchange.sent == sent
+            for client in ("a", "a", "b", "b"):
+                admission.leave(client)
+            answer = await asyncio.wait_for(exchange.answer(), SECONDS)
+            assert json.loads(answer.body.splitlines()[-1])["type"] == "end"
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_hangs_up_before_the_first_line_ends_the_work(clip: bytes) -> None:
+    async def scenario() -> None:
+        async with running(build(FACE)) as app:
+            exchange = Exchange(app, ROUTE)
+            exchange.upload(clip, more=False)
+            async with asyncio.timeout(SECONDS):
+                while not decoders():
+                    await asyncio.sleep(0.01)
+            os.kill(decoders()[0], signal.SIGSTOP)
+            exchange.disconnect()
+            await asyncio.wait_for(exchange.task, SECONDS)
+            assert not decoders()
+
+    asyncio.run(scenario())
+
+
+def test_a_decoder_that_is_killed_is_no_fault_of_the_video(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(build(FACE)) as app:
+            exchange = Exchange(app, ROUTE)
+            exchange.upload(long_clip(tmp_path / "clip.mp4", 300), more=False)
+            await begun(exchange)
+            os.kill(decoders()[0], signal.SIGKILL)
+            answer = await asyncio.wait_for(exchange.answer(), SECONDS)
+            assert json.loads(answer.body.splitlines()[-1])["error"]["code"] == "insufficient_memory"
 
     asyncio.run(scenario())
 

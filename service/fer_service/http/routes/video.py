@@ -28,7 +28,7 @@ from fer_service.http.preemption import preemptible
 from fer_service.http.problems import problem_of
 from fer_service.http.query import VideoQuery
 from fer_service.http.state import AppState, get_state
-from fer_service.http.time_limit import time_limit
+from fer_service.http.time_limit import cancel_on_disconnect, time_limit
 from fer_service.http.uploads import declared_length, read_video
 from fer_service.http.video_reader import VideoReader
 from fer_service.tracking.tracked_stream import TrackedStream
@@ -96,7 +96,7 @@ async def _lines(asked: _Asked) -> AsyncGenerator[str, None]:
         # The bytes stay booked: the process that decodes the video holds them.
         with admission.video(hold) as frames:
             async with VideoReader(job, lambda: state.lifecycle.phase is Phase.DRAINING, ending) as reader:
-                clip = await reader.open(data, settings.max_video_pixels)
+                clip = await cancel_on_disconnect(request, reader.open(data, settings.max_video_pixels))
                 del data
                 yield VideoStart(duration=clip.duration).model_dump_json()
                 async with aclosing(_analyzed(asked, reader, clip, frames)) as lines:
@@ -115,8 +115,8 @@ async def _analyzed(
         async for frame in reader.frames():
             if not sampling.takes(frame.time):
                 continue
-            work = Job(time.monotonic() + asked.state.settings.request_timeout, asked.job.client)
-            async with frames.place():
+            async with frames.place_in_time(asked.job):
+                work = Job(time.monotonic() + asked.state.settings.request_timeout, asked.job.client)
                 prediction = await executor.run_pixels(frame.pixels, query.options(), work)
             record_frame(asked.request.scope, Analysis(prediction), work)
             result = frame_prediction(frame, prediction, tracked)
