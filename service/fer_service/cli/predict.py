@@ -127,7 +127,8 @@ def predict(
             run.write(found, printed)
             printed.show(as_json=as_json, single=len(found.files) == 1)
     except OSError as error:
-        raise ResultsError(f"cannot write {error.filename or out or ''}: {error.strerror or error}") from error
+        place = error.filename or out or "the output"
+        raise ResultsError(f"cannot write {place}: {error.strerror or error}") from error
     raise typer.Exit(1 if run.failed else 0)
 
 

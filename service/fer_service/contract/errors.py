@@ -14,7 +14,7 @@ FerError
     ├── RequestTooSlow        the request arrives too slowly
     ├── UrlTooLong            the URL has too many bytes
     ├── HeadTooLarge          the head has too many bytes or lines
-    ├── MissingImage          the request holds no image
+    ├── MissingImage          the request holds no image or video
     ├── InvalidTensor         an inference request breaks the Open Inference Protocol
     ├── UnknownModel          no such model or version
     ├── Unauthorized          the API key is missing or invalid
@@ -23,7 +23,7 @@ FerError
     ├── NotAcceptable         no offered media type is accepted
     ├── ImageTooLarge         too many bytes
     ├── TooManyPixels         too many pixels, by the image's header
-    ├── UnsupportedMediaType  the content type is not an image
+    ├── UnsupportedMediaType  the route does not read the content type
     ├── UnsupportedCoding     the body is compressed or encoded
     ├── UndecodableImage      no decoder reads these bytes
     ├── UndecodableVideo      the bytes are not a video that can be read
@@ -102,7 +102,7 @@ class HeadTooLarge(RequestError):
 
 
 class MissingImage(RequestError):
-    """The request holds no image."""
+    """The request holds no image or video."""
 
 
 class InvalidTensor(RequestError):
@@ -138,7 +138,7 @@ class TooManyPixels(RequestError):
 
 
 class UnsupportedMediaType(RequestError):
-    """The content type of the request is not an image."""
+    """The content type of the request is not one that the route reads."""
 
 
 class UnsupportedCoding(RequestError):

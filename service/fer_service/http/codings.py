@@ -43,6 +43,6 @@ def _check(name: str, values: Iterable[str]) -> None:
     for coding in ",".join(values).split(","):
         if (coding := coding.strip().lower()) and coding not in _PLAIN[name]:
             raise UnsupportedCoding(
-                f"{name} {coding[:_SHOWN]} is not supported; send the image as it is: bodies must not be "
+                f"{name} {coding[:_SHOWN]} is not supported; send the file as it is: bodies must not be "
                 "compressed or encoded"
             )

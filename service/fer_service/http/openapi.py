@@ -174,7 +174,7 @@ _DETAILS: Final[dict[type[RequestError], str]] = {
     errors.UrlTooLong: "the URL has more than 8192 bytes",
     errors.UnsupportedMediaType: "unsupported content type text/plain; send image/*, application/octet-stream, "
     "multipart/form-data or application/json",
-    errors.UnsupportedCoding: "Content-Encoding gzip is not supported; send the image as it is: bodies must not "
+    errors.UnsupportedCoding: "Content-Encoding gzip is not supported; send the file as it is: bodies must not "
     "be compressed or encoded",
     errors.MisdirectedRequest: "this service does not answer to the host evil.example; the setting "
     "FER_ALLOWED_HOSTS lists the hosts",

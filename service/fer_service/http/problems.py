@@ -37,7 +37,7 @@ class ProblemKind(NamedTuple):
 
 PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
     errors.InvalidRequest: ProblemKind(400, "invalid_request", "Invalid HTTP request"),
-    errors.MissingImage: ProblemKind(400, "missing_image", "No image in the request"),
+    errors.MissingImage: ProblemKind(400, "missing_image", "No image or video in the request"),
     errors.InvalidTensor: ProblemKind(400, "invalid_tensor", "Invalid inference request"),
     errors.Unauthorized: ProblemKind(401, "unauthorized", "API key missing or invalid"),
     errors.Forbidden: ProblemKind(403, "forbidden", "Origin not allowed"),
@@ -47,7 +47,7 @@ PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
     errors.ImageTooLarge: ProblemKind(413, "image_too_large", "Too many bytes"),
     errors.TooManyPixels: ProblemKind(413, "too_many_pixels", "Too many pixels"),
     errors.UrlTooLong: ProblemKind(414, "url_too_long", "URL too long"),
-    errors.UnsupportedMediaType: ProblemKind(415, "unsupported_media_type", "Content type is not an image"),
+    errors.UnsupportedMediaType: ProblemKind(415, "unsupported_media_type", "Unsupported content type"),
     errors.UnsupportedCoding: ProblemKind(415, "unsupported_coding", "Compressed bodies are not supported"),
     errors.MisdirectedRequest: ProblemKind(421, "misdirected_request", "Host not served"),
     errors.UndecodableImage: ProblemKind(422, "undecodable_image", "Image cannot be decoded"),
