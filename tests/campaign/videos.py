@@ -101,7 +101,7 @@ def read_videos(folder: Path, seed: int, count: int, seconds: float) -> VideosRe
 
 def _read(path: Path, child: Child) -> str:
     try:
-        with IsolatedClip(path, MAX_PIXELS, child) as clip:
+        with IsolatedClip(path, MAX_PIXELS, child=child) as clip:
             for _ in clip.frames():
                 pass
             return "damaged" if clip.damage else "read"

@@ -23,7 +23,7 @@ _MESSAGES: Final = {
     "dict_type": "must be a mapping of names to values",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
-    "too_short": "must have at least {min_length} values",
+    "too_short": "must have at least {min_length} value(s)",
     "too_long": "must have at most {max_length} values",
     "json_invalid": "invalid JSON: {error}",
     "tuple_type": "must be a list",

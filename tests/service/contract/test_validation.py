@@ -51,7 +51,7 @@ class Every(BaseModel):
         ("share", [], "share: must be a number"),
         ("flag", "maybe", "flag: must be true or false, not maybe"),
         ("names", [], "names: must be a mapping of names to values"),
-        ("pair", [], "pair: must have at least 1 values"),
+        ("pair", [], "pair: must have at least 1 value(s)"),
         ("pair", ["a"] * 3, "pair: must have at most 2 values"),
         ("when", "soon", "when: must be a valid date or datetime, input is too short, not soon"),
         ("raw", 1, "raw: must be a valid bytes, not 1"),

@@ -55,7 +55,7 @@ def test_epochs_are_those_of_all_phases() -> None:
         ({"network": NETWORK | {"channels": 2}}, "network.channels: must be 1 or 3, not 2"),
         ({"network": NETWORK | {"mean": [0.5, 0.5]}}, "network: mean and std need 1 value"),
         ({"network": NETWORK | {"channels": 3, "mean": [0.5] * 3}}, "network: mean and std need 3"),
-        ({"phases": []}, "phases: Tuple should have at least 1 item"),
+        ({"phases": []}, "phases: must have at least 1 value(s)"),
         (
             {"phases": [PHASE | {"trainable": "tail"}]},
             "phases.0.trainable.literal['all','head']: must be 'all' or 'head', not tail",
