@@ -16,7 +16,7 @@ from tests.campaign.watch import Watch, resident
 PEAK_MIB = 450.0
 SLOPE_MIB = 0.02  # per 1,000 requests
 _STEP = 2000  # requests between two measurements
-_LEAST_POINTS = 8  # measurements, for a slope that says something
+_LEAST_POINTS = 30  # measurements, for a slope that says something: each is off by some MiB
 _REST_SECONDS = 0.5
 
 
