@@ -9,6 +9,7 @@ request is repeated if the service is busy or the connection breaks: it gives th
 """
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -291,6 +292,8 @@ def _check_last(line: VideoLine | None) -> None:
 
 def _post(image: Image, query: dict[str, Any], url: str = "/predict", **headers: str) -> dict[str, Any]:
     headers = {"Content-Type": "application/octet-stream", **headers}
+    if isinstance(query.get("boxes"), list):
+        query = query | {"boxes": json.dumps(query["boxes"])}
     return {"method": "POST", "url": url, "content": _content(image), "params": query, "headers": headers}
 
 

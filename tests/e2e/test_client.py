@@ -40,6 +40,8 @@ def test_an_image_is_its_bytes_or_its_path(server: Server, photo: Path) -> None:
         assert prediction == client.predict(photo.read_bytes())
         assert [face.emotion for face in prediction.faces] == ["happy"]
         assert client.predict(encode_image(two_faces(), ".png"), max_faces=1).faces[1:] == []
+        (box,) = (face.box.model_dump() for face in prediction.faces)
+        assert client.predict(photo, boxes=[box]).faces[0].box == prediction.faces[0].box
         tracked = client.track(photo)
         again = client.track(photo, tracked.session)
         assert [face.id for face in tracked.faces] == [face.id for face in again.faces] == [1]

@@ -16,7 +16,7 @@ const DRAW_EVERY = 250; // milliseconds
 export class Clip {
   constructor() {
     this.timeline = new ClipTimeline((time) => this.player.seek(time));
-    this.player = new Player({ ontime: (time) => this.timeline.show(time), onerror: () => { byId("unplayable").hidden = false; } });
+    this.player = new Player({ ontime: (time) => this.timeline.show(time), onerror: () => { byId("unplayable").hidden = this.failed; } });
     byId("clip-cancel").addEventListener("click", () => this.abort.abort());
     byId("clip-retry").addEventListener("click", () => this.open(this.file));
     byId("clip-json").addEventListener("click", () => this.save("json", "application/json", JSON.stringify(this.result, null, 1)));
@@ -50,6 +50,11 @@ export class Clip {
     this.render();
     if (focused) byId("clip-choose").focus();
     if (!this.error) announce(byId("clip-status").textContent);
+  }
+
+  /** True if nothing of the file could be analysed. */
+  get failed() {
+    return Boolean(this.error) && !this.result.frames.length;
   }
 
   /** Pause the player. */
@@ -91,11 +96,12 @@ export class Clip {
     byId("clip-name").textContent = this.file.name;
     byId("clip-progress").hidden = byId("clip-cancel").hidden = !this.running;
     byId("clip-json").hidden = byId("clip-csv").hidden = !frames.length;
-    byId("clip-status").textContent = frames.length || !this.running ? t("faces", { count: this.timeline.followed.length }) : t("detecting");
+    if (this.failed) byId("unplayable").hidden = true;
+    byId("clip-status").textContent = this.failed ? "" : frames.length || !this.running ? t("faces", { count: this.timeline.followed.length }) : t("detecting");
     byId("clip-damage").hidden = !damage.length;
     byId("clip-damage").textContent = t("clip_damage", { damage: damage.join(" ") });
     byId("clip-error").hidden = !this.error;
-    byId("clip-body").hidden = Boolean(this.error) && !frames.length;
+    byId("clip-body").hidden = this.failed;
     if (this.error) {
       byId("clip-error-text").replaceChildren(`${this.errorText()} `, make("code", {}, this.error.code ?? "page"));
       byId("clip-retry").hidden = !canRetry(this.error);
