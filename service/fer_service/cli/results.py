@@ -176,7 +176,7 @@ def _json(name: str, outcome: Outcome) -> str:
 
 
 def _kept_rows(path: Path, header: list[str]) -> list[list[str]]:
-    """Return the rows of a CSV file without those of its last file, which may be incomplete."""
+    """Return the rows of a CSV file without those of failed files and of its last one, which may be torn."""
     text = path.read_bytes().decode("utf-8", "replace")  # the last character may be torn
     try:
         first, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [header]
@@ -186,15 +186,18 @@ def _kept_rows(path: Path, header: list[str]) -> list[list[str]]:
         raise ResultsError(f"{path} has other columns, for example of another model: give another --out")
     if rows and not (text.endswith("\n") and len(rows[-1]) == len(header)):
         rows.pop()
-    last = rows[-1][0] if rows else None
-    return [row for row in rows if row[0] != last]
+    column = header.index("error")
+    again = {row[0] for row in rows if row[column]} | {row[0] for row in rows[-1:]}
+    return [row for row in rows if row[0] not in again]
 
 
 def _kept_lines(path: Path) -> list[str]:
-    """Return the lines of an NDJSON file without those of its last file."""
+    """Return the lines of an NDJSON file without those of its last file and of failed files."""
     *lines, _ = path.read_bytes().split(b"\n")  # behind the last line break is nothing, or a torn line
     try:
-        names = [json.loads(line)["name"] for line in lines]
-        return [line.decode() + "\n" for line, name in zip(lines, names, strict=True) if name != names[-1]]
+        results = [json.loads(line) for line in lines]
+        again = {each["name"] for each in results if "error" in each} | {each["name"] for each in results[-1:]}
+        kept = zip(lines, (each["name"] for each in results), strict=True)
+        return [line.decode() + "\n" for line, name in kept if name not in again]
     except (ValueError, KeyError, TypeError) as error:
         raise ResultsError(f"{path} is not a file of results: give another --out") from error

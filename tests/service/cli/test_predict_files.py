@@ -120,6 +120,23 @@ def test_wherever_a_file_of_results_is_torn_nothing_is_missing_after_a_resume(ru
         assert Path(name).read_bytes() == whole, end
 
 
+@pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
+def test_a_resumed_run_tries_failed_files_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for file, data in {"a.jpg": b"no image", "b.jpg": plain("red"), "c.jpg": plain("lime")}.items():
+        Path("photos", file).write_bytes(data)
+    assert run("predict", "photos", "--out", name).status == 1
+    assert run("predict", "photos", "--out", name, "--resume").status == 1
+    Path("photos/a.jpg").write_bytes(plain("lime"))
+    assert run("predict", "photos", "--out", name, "--resume").status == 0
+    text = Path(name).read_text(encoding="utf-8")
+    assert [text.count(file) for file in ("a.jpg", "b.jpg", "c.jpg")] == [1, 1, 1]
+    assert "no image" not in text
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
 def test_an_empty_file_is_continued_and_a_foreign_one_is_not(run: Run, name: str) -> None:
