@@ -24,27 +24,14 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from fer_service.contract.schemas import (
-    BatchError,
-    BatchPrediction,
-    BatchResult,
-    FrameError,
-    FramePrediction,
-    ModelCard,
-    Prediction,
-    Problem,
-    SessionPrediction,
-    VideoEnd,
-    VideoError,
-    VideoLine,
-)
+from fer_service.contract import schemas
 
 Image: TypeAlias = bytes | Path
-Results: TypeAlias = list[BatchPrediction | BatchError]
-Frame: TypeAlias = FramePrediction | FrameError
+Results: TypeAlias = list[schemas.BatchPrediction | schemas.BatchError]
+Frame: TypeAlias = schemas.FramePrediction | schemas.FrameError
 T = TypeVar("T")
 _FRAME: Final[TypeAdapter[Frame]] = TypeAdapter(Frame)
-_LINE: Final[TypeAdapter[VideoLine]] = TypeAdapter(VideoLine)
+_LINE: Final[TypeAdapter[schemas.VideoLine]] = TypeAdapter(schemas.VideoLine)
 _BUSY: Final = (429, 503)
 _BROKEN: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 _MAX_PAUSE: Final = 30.0  # seconds
@@ -53,7 +40,7 @@ _MAX_PAUSE: Final = 30.0  # seconds
 class ServiceError(Exception):
     """The service refused a request; `problem` has the reason, with a stable `code`."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: schemas.Problem) -> None:
         super().__init__(f"{problem.status} {problem.code}: {problem.detail}")
         self.problem = problem
 
@@ -114,11 +101,11 @@ class Client(_Base):
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def predict(self, image: Image, **query: Any) -> Prediction:
+    def predict(self, image: Image, **query: Any) -> schemas.Prediction:
         """Return the faces of an image and their emotions."""
         return self._ask(_predict(image, query))
 
-    def track(self, image: Image, session: str = "new", **query: Any) -> SessionPrediction:
+    def track(self, image: Image, session: str = "new", **query: Any) -> schemas.SessionPrediction:
         """Return the faces of an image with their ids, and the `session` to call this with for the next image."""
         return self._ask(_track(image, query | {"session": session}))
 
@@ -130,11 +117,11 @@ class Client(_Base):
         """Return a prediction or an error per image, in their order."""
         return self._ask(_predict_batch(images, query))
 
-    def model(self) -> ModelCard:
+    def model(self) -> schemas.ModelCard:
         """Return the model and the detector in use."""
         return self._ask(_MODEL)
 
-    def video(self, video: Image, **query: Any) -> Iterator[VideoLine]:
+    def video(self, video: Image, **query: Any) -> Iterator[schemas.VideoLine]:
         """Yield the lines of the answer to a video (docs/api.md) as they come; stop to cancel. It is not repeated.
 
         Raises:
@@ -187,11 +174,11 @@ class AsyncClient(_Base):
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def predict(self, image: Image, **query: Any) -> Prediction:
+    async def predict(self, image: Image, **query: Any) -> schemas.Prediction:
         """Return the faces of an image and their emotions."""
         return await self._ask(_predict(image, query))
 
-    async def track(self, image: Image, session: str = "new", **query: Any) -> SessionPrediction:
+    async def track(self, image: Image, session: str = "new", **query: Any) -> schemas.SessionPrediction:
         """Return the faces of an image with their ids, and the `session` to call this with for the next image."""
         return await self._ask(_track(image, query | {"session": session}))
 
@@ -203,11 +190,11 @@ class AsyncClient(_Base):
         """Return a prediction or an error per image, in their order."""
         return await self._ask(_predict_batch(images, query))
 
-    async def model(self) -> ModelCard:
+    async def model(self) -> schemas.ModelCard:
         """Return the model and the detector in use."""
         return await self._ask(_MODEL)
 
-    async def video(self, video: Image, **query: Any) -> AsyncIterator[VideoLine]:
+    async def video(self, video: Image, **query: Any) -> AsyncIterator[schemas.VideoLine]:
         """Yield the lines of the answer to a video as they come; stop to cancel. It is not repeated."""
         async with self._http.stream(**_post(video, query, "/predict/video")) as response:
             if not response.is_success:
@@ -254,15 +241,15 @@ class _Request(Generic[T]):
         return self.read(outcome.content)
 
 
-_MODEL: Final = _Request({"method": "GET", "url": "/model"}, ModelCard.model_validate_json)
+_MODEL: Final = _Request({"method": "GET", "url": "/model"}, schemas.ModelCard.model_validate_json)
 
 
-def _predict(image: Image, query: dict[str, Any]) -> _Request[Prediction]:
-    return _Request(_post(image, query), Prediction.model_validate_json)
+def _predict(image: Image, query: dict[str, Any]) -> _Request[schemas.Prediction]:
+    return _Request(_post(image, query), schemas.Prediction.model_validate_json)
 
 
-def _track(image: Image, query: dict[str, Any]) -> _Request[SessionPrediction]:
-    return _Request(_post(image, query), SessionPrediction.model_validate_json)
+def _track(image: Image, query: dict[str, Any]) -> _Request[schemas.SessionPrediction]:
+    return _Request(_post(image, query), schemas.SessionPrediction.model_validate_json)
 
 
 def _draw(image: Image, media_type: str, query: dict[str, Any]) -> _Request[bytes]:
@@ -272,21 +259,21 @@ def _draw(image: Image, media_type: str, query: dict[str, Any]) -> _Request[byte
 def _predict_batch(images: Iterable[Image], query: dict[str, Any]) -> _Request[Results]:
     files = [("file", (image.name if isinstance(image, Path) else "", _content(image))) for image in images]
     options = {"method": "POST", "url": "/predict/batch", "files": files, "params": query}
-    return _Request(options, lambda content: BatchResult.model_validate_json(content).results)
+    return _Request(options, lambda content: schemas.BatchResult.model_validate_json(content).results)
 
 
-def _line(text: str) -> VideoLine:
+def _line(text: str) -> schemas.VideoLine:
     try:
         line = _LINE.validate_json(text)
     except ValidationError as error:
         raise httpx.RemoteProtocolError("the answer to the video was cut, or is another one") from error
-    if isinstance(line, VideoError):
+    if isinstance(line, schemas.VideoError):
         raise ServiceError(line.error)
     return line
 
 
-def _check_last(line: VideoLine | None) -> None:
-    if not isinstance(line, VideoEnd):  # a proxy may end an answer that was cut as if it were complete
+def _check_last(line: schemas.VideoLine | None) -> None:
+    if not isinstance(line, schemas.VideoEnd):  # a proxy may end an answer that was cut as if it were complete
         raise httpx.RemoteProtocolError("the answer to the video was cut: it has no last line")
 
 
@@ -314,9 +301,11 @@ def _refusals() -> Iterator[None]:
         raise ServiceError(_problem(refused.response.status_code, refused.response.body or b"")) from refused
 
 
-def _problem(status: int, content: bytes | bytearray) -> Problem:
+def _problem(status: int, content: bytes | bytearray) -> schemas.Problem:
     try:
-        return Problem.model_validate_json(content)
+        return schemas.Problem.model_validate_json(content)
     except ValidationError:  # a proxy, or another service
         detail = content.decode("utf-8", "replace")[:500]
-        return Problem(title="HTTP error", status=status, detail=detail or "no details", code=f"http_{status}")
+        return schemas.Problem(
+            title="HTTP error", status=status, detail=detail or "no details", code=f"http_{status}"
+        )
