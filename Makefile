@@ -29,7 +29,7 @@ test: setup-training ## Run all tests and check the coverage threshold
 test-quick: setup-training ## Run only the unit tests that train no network
 	$(PYTEST) -m "(service or training or docker or tools) and not trains"
 
-campaign: setup-training ## Attack a service for ten minutes: damaged requests and videos, abuse, shutdown (CAMPAIGN="--rows idle")
+campaign: setup-training ## Attack a service for fifteen minutes: damaged requests and videos, abuse, shutdown (CAMPAIGN="--rows idle")
 	$(TRAIN_ENV)/bin/python -m tests.campaign $(CAMPAIGN)
 
 lint: setup-training ## Check style, types and imports between packages

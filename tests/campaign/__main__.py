@@ -50,9 +50,9 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10.0, help="Time for everything.")
+    parser.add_argument("--minutes", type=float, default=15.0, help="Time for everything.")
     parser.add_argument("--rows", help="Rows whose names contain this; all and the killed replica by default.")
-    parser.add_argument("--row-seconds", type=float, default=2.0, help="Seconds per row and good client.")
+    parser.add_argument("--row-seconds", type=float, default=5.0, help="Seconds per row and good client.")
     parser.add_argument("--bodies", type=int, default=100_000, help="Number of damaged requests.")
     parser.add_argument("--videos", type=int, default=2000, help="Number of damaged videos.")
     parser.add_argument("--seed", type=int, default=1, help="Seed of the damage.")

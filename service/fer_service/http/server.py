@@ -7,6 +7,7 @@ import logging
 import math
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -32,6 +33,9 @@ from fer_service.system.memory import memory_limit
 # Files other than connections: the listener, logs, the event loop, and what a library may open for a moment.
 _OTHER_FILES = 128
 _BACKLOG = 2048  # uvicorn's; the kernel holds no more connections
+# An image takes and releases the GIL dozens of times. While the event loop is busy, each time waits this long.
+# Python's 5 ms leave two threads some 15 images per second (docs/decisions/thread-switches.md).
+_SWITCH_SECONDS = 0.0005
 _GUARD_SECONDS = 4.0  # from the end of all connections to the end of the process
 logger = logging.getLogger(__name__)
 
@@ -115,7 +119,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], None]) -> None:
     """Serve in this process until SIGTERM or SIGINT, then finish the accepted requests.
 
-    This sets up the whole process: memory allocator, OpenCV's threads, signal handlers and open files.
+    This sets up the whole process: memory allocator, OpenCV, thread switches, signal handlers and open files.
 
     Args:
         settings: Settings.
@@ -127,6 +131,7 @@ def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], 
     """
     keep_image_memory()
     cv2.setNumThreads(1)  # each image has a thread of its own already
+    sys.setswitchinterval(_SWITCH_SECONDS)
     config = connection_config(create_app(settings), settings, ConnectionLimits())
     # What exists now lives as long as the process. Without this, a full garbage collection stopped every thread
     # for 50 to 70 ms, once in some 2,400 images.

@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 
 import pytest
 from fer_service.contract.errors import StartError
@@ -18,3 +20,21 @@ def test_an_address_in_use_is_named() -> None:
 def test_an_ipv6_address_is_accepted() -> None:
     with listen(load_settings(host="::1", port=0)) as listener:
         assert listener.family is socket.AF_INET6
+
+
+def test_images_get_their_turn_while_the_event_loop_is_busy() -> None:
+    program = """
+import os, signal, sys
+from fer_service.contract.settings import load_settings
+from fer_service.http.server import listen, serve
+
+def on_serving():
+    print(sys.getswitchinterval(), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+settings = load_settings(port=0, detector="own")
+with listen(settings) as listener:
+    serve(settings, listener, on_serving)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
+    assert float(result.stdout) < 0.001
