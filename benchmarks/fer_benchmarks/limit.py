@@ -8,12 +8,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
-import cv2
 from fer_service.analysis.analyzer import Options
 from fer_service.analysis.loading import load
 from fer_service.contract.errors import StartError
 from fer_service.contract.settings import Settings
-from fer_service.system.allocator import keep_image_memory
+from fer_service.system.process import set_up_process
 
 Analyze = Callable[[], object]
 Clock = Callable[[], float]
@@ -121,8 +120,7 @@ def open_pipeline(settings: Settings, data: bytes, options: Options) -> Analyze:
         StartError: A setting, the model or the detector is invalid.
         RequestError: The image is refused.
     """
-    cv2.setNumThreads(1)
-    keep_image_memory()
+    set_up_process()
     analyzer = load(settings)
 
     def analyze() -> str:

@@ -21,7 +21,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import httpx
 from pydantic import TypeAdapter, ValidationError
 from websockets.asyncio.client import connect as connect_async
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.sync.client import connect
 
 from fer_service.contract import schemas
@@ -141,10 +141,14 @@ class Client(_Base):
         """Send each frame of a video after the answer to the last one, and yield the answers.
 
         Raises:
+            ServiceError: the service refused the stream.
+            httpx.ConnectError: there is no connection.
             websockets.ConnectionClosed: the service ended the stream; the code says why (docs/api.md).
         """
         address, options = self._stream(query)
-        with _refusals(), connect(address, **options) as socket:
+        with _connecting():
+            socket = connect(address, **options)
+        with socket:
             for frame in frames:
                 socket.send(_content(frame))
                 yield _FRAME.validate_json(socket.recv(self._timeout))
@@ -208,11 +212,12 @@ class AsyncClient(_Base):
     async def stream(self, frames: AsyncIterable[Image], **query: Any) -> AsyncIterator[Frame]:
         """Send each frame of a video after the answer to the last one, and yield the answers."""
         address, options = self._stream(query)
-        with _refusals():
-            async with connect_async(address, **options) as socket:
-                async for frame in frames:
-                    await socket.send(_content(frame))
-                    yield _FRAME.validate_json(await asyncio.wait_for(socket.recv(), self._timeout))
+        with _connecting():
+            socket = await connect_async(address, **options)
+        async with socket:
+            async for frame in frames:
+                await socket.send(_content(frame))
+                yield _FRAME.validate_json(await asyncio.wait_for(socket.recv(), self._timeout))
 
     async def _ask(self, request: "_Request[T]", attempt: int = 0) -> T:
         outcome: httpx.Response | httpx.TransportError
@@ -294,11 +299,14 @@ def _content(image: Image) -> bytes:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _connecting() -> Iterator[None]:
+    """Raise what the other methods raise if there is no connection or the service refuses."""
     try:
         yield
     except InvalidStatus as refused:
         raise ServiceError(_problem(refused.response.status_code, refused.response.body or b"")) from refused
+    except (OSError, InvalidHandshake) as error:
+        raise httpx.ConnectError(str(error)) from error
 
 
 def _problem(status: int, content: bytes | bytearray) -> schemas.Problem:

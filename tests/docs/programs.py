@@ -16,7 +16,16 @@ from fer_service.contract.settings import PREFIX, Settings
 from tests.docs.markdown import ROOT
 
 # Programs that are not part of this project. Only the files in their arguments are checked.
-_OTHER_PROGRAMS = {"pip", "docker", "kubectl", "curl", "uv", ".venv/bin/uv", ".venv-training/bin/torchrun"}
+_OTHER_PROGRAMS = {
+    "printf",
+    "pip",
+    "docker",
+    "kubectl",
+    "curl",
+    "uv",
+    ".venv/bin/uv",
+    ".venv-training/bin/torchrun",
+}
 _MODULES = {
     ".venv/bin/fer-service": "fer_service",
     ".venv-training/bin/fer-train": "fer_training",

@@ -156,6 +156,8 @@ def test_a_service_that_has_gone_is_tried_again_and_then_reported(start_server: 
         began = time.monotonic()
         with pytest.raises(httpx.TransportError):
             client.predict(photo)
+        with pytest.raises(httpx.ConnectError):
+            next(client.stream([photo]))
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
     assert time.monotonic() - began > 0.25  # pauses of 0.1 and 0.2 s

@@ -5,14 +5,12 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import cv2
 import uvicorn
 from fer_service.analysis.loading import load
 from fer_service.contract.settings import Settings
-from fer_service.system.allocator import keep_image_memory
+from fer_service.system.process import set_up_process
 
-cv2.setNumThreads(1)
-keep_image_memory()
+set_up_process()
 cores = os.cpu_count() or 1
 analyzer = load(Settings(threads=1))
 pool = ThreadPoolExecutor(cores)

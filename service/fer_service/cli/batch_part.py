@@ -25,6 +25,7 @@ from fer_service.contract.schemas import FramePrediction
 from fer_service.contract.settings import Settings
 from fer_service.observability.metrics import Metrics
 from fer_service.system.files import read_file
+from fer_service.system.process import set_up_process
 
 _MAX_BYTES: Final = 2**29  # of an image file, so that the memory of a worker is bounded
 
@@ -54,6 +55,7 @@ class PartWorker:
         """
         self._folder, self._options, self._clips, self._threads = folder, options, clips, threads
         self._files = folder.open()
+        set_up_process()
         self._analyzer = load(settings)
         metrics = Metrics(CollectorRegistry())
         self._executor = Executor(self._analyzer, metrics, threads=threads, max_batch=settings.max_batch)

@@ -96,7 +96,9 @@ def predict(
 
     from fer_service.analysis.analyzer import Options  # takes seconds, which other commands do not need
     from fer_service.analysis.loading import load
+    from fer_service.system.process import set_up_process
 
+    set_up_process()
     analyzer = load(settings)
     options = Options(max_faces=max_faces, draw="jpeg" if annotate else None, drawing=draw or "box")
     if len(found.files) == 1 and is_video(found.files[0]) and (out or annotate):

@@ -20,6 +20,7 @@ from fer_service.http.app import create_app
 from fer_service.http.middleware.request_metrics import REQUEST_ID
 from fer_service.http.state import AppState
 from fer_service.observability.logs import configure_logging
+from fer_service.system.process import set_up_process
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -92,6 +93,7 @@ class FerService:
         """Load the models; Ray calls it in the replica's process."""
         settings = load_settings()
         configure_logging(settings.log_level, settings.log_format)
+        set_up_process()
         self._app = create_app(settings)
         state: AppState = self._app.state.service
         self._state = state

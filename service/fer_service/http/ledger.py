@@ -61,10 +61,12 @@ class Ledger:
     they do:
 
     1. those that stand still, the longest first;
-    2. then, again and again, the newest transfer of the client that holds most. If this is the one that asks for
-       more, it is refused instead, and nothing is given up.
+    2. then, again and again, a transfer of the client that holds most: of all but its oldest one, the newest that
+       holds at least their mean. If this is the one that asks for more, it is refused instead, and nothing is
+       given up.
 
-    So the oldest transfer of the client that holds least goes on unless it stands still. Bytes on which work has
+    So the oldest transfer of the client that holds least goes on unless it stands still, and small transfers go on
+    beside large ones, also if all come from one address. Bytes on which work has
     begun are not given up. One client may fill seven eighths of the budget with them, so that others find room. A
     hold larger than the budget is admitted if it is the only one, or the only answer.
 
@@ -218,7 +220,7 @@ class Ledger:
 
 
 def _largest_first(holds: Iterable[Hold], asking: Hold, size: int) -> Iterator[Hold]:
-    """Yield, again and again, the newest transfer of the client that holds most of what is left.
+    """Yield, again and again, a transfer of the client that holds most of what is left.
 
     Args:
         holds: The oldest first.
@@ -226,17 +228,35 @@ def _largest_first(holds: Iterable[Hold], asking: Hold, size: int) -> Iterator[H
         size: Bytes for which it asks.
     """
     shares = Counter({asking.client: size})
-    transfers: defaultdict[str, list[tuple[int, Hold]]] = defaultdict(list)
+    transfers: defaultdict[str, list[_Transfer]] = defaultdict(list)
     for age, hold in enumerate(holds):
         shares[hold.client] += hold.size
         if hold is asking or (hold.give_up and hold.size):
-            transfers[hold.client].append((-age, hold))
-    # Of equal clients the one with the newest transfer comes first.
-    clients = [(-shares[client], own[-1][0], client) for client, own in transfers.items()]
+            transfers[hold.client].append(_Transfer(hold, -age, hold.size + size * (hold is asking)))
+    ordered = {client: _last_goes_first(own) for client, own in transfers.items()}
+    # Of equal clients the one with the newer transfer comes first.
+    clients = [(-shares[client], own[-1].order, client) for client, own in ordered.items()]
     heapq.heapify(clients)
     while clients:
         share, _, client = heapq.heappop(clients)
-        _, newest = transfers[client].pop()
-        yield newest
-        if transfers[client]:
-            heapq.heappush(clients, (share + newest.size, transfers[client][-1][0], client))
+        yielded = ordered[client].pop()
+        yield yielded.hold
+        if ordered[client]:
+            heapq.heappush(clients, (share + yielded.hold.size, ordered[client][-1].order, client))
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    """A hold, its place from the newest on, and its bytes with those that it asks for."""
+
+    hold: Hold
+    order: int
+    size: int
+
+
+def _last_goes_first(own: list[_Transfer]) -> list[_Transfer]:
+    """Return the transfers of a client, the oldest first, so that the last one is given up first."""
+    oldest, others = own[:1], own[1:]
+    total = sum(each.size for each in others)
+    small = [each for each in others if each.size * len(others) < total]
+    return oldest + small + [each for each in others if each.size * len(others) >= total]

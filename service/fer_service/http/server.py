@@ -7,11 +7,9 @@ import logging
 import math
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-import cv2
 import uvicorn
 from fastapi import FastAPI
 
@@ -25,17 +23,14 @@ from fer_service.http.connections.request_connection import RequestConnection
 from fer_service.http.connections.stream_connection import StreamConnection
 from fer_service.http.connections.transport import shed
 from fer_service.http.state import AppState
-from fer_service.system.allocator import keep_image_memory
 from fer_service.system.descriptors import raise_descriptor_limit
 from fer_service.system.exit import end_after
 from fer_service.system.memory import memory_limit
+from fer_service.system.process import set_up_process
 
 # Files other than connections: the listener, logs, the event loop, and what a library may open for a moment.
 _OTHER_FILES = 128
 _BACKLOG = 2048  # uvicorn's; the kernel holds no more connections
-# An image takes and releases the GIL dozens of times. While the event loop is busy, each time waits this long.
-# Python's 5 ms leave two threads some 15 images per second (docs/decisions/thread-switches.md).
-_SWITCH_SECONDS = 0.0005
 _GUARD_SECONDS = 4.0  # from the end of all connections to the end of the process
 logger = logging.getLogger(__name__)
 
@@ -119,7 +114,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], None]) -> None:
     """Serve in this process until SIGTERM or SIGINT, then finish the accepted requests.
 
-    This sets up the whole process: memory allocator, OpenCV, thread switches, signal handlers and open files.
+    This sets up the whole process, also its signal handlers and open files.
 
     Args:
         settings: Settings.
@@ -129,9 +124,7 @@ def serve(settings: Settings, listener: socket.socket, on_serving: Callable[[], 
     Raises:
         StartError: a setting, the model, the detector or the device is invalid, or the model cannot run.
     """
-    keep_image_memory()
-    cv2.setNumThreads(1)  # each image has a thread of its own already
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    set_up_process()
     config = connection_config(create_app(settings), settings, ConnectionLimits())
     # What exists now lives as long as the process. Without this, a full garbage collection stopped every thread
     # for 50 to 70 ms, once in some 2,400 images.

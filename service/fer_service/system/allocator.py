@@ -14,8 +14,7 @@ def keep_image_memory() -> bool:
     The arrays of an image are megabytes that live for milliseconds. By default glibc returns them to the system
     when they are freed, and the kernel clears every page again: a quarter of the time of a request. Blocks of
     32 MiB or more are still returned at once, and so is free memory above 64 MiB. One arena for all threads makes
-    this limit hold for the whole process. The settings affect the whole process, so only the server calls this,
-    before it starts threads. Measured in docs/decisions/allocator.md.
+    this limit hold for the whole process. Measured in docs/decisions/allocator.md.
 
     Returns:
         True if the C library accepted the settings; only glibc has them.

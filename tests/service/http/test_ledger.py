@@ -133,6 +133,19 @@ def test_the_older_of_two_transfers_of_a_client_goes_on(books: Books) -> None:
     assert books.given_up == [newer]
 
 
+def test_small_transfers_go_on_beside_large_ones_of_the_same_client(books: Books) -> None:
+    oldest, other, newest = (books.hold("a", BUDGET // 4) for _ in range(3))
+    small = books.hold("a", BUDGET // 4)
+    books.ledger.shrink(small, BUDGET // 4 - 100)
+    books.ledger.grow(newest, BUDGET // 4 - 100)
+    books.ledger.grow(small, 100)
+    assert books.given_up == [newest]
+    books.hold("a", BUDGET // 2 - 200)
+    books.ledger.grow(oldest, 100)
+    assert books.given_up[1:] == [books.given_up[-1]]
+    assert (oldest.preempted, other.preempted, small.preempted) == ("", "", "")
+
+
 def test_nothing_is_given_up_for_a_transfer_that_is_refused_anyway(books: Books) -> None:
     books.hold("a", BUDGET // 2, pinned=True)
     books.hold("b", BUDGET // 4)
