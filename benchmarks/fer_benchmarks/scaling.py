@@ -9,7 +9,6 @@ same files. Needs the extra `ray`, and an otherwise idle machine.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -72,12 +71,12 @@ def call_milliseconds() -> float:
     """Return the time of a call of a deployment with a face crop that does nothing."""
     from ray import serve
 
-    @serve.deployment
     class Nothing:
         def __call__(self, crop: object) -> int:
             return 0
 
-    handle = serve.run(Nothing.bind(), name="nothing", route_prefix="/nothing")
+    deployment = serve.deployment(Nothing, ray_actor_options={"num_cpus": 0})
+    handle = serve.run(deployment.bind(), name="nothing", route_prefix="/nothing")
     crop = np.zeros((48, 48, 3), np.uint8)
     times = []
     for _ in range(_CALLS):
@@ -95,12 +94,31 @@ def write_photos(folder: Path, count: int) -> None:
         (folder / f"{number:06}.jpg").write_bytes(encode_jpeg(np.roll(scene, number % 160 - 80, axis=1)))
 
 
-def run_command(*arguments: str) -> tuple[float, float]:
-    """Run `fer-service` to its end; return seconds and CPU seconds."""
-    began, before = time.perf_counter(), _children_cpu()
+def run_command(*arguments: str) -> float:
+    """Run `fer-service` to its end; return the seconds."""
+    began = time.perf_counter()
     command = [sys.executable, "-m", "fer_service", *arguments]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)  # noqa: S603 (our own command)
-    return time.perf_counter() - began, _children_cpu() - before
+    return time.perf_counter() - began
+
+
+def compare_jobs(folder: Path, images: int, turns: int) -> dict[str, list[float]]:
+    """Return images per second of `predict` and `batch` in turns, and the seconds of `batch` for one image."""
+    few, many = folder / "few", folder / "many"
+    for place, count in ((few, 1), (many, images)):
+        place.mkdir()
+        write_photos(place, count)
+    found: dict[str, list[float]] = {"predict, images/s": [], "batch, images/s": [], "batch of one image, s": []}
+    for turn in range(turns):
+        out = folder / str(turn)
+        jobs = {
+            "predict, images/s": ("predict", str(many), "--out", f"{out}.parquet"),
+            "batch, images/s": ("batch", str(many), "--out", f"{out}-many"),
+        }
+        for name in sorted(jobs, reverse=turn % 2 == 0):
+            found[name].append(images / run_command(*jobs[name]))
+        found["batch of one image, s"].append(run_command("batch", str(few), "--out", f"{out}-few"))
+    return found
 
 
 def main() -> None:
@@ -121,27 +139,12 @@ def main() -> None:
             rates = compare_rates(plain.url, ray, arguments.rounds, arguments.seconds)
             report["call of another deployment, ms"] = round(call_milliseconds(), 2)
     report["service alone, images/s"] = round(service, 1)
-    report["service, Ray's proxy, images/s"] = [[round(rate, 1) for rate in pair] for pair in rates]
+    report["service, Ray's proxy, images/s"] = rates
     report["Ray's proxy / service"] = round(statistics.median(ray / plain for plain, ray in rates), 3)
     with tempfile.TemporaryDirectory() as folder:
-        photos = Path(folder, "photos")
-        photos.mkdir()
-        write_photos(photos, arguments.images)
-        for number in range(max(arguments.rounds // 2, 1)):
-            jobs = {
-                "predict": ("predict", str(photos), "--out", str(Path(folder, f"{number}.parquet"))),
-                "batch": ("batch", str(photos), "--out", str(Path(folder, f"batch-{number}"))),
-            }
-            for name in sorted(jobs, reverse=number % 2 == 0):
-                seconds, cpu = run_command(*jobs[name])
-                line = {"seconds": round(seconds, 1), "CPU seconds": round(cpu, 1)}
-                report[f"{name}, turn {number + 1}"] = line | {"images/s": round(arguments.images / seconds, 1)}
-    print(json.dumps(report, indent=2, ensure_ascii=False))
-
-
-def _children_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+        report |= compare_jobs(Path(folder), arguments.images, max(arguments.rounds // 2, 1))
+    for name, value in report.items():
+        print(f"{name}: {json.dumps(value)}")
 
 
 if __name__ == "__main__":

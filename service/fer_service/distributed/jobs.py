@@ -11,7 +11,7 @@ from typing import Any, Final
 from fer_service.contract.errors import ClusterError
 
 PART: Final = "part"
-_MAX_CORES: Final = 8  # of a worker: more threads would wait for Python's lock
+_MAX_CORES: Final = 4  # of a worker: the GIL is full at 5.7 (docs/decisions/gpu-host.md)
 _MAX_BLOCKS: Final = 10_000
 _RETRIES: Final = 50  # of a part; a machine that ends takes several
 
