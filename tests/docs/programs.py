@@ -31,7 +31,13 @@ _MODULES = {
     ".venv-training/bin/fer-train": "fer_training",
     ".venv-training/bin/fer-service": "fer_service",
 }
-_PYTHONS = {".venv/bin/python", ".venv-training/bin/python", ".venv-gpu/bin/python", "python3"}
+_PYTHONS = {
+    ".venv/bin/python",
+    ".venv-training/bin/python",
+    ".venv-gpu/bin/python",
+    ".venv-ray/bin/python",
+    "python3",
+}
 # Files that a reader creates.
 _CREATED = {"docker/api-keys.txt"}
 
