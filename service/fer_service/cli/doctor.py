@@ -29,6 +29,8 @@ from fer_service.system.memory import machine_bytes, memory_limit
 _SECONDS: Final = 0.5  # per rate
 _MARKS: Final = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "fault": "[red]fault[/]"}
 _NEEDED_CUDA: Final = (13, 0)
+_MAX_THREADS: Final = 6  # of a process on a CPU: Python's lock is full at 5.7 (docs/decisions/gpu-host.md)
+_GOOD_THREADS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,9 @@ def _gpu(settings: Settings) -> Iterator[Finding]:
 
 def _pipeline(settings: Settings) -> Iterator[Finding]:
     from fer_service.analysis.loading import load
+    from fer_service.system.process import set_up_process
 
+    set_up_process()
     began = time.perf_counter()
     try:
         analyzer = load(settings)
@@ -150,6 +154,14 @@ def _pipeline(settings: Settings) -> Iterator[Finding]:
     classifier, bundle = analyzer.classifier, analyzer.classifier.bundle
     name = f"{bundle.path.name} ({bundle.metadata.name} {bundle.metadata.version})"
     yield Finding("model", "ok", f"{name} on {classifier.provider}, opened in {seconds:.1f} s")
+    if not classifier.on_gpu and settings.threads > _MAX_THREADS:
+        workers = settings.workers * settings.threads // _GOOD_THREADS
+        yield Finding(
+            "threads",
+            "note",
+            f"{settings.threads} per process; Python's lock lets about {_MAX_THREADS} work at the same time",
+            f"FER_WORKERS={workers} FER_THREADS={_GOOD_THREADS}",
+        )
     yield _detector(analyzer.detector.name, settings)
     began = time.perf_counter()
     try:

@@ -49,6 +49,16 @@ def test_a_cpu_s_truth_is_told_with_its_rates(run: Run, monkeypatch: pytest.Monk
 
 
 @cpu_only
+@pytest.mark.parametrize(("threads", "way_out"), [("6", None), ("16", "FER_WORKERS=8 FER_THREADS=4")])
+def test_more_threads_than_python_s_lock_lets_work_are_noted(
+    run: Run, monkeypatch: pytest.MonkeyPatch, threads: str, way_out: str | None
+) -> None:
+    monkeypatch.setenv("FER_WORKERS", "2")
+    monkeypatch.setenv("FER_THREADS", threads)
+    assert found(run, 0).get("threads", {}).get("way_out") == way_out
+
+
+@cpu_only
 def test_a_gpu_that_was_asked_for_and_is_missing_is_a_fault(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FER_DEVICE", "cuda")
     findings = found(run, 1)
