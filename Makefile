@@ -5,6 +5,9 @@ SERVE_ENV := .venv
 TRAIN_ENV := .venv-training
 CLIENTS_ENV := .venv-clients
 RAY_ENV := .venv-ray
+# `make check-python` tests the service on another version of Python; the image has 3.13.
+CHECK_PYTHON ?= python3.13
+CHECK_ENV := .venv-$(notdir $(CHECK_PYTHON))
 # One process more than cores, because many tests wait for a server; at most 4. The tests of a file run in the same
 # one, because they share fixtures.
 PROCESSES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null | awk '{ print ($$1 < 4) ? $$1 + 1 : 4 }')
@@ -12,7 +15,7 @@ PROCESSES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null | awk '{ print ($$1 <
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TRAIN_ENV)/bin/pytest -n $(or $(PROCESSES),2) --dist loadfile --no-loadscope-reorder --durations 15
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(LOCK_OPTIONS)
 
-.PHONY: help serve setup setup-training test test-quick campaign lint format lock docs check-clients check-ray check-deploy image clean
+.PHONY: help serve setup setup-training test test-quick campaign lint format lock docs check-clients check-python check-ray check-deploy image clean
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -47,6 +50,7 @@ lock: ## Compile requirements/*.txt (needs uv; LOCK_OPTIONS=--upgrade updates ve
 	$(LOCK) pyproject.toml --extra otel --extra video -o requirements/cpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra video --extra gpu --override requirements/gpu-overrides.txt -o requirements/gpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra training --extra video --extra parquet --group test -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra otel --extra video --extra parquet --group test --constraint requirements/test.txt -o requirements/service-test.txt
 	$(LOCK) pyproject.toml --extra otel --extra ray --extra video --constraint requirements/cpu.txt -o requirements/ray.txt
 	$(LOCK) pyproject.toml --extra otel --extra ray --extra video --group ray-test -o requirements/ray-test.txt
 	$(LOCK) --group pyproject.toml:clients -o requirements/clients.txt
@@ -54,6 +58,12 @@ lock: ## Compile requirements/*.txt (needs uv; LOCK_OPTIONS=--upgrade updates ve
 
 check-clients: setup-training $(CLIENTS_ENV)/.installed ## Call a server with clients that are generated from the OpenAPI schema (npm for TypeScript)
 	PATH="$(CURDIR)/$(CLIENTS_ENV)/bin:$(CURDIR)/$(CLIENTS_ENV)/node_modules/.bin:$$PATH" $(TRAIN_ENV)/bin/pytest -ra tests/clients
+
+check-python: setup-training ## Test the service on another version of Python (CHECK_PYTHON=python3.13)
+	test -x $(CHECK_ENV)/bin/python || $(TRAIN_ENV)/bin/uv venv --quiet --python "$$(command -v $(CHECK_PYTHON))" $(CHECK_ENV)
+	$(TRAIN_ENV)/bin/uv pip install --quiet --python $(CHECK_ENV)/bin/python --require-hashes -r requirements/service-test.txt -r requirements/build.txt
+	$(TRAIN_ENV)/bin/uv pip install --quiet --python $(CHECK_ENV)/bin/python --no-deps --no-build-isolation --editable .
+	$(subst $(TRAIN_ENV),$(CHECK_ENV),$(PYTEST)) tests/service
 
 check-ray: $(RAY_ENV)/.installed ## Test Ray on two real nodes, and clients of the Open Inference Protocol (some minutes)
 	$(RAY_ENV)/bin/python -m pytest -ra tests/ray tests/docker/test_ray.py tests/service/cli/test_model.py tests/e2e/test_inference_clients.py
@@ -72,7 +82,7 @@ docs: setup-training ## Update the generated tables in README.md and docs/
 	$(TRAIN_ENV)/bin/python -m tools.reference_tables README.md docs/api.md docs/operations.md
 
 clean: ## Remove environments and caches
-	rm -rf $(SERVE_ENV) $(TRAIN_ENV) $(CLIENTS_ENV) $(RAY_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(SERVE_ENV) $(TRAIN_ENV) $(CLIENTS_ENV) $(RAY_ENV) $(CHECK_ENV) .mypy_cache .ruff_cache .pytest_cache .coverage
 
 $(SERVE_ENV)/.installed-$(SET): requirements/$(SET).txt requirements/build.txt pyproject.toml
 	$(call install,$(SERVE_ENV),requirements/$(SET).txt)

@@ -74,11 +74,12 @@ class Clip:
         self.damage: list[str] = []
         name = name_of(source)
         # With its protocol a name may contain colons, and a playlist cannot name an address.
-        # Titles are often not UTF-8 in older files; nothing reads them.
         file, protocols = (io.BytesIO(source), "") if isinstance(source, bytes) else (f"file:{source}", "file")
         options = {"protocol_whitelist": protocols, "format_whitelist": _FORMATS}
+        # Titles are often not UTF-8 in older files; nothing reads them. PyAV 19 replaces invalid text by itself.
+        titles: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
         try:
-            self._container = av.open(file, "r", options=options, metadata_errors="replace")
+            self._container = av.open(file, "r", options=options, **titles)
         except (av.FFmpegError, OSError) as error:
             reason = "unknown format, or damaged" if isinstance(error, ValueError) else error.strerror
             raise ClipError(f"cannot read {name} as a video: {reason}") from error

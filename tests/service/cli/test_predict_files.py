@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import cv2
@@ -213,7 +214,11 @@ def test_results_of_another_model_are_not_continued(run: Run) -> None:
         (["photos/*.png", "--annotate", "photos"], "a copy could replace one: give another folder"),
         (["photos/b-red.jpg", "results.json", "--out", "results.json"], "is one of the files to analyse"),
         (["photos/b-red.jpg", "--out", "/dev/full/a.csv"], "cannot write"),
-        (["photos/**.jpg"], "photos/**.jpg: "),
+        pytest.param(
+            ["photos/**.jpg"],
+            "photos/**.jpg: ",
+            marks=pytest.mark.skipif(sys.version_info >= (3, 13), reason="Python takes it as *.jpg"),
+        ),
         (["photos/b-red.jpg", "--annotate", "photos/notes.txt"], "cannot write photos/notes.txt"),
         (["photos", "--max-faces", "0"], "max_faces must be 1 to 100, not 0"),
         (["photos", "--min-score", "2"], "FER_MIN_SCORE=2.0"),
