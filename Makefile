@@ -50,7 +50,7 @@ lock: ## Compile requirements/*.txt (needs uv; LOCK_OPTIONS=--upgrade updates ve
 	$(LOCK) pyproject.toml --extra otel --extra video -o requirements/cpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra video --extra gpu --override requirements/gpu-overrides.txt -o requirements/gpu.txt
 	$(LOCK) pyproject.toml --extra otel --extra training --extra video --extra parquet --group test -o requirements/test.txt
-	$(LOCK) pyproject.toml --extra otel --extra video --extra parquet --group test --constraint requirements/test.txt -o requirements/service-test.txt
+	$(LOCK) pyproject.toml --extra otel --extra video --extra parquet --group service-test --constraint requirements/test.txt -o requirements/service-test.txt
 	$(LOCK) pyproject.toml --extra otel --extra ray --extra video --constraint requirements/cpu.txt -o requirements/ray.txt
 	$(LOCK) pyproject.toml --extra otel --extra ray --extra video --group ray-test -o requirements/ray-test.txt
 	$(LOCK) --group pyproject.toml:clients -o requirements/clients.txt
