@@ -6,13 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from fer_service.contract.errors import Overloaded, Preempted
 
 STALL_SECONDS: Final = 2.0
 STALL_BYTES: Final = 4096  # a transfer that moves fewer bytes in STALL_SECONDS stands still
 _RESERVE: Final = 8  # an eighth of the budget is not for work of one client alone
+_SMALL: Final = 8  # a transfer below an eighth of the mean is small
 
 GiveUp = Callable[[], None]
 Reason = Literal["", "stalled", "share"]
@@ -62,13 +63,14 @@ class Ledger:
 
     1. those that stand still, the longest first;
     2. then, again and again, a transfer of the client that holds most: of all but its oldest one, the newest that
-       holds at least their mean. If this is the one that asks for more, it is refused instead, and nothing is
-       given up.
+       holds at least an eighth of their mean. If this is the one that asks for more, it is refused instead, and
+       nothing is given up.
 
-    So the oldest transfer of the client that holds least goes on unless it stands still, and small transfers go on
-    beside large ones, also if all come from one address. Bytes on which work has
-    begun are not given up. One client may fill seven eighths of the budget with them, so that others find room. A
-    hold larger than the budget is admitted if it is the only one, or the only answer.
+    The oldest upload of all does not yield by the second rule while its client holds at most an eighth of the
+    budget. So uploads end, however many clients there are. Small transfers go on beside large ones, also if all
+    come from one address. Bytes on which work has begun are not given up. One client may fill seven eighths of the
+    budget with them, so that others find room. A hold larger than the budget is admitted if it is the only one, or
+    the only answer.
 
     For one thread.
     """
@@ -199,14 +201,27 @@ class Ledger:
                 given_up[each] = "stalled"
                 missing -= each.size
         left = [each for each in self._holds if each not in given_up]
+        spared = self._first(left)
         for each in _largest_first(left, hold, size):
             if missing <= 0:
                 break
+            if each is spared:
+                continue
             if each is hold:
                 self._refuse()
             given_up[each] = "share"
             missing -= each.size
+        if missing > 0:
+            self._refuse()
         return [(reason, each) for each, reason in given_up.items()]
+
+    def _first(self, holds: list[Hold]) -> Hold | None:
+        """Return the oldest upload, unless its client holds much. If the largest yielded, none might end."""
+        first = next((each for each in holds if each.give_up and each.size and not each.answer), None)
+        if first is None:
+            return None
+        total = sum(each.size for each in holds if each.client == first.client)
+        return first if total <= self._budget // _RESERVE else None
 
     def _is_alone(self, hold: Hold) -> bool:
         """Return True if no other hold has bytes; answers compare with answers only."""
@@ -245,8 +260,7 @@ def _largest_first(holds: Iterable[Hold], asking: Hold, size: int) -> Iterator[H
             heapq.heappush(clients, (share + yielded.hold.size, ordered[client][-1].order, client))
 
 
-@dataclass(frozen=True)
-class _Transfer:
+class _Transfer(NamedTuple):
     """A hold, its place from the newest on, and its bytes with those that it asks for."""
 
     hold: Hold
@@ -257,6 +271,6 @@ class _Transfer:
 def _last_goes_first(own: list[_Transfer]) -> list[_Transfer]:
     """Return the transfers of a client, the oldest first, so that the last one is given up first."""
     oldest, others = own[:1], own[1:]
-    total = sum(each.size for each in others)
-    small = [each for each in others if each.size * len(others) < total]
-    return oldest + small + [each for each in others if each.size * len(others) >= total]
+    least = sum(each.size for each in others) / max(len(others), 1) / _SMALL
+    small = [each for each in others if each.size < least]
+    return oldest + small + [each for each in others if each.size >= least]

@@ -133,6 +133,24 @@ def test_the_older_of_two_transfers_of_a_client_goes_on(books: Books) -> None:
     assert books.given_up == [newer]
 
 
+def test_uploads_of_many_clients_end_although_they_do_not_fit_together(books: Books) -> None:
+    size, chunk, ended = BUDGET // 10, BUDGET // 100, 0
+    uploads = [books.hold(str(number)) for number in range(40)]
+    for step in range(4000):
+        at = step % len(uploads)
+        books.now += 0.001
+        try:
+            books.ledger.grow(uploads[at], chunk)
+        except (Overloaded, Preempted):
+            books.ledger.close(uploads[at])
+            uploads[at] = books.hold(str(at))
+        if uploads[at].size >= size:
+            books.ledger.close(uploads[at])
+            uploads[at] = books.hold(str(at))
+            ended += 1
+    assert ended >= 5
+
+
 def test_small_transfers_go_on_beside_large_ones_of_the_same_client(books: Books) -> None:
     oldest, other, newest = (books.hold("a", BUDGET // 4) for _ in range(3))
     small = books.hold("a", BUDGET // 4)
