@@ -1,6 +1,7 @@
 """`fer-service doctor`: what this machine has, what the service takes of it, and what to do about failures."""
 
 import json
+import math
 import os
 import platform
 import re
@@ -155,12 +156,13 @@ def _pipeline(settings: Settings) -> Iterator[Finding]:
     name = f"{bundle.path.name} ({bundle.metadata.name} {bundle.metadata.version})"
     yield Finding("model", "ok", f"{name} on {classifier.provider}, opened in {seconds:.1f} s")
     if not classifier.on_gpu and settings.threads > _MAX_THREADS:
-        workers = settings.workers * settings.threads // _GOOD_THREADS
+        total = settings.workers * settings.threads
+        workers = math.ceil(total / _GOOD_THREADS)
         yield Finding(
             "threads",
             "note",
             f"{settings.threads} per process; Python's lock lets about {_MAX_THREADS} work at the same time",
-            f"FER_WORKERS={workers} FER_THREADS={_GOOD_THREADS}",
+            f"FER_WORKERS={workers} FER_THREADS={math.ceil(total / workers)}",
         )
     yield _detector(analyzer.detector.name, settings)
     began = time.perf_counter()
