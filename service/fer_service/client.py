@@ -21,7 +21,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import httpx
 from pydantic import TypeAdapter, ValidationError
 from websockets.asyncio.client import connect as connect_async
-from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
 from fer_service.contract import schemas
@@ -35,6 +35,7 @@ _LINE: Final[TypeAdapter[schemas.VideoLine]] = TypeAdapter(schemas.VideoLine)
 _BUSY: Final = (429, 503)
 _BROKEN: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 _MAX_PAUSE: Final = 30.0  # seconds
+_MAX_CLOSE: Final = 10.0  # seconds until a stream is closed without the service's consent
 
 
 class ServiceError(Exception):
@@ -62,7 +63,8 @@ class _Base:
             timeout: Seconds for an answer.
             retries: How often a request is repeated.
         """
-        self._headers = {"X-API-Key": api_key} if api_key else {}
+        # websockets follows redirects, and leaves out this header, but not others, for another host.
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._options: dict[str, Any] = {"base_url": url, "headers": self._headers, "timeout": timeout}
         self._url, self._timeout, self._retries = url.rstrip("/"), timeout, retries
 
@@ -79,7 +81,8 @@ class _Base:
     def _stream(self, query: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the address of a stream, and the arguments of a WebSocket."""
         address = httpx.URL(f"{self._url}/stream", params=query)
-        options = {"open_timeout": self._timeout, "compression": None, "max_size": None}
+        options: dict[str, Any] = {"open_timeout": self._timeout, "compression": None, "max_size": None}
+        options["close_timeout"] = min(self._timeout, _MAX_CLOSE)
         scheme = "wss" if address.scheme == "https" else "ws"
         return str(address.copy_with(scheme=scheme)), options | {"additional_headers": self._headers}
 
@@ -142,7 +145,7 @@ class Client(_Base):
 
         Raises:
             ServiceError: the service refused the stream.
-            httpx.ConnectError: there is no connection.
+            httpx.TransportError: there is no connection, or no answer in time.
             websockets.ConnectionClosed: the service ended the stream; the code says why (docs/api.md).
         """
         address, options = self._stream(query)
@@ -151,7 +154,9 @@ class Client(_Base):
         with socket:
             for frame in frames:
                 socket.send(_content(frame))
-                yield _FRAME.validate_json(socket.recv(self._timeout))
+                with _reading():
+                    answer = _FRAME.validate_json(socket.recv(self._timeout))
+                yield answer
 
     def _ask(self, request: "_Request[T]", attempt: int = 0) -> T:
         outcome: httpx.Response | httpx.TransportError
@@ -217,7 +222,9 @@ class AsyncClient(_Base):
         async with socket:
             async for frame in frames:
                 await socket.send(_content(frame))
-                yield _FRAME.validate_json(await asyncio.wait_for(socket.recv(), self._timeout))
+                with _reading():
+                    answer = _FRAME.validate_json(await asyncio.wait_for(socket.recv(), self._timeout))
+                yield answer
 
     async def _ask(self, request: "_Request[T]", attempt: int = 0) -> T:
         outcome: httpx.Response | httpx.TransportError
@@ -305,8 +312,19 @@ def _connecting() -> Iterator[None]:
         yield
     except InvalidStatus as refused:
         raise ServiceError(_problem(refused.response.status_code, refused.response.body or b"")) from refused
-    except (OSError, InvalidHandshake) as error:
+    except (OSError, WebSocketException) as error:
         raise httpx.ConnectError(str(error)) from error
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raise what the other methods raise if there is no answer in time, or an answer of something else."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise httpx.ReadTimeout("no answer to a frame in time") from error
+    except ValidationError as error:
+        raise httpx.RemoteProtocolError("the answer to a frame is not one of this service") from error
 
 
 def _problem(status: int, content: bytes | bytearray) -> schemas.Problem:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from fer_service.contract.schemas import (
     VideoStart,
 )
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
 
 from tests.e2e.server import Server, StartServer
 from tests.scenes import astronaut, encode_image, two_faces
@@ -180,6 +182,60 @@ def test_an_answer_of_a_proxy_is_shown() -> None:
                 client.model()
         finally:
             proxy.shutdown()
+
+
+class Redirect(BaseHTTPRequestHandler):
+    """Sends the handshakes of streams to another host, which refuses them."""
+
+    protocol_version = "HTTP/1.1"
+    elsewhere = ""
+    keys: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        if "moved" in self.path:
+            self.keys.append(self.headers.get("Authorization", "") + self.headers.get("X-API-Key", ""))
+            self.send_error(403)
+            return
+        self.send_response(302)
+        self.send_header("Location", self.elsewhere)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *values: object) -> None:
+        pass
+
+
+def test_a_key_is_not_sent_to_the_host_of_a_redirect(photo: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Redirect) as proxy:
+        Thread(target=proxy.serve_forever).start()
+        address = f"127.0.0.1:{proxy.server_port}"
+        Redirect.elsewhere = f"ws://{address.replace('127.0.0.1', 'localhost')}/moved"
+        try:
+            with Client(f"http://{address}", api_key=KEY) as client, pytest.raises(ServiceError, match="http_"):
+                list(client.stream([photo]))
+            Redirect.elsewhere = f"https://{address}/stream"
+            with Client(f"http://{address}") as client, pytest.raises(httpx.ConnectError):
+                list(client.stream([photo]))
+        finally:
+            proxy.shutdown()
+    assert Redirect.keys == [""]
+
+
+@pytest.mark.parametrize(("answer", "error"), [(None, httpx.ReadTimeout), ("hello", httpx.RemoteProtocolError)])
+def test_a_stream_without_a_proper_answer_is_an_error(
+    photo: Path, answer: str | None, error: type[Exception]
+) -> None:
+    def handle(connection: ServerConnection) -> None:
+        for _ in connection:
+            if answer:
+                connection.send(answer)
+
+    with serve(handle, "127.0.0.1", 0) as mute:
+        Thread(target=mute.serve_forever).start()
+        port = mute.socket.getsockname()[1]
+        with Client(f"http://127.0.0.1:{port}", timeout=0.5) as client, pytest.raises(error):
+            list(client.stream([photo]))
+        mute.shutdown()
 
 
 class CuttingProxy(BaseHTTPRequestHandler):

@@ -66,11 +66,11 @@ class Ledger:
        holds at least an eighth of their mean. If this is the one that asks for more, it is refused instead, and
        nothing is given up.
 
-    The oldest upload of all does not yield by the second rule while its client holds at most an eighth of the
-    budget. So uploads end, however many clients there are. Small transfers go on beside large ones, also if all
-    come from one address. Bytes on which work has begun are not given up. One client may fill seven eighths of the
-    budget with them, so that others find room. A hold larger than the budget is admitted if it is the only one, or
-    the only answer.
+    The oldest upload of all does not yield by the second rule while its client holds at most half of the budget.
+    So uploads end, however many clients there are. Small transfers go on beside large ones, also if all come from
+    one address. Bytes on which work has begun are not given up. One client may fill seven eighths of the budget
+    with them, so that others find room. A hold larger than the budget is admitted if it is the only one, or the
+    only answer.
 
     For one thread.
     """
@@ -221,7 +221,7 @@ class Ledger:
         if first is None:
             return None
         total = sum(each.size for each in holds if each.client == first.client)
-        return first if total <= self._budget // _RESERVE else None
+        return first if total <= self._budget // 2 else None
 
     def _is_alone(self, hold: Hold) -> bool:
         """Return True if no other hold has bytes; answers compare with answers only."""
