@@ -24,11 +24,17 @@ CANDIDATE_SCORE_RATIO: Final = 1 / 6
 MIN_FACE_HEIGHT: Final = 32.0
 # A scale with a shorter long side, in pixels, adds nothing.
 MIN_SIDE: Final = 64
-# A scale finds a face of this height, in its own pixels, with at least this share of the wanted score.
-SURE_HEIGHTS: Final = (40.0, 160.0)
-CONFIRMING_SCORE_RATIO: Final = 1 / 4
+# A scale finds a face of this height, in its own pixels, with at least this share of the wanted score. For the
+# best face any candidate is enough.
+SURE_HEIGHTS: Final = (28.0, 200.0)
+CONFIRMING_SCORE_RATIO: Final = 1 / 2
 # The best face may stay without it, rather than none, if its score is this multiple of the wanted one.
 ALONE_SCORE_RATIO: Final = 1.1
+# A face lower than this share of the highest one is likely a button or a leaf beside a portrait. If a scale at
+# which it has this height or more shows nothing there, it needs this multiple of the wanted score.
+BESIDE_HEIGHT_RATIO: Final = 1 / 3
+MIN_VISIBLE_HEIGHT: Final = 8.0
+BESIDE_SCORE_RATIO: Final = 1.25
 _STEPS: Final = 3  # full, half, quarter
 _OVERLAP: Final = 0.4  # boxes that overlap by more (IoU) are the same face
 _LOOSE_OVERLAP: Final = 0.3  # the same, for boxes of different scales
@@ -114,13 +120,18 @@ def together(looks: list[Look], min_score: float) -> tuple[list[Face], NDArray[n
         The faces with the score, best first, and for each whether all scales that should see it do.
     """
     faces = joined([face for look in looks for face in look.candidates if (face.score or 0) >= min_score])
-    boxes, confirmed = _boxes(faces), np.ones(len(faces), bool)
+    boxes, scores, confirmed = _boxes(faces), _scores(faces), np.ones(len(faces), bool)
+    beside = boxes[:, 3] < BESIDE_HEIGHT_RATIO * boxes[:, 3].max(initial=0)
+    enough = np.full(len(faces), min_score * CONFIRMING_SCORE_RATIO)
+    enough[:1] = min_score * CANDIDATE_SCORE_RATIO
+    doubtful = beside & (scores < min_score * BESIDE_SCORE_RATIO)
     for look in looks:
         heights = boxes[:, 3] * look.scale
+        same = iou(boxes[:, None], _boxes(look.candidates)) > _LOOSE_OVERLAP
+        shown = (same * _scores(look.candidates)).max(axis=1, initial=0)
         sure = (heights >= SURE_HEIGHTS[0]) & (heights <= SURE_HEIGHTS[1])
-        enough = min_score * CONFIRMING_SCORE_RATIO
-        seen = _boxes([face for face in look.candidates if (face.score or 0) >= enough])
-        confirmed &= ~sure | (iou(boxes[:, None], seen) > _LOOSE_OVERLAP).any(axis=1)
+        confirmed &= ~sure | (shown >= enough)
+        confirmed &= ~doubtful | (heights < MIN_VISIBLE_HEIGHT) | (shown > 0)
     return faces, confirmed
 
 
@@ -148,3 +159,8 @@ def _is_conclusive(faces: list[Face], half: Look) -> bool:
 def _boxes(faces: list[Face]) -> NDArray[np.float64]:
     """Return the boxes [n, 4]."""
     return np.array([face.box for face in faces], np.float64).reshape(-1, 4)
+
+
+def _scores(faces: list[Face]) -> NDArray[np.float64]:
+    """Return the scores [n]."""
+    return np.array([face.score or 0 for face in faces], np.float64)

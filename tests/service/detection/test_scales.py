@@ -110,9 +110,9 @@ def test_an_image_is_searched_at_its_size_a_half_and_a_quarter(shape: tuple[int,
     ("half", "faces"),
     [
         pytest.param([LARGE], [LARGE], id="nothing at the half scale"),
-        pytest.param([LARGE, Face(Box(1000, 200, 150, 200), 0.14)], [LARGE], id="too little at the half scale"),
+        pytest.param([LARGE, Face(Box(1000, 200, 150, 200), 0.29)], [LARGE], id="too little at the half scale"),
         pytest.param(
-            [LARGE, Face(Box(990, 190, 150, 200), 0.2)],
+            [LARGE, Face(Box(990, 190, 150, 200), 0.31)],
             [LARGE, Face(Box(1000, 200, 150, 200), 0.7)],
             id="seen at the half scale",
         ),
@@ -123,6 +123,27 @@ def test_a_face_that_another_scale_should_see_too_needs_its_confirmation(
 ) -> None:
     network = FakeNetwork([LARGE, Face(Box(1000, 200, 150, 200), 0.7)], half, [LARGE])
     assert Scales(network, coarse_first=False).detect(IMAGE, SCORE) == faces
+
+
+BUTTON = Box(600, 700, 36, 48)  # 12 pixels high at the half scale
+
+
+@pytest.mark.parametrize(
+    ("score", "at_half", "near", "kept"),
+    [
+        pytest.param(0.74, [], LARGE, False, id="only the full scale shows it"),
+        pytest.param(0.74, [Face(BUTTON, 0.11)], LARGE, True, id="the half scale shows a little"),
+        pytest.param(0.76, [], LARGE, True, id="a higher score"),
+        pytest.param(0.62, [], SMALL, True, id="no far larger face"),
+    ],
+)
+def test_a_small_face_beside_a_far_larger_one_needs_more(
+    score: float, at_half: list[Face], near: Face, kept: bool
+) -> None:
+    button = Face(BUTTON, score)
+    network = FakeNetwork([near, button], [near, *at_half], [near])
+    faces = Scales(network, coarse_first=False).detect(IMAGE, SCORE)
+    assert faces == ([near, button] if kept else [near])
 
 
 def test_the_best_face_needs_no_confirmation_if_its_score_is_clear() -> None:
