@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.ferplus import VOTES_FILE, read_votes
-from fer_training.data.labels import FER2013_LABELS
+from fer_training.data.labels import FER2013, FER2013_LABELS
 from fer_training.data.names import emotion_key, readable, split_in, split_name
 from fer_training.data.table import LABEL, PIXELS, SPLIT, Table, open_table
 from fer_training.errors import DataError
@@ -56,7 +56,7 @@ def read_several(paths: Sequence[Path]) -> FaceDataset:
     notes = [f"emotion {_CONTEMPT} is read as contempt, as in CK+ ({contempt:,} images)"] if contempt else []
     hashes = [file_sha256(path) for path in paths]
     faces = FaceDataset(
-        name="CK+" if contempt or paths[0].name.casefold().startswith("ck") else "FER-2013",
+        name="CK+" if contempt or paths[0].name.casefold().startswith("ck") else FER2013,
         images=np.stack(images),
         labels=np.asarray(labels, np.int64),
         splits=np.asarray(splits, np.str_),

@@ -2,4 +2,5 @@
 
 from typing import Final
 
+FER2013: Final = "FER-2013"  # its name as a data set
 FER2013_LABELS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fer_training.data.columns import class_names
 from fer_training.data.dataset import FaceDataset
-from fer_training.data.labels import FER2013_LABELS
+from fer_training.data.labels import FER2013, FER2013_LABELS
 from fer_training.data.names import split_name
 from fer_training.data.votes import FERPLUS_COLUMNS, FERPLUS_ORDER, normalise_votes
 from fer_training.errors import DataError
@@ -62,7 +62,7 @@ def read(path: Path) -> FaceDataset:
         if split is None or not str(split).strip():
             raise DataError(f"{path}, row {row}: usage is empty")
     return FaceDataset(
-        name="FER-2013",
+        name=FER2013,
         images=_decoded(columns["image"], path),
         labels=np.asarray(columns["emotion"], np.int64),
         splits=np.asarray([split_name(str(usage)) or str(usage) for usage in columns["usage"]], np.str_),

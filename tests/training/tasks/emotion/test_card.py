@@ -100,6 +100,25 @@ def test_figures_that_were_not_measured_are_left_out() -> None:
     assert "Variant" not in text
 
 
+def test_the_weakest_classes_are_named_with_what_they_are_taken_for() -> None:
+    metrics = metadata().metrics.model_dump()
+    metrics["confusion"] = [[1, 3, 6], [0, 9, 1], [0, 5, 5]]
+    for label, recall in zip(LABELS, (0.1, 0.9, 0.5), strict=True):
+        metrics["per_class"][label]["recall"] = recall
+    expected = (
+        "- Weakest on test: angry, 10% of 10 recognised, most others called neutral; "
+        "neutral, 50% of 10 recognised, most others called happy.\n"
+    )
+    assert expected in card(metadata(metrics=metrics))
+
+
+@pytest.mark.parametrize("name", ["FER-2013", "mine"])
+def test_what_is_said_about_fer_2013_is_in_the_cards_of_its_models_only(name: str) -> None:
+    text = card(metadata(data={"name": name, "splits": {"train": 3}, "sha256": "0" * 64}))
+    assert ("human raters" in text) == (name == "FER-2013")
+    assert ("was not measured" in text) == (name != "FER-2013")
+
+
 def test_the_variant_is_named() -> None:
     assert "- Variant: INT8." in card(metadata(variant="INT8"))
 

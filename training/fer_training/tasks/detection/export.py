@@ -44,8 +44,8 @@ _OPSET = 18  # opset 19 introduces a Pad without a CUDA kernel in onnxruntime 1.
 _TOLERANCE = 1e-3  # maximum difference of scores; boxes may differ by 100 times as many pixels
 _FRAMED = 500  # faces that determine frame_scale
 _LICENCE = (
-    "MIT for the file itself. The weights were trained on CC0 photographs and on faces of FER-2013, whose licence "
-    "may restrict commercial use"
+    "MIT for the file itself. The weights were trained on photographs and faces whose licences may restrict "
+    "commercial use"
 )
 
 
