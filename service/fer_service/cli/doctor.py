@@ -76,8 +76,11 @@ def examine() -> Iterator[Finding]:
         return
     given = sorted(name for name in os.environ if name.startswith(PREFIX))
     yield Finding("settings", "ok", ", ".join(given) if given else "all by default")
-    yield from _gpu(settings)
-    yield from _pipeline(settings)
+    driver = _driver(settings)
+    yield driver
+    has_gpu = driver.state == "ok"
+    yield _build(settings, has_gpu)
+    yield from _pipeline(settings, has_gpu)
 
 
 def _packages() -> Finding:
@@ -111,37 +114,43 @@ def _memory() -> str:
     return text + (f", limited to {limit / 2**30:.1f} GiB" if limit else "")
 
 
-def _gpu(settings: Settings) -> Iterator[Finding]:
-    from fer_service.onnx.session import both_builds_are_installed, cuda_is_built_in
-
+def _driver(settings: Settings) -> Finding:
     wanted = settings.device in ("cuda", "tensorrt")
     missing: Literal["note", "fault"] = "fault" if wanted else "note"
     try:
         driver = cuda_driver()
     except CudaDriverError as error:
-        way_out = "in a container: start it with --gpus all; else install driver R580 or newer" if wanted else ""
-        yield Finding("NVIDIA driver", missing, str(error), way_out)
-    else:
-        cuda = ".".join(map(str, driver.cuda))
-        detail = f"runs CUDA {cuda}; {', '.join(driver.devices) or 'no device'}"
-        if not driver.devices:
-            yield Finding("NVIDIA driver", missing, detail, "CUDA_VISIBLE_DEVICES or the container hides the GPUs")
-        elif driver.cuda < _NEEDED_CUDA:
-            yield Finding("NVIDIA driver", missing, detail, "install driver R580 or newer (CUDA 13)")
-        else:
-            yield Finding("NVIDIA driver", "ok", detail)
+        way_out = "install driver R580 or newer"
+        if error.missing:
+            way_out = f"in a container: start it with --gpus all; else {way_out}" if wanted else ""
+        return Finding("NVIDIA driver", missing, str(error), way_out)
+    detail = f"runs CUDA {'.'.join(map(str, driver.cuda))}; {', '.join(driver.devices) or 'no device'}"
+    if not driver.devices:
+        return Finding("NVIDIA driver", missing, detail, "CUDA_VISIBLE_DEVICES or the container hides the GPUs")
+    if driver.cuda < _NEEDED_CUDA:
+        return Finding("NVIDIA driver", missing, detail, "install driver R580 or newer (CUDA 13)")
+    return Finding("NVIDIA driver", "ok", detail)
+
+
+def _build(settings: Settings, has_gpu: bool) -> Finding:
+    from fer_service.onnx.session import both_builds_are_installed, cuda_is_built_in
+
     if both_builds_are_installed():
         way_out = "pip install --force-reinstall --no-deps onnxruntime-gpu"
-        yield Finding("onnxruntime", "fault", "both builds are installed, the CPU build came last", way_out)
-    elif cuda_is_built_in():
-        yield Finding("onnxruntime", "ok", "CUDA build")
-    else:
-        way_out = "on x86-64 Linux: `make serve`, or the extra `gpu`" if wanted else ""
-        yield Finding("onnxruntime", missing if wanted else "ok", "CPU build", way_out)
+        return Finding("onnxruntime", "fault", "both builds are installed, the CPU build came last", way_out)
+    if cuda_is_built_in():
+        return Finding("onnxruntime", "ok", "CUDA build")
+    way_out = "on x86-64 Linux: `make serve`, or the extra `gpu`"
+    if settings.device in ("cuda", "tensorrt"):
+        return Finding("onnxruntime", "fault", "CPU build", way_out)
+    if settings.device == "auto" and has_gpu:
+        return Finding("onnxruntime", "note", "CPU build; the GPU is not used", way_out)
+    return Finding("onnxruntime", "ok", "CPU build")
 
 
-def _pipeline(settings: Settings) -> Iterator[Finding]:
+def _pipeline(settings: Settings, has_gpu: bool) -> Iterator[Finding]:
     from fer_service.analysis.loading import load
+    from fer_service.onnx.session import cuda_is_built_in
     from fer_service.system.process import set_up_process
 
     set_up_process()
@@ -154,7 +163,12 @@ def _pipeline(settings: Settings) -> Iterator[Finding]:
     seconds = time.perf_counter() - began
     classifier, bundle = analyzer.classifier, analyzer.classifier.bundle
     name = f"{bundle.path.name} ({bundle.metadata.name} {bundle.metadata.version})"
-    yield Finding("model", "ok", f"{name} on {classifier.provider}, opened in {seconds:.1f} s")
+    detail = f"{name} on {classifier.provider}, opened in {seconds:.1f} s"
+    if has_gpu and cuda_is_built_in() and settings.device == "auto" and not classifier.on_gpu:
+        way_out = "FER_DEVICE=cuda fer-service doctor says why"
+        yield Finding("model", "note", f"{detail}; the GPU is not used", way_out)
+    else:
+        yield Finding("model", "ok", detail)
     if not classifier.on_gpu and settings.threads > _MAX_THREADS:
         total = settings.workers * settings.threads
         workers = math.ceil(total / _GOOD_THREADS)

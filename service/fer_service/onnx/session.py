@@ -18,6 +18,7 @@ from fer_service.contract.device import Device
 from fer_service.contract.errors import ProviderError, StartError
 from fer_service.onnx.binding import BoundRun
 from fer_service.onnx.model_file import read_model_file
+from fer_service.system.cuda_driver import CudaDriverError, cuda_driver
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ _PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+_SEE_DOCTOR = "; check the NVIDIA driver (R580 or newer), cuDNN 9 and the wheel with: fer-service doctor"
 _CUDA_OPTIONS = {
     # An exhaustive search takes seconds per shape. Growing by the requested size keeps memory flat.
     "cudnn_conv_algo_search": "HEURISTIC",
@@ -119,8 +121,7 @@ class Session:
         except _Unavailable as reason:
             if device != "auto":
                 raise ProviderError(f"FER_DEVICE={device}: {reason}") from reason
-            level = logging.WARNING if both_builds_are_installed() else logging.INFO
-            logger.log(level, "%s: running on the CPU: %s", path.name, reason)
+            logger.log(reason.level, "%s: running on the CPU: %s", path.name, reason)
             return cls._bind(path, content, "cpu", threads, failure, gpu or Gpu(), exact_int8)
 
     @classmethod
@@ -136,8 +137,11 @@ class Session:
     ) -> "Session":
         wanted = _PROVIDERS[device]
         if wanted not in onnxruntime.get_available_providers():
-            raise _Unavailable(f"this onnxruntime ({onnxruntime.__version__}) has no {wanted}; {_way_to_cuda()}")
+            level = logging.WARNING if both_builds_are_installed() else logging.INFO
+            found = f"this onnxruntime ({onnxruntime.__version__}) has no {wanted}"
+            raise _Unavailable(f"{found}; {_way_to_cuda()}", level)
         if device != "cpu":
+            _require_gpu()
             onnxruntime.preload_dlls()
         sha256 = hashlib.sha256(content).hexdigest()
         if gpu.tensorrt_cache and device == "tensorrt":
@@ -155,13 +159,10 @@ class Session:
                 raise failure(
                     f"{path}: not an ONNX file that onnxruntime can open: {first_line(error)}"
                 ) from error
-            raise _Unavailable(f"{wanted} does not bind for {path.name}: {first_line(error)}") from error
+            raise _Unavailable(f"{wanted} does not bind: {first_line(error)}{_SEE_DOCTOR}") from error
         bound = inner.get_providers()
         if bound[0] != wanted:
-            raise _Unavailable(
-                f"{wanted} did not bind, onnxruntime fell back to {bound[0]}; "
-                "check the NVIDIA driver (R580 or newer), cuDNN 9 and the wheel"
-            )
+            raise _Unavailable(f"{wanted} does not bind, onnxruntime fell back to {bound[0]}{_SEE_DOCTOR}")
         return cls(inner, bound[0], threads, gpu, another=opened if device == "cpu" else None, sha256=sha256)
 
     @property
@@ -225,7 +226,24 @@ class Session:
 
 
 class _Unavailable(Exception):
-    """A device cannot be used, and why."""
+    """A device cannot be used, and why. The level is that of the message if the CPU is used instead."""
+
+    def __init__(self, reason: str, level: int = logging.WARNING) -> None:
+        super().__init__(reason)
+        self.level = level
+
+
+def _require_gpu() -> None:
+    """Raise `_Unavailable` if there is no GPU: onnxruntime's own message does not say so."""
+    try:
+        devices = cuda_driver().devices
+    except CudaDriverError as error:
+        if error.missing:
+            raise _Unavailable(f"{error}; in a container: start it with --gpus all", logging.INFO) from error
+        raise _Unavailable(str(error)) from error
+    if not devices:
+        hidden = "the NVIDIA driver shows no GPU; CUDA_VISIBLE_DEVICES or the container hides it"
+        raise _Unavailable(hidden, logging.INFO)
 
 
 def both_builds_are_installed() -> bool:

@@ -1,9 +1,10 @@
 """The NVIDIA driver, asked through its own library (CUDA Driver API reference, sections 6.2 to 6.5)."""
 
 import ctypes
+import sys
 from dataclasses import dataclass
 
-_LIBRARY = "libcuda.so.1"
+_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _NAME_BYTES = 256
 
 
@@ -21,7 +22,16 @@ class CudaDriver:
 
 
 class CudaDriverError(Exception):
-    """There is no driver, or it does not work; the text says which."""
+    """There is no driver, or it does not work; the text says which.
+
+    Attributes:
+        missing: True if there is no driver.
+    """
+
+    def __init__(self, reason: str, *, missing: bool = False) -> None:
+        """Keep the reason."""
+        super().__init__(reason)
+        self.missing = missing
 
 
 def cuda_driver(library: str = _LIBRARY) -> CudaDriver:
@@ -36,7 +46,7 @@ def cuda_driver(library: str = _LIBRARY) -> CudaDriver:
     try:
         driver = ctypes.CDLL(library)
     except OSError as error:
-        raise CudaDriverError(f"no NVIDIA driver ({error})") from error
+        raise CudaDriverError(f"no NVIDIA driver ({error})", missing=True) from error
     number = ctypes.c_int()
     _check(driver, "cuInit", driver.cuInit(0))
     _check(driver, "cuDriverGetVersion", driver.cuDriverGetVersion(ctypes.byref(number)))

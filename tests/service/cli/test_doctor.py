@@ -21,7 +21,7 @@ def found(run: Run, status: int) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_driver(monkeypatch, CudaDriverError("no NVIDIA driver"))
+    set_driver(monkeypatch, CudaDriverError("no NVIDIA driver", missing=True))
 
 
 def set_driver(monkeypatch: pytest.MonkeyPatch, driver: CudaDriver | CudaDriverError) -> None:
@@ -87,6 +87,31 @@ def test_the_driver_must_be_new_and_show_a_device(
     finding = {finding.name: finding for finding in module.examine()}["NVIDIA driver"]
     assert finding.state == state
     assert way_out in finding.way_out
+
+
+@cpu_only
+def test_a_gpu_that_the_cpu_build_leaves_idle_is_noted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_DEVICE", "auto")
+    set_driver(monkeypatch, CudaDriver((13, 0), ("NVIDIA H100",)))
+    finding = found(run, 0)["onnxruntime"]
+    assert (finding["state"], finding["detail"]) == ("note", "CPU build; the GPU is not used")
+    assert "`gpu`" in finding["way_out"]
+
+
+@cpu_only
+def test_a_gpu_that_does_not_bind_is_noted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_DEVICE", "auto")
+    set_driver(monkeypatch, CudaDriver((13, 0), ("NVIDIA H100",)))
+    monkeypatch.setattr("fer_service.onnx.session.cuda_is_built_in", lambda: True)
+    finding = found(run, 0)["model"]
+    assert finding["state"] == "note"
+    assert finding["detail"].endswith("; the GPU is not used")
+    assert finding["way_out"] == "FER_DEVICE=cuda fer-service doctor says why"
+
+
+def test_a_driver_that_does_not_work_has_a_way_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_driver(monkeypatch, CudaDriverError("the NVIDIA driver does not work: cuInit: 803"))
+    assert found(run, 0)["NVIDIA driver"]["way_out"] == "install driver R580 or newer"
 
 
 @pytest.mark.parametrize(

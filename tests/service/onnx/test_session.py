@@ -8,7 +8,9 @@ from typing import Any, Literal, cast
 import numpy as np
 import pytest
 from fer_service.contract.errors import BundleError, ProviderError, StartError
+from fer_service.onnx import session as module
 from fer_service.onnx.session import Gpu, Session, providers_for
+from fer_service.system.cuda_driver import CudaDriver, CudaDriverError
 from numpy.typing import NDArray
 
 gpuless = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")
@@ -64,8 +66,41 @@ def test_auto_falls_back_to_the_cpu_and_logs_the_reason(
     with caplog.at_level(logging.INFO, logger="fer_service"):
         session = Session.open(tiny_bundle, device="auto", threads=1)
     assert session.provider == "CPUExecutionProvider"
-    assert "running on the CPU: this onnxruntime" in caplog.text
+    assert "running on the CPU: " in caplog.text
     assert "FER_DEVICE" not in caplog.text  # nobody set it
+
+
+@pytest.mark.parametrize(
+    ("driver", "reason", "level"),
+    [
+        (CudaDriverError("no NVIDIA driver", missing=True), "no NVIDIA driver; in a container", logging.INFO),
+        (CudaDriverError("the driver does not work"), "the driver does not work", logging.WARNING),
+        (CudaDriver((13, 0), ()), "the NVIDIA driver shows no GPU", logging.INFO),
+    ],
+)
+def test_a_cuda_build_without_a_gpu_says_what_is_missing(
+    tiny_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    driver: CudaDriver | CudaDriverError,
+    reason: str,
+    level: int,
+) -> None:
+    def answer() -> CudaDriver:
+        if isinstance(driver, CudaDriverError):
+            raise driver
+        return driver
+
+    built_in = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(module.onnxruntime, "get_available_providers", lambda: built_in)
+    monkeypatch.setattr(module, "cuda_driver", answer)
+    with pytest.raises(ProviderError, match=f"FER_DEVICE=cuda: {reason}"):
+        Session.open(tiny_bundle, device="cuda", threads=1)
+    with caplog.at_level(logging.INFO, logger="fer_service"):
+        assert not Session.open(tiny_bundle, device="auto", threads=1).on_gpu
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert reason in record.getMessage()
 
 
 @gpuless
