@@ -8,6 +8,7 @@ import torch
 from fer_training.data import FaceDataset, folders
 from fer_training.data.images import FileImages
 from fer_training.engine.run_folder import RunFolder
+from fer_training.errors import RunError
 from fer_training.tasks.emotion.learner import EmotionLearner
 from fer_training.tasks.emotion.model import EmotionNetwork
 from fer_training.tasks.emotion.recipe import EmotionRecipe
@@ -31,7 +32,7 @@ def test_training_lowers_the_loss_and_beats_chance(trained_run: RunFolder) -> No
 def test_the_best_epoch_is_kept_if_later_ones_are_worse(
     tmp_path: Path, faces: FaceDataset, fabric: Fabric, trained_run: RunFolder
 ) -> None:
-    ruin = PHASE | {"epochs": 2, "optimizer": {"name": "sgd", "lr": 1000}}
+    ruin = PHASE | {"epochs": 2, "optimizer": {"name": "sgd", "lr": 30}}
     run = run_training(make_recipe(phases=[PHASE, ruin]), faces, RunFolder(tmp_path), fabric)
     accuracies = [entry["val_accuracy"] for entry in run.metrics()]
     assert max(accuracies[3:]) < max(accuracies)
@@ -39,6 +40,21 @@ def test_the_best_epoch_is_kept_if_later_ones_are_worse(
     assert best["accuracy"] == pytest.approx(max(accuracies), abs=1e-5)
     assert accuracies[best["epoch"] - 1] == max(accuracies)
     assert_same(best["network"], checkpoint(trained_run.best)["network"])
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_epoch_before(
+    tmp_path: Path, faces: FaceDataset, fabric: Fabric, clip_norm: float
+) -> None:
+    ruin = PHASE | {"optimizer": {"name": "sgd", "lr": 1e30}}
+    recipe = make_recipe(phases=[PHASE, ruin], clip_norm=clip_norm)
+    with pytest.raises(
+        RunError, match=r"the loss of epoch 4 is (nan|inf): lower the learning rate .*last\.ckpt has"
+    ):
+        run_training(recipe, faces, RunFolder(tmp_path), fabric)
+    assert [entry["epoch"] for entry in RunFolder(tmp_path).metrics()] == [1, 2, 3]
+    weights = checkpoint(RunFolder(tmp_path).last)["network"]
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
 
 
 def test_every_epoch_uses_each_image_once_in_its_own_order(

@@ -4,6 +4,7 @@ The random numbers of an epoch depend only on the recipe's seed and on the epoch
 equals an uninterrupted one.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from fer_training.engine.run_folder import RunFolder
 from fer_training.engine.schedule import LRSchedule
 from fer_training.engine.state import TrainState
 from fer_training.engine.task import Learner
+from fer_training.errors import RunError
 
 
 class Trainer:
@@ -81,13 +83,20 @@ class Trainer:
             if self.ema:
                 self.ema.update(self.network, step=step)
             images += len(batch)
+        loss = float(torch.stack(losses).mean())  # waits for the device
         seconds = time.perf_counter() - started
+        if not math.isfinite(loss):
+            before = f"; {self.run.last} has the epoch before" if number else ""
+            raise RunError(
+                f"the loss of epoch {number + 1} is {loss}: lower the learning rate (optimizer.lr), "
+                f"or set clip_norm{before}"
+            )
         evaluated: nn.Module = self.ema.module if self.ema else self.network
         metric = self._validate(evaluated)
         entry = {
             "epoch": number + 1,
             "phase": phase.name,
-            "loss": round(float(torch.stack(losses).mean()), 5),
+            "loss": round(loss, 5),
             f"val_{self.learner.metric}": round(metric, 5),
             "lr": schedule.lr,
             "seconds": round(seconds, 2),
@@ -118,7 +127,8 @@ class Trainer:
         loss = self.learner.loss(model, batch)
         self.fabric.backward(loss)
         if self.recipe.clip_norm:
-            self.fabric.clip_gradients(model, optimizer, max_norm=self.recipe.clip_norm)
+            # Its check for finite values would wait for the device at every step.
+            self.fabric.clip_gradients(model, optimizer, max_norm=self.recipe.clip_norm, error_if_nonfinite=False)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return loss.detach()
