@@ -23,7 +23,8 @@ REPLICAS = 2
 
 @pytest.fixture(scope="module")
 def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """The configuration that the project ships, with a replica per node."""
+    """The configuration that the project ships, with a replica per node. It ends with the cluster."""
+    cluster.wait_for_nodes()
     config: Any = yaml.safe_load((DOCKER / "ray" / "serve.yaml").read_text())
     config["http_options"] |= {"host": HOST, "port": cluster.http}
     config["proxy_location"] = "HeadOnly"  # both nodes have the same address
@@ -39,7 +40,6 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with httpx.Client(base_url=f"http://{HOST}:{cluster.http}", timeout=30) as client:
         until(lambda: _status(client) == 200 and len(cluster.pids(REPLICA)) == REPLICAS, "the replicas")
         yield client
-    cluster.run("serve", "shutdown", "--yes")
 
 
 def _status(client: httpx.Client) -> int:
@@ -64,6 +64,17 @@ def test_answers_and_errors_are_those_of_a_single_machine(
         assert len(answer.headers.get_list("x-request-id")) == 1
     assert served.get("/nowhere").json() == server.client.get("/nowhere").json()
     assert served.get("/v2/health/ready").json() == {"ready": True}
+
+
+def test_the_probes_of_kubernetes_need_no_token(served: httpx.Client, cluster: Cluster) -> None:
+    pods = yaml.safe_load((DOCKER / "kubernetes" / "ray" / "rayservice.yaml").read_text())["spec"][
+        "rayClusterConfig"
+    ]
+    for node, group in zip(cluster.nodes, (pods["headGroupSpec"], *pods["workerGroupSpecs"]), strict=True):
+        (container,) = group["template"]["spec"]["containers"]
+        ports = {52365: node.agent, 8000: cluster.http}
+        for probe in (container["livenessProbe"]["httpGet"], container["readinessProbe"]["httpGet"]):
+            assert httpx.get(f"http://{HOST}:{ports[probe['port']]}{probe['path']}").status_code == 200
 
 
 def exported(cluster: Cluster) -> str:
