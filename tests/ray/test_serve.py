@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,8 @@ import yaml
 
 from tests.docker.conftest import DOCKER
 from tests.e2e.server import Server
-from tests.ray.cluster import HOST, Cluster, kill, until
+from tests.ray.cluster import HOST, SECONDS, Cluster, kill, until
+from tests.ray.test_batch import start
 
 REPLICA = "ray::ServeReplica"
 REPLICAS = 2
@@ -93,6 +95,18 @@ def test_requests_reach_both_nodes_and_metrics_name_the_replicas(
         return {line.partition('replica="')[2].partition('"')[0] for line in used}
 
     until(lambda: len(replicas()) == REPLICAS, "requests of both replicas in Ray's metrics")
+
+
+def test_a_job_says_that_it_waits_for_cores(served: httpx.Client, cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"corrupt")
+    job = start(tmp_path, tmp_path / "out", cluster)
+    assert job.stderr is not None
+    late = threading.Timer(SECONDS, job.kill)
+    late.start()
+    assert any("0 free cores and a worker takes 1" in line for line in job.stderr)
+    late.cancel()
+    job.kill()
+    job.communicate()
 
 
 def test_a_replica_killed_under_load_loses_no_answer_that_is_retried_once(
