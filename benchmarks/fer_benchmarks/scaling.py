@@ -9,6 +9,7 @@ same files. Needs the extra `ray`, and an otherwise idle machine.
 import argparse
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -33,8 +34,11 @@ _CALLS: Final = 300
 
 
 @contextmanager
-def served_by_ray(cores: int, port: int) -> Iterator[str]:
+def served_by_ray(cores: int) -> Iterator[str]:
     """Run the application on Ray Serve with one replica that has these cores; gives its address."""
+    with socket.socket() as free:  # Ray knows no port 0
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
     with connected(None, cores):
         from fer_service.distributed.serve import FerService
         from ray import serve
@@ -135,7 +139,7 @@ def main() -> None:
     with ServerProcess({**settings, "FER_PORT": "0"}) as plain:
         data, load = make_images()[IMAGE].data, LoadGenerator(plain.url)
         service = [load.run(data, seconds=arguments.seconds, concurrency=_CONNECTIONS).rate for _ in range(3)][-1]
-        with served_by_ray(cores, 18_000) as ray:
+        with served_by_ray(cores) as ray:
             rates = compare_rates(plain.url, ray, arguments.rounds, arguments.seconds)
             report["call of another deployment, ms"] = round(call_milliseconds(), 2)
     report["service alone, images/s"] = round(service, 1)

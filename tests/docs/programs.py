@@ -23,7 +23,10 @@ _OTHER_PROGRAMS = {
     "kubectl",
     "curl",
     "uv",
+    "export",
     ".venv/bin/uv",
+    ".venv/bin/ray",
+    ".venv/bin/serve",
     ".venv-training/bin/torchrun",
 }
 _MODULES = {

@@ -28,6 +28,12 @@ def free_port() -> int:
         return port
 
 
+def connects(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False
+
+
 def environment(**more: str) -> dict[str, str]:
     paths = [str(ROOT / name) for name in ("service", "training", "benchmarks")] + [str(ROOT)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FER_", "RAY_", "COV_"))}
@@ -45,7 +51,7 @@ def until(condition: Any, what: str) -> Any:
     while time.monotonic() < end:
         if found := condition():
             return found
-        time.sleep(0.1)
+        time.sleep(0.2)
     raise AssertionError(f"{what} did not come within {SECONDS} s")
 
 
@@ -53,10 +59,12 @@ class Node:
     """`ray start --block`, which ends its children when it ends."""
 
     def __init__(self, *options: str) -> None:
-        self.metrics = free_port()
-        ports = [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={self.metrics}"]
+        self.agent, self.metrics = free_port(), free_port()
+        ports = [f"--dashboard-agent-listen-port={self.agent}", f"--metrics-export-port={self.metrics}"]
+        # A process less per node, whose messages nobody reads here.
+        common = ["--num-cpus=1", "--include-log-monitor=false", *ports]
         self._process = subprocess.Popen(
-            [BIN / "ray", "start", "--block", "--num-cpus=1", *ports, *options],
+            [BIN / "ray", "start", "--block", *common, *options],
             env=environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -77,25 +85,27 @@ class Cluster:
         self.port, self.dashboard, self.http = free_port(), free_port(), free_port()
         self.address = f"{HOST}:{self.port}"
         head = [f"--port={self.port}", f"--dashboard-port={self.dashboard}", f"--temp-dir={folder}"]
-        head += [f"--ray-client-server-port={free_port()}"]
+        head += [f"--ray-client-server-port={free_port()}", "--no-monitor"]
         self._head = head
+        self._client = httpx.Client(timeout=10, headers={"Authorization": f"Bearer {TOKEN}"})
         self.nodes: list[Node] = []
 
     def start(self) -> None:
         self.nodes.append(Node("--head", *self._head))
-        until(lambda: len(self.alive()) == 1, "the head")
+        # The dashboard takes much longer, and another node does not need it.
+        until(lambda: connects(self.port), "the head")
         self.add_node()
+        self.wait_for_nodes()
 
-    def add_node(self) -> Node:
-        count = len(self.alive())
+    def add_node(self) -> None:
         self.nodes.append(Node(f"--address={self.address}"))
-        until(lambda: len(self.alive()) == count + 1, "another node")
-        return self.nodes[-1]
+
+    def wait_for_nodes(self) -> None:
+        until(lambda: len(self.alive()) == len(self.nodes), "the nodes")
 
     def alive(self) -> list[dict[str, Any]]:
-        key = {"Authorization": f"Bearer {TOKEN}"}
         try:
-            answer = httpx.get(f"http://{HOST}:{self.dashboard}/api/v0/nodes", headers=key, timeout=10)
+            answer = self._client.get(f"http://{HOST}:{self.dashboard}/api/v0/nodes")
             found = answer.json()["data"]["result"]["result"] if answer.status_code == 200 else []
         except httpx.HTTPError:
             return []
@@ -119,6 +129,7 @@ class Cluster:
         return [pid for pid in found if title in command(pid)]
 
     def stop(self) -> None:
+        self._client.close()
         for node in reversed(self.nodes):
             node.remove()
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,9 @@ from tests.e2e.test_outgoing import alone
 from tests.ray.cluster import Cluster, environment, kill, until
 from tests.scenes import encode_image
 
-PART = 20
-FILES = 300
-CORRUPT = 3
+PART = 10
+FILES = 200
+CORRUPT = 2
 BATCH = [sys.executable, "-m", "fer_service", "batch"]
 
 
@@ -61,25 +62,48 @@ def check_complete(out: Path) -> None:
     assert errors == CORRUPT
 
 
-def test_a_job_killed_in_the_middle_and_resumed_has_every_file_once(
-    cluster: Cluster, photos: Path, tmp_path: Path
-) -> None:
-    job = start(photos, tmp_path, cluster)
-    until(lambda: len(parts(tmp_path)) >= 4 or job.poll() is not None, "the fourth part")
+@dataclass(frozen=True)
+class Resumed:
+    """A job that was killed in the middle, and continued."""
+
+    out: Path
+    before: dict[str, int]  # parts when it was killed
+    status: int
+    text: str
+
+
+@pytest.fixture(scope="module")
+def resumed(cluster: Cluster, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Resumed:
+    out = tmp_path_factory.mktemp("resumed")
+    job = start(photos, out, cluster)
+    until(lambda: len(parts(out)) >= 4 or job.poll() is not None, "the fourth part")
     kill(job.pid)
     job.communicate()
     assert job.returncode == -9
     # Ray ends the workers of a driver that has gone.
     until(lambda: not cluster.pids("MapWorker"), "the end of the workers")
-    before = parts(tmp_path)
-    assert 4 <= len(before) < FILES // PART
-    resumed = start(photos, tmp_path, cluster, "--resume")
-    _, text = resumed.communicate(timeout=120)
-    assert resumed.returncode == 1, text
-    assert f"{FILES - PART * len(before)} files analysed" in text
-    assert f"{PART * len(before)} had results" in text
-    assert before.items() <= parts(tmp_path).items()
-    check_complete(tmp_path)
+    before = parts(out)
+    again = start(photos, out, cluster, "--resume")
+    _, text = again.communicate(timeout=120)
+    return Resumed(out, before, again.returncode, text)
+
+
+def test_a_job_killed_in_the_middle_and_resumed_has_every_file_once(resumed: Resumed) -> None:
+    assert resumed.status == 1, resumed.text
+    assert 4 <= len(resumed.before) < FILES // PART
+    assert f"{FILES - PART * len(resumed.before)} files analysed" in resumed.text
+    assert f"{PART * len(resumed.before)} had results" in resumed.text
+    assert resumed.before.items() <= parts(resumed.out).items()
+    check_complete(resumed.out)
+
+
+def test_the_columns_are_those_of_predict(photos: Path, tmp_path: Path, resumed: Resumed) -> None:
+    names = [str(photos / name) for name in ("0000.jpg", "0001.jpg", "0007.jpg")]
+    plain = [sys.executable, "-m", "fer_service", "predict", *names, "--out", str(tmp_path / "plain.parquet")]
+    subprocess.run(plain, env=environment(), check=False, capture_output=True)
+    same = pq.read_table(resumed.out, filters=[("file", "in", names)]).sort_by("file")
+    assert same.equals(pq.read_table(tmp_path / "plain.parquet"))
+    assert len(same["error"].drop_null()) == 1
 
 
 def test_a_worker_killed_and_a_node_removed_do_not_end_the_job(
@@ -92,21 +116,11 @@ def test_a_worker_killed_and_a_node_removed_do_not_end_the_job(
     until(lambda: len(parts(tmp_path)) >= 6, "the sixth part")
     node.remove()
     cluster.nodes.remove(node)
+    assert job.poll() is None
     _, text = job.communicate(timeout=120)
     assert job.returncode == 1, text
     check_complete(tmp_path)
     cluster.add_node()
-
-
-def test_the_columns_are_those_of_predict(photos: Path, tmp_path: Path, cluster: Cluster) -> None:
-    few = tmp_path / "few.txt"
-    few.write_text("".join(f"{photos / name}\n" for name in ("0000.jpg", "0007.jpg", "0001.jpg", "0000.jpg")))
-    job = start(few, tmp_path / "out", cluster)
-    job.communicate(timeout=120)
-    names = [str(photos / name) for name in ("0000.jpg", "0007.jpg", "0001.jpg")]
-    plain = [sys.executable, "-m", "fer_service", "predict", *names, "--out", str(tmp_path / "plain.parquet")]
-    subprocess.run(plain, env=environment(), check=False, capture_output=True)
-    assert pq.read_table(tmp_path / "out").equals(pq.read_table(tmp_path / "plain.parquet"))
 
 
 ALONE = """

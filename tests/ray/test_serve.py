@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,8 @@ import yaml
 
 from tests.docker.conftest import DOCKER
 from tests.e2e.server import Server
-from tests.ray.cluster import HOST, Cluster, kill, until
+from tests.ray.cluster import HOST, SECONDS, Cluster, kill, until
+from tests.ray.test_batch import start
 
 REPLICA = "ray::ServeReplica"
 REPLICAS = 2
@@ -23,7 +25,8 @@ REPLICAS = 2
 
 @pytest.fixture(scope="module")
 def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """The configuration that the project ships, with a replica per node."""
+    """The configuration that the project ships, with a replica per node. It ends with the cluster."""
+    cluster.wait_for_nodes()
     config: Any = yaml.safe_load((DOCKER / "ray" / "serve.yaml").read_text())
     config["http_options"] |= {"host": HOST, "port": cluster.http}
     config["proxy_location"] = "HeadOnly"  # both nodes have the same address
@@ -39,7 +42,6 @@ def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with httpx.Client(base_url=f"http://{HOST}:{cluster.http}", timeout=30) as client:
         until(lambda: _status(client) == 200 and len(cluster.pids(REPLICA)) == REPLICAS, "the replicas")
         yield client
-    cluster.run("serve", "shutdown", "--yes")
 
 
 def _status(client: httpx.Client) -> int:
@@ -66,6 +68,17 @@ def test_answers_and_errors_are_those_of_a_single_machine(
     assert served.get("/v2/health/ready").json() == {"ready": True}
 
 
+def test_the_probes_of_kubernetes_need_no_token(served: httpx.Client, cluster: Cluster) -> None:
+    pods = yaml.safe_load((DOCKER / "kubernetes" / "ray" / "rayservice.yaml").read_text())["spec"][
+        "rayClusterConfig"
+    ]
+    for node, group in zip(cluster.nodes, (pods["headGroupSpec"], *pods["workerGroupSpecs"]), strict=True):
+        (container,) = group["template"]["spec"]["containers"]
+        ports = {52365: node.agent, 8000: cluster.http}
+        for probe in (container["livenessProbe"]["httpGet"], container["readinessProbe"]["httpGet"]):
+            assert httpx.get(f"http://{HOST}:{ports[probe['port']]}{probe['path']}").status_code == 200
+
+
 def exported(cluster: Cluster) -> str:
     """What Prometheus gets from the machines."""
     return "".join(httpx.get(f"http://{HOST}:{node.metrics}/metrics", timeout=10).text for node in cluster.nodes)
@@ -82,6 +95,18 @@ def test_requests_reach_both_nodes_and_metrics_name_the_replicas(
         return {line.partition('replica="')[2].partition('"')[0] for line in used}
 
     until(lambda: len(replicas()) == REPLICAS, "requests of both replicas in Ray's metrics")
+
+
+def test_a_job_says_that_it_waits_for_cores(served: httpx.Client, cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"corrupt")
+    job = start(tmp_path, tmp_path / "out", cluster)
+    assert job.stderr is not None
+    late = threading.Timer(SECONDS, job.kill)
+    late.start()
+    assert any("0 free cores and a worker takes 1" in line for line in job.stderr)
+    late.cancel()
+    job.kill()
+    job.communicate()
 
 
 def test_a_replica_killed_under_load_loses_no_answer_that_is_retried_once(

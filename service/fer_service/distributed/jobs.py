@@ -4,11 +4,14 @@ Ray starts the workers where there are cores, gives them parts, and repeats the 
 end. So a part may run twice, and must have the same effect then.
 """
 
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fer_service.contract.errors import ClusterError
+
+logger = logging.getLogger(__name__)
 
 PART: Final = "part"
 _MAX_CORES: Final = 4  # of a worker: the GIL is full at 5.7 (docs/decisions/gpu-host.md)
@@ -44,6 +47,8 @@ def run_parts(
     if not machines:
         raise ClusterError("no machine of the Ray cluster has a core")
     cores = min(_MAX_CORES, *machines)
+    if (free := ray.available_resources().get("CPU", 0)) < cores:
+        logger.warning("the cluster has %g free cores and a worker takes %d; the job waits for them", free, cores)
     now = sum(machine // cores for machine in machines)
     most = workers or now
     context = ray.data.DataContext.get_current()
