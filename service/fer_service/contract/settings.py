@@ -35,6 +35,10 @@ _OWN_PATHS = (
     "openapi.json",
     "web",
 )
+# Variables that Kubernetes sets for a Service named `fer` or `fer-…`
+# (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+_SERVICE_LINK = re.compile(r"FER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*|\*")
 
 
@@ -153,6 +157,12 @@ class Settings(BaseSettings):
         False, description="Log one line per request: id, route, status, faces and stage times"
     )
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _without_service_link(cls, value: object) -> object:
+        is_link = isinstance(value, str) and _SERVICE_ADDRESS.match(value) and _is_in_kubernetes()
+        return cls.model_fields["port"].default if is_link else value
+
     @field_validator("cors_origins", "trusted_proxies", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -226,7 +236,9 @@ def load_settings(**overrides: Any) -> Settings:
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in os.environ:
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
+        if not name.upper().startswith(PREFIX) or name.upper() in known:
+            continue
+        if not (_SERVICE_LINK.fullmatch(name) and _is_in_kubernetes()):
             raise SettingsError(f"unknown setting {name}; the settings are {', '.join(sorted(known))}")
     try:
         return Settings(**overrides)
@@ -235,3 +247,7 @@ def load_settings(**overrides: Any) -> Settings:
         variable = PREFIX + first.path.partition(".")[0].upper()
         shown = f"{variable}={first.value}" if first.path != _SECRET else variable
         raise SettingsError(f"{shown}: {first.message}") from error
+
+
+def _is_in_kubernetes() -> bool:
+    return "KUBERNETES_SERVICE_HOST" in os.environ

@@ -36,6 +36,32 @@ def test_an_unknown_variable_is_an_error_that_lists_the_settings(monkeypatch: py
         load_settings()
 
 
+SERVICE_LINKS = {
+    "FER_SERVICE_HOST": "10.96.0.7",
+    "FER_SERVICE_PORT": "80",
+    "FER_SERVICE_PORT_HTTP": "80",
+    "FER_PORT": "tcp://10.96.0.7:80",
+    "FER_PORT_80_TCP": "tcp://10.96.0.7:80",
+    "FER_PORT_80_TCP_ADDR": "10.96.0.7",
+    "FER_SERVICE_SERVICE_PORT": "80",
+    "FER_SERVICE_PORT_80_TCP_PROTO": "tcp",
+}
+
+
+def test_what_kubernetes_sets_for_a_service_of_that_name_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SERVICE_LINKS.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError):
+        load_settings()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    assert load_settings().port == 8000
+    monkeypatch.setenv("FER_PORT", "9000")
+    assert load_settings().port == 9000
+    monkeypatch.setenv("FER_MAX_FACE", "3")
+    with pytest.raises(SettingsError, match="unknown setting FER_MAX_FACE"):
+        load_settings()
+
+
 def test_a_secret_that_is_too_short_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FER_SESSION_KEY", "too secret")
     with pytest.raises(SettingsError, match=r"^FER_SESSION_KEY: must have at least 16 characters$"):
