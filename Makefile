@@ -56,7 +56,7 @@ lock: ## Compile requirements/*.txt (needs uv; LOCK_OPTIONS=--upgrade updates ve
 	$(LOCK) --group pyproject.toml:clients -o requirements/clients.txt
 	$(LOCK) pyproject.toml --extra training --constraint requirements/test.txt -o requirements/training.txt
 
-check-clients: setup-training $(CLIENTS_ENV)/.installed ## Call a server with clients that are generated from the OpenAPI schema (npm for TypeScript)
+check-clients: setup-training $(CLIENTS_ENV)/.installed ## Call a server with clients generated from the OpenAPI schema (npm for TypeScript) and with KServe's
 	PATH="$(CURDIR)/$(CLIENTS_ENV)/bin:$(CURDIR)/$(CLIENTS_ENV)/node_modules/.bin:$$PATH" $(TRAIN_ENV)/bin/pytest -ra tests/clients
 
 check-python: setup-training ## Test the service on another version of Python (CHECK_PYTHON=python3.13)
@@ -65,7 +65,7 @@ check-python: setup-training ## Test the service on another version of Python (C
 	$(TRAIN_ENV)/bin/uv pip install --quiet --python $(CHECK_ENV)/bin/python --no-deps --no-build-isolation --editable .
 	$(subst $(TRAIN_ENV),$(CHECK_ENV),$(PYTEST)) tests/service
 
-check-ray: $(RAY_ENV)/.installed ## Test Ray on two real nodes, and clients of the Open Inference Protocol (some minutes)
+check-ray: $(RAY_ENV)/.installed ## Test Ray on two real nodes, and Triton's client (some minutes)
 	$(RAY_ENV)/bin/python -m pytest -ra tests/ray tests/docker/test_ray.py tests/service/cli/test_model.py tests/e2e/test_inference_clients.py
 
 check-deploy: setup-training ## Check docker/ with kubernetes-validate and, if installed, promtool, kustomize and docker-compose

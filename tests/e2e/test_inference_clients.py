@@ -1,6 +1,5 @@
-"""Clients of the Open Inference Protocol as their makers ship them; skipped where they are not installed."""
+"""Triton's client as its makers ship it; skipped where it is not installed."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -59,30 +58,3 @@ def test_tritonclient_reads_errors(server: Server) -> None:
     assert caught.value.status() == "400"
     with pytest.raises(InferenceServerException, match="unknown model 'resnet'"):
         client.infer("resnet", [wrong])
-
-
-def test_the_client_of_kserve_sends_images_and_crops(server: Server, astronaut_jpeg: bytes) -> None:
-    kserve = pytest.importorskip("kserve")
-    predicted = server.client.post("/predict", content=astronaut_jpeg).json()
-
-    async def call() -> None:
-        client = kserve.InferenceRESTClient(kserve.RESTConfig(protocol="v2"))
-        assert await client.is_server_live(server.url)
-        assert await client.is_server_ready(server.url)
-        assert await client.is_model_ready(server.url, "emotion")
-        image = kserve.InferInput("images", [1], "BYTES")
-        image.set_data_from_numpy(np.array([astronaut_jpeg], np.object_), binary_data=True)
-        request = kserve.InferRequest("emotion", [image])
-        answer = await client.infer(server.url, request, model_name="emotion")
-        outputs = {output.name: output.as_numpy() for output in answer.outputs}
-        assert json.loads(outputs["json"][0]) == predicted
-        given = crops()
-        for binary in (True, False):
-            faces = kserve.InferInput("faces", list(given.shape), "UINT8")
-            faces.set_data_from_numpy(given, binary_data=binary)
-            answer = await client.infer(server.url, kserve.InferRequest("emotion", [faces]), model_name="emotion")
-            outputs = {output.name: output.as_numpy() for output in answer.outputs}
-            assert outputs["probabilities"].shape == (3, 7)
-        await client.close()
-
-    asyncio.run(call())

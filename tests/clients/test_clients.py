@@ -1,4 +1,4 @@
-"""Clients that stock generators make from the OpenAPI schema, against a real server: `make check-clients`."""
+"""Clients that stock generators make from the OpenAPI schema, and KServe's: `make check-clients`."""
 
 import json
 import shutil
@@ -63,6 +63,17 @@ def test_a_generated_python_client_calls_every_route_and_reads_errors(
     check(found)
     assert found["errors"] == ["undecodable_image", "undecodable_image", "invalid_parameter", "invalid_parameter"]
     assert found["statuses"] == [422, 422, 422]
+
+
+def test_the_client_of_kserve_sends_images_and_crops(
+    server: Server, astronaut_jpeg: bytes, tmp_path: Path
+) -> None:
+    python = Path(program("openapi-python-client")).with_name("python")
+    values = arguments(server, astronaut_jpeg, tmp_path)
+    found = json.loads(run(python, HERE / "kserve_calls.py", *values, folder=tmp_path))
+    assert found["health"] == [True, True, True]
+    assert found["shapes"] == [[3, 7], [3, 7]]
+    assert found["answer"] == server.client.post("/predict", content=astronaut_jpeg).json()
 
 
 def test_generated_typescript_types_fit_every_answer(
