@@ -8,6 +8,7 @@ import typer
 from fer_service import assets
 from fer_service.contract.errors import FerError
 from fer_service.contract.text import printable
+from fer_service.system.terminal import escape_unencodable
 from rich.console import Console
 
 from fer_training.engine.recipe import available_recipes, read_recipe, validate_recipe
@@ -320,6 +321,7 @@ def _given(accepted: frozenset[str], **options: object) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line. Expected errors print one line instead of a traceback."""
+    escape_unencodable()
     try:
         app()
     except (TrainingError, FerError) as error:
