@@ -30,11 +30,11 @@ SURE_HEIGHTS: Final = (28.0, 200.0)
 CONFIRMING_SCORE_RATIO: Final = 1 / 2
 # The best face may stay without it, rather than none, if its score is this multiple of the wanted one.
 ALONE_SCORE_RATIO: Final = 1.1
-# A face lower than this share of the highest one is likely a button or a leaf beside a portrait. If a scale at
-# which it has this height or more shows nothing there, it needs this multiple of the wanted score.
+# A face lower than this share of the highest one is likely a button or a leaf beside a portrait. Below this multiple
+# of the wanted score, scales at which it is smaller must find it too, from this height on.
 BESIDE_HEIGHT_RATIO: Final = 1 / 3
-MIN_VISIBLE_HEIGHT: Final = 8.0
 BESIDE_SCORE_RATIO: Final = 1.25
+MIN_VISIBLE_HEIGHT: Final = 8.0
 _STEPS: Final = 3  # full, half, quarter
 _OVERLAP: Final = 0.4  # boxes that overlap by more (IoU) are the same face
 _LOOSE_OVERLAP: Final = 0.3  # the same, for boxes of different scales
@@ -129,9 +129,8 @@ def together(looks: list[Look], min_score: float) -> tuple[list[Face], NDArray[n
         heights = boxes[:, 3] * look.scale
         same = iou(boxes[:, None], _boxes(look.candidates)) > _LOOSE_OVERLAP
         shown = (same * _scores(look.candidates)).max(axis=1, initial=0)
-        sure = (heights >= SURE_HEIGHTS[0]) & (heights <= SURE_HEIGHTS[1])
-        confirmed &= ~sure | (shown >= enough)
-        confirmed &= ~doubtful | (heights < MIN_VISIBLE_HEIGHT) | (shown > 0)
+        lowest = np.where(doubtful, MIN_VISIBLE_HEIGHT, SURE_HEIGHTS[0])
+        confirmed &= (heights < lowest) | (heights > SURE_HEIGHTS[1]) | (shown >= enough)
     return faces, confirmed
 
 

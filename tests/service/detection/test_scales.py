@@ -132,7 +132,8 @@ BUTTON = Box(600, 700, 36, 48)  # 12 pixels high at the half scale
     ("score", "at_half", "near", "kept"),
     [
         pytest.param(0.74, [], LARGE, False, id="only the full scale shows it"),
-        pytest.param(0.74, [Face(BUTTON, 0.11)], LARGE, True, id="the half scale shows a little"),
+        pytest.param(0.74, [Face(BUTTON, 0.29)], LARGE, False, id="the half scale shows too little"),
+        pytest.param(0.74, [Face(BUTTON, 0.31)], LARGE, True, id="the half scale shows it too"),
         pytest.param(0.76, [], LARGE, True, id="a higher score"),
         pytest.param(0.62, [], SMALL, True, id="no far larger face"),
     ],
