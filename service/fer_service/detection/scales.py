@@ -30,8 +30,8 @@ SURE_HEIGHTS: Final = (28.0, 200.0)
 CONFIRMING_SCORE_RATIO: Final = 1 / 2
 # The best face may stay without it, rather than none, if its score is this multiple of the wanted one.
 ALONE_SCORE_RATIO: Final = 1.1
-# A face lower than this share of the highest one is likely a button or a leaf beside a portrait. Below this multiple
-# of the wanted score, scales at which it is smaller must find it too, from this height on.
+# A face lower than this share of the highest one is likely a button or a leaf beside a portrait. Below this
+# multiple of the wanted score, scales at which it is smaller must find it too, from this height on.
 BESIDE_HEIGHT_RATIO: Final = 1 / 3
 BESIDE_SCORE_RATIO: Final = 1.25
 MIN_VISIBLE_HEIGHT: Final = 8.0
