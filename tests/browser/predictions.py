@@ -59,8 +59,8 @@ def answer(page: Page, content: dict[str, Any]) -> None:
     page.route("**/predict", lambda route: route.fulfill(json=content))
 
 
-def fail(page: Page, status: int, code: str) -> None:
-    """Let the page receive this error for every image."""
+def fail(page: Page, status: int, code: str, path: str = "**/predict") -> None:
+    """Let the page receive this error for every image, or for what else it sends to a path."""
     problem = {
         "type": "about:blank",
         "title": "x",
@@ -68,4 +68,4 @@ def fail(page: Page, status: int, code: str) -> None:
         "detail": "Words of the service",
         "code": code,
     }
-    page.route("**/predict", lambda route: route.fulfill(status=status, json=problem))
+    page.route(path, lambda route: route.fulfill(status=status, json=problem))

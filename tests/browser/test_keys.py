@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
-from tests.browser.conftest import Visit, visiting
+from tests.browser.conftest import Visit, revisiting, visiting
 from tests.browser.test_live import eventually
 from tests.browser.test_page import serious
 from tests.e2e.server import Server
@@ -30,8 +30,8 @@ def server(key_file: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def visit(browser: Browser, server: Server) -> Iterator[Visit]:
-    with visiting(browser, server.url, permissions=["camera"]) as opened:
+def visit(window: Visit) -> Iterator[Visit]:
+    with revisiting(window) as opened:
         yield opened
         forgive(opened)
 
@@ -58,22 +58,15 @@ def unlocked(page: Page) -> None:
     page.get_by_role("button", name="Close").click()
 
 
-def test_an_image_that_needs_a_key_is_analysed_after_the_key_is_typed(visit: Visit, image_file: Path) -> None:
+def test_an_image_that_needs_a_key_is_analysed_after_the_right_key_is_typed(
+    visit: Visit, image_file: Path
+) -> None:
     page = visit.page
     expect(page.get_by_role("button", name="API key")).to_be_hidden()
     page.set_input_files("#file", image_file)
-    expect(dialog_of(page).get_by_label("Key", exact=True)).to_be_focused()
-    expect(dialog_of(page).get_by_role("alert")).to_be_hidden()
-    enter(page, KEY)
-    expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
-    expect(dialog_of(page)).to_be_hidden()
-    expect(page.get_by_role("button", name="API key")).to_be_visible()
-
-
-def test_a_wrong_key_is_reported_and_can_be_corrected(visit: Visit, image_file: Path) -> None:
-    page = visit.page
-    page.set_input_files("#file", image_file)
     alert = dialog_of(page).get_by_role("alert")
+    expect(dialog_of(page).get_by_label("Key", exact=True)).to_be_focused()
+    expect(alert).to_be_hidden()
     for wrong, words in ((OTHER, "Invalid or revoked"), ("", "Type the key"), ("schlüssel", "no spaces")):
         enter(page, wrong)
         expect(alert).to_contain_text(words)
@@ -82,9 +75,11 @@ def test_a_wrong_key_is_reported_and_can_be_corrected(visit: Visit, image_file: 
     assert page.evaluate("sessionStorage.length") == 0
     enter(page, f" {KEY} ")
     expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+    expect(dialog_of(page)).to_be_hidden()
+    expect(page.get_by_role("button", name="API key")).to_be_visible()
 
 
-def test_the_key_stays_in_its_tab(visit: Visit, browser: Browser, server: Server) -> None:
+def test_the_key_stays_in_its_tab_until_it_is_forgotten(visit: Visit, browser: Browser, server: Server) -> None:
     page = visit.page
     unlocked(page)
     kept = page.evaluate("[Object.values(sessionStorage), Object.values(localStorage), document.cookie]")
@@ -96,10 +91,19 @@ def test_the_key_stays_in_its_tab(visit: Visit, browser: Browser, server: Server
     expect(page.get_by_text("SHA-256")).to_be_visible()
     assert [request.all_headers().get("x-api-key") for request in sent if request.url.endswith("/model")] == [KEY]
     assert KEY not in page.url
+    with page.expect_download() as download:
+        page.get_by_role("button", name="The whole card as JSON").click()
+    assert len(json.loads(Path(download.value.path()).read_text())["sha256"]) == 64
+    page.get_by_role("button", name="Close").click()
     with visiting(browser, server.url) as another:
         another.page.get_by_role("button", name="Model card").click()
         expect(dialog_of(another.page)).to_be_visible()
         forgive(another)
+    page.get_by_role("button", name="API key").click()
+    page.get_by_role("button", name="Forget the key").click()
+    assert page.evaluate("sessionStorage.length") == 0
+    page.get_by_role("button", name="Model card").click()
+    expect(dialog_of(page)).to_be_visible()
 
 
 def test_five_images_ask_for_the_key_once(visit: Visit, image_file: Path) -> None:
@@ -116,33 +120,23 @@ def test_five_images_ask_for_the_key_once(visit: Visit, image_file: Path) -> Non
     expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
 
 
-def test_a_key_can_be_forgotten(visit: Visit) -> None:
-    page = visit.page
-    unlocked(page)
-    page.get_by_role("button", name="API key").click()
-    page.get_by_role("button", name="Forget the key").click()
-    assert page.evaluate("sessionStorage.length") == 0
-    page.get_by_role("button", name="Model card").click()
-    expect(dialog_of(page)).to_be_visible()
-
-
-def test_a_revoked_key_is_reported(browser: Browser, tmp_path: Path, image_file: Path) -> None:
-    keys = tmp_path / "keys.txt"
-    keys.write_text(KEY)
-    server = Server({"FER_API_KEYS_FILE": str(keys)})
+def test_a_revoked_key_is_reported(visit: Visit, server: Server, key_file: Path, image_file: Path) -> None:
+    unlocked(visit.page)
+    key_file.write_text(OTHER)
     try:
-        with visiting(browser, server.url) as visit:
-            unlocked(visit.page)
-            keys.write_text(OTHER)
-            old = {"X-API-Key": KEY}
-            eventually(visit.page, lambda: server.client.get("/model", headers=old).status_code == 401)
-            visit.page.set_input_files("#file", image_file)
-            expect(dialog_of(visit.page).get_by_role("alert")).to_contain_text("revoked")
-            enter(visit.page, OTHER)
-            expect(visit.page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
-            forgive(visit)
+        wait_until_accepted(visit.page, server, OTHER)
+        visit.page.set_input_files("#file", image_file)
+        expect(dialog_of(visit.page).get_by_role("alert")).to_contain_text("revoked")
+        enter(visit.page, OTHER)
+        expect(visit.page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
     finally:
-        server.close()
+        key_file.write_text(KEY)
+        wait_until_accepted(visit.page, server, KEY)
+
+
+def wait_until_accepted(page: Page, server: Server, key: str) -> None:
+    """Wait until the server has read the file of keys again."""
+    eventually(page, lambda: server.client.get("/model", headers={"X-API-Key": key}).status_code == 200)
 
 
 def test_the_live_view_asks_for_the_key_and_streams_with_it(visit: Visit) -> None:
@@ -151,6 +145,11 @@ def test_the_live_view_asks_for_the_key_and_streams_with_it(visit: Visit) -> Non
     page.on("websocket", lambda socket: socket.on("framereceived", lambda text: results.append(json.loads(text))))
     page.get_by_role("tab", name="Live").click()
     page.get_by_role("button", name="Start camera").click()
+    expect(dialog_of(page)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alert")).to_contain_text("requires an API key")
+    assert page.locator("#video").evaluate("video => video.srcObject") is None, "the camera is released"
+    page.get_by_role("button", name="Try again").click()
     enter(page, KEY)
     expect(page.locator(".chart p").first).to_contain_text("happy")
     assert results[0]["frame"] == 1
@@ -159,41 +158,22 @@ def test_the_live_view_asks_for_the_key_and_streams_with_it(visit: Visit) -> Non
     expect(page.locator("#stats")).to_contain_text("frames/s")
 
 
-def test_the_live_view_without_a_key_reports_it_and_releases_the_camera(visit: Visit) -> None:
-    page = visit.page
-    page.get_by_role("tab", name="Live").click()
-    page.get_by_role("button", name="Start camera").click()
-    expect(dialog_of(page)).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("alert")).to_contain_text("requires an API key")
-    assert page.locator("#video").evaluate("video => video.srcObject") is None
-    page.get_by_role("button", name="Try again").click()
-    enter(page, KEY)
-    expect(page.locator("#stats")).to_contain_text("frames/s")
+def test_the_shown_time_leaves_out_the_time_to_type_the_key(
+    browser: Browser, server: Server, image_file: Path
+) -> None:
+    with visiting(browser, server.url) as visit:
+        page = visit.page
+        page.clock.install()
+        page.set_input_files("#file", image_file)
+        expect(dialog_of(page)).to_be_visible()
+        page.clock.fast_forward(100_000)
+        enter(page, KEY)
+        shown = page.get_by_text("512 × 512 pixels ·").inner_text()
+        assert int(shown.split()[-2]) < 60_000
+        forgive(visit)
 
 
-def test_the_model_cards_json_is_downloaded_with_the_key(visit: Visit) -> None:
-    page = visit.page
-    page.get_by_role("button", name="Model card").click()
-    enter(page, KEY)
-    with page.expect_download() as download:
-        page.get_by_role("button", name="The whole card as JSON").click()
-    assert len(json.loads(Path(download.value.path()).read_text())["sha256"]) == 64
-
-
-def test_the_shown_time_leaves_out_the_time_to_type_the_key(visit: Visit, image_file: Path) -> None:
-    page = visit.page
-    page.clock.install()
-    page.set_input_files("#file", image_file)
-    expect(dialog_of(page)).to_be_visible()
-    page.clock.fast_forward(100_000)
-    enter(page, KEY)
-    shown = page.get_by_text("512 × 512 pixels ·").inner_text()
-    assert int(shown.split()[-2]) < 60_000
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1280)])
 def test_the_dialog_is_accessible_and_fits(browser: Browser, server: Server, scheme: Any, width: int) -> None:
     options: dict[str, Any] = {"color_scheme": scheme, "viewport": {"width": width, "height": 844}}
     with visiting(browser, server.url, **options) as visit:

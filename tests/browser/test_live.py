@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Download, Page, Playwright, expect
 
-from tests.browser.conftest import CAMERA, Visit, visiting
+from tests.browser.conftest import CAMERA, Visit, revisiting, visiting
 from tests.browser.predictions import LABELS
 from tests.e2e.server import Server
 
@@ -19,9 +19,9 @@ RATE = re.compile(r"^([1-9]\d*) frames/s · (\d+) ms$")
 
 
 @pytest.fixture
-def live(browser: Browser, server: Server) -> Iterator[Visit]:
+def live(window: Visit) -> Iterator[Visit]:
     """The live view, the camera allowed."""
-    with visiting(browser, server.url, "/#live", permissions=["camera"]) as visit:
+    with revisiting(window, "/#live") as visit:
         yield visit
 
 
@@ -59,18 +59,7 @@ def painted(page: Page, selector: str) -> int:
     return pixels
 
 
-def test_the_camera_is_followed_with_boxes_charts_rate_and_latency(live: Visit) -> None:
-    page = live.page
-    start(page)
-    expect(page.locator("#stats")).to_have_text(RATE)
-    expect(page.get_by_role("heading", name="Face 1")).to_be_visible()
-    expect(page.locator(".legend li")).to_have_count(7)
-    assert painted(page, "#overlay") > 1000
-    eventually(page, lambda: painted(page, ".chart canvas") > 10)
-    assert camera_is_on(page)
-
-
-def test_a_moving_face_keeps_its_id_and_its_label(live: Visit) -> None:
+def test_a_moving_face_is_followed_with_boxes_charts_rate_and_latency(live: Visit) -> None:
     page = live.page
     results: list[dict[str, Any]] = []
 
@@ -79,15 +68,35 @@ def test_a_moving_face_keeps_its_id_and_its_label(live: Visit) -> None:
 
     page.on("websocket", on_socket)
     start(page)
+    assert camera_is_on(page)
+    expect(page.locator("#stats")).to_have_text(RATE)
+    expect(page.get_by_role("heading", name="Face 1")).to_be_visible()
+    expect(page.locator(".legend li")).to_have_count(7)
+    expect(page.get_by_label("Camera", exact=True)).to_be_hidden()
+    assert painted(page, "#overlay") > 1000
+    eventually(page, lambda: painted(page, ".chart canvas") > 10)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Snapshot").click()
+    assert_snapshot(download.value)
     eventually(page, lambda: len(results) >= 20)
     seen = [face for result in results[2:20] for face in result["faces"]]
     assert len(seen) >= 10
-    assert {face["id"] for face in seen} == {1}
-    assert {face["emotion"] for face in seen} == {"happy"}
+    assert {face["id"] for face in seen} == {1}, "it keeps its id"
+    assert {face["emotion"] for face in seen} == {"happy"}, "it keeps its label"
     assert len({face["box"]["x"] for face in seen}) > 1
 
 
-def test_pause_releases_the_camera_and_resume_takes_it_again(live: Visit) -> None:
+def assert_snapshot(download: Download) -> None:
+    """It shows the frame with the face's box and label."""
+    assert re.fullmatch(r"snapshot-[-T\d]+\.png", download.suggested_filename)
+    drawn = cv2.imread(str(download.path()), cv2.IMREAD_COLOR)
+    assert drawn is not None
+    assert drawn.shape == (480, 640, 3)
+    happy = np.abs(drawn.astype(int) - (46, 192, 245)).max(axis=2) < 12  # the colour of the box and the label, BGR
+    assert happy.sum() > 1000
+
+
+def test_pause_releases_the_camera_until_resume_and_leaving_the_view_stops_it(live: Visit) -> None:
     page = live.page
     start(page)
     page.get_by_role("button", name="Pause").click()
@@ -98,22 +107,8 @@ def test_pause_releases_the_camera_and_resume_takes_it_again(live: Visit) -> Non
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#stats")).to_have_text(RATE)
     assert camera_is_on(page)
-
-
-def test_stop_releases_the_camera_and_clears_the_charts(live: Visit, server: Server) -> None:
-    page = live.page
-    start(page)
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("tab", name="Images").click()
     assert not camera_is_on(page)
-    expect(page.locator(".chart")).to_have_count(0)
-    expect(page.get_by_role("button", name="Start camera")).to_be_focused()
-    assert painted(page, "#overlay") == 0
-
-
-def test_leaving_the_view_stops_the_camera(live: Visit) -> None:
-    start(live.page)
-    live.page.get_by_role("tab", name="Images").click()
-    assert not camera_is_on(live.page)
 
 
 def test_a_blocked_camera_is_reported_and_can_be_tried_again(
@@ -133,23 +128,24 @@ def test_a_blocked_camera_is_reported_and_can_be_tried_again(
     refusing.close()
 
 
-@pytest.mark.parametrize("size", [(390, 844), (1280, 720), (1920, 1080)])
 def test_a_missing_camera_is_reported_where_the_eye_is(
-    playwright: Playwright, executable: str, server: Server, size: tuple[int, int]
+    playwright: Playwright, executable: str, server: Server
 ) -> None:
     without = playwright.chromium.launch(executable_path=executable)
-    viewport = {"width": size[0], "height": size[1]}
-    with visiting(without, server.url, "/#live", permissions=["camera"], viewport=viewport) as visit:
+    with visiting(without, server.url, "/#live", permissions=["camera"]) as visit:
         page, begin = visit.page, visit.page.get_by_role("button", name="Start camera")
-        begin.click()
-        alert = page.get_by_role("alert")
-        expect(alert).to_contain_text("No camera was found")
-        expect(alert).to_be_in_viewport(ratio=1)
-        expect(begin).to_be_in_viewport(ratio=1)
-        upper, lower = alert.bounding_box(), begin.bounding_box()
-        assert upper is not None
-        assert lower is not None
-        assert upper["y"] + upper["height"] <= lower["y"], "the message covers no button"
+        for width, height in ((390, 844), (1280, 720), (1920, 1080)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.reload()
+            begin.click()
+            alert = page.get_by_role("alert")
+            expect(alert).to_contain_text("No camera was found")
+            expect(alert).to_be_in_viewport(ratio=1)
+            expect(begin).to_be_in_viewport(ratio=1)
+            upper, lower = alert.bounding_box(), begin.bounding_box()
+            assert upper is not None
+            assert lower is not None
+            assert upper["y"] + upper["height"] <= lower["y"], "the message covers no button"
     without.close()
 
 
@@ -211,12 +207,7 @@ def test_the_camera_can_be_chosen(playwright: Playwright, executable: str, serve
     two.close()
 
 
-def test_one_camera_offers_no_choice(live: Visit) -> None:
-    start(live.page)
-    expect(live.page.get_by_label("Camera", exact=True)).to_be_hidden()
-
-
-def test_the_timeline_is_recorded_as_csv(live: Visit) -> None:
+def test_the_timeline_is_recorded_and_stop_saves_it_and_releases_the_camera(live: Visit) -> None:
     page = live.page
     start(page)
     page.get_by_role("button", name="Record CSV").click()
@@ -233,29 +224,18 @@ def test_the_timeline_is_recorded_as_csv(live: Visit) -> None:
     assert times == sorted(set(times))
     assert sum(float(rows[0][label]) for label in LABELS) == pytest.approx(1, abs=1e-4)
 
-
-def test_a_recording_is_saved_when_the_camera_stops(live: Visit) -> None:
-    page = live.page
-    start(page)
     page.get_by_role("button", name="Record CSV").click()
     with page.expect_download():
         page.get_by_role("button", name="Stop").click()
+    assert not camera_is_on(page)
+    expect(page.locator(".chart")).to_have_count(0)
+    expect(page.get_by_role("button", name="Start camera")).to_be_focused()
+    assert painted(page, "#overlay") == 0
 
 
-def test_a_snapshot_shows_the_face_with_its_box(live: Visit) -> None:
-    page = live.page
-    start(page)
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Snapshot").click()
-    assert re.fullmatch(r"snapshot-[-T\d]+\.png", download.value.suggested_filename)
-    drawn = cv2.imread(str(download.value.path()), cv2.IMREAD_COLOR)
-    assert drawn is not None
-    assert drawn.shape == (480, 640, 3)
-    happy = np.abs(drawn.astype(int) - (46, 192, 245)).max(axis=2) < 12  # the colour of the box and the label, BGR
-    assert happy.sum() > 1000
-
-
-def test_a_service_that_restarts_is_found_again(browser: Browser) -> None:
+def test_a_service_that_restarts_is_found_again_and_one_that_has_gone_is_reported(
+    browser: Browser, image_file: Path
+) -> None:
     first = Server({})
     port = first.url.rsplit(":", 1)[1]
     with visiting(browser, first.url, "/#live", permissions=["camera"]) as visit:
@@ -272,6 +252,11 @@ def test_a_service_that_restarts_is_found_again(browser: Browser) -> None:
         finally:
             page.get_by_role("button", name="Stop").click()
             second.close()
+        page.get_by_role("tab", name="Images").click()
+        page.set_input_files("#file", image_file)
+        alert = page.get_by_role("alert").first
+        expect(alert).to_contain_text("The service does not answer")
+        expect(alert.locator("code")).to_have_text("unreachable")
         # The browser logs every failed connection as an error.
         assert all("ERR_CONNECTION_REFUSED" in error for error in visit.errors)
         visit.errors.clear()

@@ -43,12 +43,14 @@ def shown_error(page: Page, path: Path) -> str:
     return alert.inner_text()
 
 
-@pytest.mark.parametrize("name", CONTENTS)
-def test_a_file_that_is_no_image_is_named_with_the_way_out(visit: Visit, tmp_path: Path, name: str) -> None:
-    content, words = CONTENTS[name]
-    path = tmp_path / name
-    path.write_bytes(content)
-    assert words in shown_error(visit.page, path)
+def test_a_file_that_is_no_image_is_named_with_the_way_out(
+    visit: Visit, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    for name, (content, words) in CONTENTS.items():
+        with subtests.test(name):
+            path = tmp_path / name
+            path.write_bytes(content)
+            assert words in shown_error(visit.page, path)
     expect(visit.page.get_by_role("button", name="Try again")).to_have_count(0)
     forgive(visit)
 
@@ -62,34 +64,39 @@ def test_a_video_is_not_uploaded_as_an_image(visit: Visit, tmp_path: Path) -> No
     assert [url for url in asked if "predict" in url] == []
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "words", "again"),
-    [
-        (400, "invalid_request", "Words of the service", False),
-        (403, "forbidden", "Words of the service", False),
-        (408, "request_too_slow", "The service took too long", True),
-        (413, "image_too_large", "more bytes or pixels than the service accepts", False),
-        (413, "too_many_pixels", "more bytes or pixels than the service accepts", False),
-        (422, "invalid_parameter", "Words of the service", False),
-        (429, "overloaded", "The service is busy", True),
-        (429, "preempted", "The service is busy", True),
-        (500, "internal_error", "The service made an error", False),
-        (503, "not_ready", "The service is not ready", True),
-        (503, "draining", "The service is not ready", True),
-        (504, "deadline_exceeded", "The service took too long", True),
-    ],
-)
+# By status and code: words of the page, and whether it offers to try again.
+PROBLEMS = {
+    (400, "invalid_request"): ("Words of the service", False),
+    (403, "forbidden"): ("Words of the service", False),
+    (408, "request_too_slow"): ("The service took too long", True),
+    (413, "image_too_large"): ("more bytes or pixels than the service accepts", False),
+    (413, "too_many_pixels"): ("more bytes or pixels than the service accepts", False),
+    (422, "invalid_parameter"): ("Words of the service", False),
+    (429, "overloaded"): ("The service is busy", True),
+    (429, "preempted"): ("The service is busy", True),
+    (500, "internal_error"): ("The service made an error", False),
+    (503, "not_ready"): ("The service is not ready", True),
+    (503, "draining"): ("The service is not ready", True),
+    (504, "deadline_exceeded"): ("The service took too long", True),
+}
+
+
 def test_trying_again_is_offered_where_it_can_help(
-    visit: Visit, image_file: Path, status: int, code: str, words: str, again: bool
+    visit: Visit, image_file: Path, subtests: pytest.Subtests
 ) -> None:
     page = visit.page
-    fail(page, status, code)
-    text = shown_error(page, image_file)
-    assert words in text
-    assert code in text
-    expect(page.get_by_role("button", name="Try again")).to_have_count(int(again))
-    if again:
-        page.unroute("**/predict")
-        page.get_by_role("button", name="Try again").click()
-        expect(page.get_by_role("heading", name="Face 1 happy")).to_be_visible()
+    for (status, code), (words, again) in PROBLEMS.items():
+        with subtests.test(code):
+            image = image_file.with_name(f"{code}.jpg")
+            image.write_bytes(image_file.read_bytes())
+            fail(page, status, code)
+            text = shown_error(page, image)
+            assert words in text
+            assert code in text
+            page.unroute("**/predict")
+            card = page.get_by_role("article", name=image.name)
+            expect(card.get_by_role("button", name="Try again")).to_have_count(int(again))
+            if again:
+                card.get_by_role("button", name="Try again").click()
+                expect(card.get_by_role("heading", name="Face 1 happy")).to_be_visible()
     forgive(visit)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -12,11 +13,13 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.conftest import Visit, visiting
-from tests.browser.predictions import LABELS
+from tests.browser.conftest import Visit, revisiting, visiting
+from tests.browser.predictions import LABELS, fail
 from tests.browser.test_live import eventually, painted
 from tests.browser.test_page import serious
 from tests.e2e.server import Server
+
+VIDEOS = "**/predict/video*"
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +37,20 @@ def clip(tmp_path_factory: pytest.TempPathFactory, astronaut: NDArray[np.uint8])
 
 
 @pytest.fixture
-def video(visit: Visit) -> Visit:
+def video(window: Visit) -> Iterator[Visit]:
     """The page with the tab for videos open."""
-    visit.page.get_by_role("tab", name="Video").click()
-    return visit
+    with revisiting(window, "/#videos") as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def analysed(browser: Browser, server: Server, clip: Path) -> Iterator[Page]:
+    """The page with the clip analysed, in a window of its own; tests move in the clip."""
+    with visiting(browser, server.url, "/#videos") as visit:
+        analyse(visit.page, clip)
+        yield visit.page
+        # The browser's advice for pages that read their canvases, as these tests do.
+        visit.errors[:] = [error for error in visit.errors if not error.startswith("Canvas2D: Multiple readback")]
 
 
 def analyse(page: Page, clip: Path) -> None:
@@ -46,18 +59,12 @@ def analyse(page: Page, clip: Path) -> None:
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
 
 
-def forgive_readback(visit: Visit) -> None:
-    """Accept the browser's advice for pages that read their canvases, as this test does, and no other warning."""
-    visit.errors[:] = [error for error in visit.errors if not error.startswith("Canvas2D: Multiple readback")]
-
-
 def current_time(page: Page) -> float:
     return float(page.locator("#player").evaluate("video => video.currentTime"))
 
 
-def test_a_clip_is_analysed_played_and_drawn(video: Visit, clip: Path) -> None:
-    page = video.page
-    analyse(page, clip)
+def test_a_clip_is_analysed_played_and_drawn(analysed: Page) -> None:
+    page = analysed
     expect(page.get_by_role("heading", name="Face 1")).to_be_visible()
     expect(page.locator("#clip-legend li")).to_have_text(LABELS)
     eventually(page, lambda: painted(page, "#clip-overlay") > 500)
@@ -65,12 +72,11 @@ def test_a_clip_is_analysed_played_and_drawn(video: Visit, clip: Path) -> None:
     page.locator("#player").evaluate("video => { video.currentTime = 1.7; }")
     eventually(page, lambda: painted(page, "#clip-overlay") == 0)
     expect(page.locator("#clip-charts p").first).to_have_text("out of sight")
-    forgive_readback(video)
 
 
-def test_the_box_lies_on_the_face_and_is_not_mirrored(video: Visit, clip: Path) -> None:
-    page = video.page
-    analyse(page, clip)
+def test_the_box_lies_on_the_face_and_is_not_mirrored(analysed: Page) -> None:
+    page = analysed
+    page.locator("#player").evaluate("video => { video.currentTime = 0; }")
     eventually(page, lambda: painted(page, "#clip-overlay") > 500)
     left, right = page.locator("#clip-overlay").evaluate(
         """canvas => {
@@ -85,12 +91,10 @@ def test_the_box_lies_on_the_face_and_is_not_mirrored(video: Visit, clip: Path) 
     )
     assert 0.3 < left < 0.36
     assert 0.5 < right < 0.62
-    forgive_readback(video)
 
 
-def test_a_click_on_the_chart_and_keys_move_in_the_video(video: Visit, clip: Path) -> None:
-    page = video.page
-    analyse(page, clip)
+def test_a_click_on_the_chart_and_keys_move_in_the_video(analysed: Page) -> None:
+    page = analysed
     chart = page.get_by_role("slider", name="Face 1").first
     box = chart.bounding_box()
     assert box is not None
@@ -108,9 +112,8 @@ def test_a_click_on_the_chart_and_keys_move_in_the_video(video: Visit, clip: Pat
     )
 
 
-def test_the_timeline_is_saved(video: Visit, clip: Path) -> None:
-    page = video.page
-    analyse(page, clip)
+def test_the_timeline_is_saved(analysed: Page) -> None:
+    page = analysed
     saved = {}
     for name in ("JSON", "CSV"):
         with page.expect_download() as download:
@@ -134,7 +137,7 @@ def test_an_analysis_is_cancelled_and_another_file_chosen(video: Visit, clip: Pa
     def hold(route: Route) -> None:
         held.set()  # and never answer
 
-    page.route("**/predict/video*", hold)
+    page.route(VIDEOS, hold)
     page.set_input_files("#clip-file", clip)
     cancel = page.get_by_role("button", name="Cancel")
     expect(cancel).to_be_focused()
@@ -146,50 +149,51 @@ def test_an_analysis_is_cancelled_and_another_file_chosen(video: Visit, clip: Pa
     expect(page.get_by_role("progressbar")).to_be_hidden()
     expect(page.get_by_role("button", name="Choose a video")).to_be_focused()
     expect(page.get_by_role("alert")).to_have_count(0)
-    page.unroute("**/predict/video*")
+    page.unroute(VIDEOS)
     analyse(page, clip)
     expect(page.get_by_role("heading", name="Face 1")).to_be_visible()
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "words", "again"),
-    [
-        (413, "video_too_large", "words of the service", False),
-        (422, "undecodable_video", "not a video that the service reads", False),
-        (429, "overloaded", "The service is busy", True),
-        (501, "videos_not_supported", "This service cannot read videos", False),
-    ],
-)
-def test_errors_are_said_in_words(
-    video: Visit, clip: Path, status: int, code: str, words: str, again: bool
-) -> None:
+# By status and code: words of the page, and whether it offers to try again.
+PROBLEMS = {
+    (413, "video_too_large"): ("Words of the service", False),
+    (422, "undecodable_video"): ("not a video that the service reads", False),
+    (429, "overloaded"): ("The service is busy", True),
+    (501, "videos_not_supported"): ("This service cannot read videos", False),
+}
+
+
+def test_errors_are_said_in_words(video: Visit, clip: Path, image_file: Path, subtests: pytest.Subtests) -> None:
     page = video.page
-    problem = {
-        "type": "about:blank",
-        "title": "x",
-        "status": status,
-        "detail": "The words of the service",
-        "code": code,
-    }
-    page.route("**/predict/video*", lambda route: route.fulfill(status=status, json=problem))
-    page.set_input_files("#clip-file", clip)
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text(words)
-    expect(alert.get_by_role("button", name="Try again")).to_have_count(int(again))
+    for (status, code), (words, again) in PROBLEMS.items():
+        with subtests.test(code):
+            fail(page, status, code, VIDEOS)
+            page.set_input_files("#clip-file", clip)
+            expect(alert).to_contain_text(words)
+            expect(alert.get_by_role("button", name="Try again")).to_have_count(int(again))
+            page.unroute(VIDEOS)
+    page.set_input_files("#clip-file", image_file)
+    expect(alert).to_contain_text("for an image, use the Images tab")
     assert all("Failed to load resource" in error for error in video.errors)
     video.errors.clear()
 
 
-@pytest.mark.parametrize(
-    "end", ["", '{"type":"error","error":{"status":504,"code":"deadline_exceeded","detail":"x"}}\n']
-)
-def test_an_answer_that_breaks_off_is_an_error(video: Visit, clip: Path, end: str) -> None:
+def test_an_answer_that_breaks_off_is_an_error(video: Visit, clip: Path) -> None:
     page = video.page
-    body = '{"type":"clip","duration":null}\n' + end
-    page.route("**/predict/video*", lambda route: route.fulfill(content_type="application/x-ndjson", body=body))
-    page.set_input_files("#clip-file", clip)
-    expect(page.get_by_role("alert")).to_contain_text("too long" if end else "does not answer")
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    begin = '{"type":"clip","duration":null}\n'
+    late = '{"type":"error","error":{"status":504,"code":"deadline_exceeded","detail":"x"}}\n'
+    for body, words in ((begin, "does not answer"), (begin + late, "too long")):
+        answer_video(page, body)
+        page.set_input_files("#clip-file", clip)
+        expect(page.get_by_role("alert")).to_contain_text(words)
+        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+        page.unroute(VIDEOS)
+
+
+def answer_video(page: Page, body: str) -> None:
+    """Let the page receive these lines for every video."""
+    page.route(VIDEOS, lambda route: route.fulfill(content_type="application/x-ndjson", body=body))
 
 
 def test_a_video_among_the_images_opens_in_the_tab(visit: Visit, clip: Path) -> None:
@@ -200,20 +204,12 @@ def test_a_video_among_the_images_opens_in_the_tab(visit: Visit, clip: Path) -> 
     expect(page.get_by_role("heading", name="Face 1")).to_be_visible()
 
 
-def test_an_image_is_no_video(video: Visit, image_file: Path) -> None:
+def test_the_tab_is_accessible_and_fits(video: Visit, clip: Path) -> None:
     page = video.page
-    page.set_input_files("#clip-file", image_file)
-    expect(page.get_by_role("alert")).to_contain_text("for an image, use the Images tab")
-    assert all("422" in error for error in video.errors)
-    video.errors.clear()
-
-
-@pytest.mark.parametrize("width", [390, 1280, 1920])
-def test_the_tab_is_accessible_and_fits(browser: Browser, server: Server, clip: Path, width: int) -> None:
-    with visiting(browser, server.url, "/#videos", viewport={"width": width, "height": 900}) as visit:
-        page = visit.page
-        assert serious(page) == []
-        analyse(page, clip)
+    assert serious(page) == []
+    analyse(page, clip)
+    for width in (390, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
         assert serious(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         stage = page.locator("#clip-stage").bounding_box()

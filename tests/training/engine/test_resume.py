@@ -120,14 +120,18 @@ def test_a_damaged_checkpoint_is_refused_by_name(
         make_trainer(recipe, *train_and_validation(faces, recipe), run, fabric).fit()
 
 
+@pytest.fixture(scope="module")
+def plateaus(tmp_path_factory: pytest.TempPathFactory, voted: FaceDataset, fabric: Fabric) -> RunFolder:
+    return run_training(PLATEAU, voted, RunFolder(tmp_path_factory.mktemp("plateaus")), fabric)
+
+
 @pytest.mark.parametrize("after_epoch", [2, 4])
 def test_a_run_with_plateaus_early_stop_and_second_head_resumes_bit_for_bit(
-    tmp_path: Path, voted: FaceDataset, fabric: Fabric, after_epoch: int
+    tmp_path: Path, voted: FaceDataset, fabric: Fabric, plateaus: RunFolder, after_epoch: int
 ) -> None:
-    whole = run_training(PLATEAU, voted, RunFolder(tmp_path / "whole"), fabric)
-    assert len(whole.metrics()) <= 7
+    assert len(plateaus.metrics()) <= 7
     with pytest.raises(KeyboardInterrupt):
-        run_training(PLATEAU, voted, InterruptedRun(tmp_path / "parted", after_epoch), fabric)
-    resumed = run_training(PLATEAU, voted, RunFolder(tmp_path / "parted"), fabric)
-    assert_same(checkpoint(resumed.last), checkpoint(whole.last))
-    assert without_times(resumed) == without_times(whole)
+        run_training(PLATEAU, voted, InterruptedRun(tmp_path, after_epoch), fabric)
+    resumed = run_training(PLATEAU, voted, RunFolder(tmp_path), fabric)
+    assert_same(checkpoint(resumed.last), checkpoint(plateaus.last))
+    assert without_times(resumed) == without_times(plateaus)

@@ -31,7 +31,7 @@ def make_recipe(**changes: object) -> DetectionRecipe:
         "description": "Finds discs with eyes.",
         "network": WIDTHS,
         "scenes": SCENES,
-        "epoch_images": 32,
+        "epoch_images": 16,
         "hold_out": 0.25,
         "phases": phases(2, 1),
         "ema_decay": 0.9,

@@ -19,7 +19,7 @@ def same(one: list[Batch], other: list[Batch]) -> bool:
 
 
 def test_an_epochs_batches_follow_from_its_number(assets: SceneAssets) -> None:
-    recipe = make_recipe()
+    recipe = make_recipe(epoch_images=32)
     first = epoch_of(assets, recipe, 0)
     assert len(first) == 4
     assert same(first, epoch_of(assets, recipe, 0))
@@ -28,7 +28,7 @@ def test_an_epochs_batches_follow_from_its_number(assets: SceneAssets) -> None:
 
 
 def test_any_batch_can_be_made_alone(assets: SceneAssets) -> None:
-    recipe = make_recipe()
+    recipe = make_recipe(epoch_images=32)
     assert same(epoch_of(assets, recipe, 2)[3:], [Epoch(assets.scene_generator(recipe.scenes), recipe, 2)[3]])
 
 

@@ -1,106 +1,73 @@
+import shutil
 from pathlib import Path
 
 import pytest
-import yaml
-from fer_training.cli import app
+from fer_service.detection.tiny import DetectorMetadata
 from fer_training.data import FaceDataset
+from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import DataError, RecipeError
 from fer_training.tasks.detection import comparison
 from fer_training.tasks.detection.assets import read_assets
 from fer_training.tasks.detection.scenes.negatives import HELD_OUT_NEGATIVES
-from typer.testing import CliRunner
 
-from tests.training.synthetic import make_faces, write_parquet
-from tests.training.tasks.detection.made import (
-    SCENES,
-    face_tile,
-    make_assets,
-    make_recipe,
-    phases,
-    write_photographs,
-)
+from tests.training.tasks.detection.conftest import run_command
+from tests.training.tasks.detection.made import make_recipe
 
 PARTS = {"report.html", "figures", "metrics.jsonl", "last.ckpt", "recipe.yaml", "environment.json"}
 
 
-def run(*arguments: object) -> str:
-    result = CliRunner().invoke(app, list(map(str, arguments)))
-    if result.exception:
-        raise result.exception
-    return result.output
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs, faces to paste, and a recipe."""
-    folder = tmp_path_factory.mktemp("data")
-    assets = make_assets()
-    write_photographs(folder / "photos", (*assets.train, *assets.held_out))
-    discs = make_faces()
-    discs.images[:] = face_tile()[..., None]
-    write_parquet(discs, folder / "faces.parquet")
-    recipe = make_recipe(epoch_images=64, scenes=SCENES, phases=phases(3)).model_dump(mode="json", by_alias=True)
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    return folder
-
-
-def inputs(data: Path) -> tuple[object, ...]:
-    return (
-        "train",
-        data / "tiny.yaml",
-        "--data",
-        data / "photos",
-        "--faces",
-        data / "faces.parquet",
-        "--device",
-        "cpu",
-    )
-
-
-@pytest.mark.trains
 def test_from_photographs_to_a_measured_file_by_four_commands(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    detection_data: Path,
+    detector_run: RunFolder,
+    exported: tuple[Path, DetectorMetadata],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(comparison, "_SECONDS", 0.1)  # of timing per detector and size
-    run(*inputs(data), "--out", tmp_path / "run")
-    assert str(tmp_path / "run" / "report.html") in run("report", tmp_path / "run").replace("\n", "")
-    assert {path.name for path in (tmp_path / "run").iterdir()} >= PARTS
-    figures = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    run = shutil.copytree(detector_run.path, tmp_path / "run")
+    assert str(run / "report.html") in run_command("report", run).replace("\n", "")
+    assert {path.name for path in run.iterdir()} >= PARTS
+    figures = {path.name for path in (run / "figures").iterdir()}
     assert figures == {"curves.png", "precision_recall.png", "missed.png", "false_boxes.png", "scenes.png"}
-    assert "AP50" in run("export", tmp_path / "run", "--out", tmp_path / "tiny.onnx")
-    compared = run(
+    assert "AP50" in exported[0].with_name("export.txt").read_text(encoding="utf-8")
+    compared = run_command(
         "evaluate",
         "--model",
-        tmp_path / "tiny.onnx",
+        exported[0],
         "--data",
-        data / "photos",
+        detection_data / "photos",
         "--split",
         "held-out",
         "--beside",
         "haar",
     )
-    assert "tiny" in compared
+    assert "detector" in compared
     assert "haar" in compared
     assert "bare 24–48" in compared
 
 
-def test_a_detector_needs_faces_to_paste(data: Path, tmp_path: Path) -> None:
+def test_a_detector_needs_faces_to_paste(detection_data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--faces"):
-        run("train", data / "tiny.yaml", "--data", data / "photos", "--out", tmp_path)
+        run_command("train", detection_data / "tiny.yaml", "--data", detection_data / "photos", "--out", tmp_path)
 
 
 @pytest.mark.parametrize("option", ["--from-scratch", "--strict"])
-def test_options_of_the_other_networks_are_refused(data: Path, tmp_path: Path, option: str) -> None:
+def test_options_of_the_other_networks_are_refused(
+    train_words: tuple[object, ...], tmp_path: Path, option: str
+) -> None:
     with pytest.raises(RecipeError, match=f"{option} does not apply"):
-        run(*inputs(data), "--out", tmp_path, option)
+        run_command(*train_words, "--out", tmp_path, option)
 
 
 def test_the_recipes_are_listed_with_the_detector_among_them() -> None:
-    assert "detector: Face detector" in run("recipes")
+    assert "detector: Face detector" in run_command("recipes")
 
 
-def test_the_pasted_faces_come_from_the_training_split(data: Path, faces: FaceDataset) -> None:
-    assets = read_assets(data / "photos", data / "faces.parquet", make_recipe())
+def test_the_pasted_faces_come_from_the_training_split(detection_data: Path, faces: FaceDataset) -> None:
+    assets = read_assets(detection_data / "photos", detection_data / "faces.parquet", make_recipe())
     assert len(assets.faces) == faces.split_sizes["Training"]
-    assert len(read_assets(data / "photos", data / "faces.parquet", make_recipe(), limit=5).faces) == 5
+    assert (
+        len(read_assets(detection_data / "photos", detection_data / "faces.parquet", make_recipe(), limit=5).faces)
+        == 5
+    )
     assert [len(photo.boxes) for photo in assets.empty] == [0] * len(HELD_OUT_NEGATIVES)

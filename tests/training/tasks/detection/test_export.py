@@ -27,20 +27,20 @@ from tests.fakes import FakeDetector
 from tests.training.tasks.detection.made import face_tile, make_recipe
 
 
-def test_the_file_finds_the_held_out_faces(exported: tuple[Path, DetectorMetadata], assets: SceneAssets) -> None:
+def test_the_file_finds_the_held_out_faces(exported: tuple[Path, DetectorMetadata], run_data: SceneAssets) -> None:
     path, metadata = exported
-    judged = evaluate(open_tiny(path, 640), assets.held_out)
+    judged = evaluate(open_tiny(path, 640), run_data.held_out)
     assert judged.average_precision(*judged.kinds()["all"]) == pytest.approx(metadata.found["all"].ap50, abs=1e-3)
     assert metadata.found["all"].ap50 > 0.5
     assert metadata.found["all"].count == 6
 
 
-def test_boxes_in_images_without_people_lower_the_scores(detector_run: RunFolder, assets: SceneAssets) -> None:
+def test_boxes_in_images_without_people_lower_the_scores(detector_run: RunFolder, run_data: SceneAssets) -> None:
     network, _ = averaged_detector(detector_run, detector_run.recipe(DetectionRecipe))
-    faceless = tuple(replace(photo, boxes=no_boxes(), bare=np.empty(0, bool)) for photo in assets.train)
-    image = torch.from_numpy(assets.held_out[0].pixels[None, :96, :128].copy())
+    faceless = tuple(replace(photo, boxes=no_boxes(), bare=np.empty(0, bool)) for photo in run_data.train)
+    image = torch.from_numpy(run_data.held_out[0].pixels[None, :96, :128].copy())
     before, after = (
-        calibrated(network, each)(image)[1].max() for each in (assets, replace(assets, empty=faceless))
+        calibrated(network, each)(image)[1].max() for each in (run_data, replace(run_data, empty=faceless))
     )
     assert after < 0.8 * before
 
@@ -66,10 +66,10 @@ def test_any_size_and_any_number_of_images(
     assert together[1] == pytest.approx(np.concatenate([scores for _, scores in alone]), abs=1e-5)
 
 
-def test_the_file_says_where_it_comes_from(exported: tuple[Path, DetectorMetadata], assets: SceneAssets) -> None:
+def test_the_file_says_where_it_comes_from(exported: tuple[Path, DetectorMetadata], run_data: SceneAssets) -> None:
     path, metadata = exported
-    assert metadata.data.images == (len(assets.train), len(assets.held_out))
-    assert metadata.data.sha256 == assets.sha256
+    assert metadata.data.images == (len(run_data.train), len(run_data.held_out))
+    assert metadata.data.sha256 == run_data.sha256
     assert metadata.parity < 1e-3
     card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert f"| all, at least 12 px | 6 | {metadata.found['all'].ap50:.3f} |" in card

@@ -28,10 +28,10 @@ def test_training_lowers_the_loss_and_finds_faces(detector_run: RunFolder) -> No
     assert max(entry["val_ap50"] for entry in entries) > 0.5
 
 
-def test_the_average_of_the_last_epoch_is_exported(detector_run: RunFolder, assets: SceneAssets) -> None:
+def test_the_average_of_the_last_epoch_is_exported(detector_run: RunFolder, run_data: SceneAssets) -> None:
     network, epochs = averaged_detector(detector_run, detector_run.recipe(DetectionRecipe))
     assert epochs == 10
-    judged = evaluate(TorchDetector(network, EVAL_SIDE), [photo.shrunk(EVAL_SIDE) for photo in assets.held_out])
+    judged = evaluate(TorchDetector(network, EVAL_SIDE), [photo.shrunk(EVAL_SIDE) for photo in run_data.held_out])
     found = judged.average_precision(*judged.kinds()["all"])
     assert found == pytest.approx(detector_run.metrics()[-1]["val_ap50"], abs=1e-5)
 
@@ -69,20 +69,26 @@ def test_a_phase_with_invalid_changes_is_refused(scenes: dict[str, object], name
 WIDER = WIDTHS | {"stages": [16, 24, 24], "neck": 24}
 
 
+WIDENED = make_recipe(phases=[phases(1)[0], phases(1)[0] | {"network": WIDER}, *phases(1)])
+
+
+@pytest.fixture(scope="module")
+def widened(tmp_path_factory: pytest.TempPathFactory, assets: SceneAssets, fabric: Fabric) -> RunFolder:
+    return run_training(WIDENED, assets, RunFolder(tmp_path_factory.mktemp("widened")), fabric)
+
+
 @pytest.mark.parametrize("epochs", [2, 3], ids=["before it is widened", "afterwards"])
 def test_a_widened_network_resumes_with_its_width(
-    tmp_path: Path, assets: SceneAssets, fabric: Fabric, epochs: int
+    tmp_path: Path, assets: SceneAssets, fabric: Fabric, widened: RunFolder, epochs: int
 ) -> None:
-    recipe = make_recipe(phases=[phases(1)[0], phases(1)[0] | {"network": WIDER}, *phases(1)])
-    whole = run_training(recipe, assets, RunFolder(tmp_path / "whole"), fabric)
     with pytest.raises(KeyboardInterrupt):
-        run_training(recipe, assets, InterruptedRun(tmp_path / "cut", epochs), fabric)
-    network, ended = averaged_detector(whole, recipe)
+        run_training(WIDENED, assets, InterruptedRun(tmp_path, epochs), fabric)
+    network, ended = averaged_detector(widened, WIDENED)
     assert ended == 3
     assert network.state_dict()["laterals.2.0.weight"].shape[:2] == (24, 24)
-    cut = run_training(recipe, assets, RunFolder(tmp_path / "cut"), fabric)
-    assert_same(checkpoint(whole.last), checkpoint(cut.last))
-    assert without_times(whole) == without_times(cut)
+    cut = run_training(WIDENED, assets, RunFolder(tmp_path), fabric)
+    assert_same(checkpoint(widened.last), checkpoint(cut.last))
+    assert without_times(widened) == without_times(cut)
 
 
 @pytest.mark.parametrize("change", [{"neck": 8}, {"blocks": [1, 2, 1]}])
@@ -93,18 +99,21 @@ def test_a_phase_with_a_network_that_is_not_wider_is_refused(change: dict[str, o
         make_recipe(phases=[phases(1)[0] | {"network": WIDTHS | change}])
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, assets: SceneAssets, fabric: Fabric) -> RunFolder:
+    return run_training(make_recipe(), assets, RunFolder(tmp_path_factory.mktemp("whole")), fabric)
+
+
 @pytest.mark.parametrize("epochs", [2, 3], ids=["within a phase", "between two"])
 @pytest.mark.parametrize("logged", [True, False])
 def test_an_interrupted_run_equals_an_uninterrupted_one(
-    tmp_path: Path, assets: SceneAssets, fabric: Fabric, logged: bool, epochs: int
+    tmp_path: Path, assets: SceneAssets, fabric: Fabric, uninterrupted: RunFolder, logged: bool, epochs: int
 ) -> None:
-    recipe = make_recipe()
-    whole = run_training(recipe, assets, RunFolder(tmp_path / "whole"), fabric)
     with pytest.raises(KeyboardInterrupt):
-        run_training(recipe, assets, InterruptedRun(tmp_path / "cut", epochs, logged), fabric)
-    cut = run_training(recipe, assets, RunFolder(tmp_path / "cut"), fabric)
-    assert_same(checkpoint(whole.last), checkpoint(cut.last))
-    assert without_times(whole) == without_times(cut)
+        run_training(make_recipe(), assets, InterruptedRun(tmp_path, epochs, logged), fabric)
+    cut = run_training(make_recipe(), assets, RunFolder(tmp_path), fabric)
+    assert_same(checkpoint(uninterrupted.last), checkpoint(cut.last))
+    assert without_times(uninterrupted) == without_times(cut)
 
 
 def test_a_run_of_another_recipe_is_not_resumed(

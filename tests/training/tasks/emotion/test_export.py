@@ -113,11 +113,18 @@ def test_the_metadata_says_what_the_file_was_made_from(exported: Exported, parqu
     assert 0.05 <= metadata.temperature <= 20
 
 
-def test_the_metadata_counts_the_epochs_that_were_run(tmp_path: Path, trained_run: RunFolder) -> None:
+def test_a_run_that_was_stopped_is_exported_with_its_epochs_and_mirrored_with_one_network(
+    tmp_path: Path, trained_run: RunFolder, exported: Exported
+) -> None:
     run = RunFolder(shutil.copytree(trained_run.path, tmp_path / "run"))
     lines = (run.path / "metrics.jsonl").read_text("utf-8").splitlines(keepends=True)
     (run.path / "metrics.jsonl").write_text("".join(lines[:-1]), "utf-8")
-    assert export(run, tmp_path / "stopped.onnx").epochs == run_recipe(run).epochs - 1
+    plain, mirrored = exported[0], tmp_path / "mirrored.onnx"
+    assert export(run, mirrored, mirror=True).epochs == run_recipe(run).epochs - 1
+    convolutions = [
+        sum(node.op_type == "Conv" for node in onnx.load(path).graph.node) for path in (plain, mirrored)
+    ]
+    assert convolutions[0] == convolutions[1] > 0
 
 
 def test_labels_and_size_are_the_recipes(exported_six: Exported) -> None:
@@ -217,14 +224,3 @@ def test_an_unwritable_output_is_named(tmp_path: Path, trained_run: RunFolder) -
         export(trained_run, tmp_path / "file" / "out.onnx")
     with pytest.raises(ExportError, match="Is a directory"):
         export(trained_run, tmp_path)
-
-
-def test_a_mirrored_file_holds_the_network_once(
-    tmp_path: Path, trained_run: RunFolder, exported: tuple[Path, Metadata]
-) -> None:
-    plain, mirrored = exported[0], tmp_path / "mirrored.onnx"
-    export(trained_run, mirrored, mirror=True)
-    convolutions = [
-        sum(node.op_type == "Conv" for node in onnx.load(path).graph.node) for path in (plain, mirrored)
-    ]
-    assert convolutions[0] == convolutions[1] > 0
