@@ -34,8 +34,8 @@ def test_columns_are_found_by_name_not_by_place(path: Path) -> None:
         pytest.param(f"9,{PIXELS},Training\n", "invalid emotion 9", id="emotion-9"),
         pytest.param(f"-1,{PIXELS},Training\n", "invalid emotion -1", id="emotion-minus-1"),
         pytest.param(f"glad,{PIXELS},Training\n", "glad", id="emotion-in-words"),
-        pytest.param("3,1 2 3,Training\n", "reshape", id="too-few-pixels"),
-        pytest.param(f"3,{PIXELS} 7,Training\n", "reshape", id="too-many-pixels"),
+        pytest.param("3,1 2 3,Training\n", "no square grey image", id="too-few-pixels"),
+        pytest.param(f"3,{PIXELS} 7,Training\n", "no square grey image", id="too-many-pixels"),
         pytest.param(f"3,{PIXELS[:-1]}x,Training\n", "x", id="pixel-in-letters"),
         pytest.param(f"3,{PIXELS[:-1]}256,Training\n", "256", id="pixel-256"),
         pytest.param("3\n", "", id="no-pixels"),
@@ -171,9 +171,15 @@ def test_grey_levels_may_be_lists_or_end_in_point_zero(path: Path) -> None:
         read(path)
 
 
+def test_emotions_that_count_from_one_are_refused(path: Path) -> None:
+    path.write_text("emotion,pixels\n" + "".join(f"{number},{PIXELS}\n" for number in range(1, 8)))
+    with pytest.raises(DataError, match="emotions 1 to 7, but FER-2013 counts from 0"):
+        read(path)
+
+
 def test_images_of_different_sizes_are_named_by_line(path: Path) -> None:
     path.write_text(f"emotion,pixels\n3,{PIXELS}\n3,1 2 3 4\n")
-    with pytest.raises(DataError, match=r"line 3: cannot reshape"):
+    with pytest.raises(DataError, match=r"line 3: the image has "):
         read(path)
 
 

@@ -28,9 +28,10 @@ def test_json_lines_are_read(tmp_path: Path) -> None:
     rows = [{"file_name": f"images/{number}.png", "label": label} for number, label in enumerate(("happy", "sad"))]
     (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
-    (tmp_path / "metadata.jsonl").write_text("[1]\n")
-    with pytest.raises(DataError, match=r"metadata\.jsonl, line 1: not a JSON object"):
-        load_dataset(tmp_path, 8)
+    for content in ("[1]\n", '{"a":' * 100_000):
+        (tmp_path / "metadata.jsonl").write_text(content)
+        with pytest.raises(DataError, match=r"metadata\.jsonl, line 1: not a JSON object"):
+            load_dataset(tmp_path, 8)
 
 
 @pytest.mark.parametrize(

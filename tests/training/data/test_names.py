@@ -12,6 +12,11 @@ from fer_training.data.names import class_key, emotion_key, split_key, split_nam
         ("train_set", "train"),
         ("Training Data", "train"),
         ("train2017", "train"),
+        ("trainval", "train"),
+        ("FER2013Train", "train"),
+        ("FER2013Valid", "validation"),
+        ("Trainingsdaten", "train"),
+        ("训练集", "train"),
         ("Validation", "validation"),
         ("Val", "val"),
         ("dev", "validation"),
@@ -33,7 +38,10 @@ def test_other_names_are_their_own_split() -> None:
     assert split_key("Fold 1") == split_key("fold 1") != split_key("fold 2")
 
 
-@pytest.mark.parametrize("name", ["Happy", "HAPPY ", "1_happy", "03. Happy", "ｈａｐｐｙ"])
+@pytest.mark.parametrize(
+    "name",
+    ["Happy", "HAPPY ", "1_happy", "03. Happy", "ｈａｐｐｙ", "happy (120)", "happy - Copy", "Copy of happy"],
+)
 def test_class_names_that_differ_by_spelling_have_one_key(name: str) -> None:
     assert class_key(name) == class_key("happy")
 
@@ -45,4 +53,4 @@ def test_words_for_one_emotion_have_one_key(one: str, other: str) -> None:
 
 
 def test_numbers_are_different_classes() -> None:
-    assert len({class_key(name) for name in ("0", "1", "10", "+", "!")}) == 5
+    assert len({class_key(name) for name in ("0", "1", "10", "+", "!", "3.0", "4.0")}) == 7

@@ -53,6 +53,8 @@ def read_several(paths: Sequence[Path]) -> FaceDataset:
     for path in paths:
         _read_into(path, images, labels, splits)
     contempt = labels.count(_CONTEMPT)
+    if contempt and set(labels) == set(range(1, _CONTEMPT + 1)):
+        raise DataError(f"{paths[0]}: emotions 1 to 7, but FER-2013 counts from 0, angry: write names, or 0 to 6")
     notes = [f"emotion {_CONTEMPT} is read as contempt, as in CK+ ({contempt:,} images)"] if contempt else []
     hashes = [file_sha256(path) for path in paths]
     faces = FaceDataset(
@@ -77,8 +79,8 @@ def _read_into(path: Path, images: list[NDArray[np.uint8]], labels: list[int], s
         try:
             label, pixels = _label(row[table.columns[LABEL]]), _pixels(row, table)
             split = row[table.columns[SPLIT]].strip() if SPLIT in table.columns else own_split
-            if images:
-                pixels = pixels.reshape(images[0].shape)
+            if images and pixels.shape != images[0].shape:
+                raise ValueError(f"the image has {pixels.size:,} pixels, the first one {images[0].size:,}")
         except (ValueError, OverflowError, IndexError) as error:
             raise DataError(f"{path}, line {line}: {error}") from error
         if not split:
@@ -125,6 +127,8 @@ def _pixels(row: list[str], table: Table) -> NDArray[np.uint8]:
     side = isqrt(len(values))
     if any("." in value for value in values):
         values = [_whole(value) for value in values]
+    if side * side != len(values):
+        raise ValueError(f"{len(values):,} pixels are no square grey image; 48×48 has 2,304")
     return np.array(values, np.uint8).reshape(side, side, 1)
 
 

@@ -58,7 +58,7 @@ def class_names(schema: Any, column: str) -> tuple[str, ...]:
         if isinstance(names, dict):
             names = [names[key] for key in sorted(names, key=int)]
         return tuple(str(name) for name in names)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError):
         return ()
 
 

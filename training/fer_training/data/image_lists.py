@@ -156,7 +156,7 @@ def _json_rows(file: File) -> Iterator[ListedImage]:
             continue
         try:
             row = {column_key(str(key)): value for key, value in json.loads(line).items()}
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise DataError(f"{file.place}, line {number}: not a JSON object: {error}") from error
         name = row.get("filename")
         label = next((row[key] for key in ("label", "emotion", "expression", "class") if key in row), None)

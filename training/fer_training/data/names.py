@@ -19,19 +19,52 @@ _SYSTEM: Final = {
     "network trash folder",
     "temporary items",
     "recycler",
+    "@tmp",
+    "cvs",
+    "node_modules",
     "thumbs.db",
     "ehthumbs.db",
     "ehthumbs_vista.db",
     "desktop.ini",
     "icon\r",
 }
+_LOST: Final = re.compile(r"FOUND\.\d{3}", re.IGNORECASE)  # what Windows' chkdsk found
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 # These names stay as they are. All other spellings become `train`, `validation` or `test`.
 _SPLITS: Final = ("Training", "train", "PublicTest", "PrivateTest", "validation", "valid", "val", "test")
 _WORDS: Final = {
-    **dict.fromkeys(("train", "training", "trn", "trainset", "trainingset"), TRAIN),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "validate", "valset", "validationset"), VALIDATION),
-    **dict.fromkeys(("test", "testing", "tst", "testset"), TEST),
+    **dict.fromkeys(
+        (
+            "train",
+            "training",
+            "trn",
+            "trainset",
+            "trainingset",
+            "trainval",
+            "trainingsdaten",
+            "entrainement",
+            "entraînement",
+            "entrenamiento",
+            "训练集",
+        ),
+        TRAIN,
+    ),
+    **dict.fromkeys(
+        (
+            "validation",
+            "valid",
+            "val",
+            "dev",
+            "validate",
+            "valset",
+            "validationset",
+            "validierungsdaten",
+            "validación",
+            "验证集",
+        ),
+        VALIDATION,
+    ),
+    **dict.fromkeys(("test", "testing", "tst", "testset", "testdaten", "prueba", "测试集"), TEST),
 }
 _FILLERS: Final = {
     "set",
@@ -45,6 +78,7 @@ _FILLERS: Final = {
     "faces",
     "folder",
     "aligned",
+    "fer",
 }
 _SYNONYMS: Final = {
     **dict.fromkeys(("anger", "angry", "mad"), "angry"),
@@ -69,7 +103,7 @@ def readable(name: str) -> str:
 
 def is_system_entry(name: str) -> bool:
     """Return True for hidden files and for those that systems and tools leave behind, such as `__MACOSX`."""
-    return name.startswith((".", "~$")) or name.casefold() in _SYSTEM
+    return name.startswith((".", "~$")) or name.casefold() in _SYSTEM or bool(_LOST.fullmatch(name))
 
 
 def split_name(name: str) -> str | None:
@@ -99,9 +133,10 @@ def split_key(name: str) -> str:
 
 
 def class_key(name: str) -> str:
-    """Return a key that is equal for class names that differ by case, spaces, signs or a leading number."""
+    """Return a key that is equal for class names that differ by case, signs, a leading number, or as copies do."""
     folded = unicodedata.normalize("NFKC", name).casefold()
-    unnumbered = re.sub(r"^\d+[\s._-]+", "", folded.strip())
+    uncopied = re.sub(r"^copy of |[\s_-]+copy$", "", re.sub(r"\s*\(\d+\)$", "", folded.strip()))
+    unnumbered = re.sub(r"^\d+[\s._-]+(?=.*[^\W\d_])", "", uncopied)
     return re.sub(r"[\W_]+", "", unnumbered) or folded
 
 

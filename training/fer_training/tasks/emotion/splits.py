@@ -34,10 +34,11 @@ def chosen_splits(data: FaceDataset, config: Data) -> tuple[str, str | None]:
     train = data.first_split(config.train)
     if train is None:
         if len(data.split_sizes) > 1:
+            largest = max(data.split_sizes, key=data.split_sizes.__getitem__)
             raise DataError(
                 f"the data has the splits {', '.join(data.split_sizes)}, but the recipe trains on "
                 f"{' or '.join(config.train)}: set data.train in the recipe, for example data: {{train: "
-                f"[{next(iter(data.split_sizes))}]}}"
+                f"[{largest}]}}"
             )
         train = next(iter(data.split_sizes))
     validation = data.first_split(config.validation)
