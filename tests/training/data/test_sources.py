@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_folders_without_splits_hold_the_same_images_in_one_split(faces: FaceDat
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.csv: file or folder not found"):
         load_dataset(tmp_path / "absent.csv", 48)
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.csv"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="not a regular file"):
+        load_dataset(tmp_path / name, 48)
 
 
 def test_an_unknown_suffix_error_lists_the_known_formats(tmp_path: Path) -> None:

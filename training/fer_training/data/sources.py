@@ -28,6 +28,8 @@ def load_dataset(path: Path, size: int, *, in_memory_bytes: int = folders.IN_MEM
             raise DataError(f"{readable(str(path))}: file or folder not found")
         if path.is_dir():
             return _load_folder(scan(path), size, in_memory_bytes)
+        if not path.is_file():
+            raise DataError(f"{readable(str(path))}: not a regular file; write the data into a file first")
         return _load_file(path, size, in_memory_bytes)
     except OSError as error:
         raise DataError(f"{readable(str(path))}: {error.strerror or error}") from error
