@@ -143,11 +143,12 @@ def test_a_run_continues_only_with_resume(
         (["train", "TMP/tiny.yaml", "--data", "TMP/absent", "--out", "TMP/run"], "file or folder not found"),
         (["train", "TMP/tiny.yaml", "--data", "DATA", "--out", "TMP/tiny.yaml"], "cannot create"),
         (["train", "TMP/tiny.yaml", "--data", "DATA", "--out", "TMP/run", "--device", "abacus"], "abacus"),
+        (["data", "DATA", "--out", "TMP/tiny.yaml"], "File exists"),
         (["export", "TMP/run", "--out", "TMP/x.onnx"], "is not a run directory"),
         (["evaluate", "--model", "TMP/odd.yaml", "--data", "DATA", "--split", "a"], "odd.yaml"),
         (["evaluate", "--model", "TMP/absent.onnx", "--data", "DATA", "--split", "a"], "absent.onnx"),
     ],
-    ids=["recipe", "recipe-file", "yaml", "data", "out", "device", "run", "bundle", "bundle-file"],
+    ids=["recipe", "recipe-file", "yaml", "data", "out", "device", "figures", "run", "bundle", "bundle-file"],
 )
 def test_a_foreseen_error_is_one_line_and_status_1(
     cli: Cli,
@@ -161,7 +162,7 @@ def test_a_foreseen_error_is_one_line_and_status_1(
     (tmp_path / "odd.yaml").write_text("name: [1,\n")
     filled = [word.replace("TMP", str(tmp_path)).replace("DATA", str(csv_file)) for word in words]
     assert cli(*filled) == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Using ")]
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(("Using ", "splits: "))]
     assert len(lines) == 1, lines
     assert lines[0].startswith("fer-train: ")
     assert said in lines[0]

@@ -333,6 +333,9 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+    except OSError as error:
+        print(f"fer-train: {printable(error)}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("fer-train: interrupted; continue with --resume", file=sys.stderr)
         sys.exit(130)

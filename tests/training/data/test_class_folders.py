@@ -59,6 +59,21 @@ def test_folders_below_a_class_are_read_if_the_class_has_no_images_itself() -> N
     assert any("sad/old/0.png" in note for note in notes)
 
 
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_an_older_set_beside_the_classes_replaces_nothing(above: str) -> None:
+    names = [f"{above}{name}/{number}.png" for name in ("happy", "sad") for number in range(3)]
+    placed, notes = places(files(*names, f"{above}old/happy/0.png", f"{above}old/sad/0.png"))
+    assert [file.place for file in placed] == names
+    assert [note.split(",")[0] for note in notes] == ["2 images passed over"]
+
+
+def test_folders_that_group_the_classes_are_no_classes() -> None:
+    names = ("train/male/happy/0.png", "train/female/happy/0.png", "train/female/sad/0.png")
+    placed, notes = places(files(*names))
+    assert [place.label for place in placed.values()] == ["happy", "happy", "sad"]
+    assert notes == ["folders above the classes are ignored: female, male"]
+
+
 def test_matched_splits_are_said() -> None:
     _, notes = places(files("TRAIN/awe/0.png", "TRAIN/awe/1.png", "Testing/awe/0.png"))
     assert notes == [

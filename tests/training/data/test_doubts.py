@@ -58,7 +58,7 @@ def test_a_validation_class_without_training_images_is_refused_with_its_probable
 
 
 def test_a_class_without_training_images_elsewhere_is_a_warning() -> None:
-    (doubt,) = doubts(train={"awe": 20, "zeal": 20}, test={"awe": 20, "zeal": 20}, later={"fun": 20})
+    (doubt,) = doubts(train={"awe": 20, "sad": 20}, test={"awe": 20, "sad": 20}, later={"fun": 20})
     assert not doubt.refused
 
 
@@ -78,6 +78,14 @@ def test_numbers_as_names_are_a_warning_with_valid_yaml() -> None:
 def test_names_of_images_as_classes_are_a_warning() -> None:
     (doubt,) = doubts(train={f"p{number}x": 10 for number in range(120)})
     assert doubt.text.startswith("120 classes")
+
+
+def test_classes_that_are_no_emotions_are_a_warning() -> None:
+    (doubt,) = doubts(train={"AF01": 20, "AF02": 20})
+    assert (doubt.refused, doubt.text.partition(".")[0]) == (
+        False,
+        "no class is the name of an emotion: AF01, AF02",
+    )
 
 
 def test_one_class_is_refused() -> None:

@@ -141,6 +141,17 @@ def test_rows_without_a_readable_image_are_listed(tmp_path: Path, cell: dict[str
 
 
 @pytest.mark.parametrize(
+    ("level", "reason"), [(0.5, "multiply levels of 0 to 1 by 255"), (300.0, "levels of 300 to 300"), (-1.0, "-1")]
+)
+def test_levels_that_are_no_grey_levels_are_refused(tmp_path: Path, level: float, reason: str) -> None:
+    cells = [[[7.0] * 12] * 12, [[level] * 12] * 12]
+    path = write(tmp_path / "x.parquet", pyarrow.table({"image": cells, "label": ["a", "b"]}))
+    data = load_dataset(path, 8)
+    assert len(data) == 1
+    assert reason in data.unreadable[0]
+
+
+@pytest.mark.parametrize(
     ("columns", "missing"),
     [
         ({"x": [1], "label": [1]}, "image"),

@@ -45,6 +45,30 @@ def test_images_are_found_by_the_end_of_their_path(tmp_path: Path, name: str) ->
     assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
 
 
+def test_a_list_may_leave_the_suffixes_out(tmp_path: Path) -> None:
+    put(tmp_path, "images/0.png", "images/1.png")
+    (tmp_path / "labels.csv").write_text("id,label\n0,happy\n1,sad\n".replace("id", "image"))
+    assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
+
+
+def test_images_and_rows_that_are_not_used_are_counted(tmp_path: Path) -> None:
+    put(tmp_path, *(f"images/{number}.png" for number in range(5)))
+    (tmp_path / "labels.csv").write_text("image,label\n0.png,1.0\n1.png,2.0\n2.png,\n")
+    data = load_dataset(tmp_path, 8)
+    assert (len(data), data.classes) == (2, ("1", "2"))
+    assert "1 rows without a label left out" in data.notes
+    (unlisted,) = [note for note in data.notes if "no list names them" in note]
+    assert unlisted.startswith("3 images passed over")
+
+
+def test_a_list_of_boxes_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "train/a.png")
+    header = "filename,width,height,class,xmin,ymin,xmax,ymax"
+    (tmp_path / "train" / "_annotations.csv").write_text(f"{header}\na.png,8,8,happy,1,1,4,4\n")
+    with pytest.raises(DataError, match=r"_annotations\.csv lists boxes"):
+        load_dataset(tmp_path, 8)
+
+
 def test_listed_images_that_are_missing_are_named(tmp_path: Path) -> None:
     put(tmp_path, "0.png")
     (tmp_path / "labels.csv").write_text("path,label,split\n0.png,happy,TRAIN\n1.png,sad,test\n")

@@ -13,6 +13,8 @@ from fer_training.data.names import class_key, emotion_key, split_key, split_nam
         ("Training Data", "train"),
         ("train2017", "train"),
         ("trainval", "train"),
+        ("train_val", "train"),
+        ("eval", "validation"),
         ("FER2013Train", "train"),
         ("FER2013Valid", "validation"),
         ("Trainingsdaten", "train"),

@@ -40,6 +40,14 @@ def test_hidden_and_system_entries_are_passed_over_and_counted(tmp_path: Path, n
     assert tree.notes()[0].startswith("1 hidden or system entries passed over: ")
 
 
+def test_what_lies_too_deep_is_listed(tmp_path: Path) -> None:
+    touch(tmp_path, "happy/0.png", "/".join("abcdefghijklmnopqrst") + "/0.png")
+    tree = scan(tmp_path)
+    assert [file.place for file in tree.files] == ["happy/0.png"]
+    (line,) = tree.unreadable
+    assert line.endswith("/q: more than 16 folders deep")
+
+
 def test_a_hidden_folder_itself_is_read(tmp_path: Path) -> None:
     touch(tmp_path / ".cache", "happy/0.png")
     assert len(scan(tmp_path / ".cache").files) == 1

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from fer_training.data.images import decode_square, resize_square
 from fer_training.data.labels import FER2013_LABELS
 from fer_training.data.names import readable
 from fer_training.errors import DataError
+
+_MAX_LEVEL: Final = 255
+_SHOWN: Final = 60  # characters of a cell in a message
 
 
 def image_of(cell: Any, size: int, name: str, folder: Path) -> NDArray[np.uint8]:
@@ -37,7 +40,12 @@ def image_of(cell: Any, size: int, name: str, folder: Path) -> NDArray[np.uint8]
     if not isinstance(cell, list):
         raise DataError(f"{name}: the image is empty")
     try:
-        return resize_square(_rgb(np.array(cell, np.uint8)), size)
+        levels = np.array(cell, np.float64)
+        if (levels % 1).any():
+            raise ValueError("it has decimals; multiply levels of 0 to 1 by 255")
+        if levels.size and not (levels.min() >= 0 and levels.max() <= _MAX_LEVEL):
+            raise ValueError(f"it has levels of {levels.min():g} to {levels.max():g}")
+        return resize_square(_rgb(levels.astype(np.uint8)), size)
     except (ValueError, OverflowError, TypeError) as error:
         raise DataError(f"{name}: the image is neither a file nor levels of 0 to 255: {error}") from error
 
@@ -46,10 +54,12 @@ def _file(path: str, folder: Path, name: str) -> bytes:
     try:
         inside = (folder / path).resolve()
         if not inside.is_relative_to(folder.resolve()):
-            raise DataError(f"{name}: the image has no bytes, and its path {path} is outside of the data set")
+            raise DataError(
+                f"{name}: the image has no bytes, and its path {_short(path)} is outside of the data set"
+            )
         return inside.read_bytes()
     except (OSError, ValueError) as error:
-        raise DataError(f"{name}: the image has no bytes, and its file {path} cannot be read") from error
+        raise DataError(f"{name}: the image has no bytes, and its file {_short(path)} cannot be read") from error
 
 
 def _rgb(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -63,6 +73,10 @@ def _rgb(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if levels.ndim != 3 or levels.shape[2] not in (1, 3):
         raise ValueError(f"shape {levels.shape}")
     return np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3)))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 class LabelNames:

@@ -113,7 +113,7 @@ def _label(value: str) -> int:
     except (ValueError, OverflowError):
         whole, label = False, -1
     if not whole or not 0 <= label <= _CONTEMPT:
-        raise ValueError(f"invalid emotion {text}, must be 0 to 6, or 7 for contempt")
+        raise ValueError(f"invalid emotion {text[:60]}, must be 0 to 6, or 7 for contempt")
     return label
 
 

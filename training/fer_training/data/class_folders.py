@@ -38,7 +38,7 @@ def places(images: Sequence[File]) -> tuple[dict[File, Place], list[str]]:
         DataError: The folder holds several data sets.
     """
     found = _below_splits(images) or _above_splits(images) or _without_splits(images)
-    notes = _matched(images, found)
+    notes = _matched(images, found) + _grouped(found)
     direct = {(place.split, place.label) for place in found.values() if not place.deeper}
     kept = {
         file: place
@@ -77,7 +77,7 @@ def _below_splits(images: Iterable[File]) -> dict[File, Place]:
     _refuse_several(above)
     found = {}
     for split, files in by_split.items():
-        for file, folders in _without_wrapper(files).items():
+        for file, folders in _emotions_first(_without_wrapper(files)).items():
             found[file] = Place(split, folders[0], folders[1:])
     tops = {top for several in above.values() for top in several}
     for file in rest:
@@ -115,6 +115,13 @@ def _without_splits(images: Iterable[File]) -> dict[File, Place]:
 
 def _without_wrapper(files: dict[File, tuple[str, ...]]) -> dict[File, tuple[str, ...]]:
     """Remove folders that hold all class folders, such as `images/`."""
+    if any(is_emotion(folders[0]) for folders in files.values()):
+        # Beside classes, a folder that holds classes is no wrapper: it is an older or another data set.
+        return {
+            file: folders
+            for file, folders in files.items()
+            if len(folders) == 1 or is_emotion(folders[0]) or not is_emotion(folders[1])
+        }
     while True:
         deep = {file: folders for file, folders in files.items() if len(folders) > 1}
         tops = {folders[0] for folders in deep.values()}
@@ -123,6 +130,15 @@ def _without_wrapper(files: dict[File, tuple[str, ...]]) -> dict[File, tuple[str
         if len(deep) < len(files) and not any(is_emotion(folders[1]) for folders in deep.values()):
             return files
         files = {file: folders[1:] for file, folders in deep.items()}
+
+
+def _emotions_first(files: dict[File, tuple[str, ...]]) -> dict[File, tuple[str, ...]]:
+    """Remove folders above the classes that group them, such as `male/` and `female/`."""
+    while not any(is_emotion(folders[0]) for folders in files.values()) and any(
+        len(folders) > 1 and is_emotion(folders[1]) for folders in files.values()
+    ):
+        files = {file: folders[1:] for file, folders in files.items() if len(folders) > 1}
+    return files
 
 
 def _refuse_several(above: dict[str, set[tuple[str, ...]]]) -> None:
@@ -143,6 +159,16 @@ def _matched(images: Iterable[File], found: dict[File, Place]) -> list[str]:
         if name != place.split and split_name(name) and split_key(name) == split_key(place.split)
     )
     return [f"folder {name} is read as split {split} ({count:,} images)" for (name, split), count in names.items()]
+
+
+def _grouped(found: dict[File, Place]) -> list[str]:
+    """Say which folders between split and class were ignored, unless one folder holds all classes."""
+    above = set()
+    for file, place in found.items():
+        folders = file.folders[: len(file.folders) - len(place.deeper) - 1]
+        if folders and place.split != ALL and not split_name(folders[-1]) and folders[-1] != place.split:
+            above.add(folders[-1])
+    return [f"folders above the classes are ignored: {', '.join(sorted(above))}"] if len(above) > 1 else []
 
 
 def _passed_over(files: Sequence[File], reason: str) -> list[str]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from fer_training.data.audit import class_counts
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.labels import FER2013_LABELS
-from fer_training.data.names import class_key, emotion_key
+from fer_training.data.names import class_key, emotion_key, is_emotion
 from fer_training.errors import DataError
 
 _FEW: Final = 5
@@ -172,6 +172,11 @@ def _odd_names(used: list[str]) -> list[Doubt]:
         doubts.append(Doubt(f"classes without names: {_some(numbers)}. To name them: {line}"))
     if len(used) > _MANY_CLASSES:
         doubts.append(Doubt(f"{len(used):,} classes: are these names of persons or images?"))
+    elif not numbers and not any(map(is_emotion, used)):
+        text = (
+            f"no class is the name of an emotion: {_some(used)}. Are these persons, or splits and emotions in one?"
+        )
+        doubts.append(Doubt(text))
     return doubts
 
 

@@ -80,8 +80,13 @@ def image_files(tree: Tree) -> tuple[list[File], list[File]]:
     images: list[File] = []
     others: list[File] = []
     for file in tree.files:
-        (images if file.suffix in _SUFFIXES or _is_image(file.path) else others).append(file)
+        (images if is_image(file) else others).append(file)
     return images, others
+
+
+def is_image(file: File) -> bool:
+    """Return True for an image by name or by content."""
+    return file.suffix in _SUFFIXES or _has_image_format(file.path)
 
 
 def has_classes(images: Sequence[File]) -> bool:
@@ -93,7 +98,7 @@ def has_classes(images: Sequence[File]) -> bool:
     return any(map(is_emotion, labels)) or len([label for label in labels if not is_generic(label)]) > 1
 
 
-def _is_image(path: Path) -> bool:
+def _has_image_format(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             begin = file.read(64)

@@ -1,6 +1,7 @@
 """Image files whose classes are in a list: metadata.csv or metadata.jsonl of `load_dataset`, or a CSV file."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Final
 
 from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
+from fer_training.data.folders import is_image
 from fer_training.data.image_files import LabelledFile, read_files
 from fer_training.data.images import Box
 from fer_training.data.names import readable, split_in, split_name
@@ -17,6 +19,8 @@ from fer_training.data.tree import File, Tree, scan
 from fer_training.errors import DataError
 
 _SUFFIXES: Final = {".csv", ".tsv"}
+_BOX: Final = {"xmin", "ymin", "xmax", "ymax"}
+_WHOLE_NUMBER: Final = re.compile(r"^(\d+)\.0+$")  # a whole number, as pandas writes a column with gaps
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,17 @@ def lists_of(tree: Tree) -> list[Table | File]:
         elif file.suffix in _SUFFIXES:
             table = open_table(file.path)
             if FILE in table.columns and LABEL in table.columns:
+                _refuse_boxes(table)
                 found.append(table)
     return found
+
+
+def _refuse_boxes(table: Table) -> None:
+    if set(table.names) >= _BOX:
+        raise DataError(
+            f"{readable(str(table.path))} lists boxes ({', '.join(sorted(_BOX))}), as detection sets do. Cut out "
+            "the faces and put them into one folder per class: <split>/<class>/NAME.png"
+        )
 
 
 def read_list(root: Path, lists: Sequence[Table | File], size: int, in_memory_bytes: int) -> FaceDataset:
@@ -57,7 +70,11 @@ def read_list(root: Path, lists: Sequence[Table | File], size: int, in_memory_by
     rows: list[ListedImage] = []
     for source in lists:
         rows += _table_rows(source, root) if isinstance(source, Table) else _json_rows(source)
-    return read_listed(root, rows, [source.path for source in lists], size, in_memory_bytes)
+    labelled = [row for row in rows if row.label]
+    notes = [f"{len(rows) - len(labelled):,} rows without a label left out"] if len(labelled) < len(rows) else []
+    if len(lists) > 1:
+        notes.append(f"lists that are read: {', '.join(readable(source.path.name) for source in lists)}")
+    return read_listed(root, labelled, [source.path for source in lists], size, in_memory_bytes, notes=notes)
 
 
 def read_listed(
@@ -84,7 +101,8 @@ def read_listed(
     Raises:
         DataError: No listed image can be read.
     """
-    by_name = _by_end_of_path((tree or scan(root)).files)
+    present = (tree or scan(root)).files
+    by_name = _by_end_of_path(present)
     files: list[LabelledFile] = []
     missing: list[str] = []
     strip = _leading_folders(rows, by_name)
@@ -99,16 +117,37 @@ def read_listed(
             f"{readable(str(root))}: none of the {len(rows):,} images listed in {readable(lists[0].name)} is there"
             + (f", for example {rows[0].name}" if rows else "")
         )
+    listed = {file.path for file in files}
+    notes = [*notes, *_unlisted([file for file in present if file.path not in listed])]
     return read_files(
         root, files, size, in_memory_bytes, unreadable=missing, notes=tuple(notes), annotations=lists
     )
 
 
+def _unlisted(files: Sequence[File]) -> list[str]:
+    images = [file for file in files if is_image(file)]
+    if not images:
+        return []
+    named = ", ".join(file.place for file in images[:3]) + ", …" * (len(images) > 3)
+    return [f"{len(images):,} images passed over, because no list names them: {named}"]
+
+
 def _by_end_of_path(files: Sequence[File]) -> dict[str, Path]:
     """Return the files by every end of their paths that belongs to one file only; whole paths come first."""
-    ends = Counter(end for file in files for end in _ends(file.place))
-    found = {end: file.path for file in files for end in _ends(file.place) if ends[end] == 1}
+    found: dict[str, Path] = {}
+    # Some lists leave the suffix out.
+    for name_of in (_stem, _place):
+        ends = Counter(end for file in files for end in _ends(name_of(file)))
+        found |= {end: file.path for file in files for end in _ends(name_of(file)) if ends[end] == 1}
     return found | {file.place: file.path for file in files}
+
+
+def _place(file: File) -> str:
+    return file.place
+
+
+def _stem(file: File) -> str:
+    return file.place.removesuffix(file.path.suffix)
 
 
 def _ends(place: str) -> Iterator[str]:
@@ -135,13 +174,15 @@ def _table_rows(table: Table, root: Path) -> Iterator[ListedImage]:
     own_split = split_in(table.path.stem) or split_in(folders.rsplit("/", 1)[-1])
     for line, row in table.rows():
         try:
-            name, label = row[table.columns[FILE]], readable(row[table.columns[LABEL]]).strip()
+            name, label = (
+                row[table.columns[FILE]],
+                _WHOLE_NUMBER.sub(r"\1", readable(row[table.columns[LABEL]]).strip()),
+            )
             split = row[table.columns[SPLIT]].strip() if SPLIT in table.columns else ""
         except IndexError as error:
             raise DataError(f"{table.path}, line {line}: fields are missing") from error
-        if label:
-            in_folder = f"{folders}/{name}" if folders else name
-            yield ListedImage(in_folder, label, _split(split, own_split, name))
+        in_folder = f"{folders}/{name}" if folders else name
+        yield ListedImage(in_folder, label, _split(split, own_split, name))
 
 
 def _json_rows(file: File) -> Iterator[ListedImage]:
@@ -162,11 +203,9 @@ def _json_rows(file: File) -> Iterator[ListedImage]:
         label = next((row[key] for key in ("label", "emotion", "expression", "class") if key in row), None)
         if not isinstance(name, str) or isinstance(label, dict | list):
             raise DataError(f"{file.place}, line {number}: file_name and label are required")
-        if label is not None:
-            in_folder = f"{folders}/{name}" if folders else name
-            yield ListedImage(
-                in_folder, readable(str(label)), _split(str(row.get("split") or ""), own_split, name)
-            )
+        in_folder = f"{folders}/{name}" if folders else name
+        text = "" if label is None else readable(str(label))
+        yield ListedImage(in_folder, text, _split(str(row.get("split") or ""), own_split, name))
 
 
 def _split(value: str, own: str | None, name: str) -> str:

@@ -56,6 +56,8 @@ _WORDS: Final = {
             "val",
             "dev",
             "validate",
+            "eval",
+            "evaluation",
             "valset",
             "validationset",
             "validierungsdaten",
@@ -115,6 +117,8 @@ def split_name(name: str) -> str | None:
             return known
     words = [word for word in re.split(r"[\W_\d]+", folded) if word]
     found = {_WORDS[word] for word in words if word in _WORDS}
+    if found == {TRAIN, VALIDATION}:  # both in one, as in train_val
+        found = {TRAIN}
     rest = [word for word in words if word not in _WORDS and word not in _FILLERS]
     return found.pop() if len(found) == 1 and not rest else None
 
@@ -130,6 +134,11 @@ def split_in(name: str) -> str | None:
 def split_key(name: str) -> str:
     """Return a key that is equal for spellings of the same split."""
     return (split_name(name) or name).casefold()
+
+
+def is_test_or_validation(name: str) -> bool:
+    """Return True for a split that no training should learn from."""
+    return (split_in(name) or name) in {VALIDATION, "valid", "val", TEST, "PublicTest", "PrivateTest"}
 
 
 def class_key(name: str) -> str:

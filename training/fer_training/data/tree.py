@@ -112,8 +112,10 @@ def _scan(tree: Tree, folder: Path, names: tuple[str, ...], above: set[tuple[int
             own = (status.st_dev, status.st_ino)
             if own in above:
                 raise _loop(path)
-            if len(names) < _MAX_DEPTH:
-                _scan(tree, path, (*names, name), above | {own})
+            if len(names) >= _MAX_DEPTH:
+                tree.unreadable.append(f"{readable(str(path))}: more than {_MAX_DEPTH} folders deep")
+                continue
+            _scan(tree, path, (*names, name), above | {own})
         elif stat.S_ISREG(status.st_mode):
             tree.files.append(File(path, names))
         else:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from fer_training.data import FaceDataset
 from fer_training.errors import DataError
-from fer_training.tasks.emotion.recipe import EmotionRecipe
-from fer_training.tasks.emotion.splits import recipe_classes, train_and_validation, training_doubts
+from fer_training.tasks.emotion.recipe import Data, EmotionRecipe
+from fer_training.tasks.emotion.splits import recipe_classes, train_and_validation, training_doubts, used_splits
 
 from tests.training.synthetic import make_recipe
 
@@ -56,6 +56,19 @@ def test_several_splits_with_unknown_names_are_refused(faces: FaceDataset, recip
         DataError, match=r"has the splits odd, even, .* trains on Training or train: set data\.train"
     ):
         train_and_validation(renamed(faces, "odd", "even"), recipe)
+
+
+@pytest.mark.parametrize("odd", ["Übung", "fold 1"])
+def test_the_way_out_names_no_split_for_tests(faces: FaceDataset, recipe: EmotionRecipe, odd: str) -> None:
+    with pytest.raises(DataError, match=rf"data: {{train: \[{odd}\]}}"):
+        train_and_validation(renamed(faces, "PublicTest", odd), recipe)
+
+
+def test_what_each_split_is_used_for_is_said(faces: FaceDataset) -> None:
+    splits = np.array(["test", "train", "PrivateTest"])[np.arange(len(faces)) % 3]
+    three = replace(faces, splits=splits)
+    assert used_splits(three, Data()) == "trains on train, validates on test; not used: PrivateTest"
+    assert used_splits(renamed(faces, "all", "all"), Data()) == "trains on all, validates on 10% of it"
 
 
 def test_a_single_split_is_never_its_own_validation(faces: FaceDataset, recipe: EmotionRecipe) -> None:

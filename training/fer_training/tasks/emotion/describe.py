@@ -1,6 +1,7 @@
 """Description of a data set before a training: `fer-train data`, and a few lines of `fer-train train`."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from fer_training.engine.plots import image_grid
 from fer_training.errors import DataError
 from fer_training.tasks.emotion.plots import class_distribution
 from fer_training.tasks.emotion.recipe import Data
-from fer_training.tasks.emotion.splits import training_doubts
+from fer_training.tasks.emotion.splits import training_doubts, used_splits
 
 _SAMPLE_SIDE: Final = 96
 _LISTED: Final = 12
@@ -37,6 +38,7 @@ def describe(path: Path, out: Path | None, console: Console, *, strict: bool) ->
     found = audit(faces)
     print_audit(faces, found, console)
     doubts = training_doubts(faces, Data())
+    _print_splits(faces, Data(), console)
     print_doubts(faces, doubts, console)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -66,8 +68,15 @@ def report_doubts(faces: FaceDataset, config: Data) -> None:
     """
     refuse_one_class(faces)
     doubts = training_doubts(faces, config)
+    _print_splits(faces, config, Console(stderr=True))
     print_doubts(faces, doubts, Console(stderr=True))
     refuse_doubts(doubts)
+
+
+def _print_splits(faces: FaceDataset, config: Data, console: Console) -> None:
+    with suppress(DataError):  # a doubt says it
+        text = printable(used_splits(faces, config))
+        console.print(f"splits: {text}", soft_wrap=True, markup=False, highlight=False)
 
 
 def report_unreadable(files: tuple[str, ...], *, strict: bool) -> None:

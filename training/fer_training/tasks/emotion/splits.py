@@ -3,6 +3,7 @@
 from fer_training.data import FaceDataset
 from fer_training.data.dataset import HELD_OUT
 from fer_training.data.doubts import Doubt, find_doubts, rename_line, suggested_names
+from fer_training.data.names import is_test_or_validation
 from fer_training.errors import DataError
 from fer_training.tasks.emotion.recipe import Data, EmotionRecipe
 
@@ -34,7 +35,8 @@ def chosen_splits(data: FaceDataset, config: Data) -> tuple[str, str | None]:
     train = data.first_split(config.train)
     if train is None:
         if len(data.split_sizes) > 1:
-            largest = max(data.split_sizes, key=data.split_sizes.__getitem__)
+            sizes = data.split_sizes
+            largest = max(sizes, key=lambda name: (not is_test_or_validation(name), sizes[name]))
             raise DataError(
                 f"the data has the splits {', '.join(data.split_sizes)}, but the recipe trains on "
                 f"{' or '.join(config.train)}: set data.train in the recipe, for example data: {{train: "
@@ -43,6 +45,18 @@ def chosen_splits(data: FaceDataset, config: Data) -> tuple[str, str | None]:
         train = next(iter(data.split_sizes))
     validation = data.first_split(config.validation)
     return train, None if validation == train else validation
+
+
+def used_splits(data: FaceDataset, config: Data) -> str:
+    """Return a sentence about which splits a training uses, and for what.
+
+    Raises:
+        DataError: The recipe names none of the splits (see `chosen_splits`).
+    """
+    train, validation = chosen_splits(data, config)
+    unused = [name for name in data.split_sizes if name not in (train, validation)]
+    text = f"trains on {train}, validates on {validation or f'{config.hold_out:.0%} of it'}"
+    return text + (f"; not used: {', '.join(unused)}" if unused else "")
 
 
 def training_doubts(data: FaceDataset, config: Data) -> list[Doubt]:
