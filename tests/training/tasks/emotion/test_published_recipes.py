@@ -16,7 +16,7 @@ PUBLISHED = (
     "resnet50-progressive",
     "resnet50-scratch",
 )
-SIDE = 32  # so that the largest network takes seconds
+SIDE = 64  # so that the largest network takes seconds
 
 
 @pytest.mark.trains
