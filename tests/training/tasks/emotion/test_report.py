@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+from fer_training.cli import app
 from fer_training.data import FaceDataset, folders, load_dataset
 from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import RunError
@@ -17,6 +18,7 @@ from fer_training.tasks.emotion.report import print_comparison, write_comparison
 from fer_training.tasks.emotion.splits import recipe_classes, train_and_validation
 from lightning.fabric import Fabric
 from rich.console import Console
+from typer.testing import CliRunner
 
 from tests.training.runs import make_trainer, start_run
 from tests.training.synthetic import PHASE, make_recipe, write_folders, write_parquet
@@ -43,7 +45,9 @@ def embedded(page: str) -> list[bytes]:
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory, trained_run: RunFolder) -> RunFolder:
     run = RunFolder(shutil.copytree(trained_run.path, tmp_path_factory.mktemp("reported") / "run"))
-    assert write_report(run) == run.path / "report.html"
+    ended = CliRunner().invoke(app, ["report", str(run.path)])
+    assert ended.exit_code == 0, ended.output
+    assert ended.output.replace("\n", "").endswith(str(run.path / "report.html"))
     return run
 
 
