@@ -37,8 +37,10 @@ _OWN_PATHS = (
 )
 # Variables that Kubernetes sets for a Service named `fer` or `fer-…`
 # (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
-_SERVICE_LINK = re.compile(r"FER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
-_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+_SERVICE_LINK = re.compile(
+    r"FER_(\w+_)?(SERVICE_HOST=.+|SERVICE_PORT(_\w+)?=\d+|PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.+"
+    r"|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=.+)"
+)
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*|\*")
 
 
@@ -160,8 +162,7 @@ class Settings(BaseSettings):
     @field_validator("port", mode="before")
     @classmethod
     def _without_service_link(cls, value: object) -> object:
-        is_link = isinstance(value, str) and _SERVICE_ADDRESS.match(value) and _is_in_kubernetes()
-        return cls.model_fields["port"].default if is_link else value
+        return cls.model_fields["port"].default if _is_service_link("FER_PORT", str(value)) else value
 
     @field_validator("cors_origins", "trusted_proxies", "allowed_hosts", mode="before")
     @classmethod
@@ -235,10 +236,10 @@ def load_settings(**overrides: Any) -> Settings:
         SettingsError: a FER_ variable is unknown or invalid; the message names it.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name in os.environ:
+    for name, value in os.environ.items():
         if not name.upper().startswith(PREFIX) or name.upper() in known:
             continue
-        if not (_SERVICE_LINK.fullmatch(name) and _is_in_kubernetes()):
+        if not _is_service_link(name, value):
             raise SettingsError(f"unknown setting {name}; the settings are {', '.join(sorted(known))}")
     try:
         return Settings(**overrides)
@@ -249,5 +250,5 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"{shown}: {first.message}") from error
 
 
-def _is_in_kubernetes() -> bool:
-    return "KUBERNETES_SERVICE_HOST" in os.environ
+def _is_service_link(name: str, value: str) -> bool:
+    return "KUBERNETES_SERVICE_HOST" in os.environ and bool(_SERVICE_LINK.fullmatch(f"{name}={value}"))

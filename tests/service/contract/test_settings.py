@@ -57,8 +57,8 @@ def test_what_kubernetes_sets_for_a_service_of_that_name_is_no_setting(monkeypat
     assert load_settings().port == 8000
     monkeypatch.setenv("FER_PORT", "9000")
     assert load_settings().port == 9000
-    monkeypatch.setenv("FER_MAX_FACE", "3")
-    with pytest.raises(SettingsError, match="unknown setting FER_MAX_FACE"):
+    monkeypatch.setenv("FER_METRICS_PORT", "9100")
+    with pytest.raises(SettingsError, match="unknown setting FER_METRICS_PORT"):
         load_settings()
 
 
