@@ -9,7 +9,8 @@ from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError, DetectorError
 from fer_service.contract.settings import Settings, load_settings
 from fer_service.detection.choice import choose_detector
-from fer_service.onnx.session import Gpu, cuda_is_built_in
+from fer_service.onnx.gpu_support import cuda_is_built_in
+from fer_service.onnx.session import Gpu
 
 
 def load(settings: Settings | None = None) -> Analyzer:

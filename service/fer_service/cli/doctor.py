@@ -133,7 +133,7 @@ def _driver(settings: Settings) -> Finding:
 
 
 def _build(settings: Settings, has_gpu: bool) -> Finding:
-    from fer_service.onnx.session import both_builds_are_installed, cuda_is_built_in
+    from fer_service.onnx.gpu_support import both_builds_are_installed, cuda_is_built_in
 
     if both_builds_are_installed():
         way_out = "pip install --force-reinstall --no-deps onnxruntime-gpu"
@@ -150,7 +150,7 @@ def _build(settings: Settings, has_gpu: bool) -> Finding:
 
 def _pipeline(settings: Settings, has_gpu: bool) -> Iterator[Finding]:
     from fer_service.analysis.loading import load
-    from fer_service.onnx.session import cuda_is_built_in
+    from fer_service.onnx.gpu_support import cuda_is_built_in
     from fer_service.system.process import set_up_process
 
     set_up_process()

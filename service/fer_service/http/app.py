@@ -35,7 +35,7 @@ from fer_service.http.state import AppState
 from fer_service.observability.memory import MemoryCollector
 from fer_service.observability.metrics import Metrics
 from fer_service.observability.traces import open_traces
-from fer_service.onnx.session import cuda_is_built_in
+from fer_service.onnx.gpu_support import cuda_is_built_in
 from fer_service.system.memory import memory_limit
 from fer_service.tracking.session_token import SessionTokens
 

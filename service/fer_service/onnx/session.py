@@ -5,7 +5,6 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -17,8 +16,8 @@ from fer_service.contract.bundle import Tensor
 from fer_service.contract.device import Device
 from fer_service.contract.errors import ProviderError, StartError
 from fer_service.onnx.binding import BoundRun
+from fer_service.onnx.gpu_support import SEE_DOCTOR, GpuUnavailable, require_gpu
 from fer_service.onnx.model_file import read_model_file
-from fer_service.system.cuda_driver import CudaDriverError, cuda_driver
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,6 @@ _PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
-_SEE_DOCTOR = "; check the NVIDIA driver (R580 or newer), cuDNN 9 and the wheel with: fer-service doctor"
 _CUDA_OPTIONS = {
     # An exhaustive search takes seconds per shape. Growing by the requested size keeps memory flat.
     "cudnn_conv_algo_search": "HEURISTIC",
@@ -118,7 +116,7 @@ class Session:
         wanted: _Bound = "cuda" if device == "auto" else device
         try:
             return cls._bind(path, content, wanted, threads, failure, gpu or Gpu(), exact_int8)
-        except _Unavailable as reason:
+        except GpuUnavailable as reason:
             if device != "auto":
                 raise ProviderError(f"FER_DEVICE={device}: {reason}") from reason
             logger.log(reason.level, "%s: running on the CPU: %s", path.name, reason)
@@ -136,12 +134,8 @@ class Session:
         exact_int8: bool,
     ) -> "Session":
         wanted = _PROVIDERS[device]
-        if wanted not in onnxruntime.get_available_providers():
-            level = logging.WARNING if both_builds_are_installed() else logging.INFO
-            found = f"this onnxruntime ({onnxruntime.__version__}) has no {wanted}"
-            raise _Unavailable(f"{found}; {_way_to_cuda()}", level)
         if device != "cpu":
-            _require_gpu()
+            require_gpu(wanted)
             onnxruntime.preload_dlls()
         sha256 = hashlib.sha256(content).hexdigest()
         if gpu.tensorrt_cache and device == "tensorrt":
@@ -159,10 +153,10 @@ class Session:
                 raise failure(
                     f"{path}: not an ONNX file that onnxruntime can open: {first_line(error)}"
                 ) from error
-            raise _Unavailable(f"{wanted} does not bind: {first_line(error)}{_SEE_DOCTOR}") from error
+            raise GpuUnavailable(f"{wanted} does not bind: {first_line(error)}{SEE_DOCTOR}") from error
         bound = inner.get_providers()
         if bound[0] != wanted:
-            raise _Unavailable(f"{wanted} does not bind, onnxruntime fell back to {bound[0]}{_SEE_DOCTOR}")
+            raise GpuUnavailable(f"{wanted} does not bind, onnxruntime fell back to {bound[0]}{SEE_DOCTOR}")
         return cls(inner, bound[0], threads, gpu, another=opened if device == "cpu" else None, sha256=sha256)
 
     @property
@@ -223,54 +217,6 @@ class Session:
                 self._local.inner = self._another()
         own: onnxruntime.InferenceSession = self._local.inner
         return own
-
-
-class _Unavailable(Exception):
-    """A device cannot be used, and why. The level is that of the message if the CPU is used instead."""
-
-    def __init__(self, reason: str, level: int = logging.WARNING) -> None:
-        super().__init__(reason)
-        self.level = level
-
-
-def _require_gpu() -> None:
-    """Raise `_Unavailable` if there is no GPU: onnxruntime's own message does not say so."""
-    try:
-        devices = cuda_driver().devices
-    except CudaDriverError as error:
-        if error.missing:
-            raise _Unavailable(f"{error}; in a container: start it with --gpus all", logging.INFO) from error
-        raise _Unavailable(str(error)) from error
-    if not devices:
-        hidden = "the NVIDIA driver shows no GPU; CUDA_VISIBLE_DEVICES or the container hides it"
-        raise _Unavailable(hidden, logging.INFO)
-
-
-def both_builds_are_installed() -> bool:
-    """Return True if the CUDA build is installed, but the files of the CPU build are in its folder."""
-    return _installed("onnxruntime") and _installed("onnxruntime-gpu") and not cuda_is_built_in()
-
-
-def _installed(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True
-
-
-def _way_to_cuda() -> str:
-    if both_builds_are_installed():
-        return (
-            "onnxruntime and onnxruntime-gpu are both installed, and the files of the CPU build came last. "
-            "Run: pip install --force-reinstall --no-deps onnxruntime-gpu"
-        )
-    return "on x86-64 Linux with an NVIDIA driver, `make serve` or the extra `gpu` installs the CUDA build"
-
-
-def cuda_is_built_in() -> bool:
-    """Return True if this build of onnxruntime supports CUDA."""
-    return _PROVIDERS["cuda"] in onnxruntime.get_available_providers()
 
 
 def _options(device: str, threads: int, exact_int8: bool) -> onnxruntime.SessionOptions:

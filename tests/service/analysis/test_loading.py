@@ -9,7 +9,7 @@ from fer_service.contract.errors import BundleError, ProviderError
 from fer_service.contract.settings import load_settings
 from fer_service.detection.orientations import Orientations
 from fer_service.detection.scales import Scales
-from fer_service.onnx.session import cuda_is_built_in
+from fer_service.onnx.gpu_support import cuda_is_built_in
 
 cpu_only = pytest.mark.skipif(cuda_is_built_in(), reason="this onnxruntime could take a GPU")
 

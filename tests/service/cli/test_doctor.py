@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from fer_service.cli import doctor as module
-from fer_service.onnx.session import cuda_is_built_in
+from fer_service.onnx.gpu_support import cuda_is_built_in
 from fer_service.system.cuda_driver import CudaDriver, CudaDriverError
 
 from tests.service.cli.conftest import Run
@@ -102,7 +102,7 @@ def test_a_gpu_that_the_cpu_build_leaves_idle_is_noted(run: Run, monkeypatch: py
 def test_a_gpu_that_does_not_bind_is_noted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FER_DEVICE", "auto")
     set_driver(monkeypatch, CudaDriver((13, 0), ("NVIDIA H100",)))
-    monkeypatch.setattr("fer_service.onnx.session.cuda_is_built_in", lambda: True)
+    monkeypatch.setattr("fer_service.onnx.gpu_support.cuda_is_built_in", lambda: True)
     finding = found(run, 0)["model"]
     assert finding["state"] == "note"
     assert finding["detail"].endswith("; the GPU is not used")

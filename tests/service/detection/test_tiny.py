@@ -11,7 +11,7 @@ from fer_service.detection.detector import BatchDetector, Detector
 from fer_service.detection.scales import Scales
 from fer_service.detection.tiny import INPUT_NAME, METADATA_KEY, DetectorMetadata, faces_of, open_tiny
 from fer_service.detection.weights import YUNET
-from fer_service.onnx.session import cuda_is_built_in
+from fer_service.onnx.gpu_support import cuda_is_built_in
 from onnx import TensorProto, helper, numpy_helper
 
 # Two boxes on one face, one elsewhere, one with too low a score.

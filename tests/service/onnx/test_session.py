@@ -8,9 +8,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import pytest
 from fer_service.contract.errors import BundleError, ProviderError, StartError
-from fer_service.onnx import session as module
 from fer_service.onnx.session import Gpu, Session, providers_for
-from fer_service.system.cuda_driver import CudaDriver, CudaDriverError
 from numpy.typing import NDArray
 
 gpuless = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")
@@ -68,39 +66,6 @@ def test_auto_falls_back_to_the_cpu_and_logs_the_reason(
     assert session.provider == "CPUExecutionProvider"
     assert "running on the CPU: " in caplog.text
     assert "FER_DEVICE" not in caplog.text  # nobody set it
-
-
-@pytest.mark.parametrize(
-    ("driver", "reason", "level"),
-    [
-        (CudaDriverError("no NVIDIA driver", missing=True), "no NVIDIA driver; in a container", logging.INFO),
-        (CudaDriverError("the driver does not work"), "the driver does not work", logging.WARNING),
-        (CudaDriver((13, 0), ()), "the NVIDIA driver shows no GPU", logging.INFO),
-    ],
-)
-def test_a_cuda_build_without_a_gpu_says_what_is_missing(
-    tiny_bundle: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    driver: CudaDriver | CudaDriverError,
-    reason: str,
-    level: int,
-) -> None:
-    def answer() -> CudaDriver:
-        if isinstance(driver, CudaDriverError):
-            raise driver
-        return driver
-
-    built_in = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(module.onnxruntime, "get_available_providers", lambda: built_in)
-    monkeypatch.setattr(module, "cuda_driver", answer)
-    with pytest.raises(ProviderError, match=f"FER_DEVICE=cuda: {reason}"):
-        Session.open(tiny_bundle, device="cuda", threads=1)
-    with caplog.at_level(logging.INFO, logger="fer_service"):
-        assert not Session.open(tiny_bundle, device="auto", threads=1).on_gpu
-    (record,) = caplog.records
-    assert record.levelno == level
-    assert reason in record.getMessage()
 
 
 @gpuless
@@ -172,20 +137,3 @@ def test_on_the_cpu_each_thread_has_its_own_session_and_the_first_thread_takes_t
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(used, range(3)))
     assert sorted(found) == [[0, 0, 0], [1, 1, 1], [2, 2, 2]]
-
-
-@gpuless
-def test_two_builds_of_onnxruntime_are_named_with_the_way_out(
-    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        folder = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
-        folder.mkdir()
-        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    way_out = "pip install --force-reinstall --no-deps onnxruntime-gpu"
-    with pytest.raises(ProviderError, match=f"both installed.*{way_out}"):
-        Session.open(tiny_bundle, device="cuda", threads=1)
-    with caplog.at_level(logging.WARNING):
-        assert not Session.open(tiny_bundle, device="auto", threads=1).on_gpu
-    assert way_out in caplog.text
