@@ -28,3 +28,9 @@ def test_logits_are_those_of_evaluation_in_float32_and_in_order(faces: FaceDatas
 def test_torchrun_decides_the_number_of_processes(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     assert build_fabric("cpu").world_size == processes
+
+
+@pytest.mark.parametrize("amx", [True, False])
+def test_a_cpu_computes_in_bf16_only_with_amx(monkeypatch: pytest.MonkeyPatch, amx: bool) -> None:
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+    assert build_fabric("cpu").strategy.precision.precision == ("bf16-mixed" if amx else "32-true")
