@@ -19,6 +19,7 @@ _FIELDS: Final = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
+GIT_LFS_POINTER: Final = b"version https://git-lfs"  # what a clone without Git LFS has instead of large files
 _DATA_LOCATION: Final = 14  # of a tensor; 0 means inside the file
 _OP_TYPE: Final = 4  # of a node
 _COMPILED: Final = b"EPContext"  # a node whose graph a provider compiled, often into another file
@@ -44,6 +45,8 @@ def read_model_file(path: Path, failure: type[StartError], missing: str = "no su
         raise failure(f"{path}: cannot be read: {error.strerror}") from error
     if not content:
         raise failure(f"{path}: not an ONNX file that onnxruntime can open: it is empty")
+    if content.startswith(GIT_LFS_POINTER):
+        raise failure(f"{path}: it is a Git LFS pointer, not the model; fetch the file with: git lfs pull")
     try:
         outside = refers_outside(content)
     except ValueError as error:

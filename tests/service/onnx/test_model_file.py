@@ -161,3 +161,10 @@ def test_a_file_without_permission_is_one_sentence(tmp_path: Path, tiny_bundle: 
 def test_a_link_is_followed(tmp_path: Path, tiny_bundle: Path) -> None:
     (tmp_path / "link.onnx").symlink_to(tiny_bundle)
     assert read_model_file(tmp_path / "link.onnx", StartError) == tiny_bundle.read_bytes()
+
+
+def test_a_git_lfs_pointer_is_named_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 96\n")
+    with pytest.raises(StartError, match=r"model\.onnx: it is a Git LFS pointer.* git lfs pull"):
+        read_model_file(path, StartError)

@@ -271,3 +271,16 @@ def test_a_changed_vote_changes_the_sha256(path: Path, beside: Path) -> None:
         write_votes(beside, [(first,) * 10, (1,) * 10])
         hashes |= {read(path).sha256, read(path).sha256}
     assert len(hashes) == 3
+
+
+def test_one_column_per_emotion_is_refused_with_the_way_out(path: Path) -> None:
+    path.write_text("pixels,angry,happy,sad\n0 0 0 0,0,1,0\n")
+    with pytest.raises(DataError, match=r"missing column emotion\. Write the names .* angry, happy, sad"):
+        read(path)
+
+
+@pytest.mark.parametrize("level", ["-1", "256", "x"])
+def test_an_invalid_grey_level_is_named_by_line(path: Path, level: str) -> None:
+    path.write_text(f"emotion,pixels,Usage\n0,0 0 0 {level},Training\n")
+    with pytest.raises(DataError, match=r"line 2: invalid grey level, must be a whole number from 0 to 255"):
+        read(path)

@@ -55,6 +55,21 @@ def test_folders_may_name_the_splits(tmp_path: Path) -> None:
     assert load_dataset(tmp_path, 8).split_sizes == {"train": 2, "validation": 2}
 
 
+def test_files_without_images_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", table([0, 1], NAMES))
+    write(tmp_path / "predictions.parquet", pyarrow.table({"row": [0, 1], "label": [1, 1]}))
+    data = load_dataset(tmp_path, 8)
+    assert data.split_sizes == {"train": 2}
+    assert data.notes == ("passed over, because they have no images and labels: predictions.parquet",)
+
+
+def test_versions_of_the_same_split_are_named(tmp_path: Path) -> None:
+    for version in ("aligned", "raw"):
+        write(tmp_path / version / "train.parquet", table([0, 1], NAMES))
+    (note,) = load_dataset(tmp_path, 8).notes
+    assert note.startswith("the folders aligned, raw are read as one data set")
+
+
 def test_missing_shards_are_said(tmp_path: Path) -> None:
     path = write(tmp_path / "train-00001-of-00003.parquet", table([0, 1], NAMES))
     (note,) = load_dataset(path, 8).notes

@@ -50,6 +50,15 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None
         load_dataset(tmp_path / name, 48)
 
 
+@pytest.mark.parametrize("name", ["fer2013.csv", "fer2013.parquet", "train.arrow"])
+def test_a_git_lfs_pointer_is_named_with_the_way_out(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 96\n")
+    for given in (path, tmp_path):
+        with pytest.raises(DataError, match=rf"{name}: a Git LFS pointer.* git lfs pull"):
+            load_dataset(given, 48)
+
+
 def test_an_unknown_suffix_error_lists_the_known_formats(tmp_path: Path) -> None:
     path = tmp_path / "faces.zip"
     path.write_bytes(b"PK")

@@ -18,7 +18,7 @@ from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.ferplus import VOTES_FILE, read_votes
 from fer_training.data.labels import FER2013, FER2013_LABELS
-from fer_training.data.names import emotion_key, readable, split_in, split_name
+from fer_training.data.names import emotion_key, is_emotion, readable, split_in, split_name
 from fer_training.data.table import LABEL, PIXELS, SPLIT, Table, open_table
 from fer_training.errors import DataError
 
@@ -100,7 +100,9 @@ def _check_columns(table: Table) -> None:
         raise DataError(
             f"{table.path} has the votes of FER+, but no images: give the fer2013.csv in the same folder"
         )
-    raise DataError(f"{table.path}: missing column {', '.join(missing)}")
+    one_hot = [name for name in table.names if is_emotion(name)]
+    way_out = f". Write the names of the columns {', '.join(one_hot[:3])}, … into one column, emotion"
+    raise DataError(f"{table.path}: missing column {', '.join(missing)}" + way_out * (len(one_hot) > 2))
 
 
 def _label(value: str) -> int:
@@ -129,7 +131,10 @@ def _pixels(row: list[str], table: Table) -> NDArray[np.uint8]:
         values = [_whole(value) for value in values]
     if side * side != len(values):
         raise ValueError(f"{len(values):,} pixels are no square grey image; 48×48 has 2,304")
-    return np.array(values, np.uint8).reshape(side, side, 1)
+    try:
+        return np.array(values, np.uint8).reshape(side, side, 1)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"invalid grey level, must be a whole number from 0 to 255: {error}") from error
 
 
 def _whole(value: str) -> str:

@@ -36,16 +36,26 @@ def find_columns(schema: Any, place: str) -> Columns:
     Raises:
         DataError: A column is missing.
     """
-    structs = [field.name for field in schema if pyarrow.types.is_struct(field.type) and _has_bytes(field.type)]
-    image = _named(schema, _IMAGE, structs) or next(iter(structs), None) or _named(schema, _IMAGE)
-    class_labels = [name for name in schema.names if class_names(schema, name)]
-    label = _named(schema, _LABEL, class_labels) or next(iter(class_labels), None) or _named(schema, _LABEL)
+    image, label = _image_and_label(schema)
     missing = ["image (an encoded image)"] * (image is None) + ["label or emotion"] * (label is None)
     if image is None or label is None:
         raise DataError(
             f"{place}: missing column {' and '.join(missing)}; the file has the columns {', '.join(schema.names)}"
         )
     return Columns(image, label, _named(schema, _SPLIT))
+
+
+def has_images(schema: Any) -> bool:
+    """Return True if the file has a column of images and one of labels."""
+    return None not in _image_and_label(schema)
+
+
+def _image_and_label(schema: Any) -> tuple[str | None, str | None]:
+    structs = [field.name for field in schema if pyarrow.types.is_struct(field.type) and _has_bytes(field.type)]
+    image = _named(schema, _IMAGE, structs) or next(iter(structs), None) or _named(schema, _IMAGE)
+    class_labels = [name for name in schema.names if class_names(schema, name)]
+    label = _named(schema, _LABEL, class_labels) or next(iter(class_labels), None) or _named(schema, _LABEL)
+    return image, label
 
 
 def class_names(schema: Any, column: str) -> tuple[str, ...]:

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from fer_training.data.cells import LabelNames, image_of
 from fer_training.data.class_folders import ALL
-from fer_training.data.columns import Columns, find_columns
+from fer_training.data.columns import Columns, find_columns, has_images
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.image_files import IN_MEMORY_BYTES, refuse_many_classes
 from fer_training.data.names import readable, split_in, split_name
-from fer_training.data.tree import File
+from fer_training.data.tree import File, refuse_git_lfs_pointer
 from fer_training.errors import DataError
 
 SUFFIXES: Final = {".parquet", ".arrow"}
@@ -47,10 +47,34 @@ class Shard:
     split: str
 
 
-def shards_of(files: Sequence[File]) -> list[Shard]:
-    """Return the parquet and Arrow files of a folder, without the caches of the library."""
-    found = [file for file in files if file.suffix in SUFFIXES and not file.name.startswith("cache-")]
-    return [Shard(file.path, file.place, _split((*file.folders, file.path.stem))) for file in found]
+def shards_of(files: Sequence[File]) -> tuple[list[Shard], list[str]]:
+    """Return the parquet and Arrow files of a folder, without the caches of the library, and notes for the user.
+
+    Files without images, such as predictions, are passed over if there are others.
+    """
+    found = [
+        Shard(file.path, file.place, _split((*file.folders, file.path.stem)))
+        for file in files
+        if file.suffix in SUFFIXES and not file.name.startswith("cache-")
+    ]
+    chosen = [shard for shard in found if has_images(_schema(shard))] or found
+    others = ", ".join(shard.place for shard in found if shard not in chosen)
+    notes = [f"passed over, because they have no images and labels: {others}"] if others else []
+    return chosen, [*notes, *_configurations(chosen)]
+
+
+def _configurations(shards: Sequence[Shard]) -> list[str]:
+    """Say that several folders have a file of the same split: they may be versions of the same data."""
+    folders: dict[str, set[str]] = defaultdict(set)
+    for shard in shards:
+        folders[shard.split].add(shard.place.rpartition("/")[0])
+    several = sorted(set().union(*(found for found in folders.values() if len(found) > 1)))
+    if not several:
+        return []
+    named = ", ".join(folder or "." for folder in several)
+    return [
+        f"the folders {named} are read as one data set; if they are versions of the same images, give one of them"
+    ]
 
 
 def shard_of(path: Path) -> Shard:
@@ -120,6 +144,7 @@ def read_shards(root: Path, shards: Sequence[Shard], size: int) -> FaceDataset:
 
 def _schema(shard: Shard) -> Any:
     try:
+        refuse_git_lfs_pointer(shard.path)
         if shard.path.suffix.lower() == ".arrow":
             with _arrow(shard.path) as reader:
                 return reader.schema

@@ -8,7 +8,7 @@ from fer_training.data import challenge_csv, folders, hugging_face, image_lists,
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.names import readable
 from fer_training.data.table import FILE, LABEL, SPLIT, SUFFIXES, Table, open_table
-from fer_training.data.tree import File, Tree, scan
+from fer_training.data.tree import File, Tree, refuse_git_lfs_pointer, scan
 from fer_training.errors import DataError
 
 
@@ -54,6 +54,7 @@ def _load_file(path: Path, size: int, in_memory_bytes: int) -> FaceDataset:
 
 def _kind(path: Path) -> str | None:
     name = path.name.lower()
+    refuse_git_lfs_pointer(path)
     if path.suffix.lower() in SUFFIXES or name.endswith((".csv.gz", ".tsv.gz")):
         return "csv"
     with path.open("rb") as file:
@@ -87,19 +88,23 @@ def _with_notes(data: FaceDataset, tree: Tree) -> FaceDataset:
 
 def _image_folder(tree: Tree, images: list[File], size: int, in_memory_bytes: int) -> FaceDataset | None:
     """Read the folder form of `load_dataset`: images, and metadata.csv or metadata.jsonl with their labels."""
+    if not images or folders.has_classes(images):
+        return None
     lists = image_lists.lists_of(tree)
-    if not images or not lists or folders.has_classes(images):
+    if not lists:
         return None
     return image_lists.read_list(tree.root, lists, size, in_memory_bytes)
 
 
 def _shards(tree: Tree, images: list[File], size: int) -> FaceDataset | None:
-    shards = hugging_face.shards_of(tree.files)
+    shards, others = hugging_face.shards_of(tree.files)
     if not shards or folders.has_classes(images):
         return None
     if len(shards) == 1 and shards[0].path.suffix.lower() != ".arrow" and parquet.is_fer_2013(shards[0].path):
-        return parquet.read(shards[0].path)
-    return hugging_face.read_shards(tree.root, shards, size)
+        found = parquet.read(shards[0].path)
+    else:
+        found = hugging_face.read_shards(tree.root, shards, size)
+    return replace(found, notes=(*others, *found.notes))
 
 
 def _challenge(tree: Tree, images: list[File]) -> FaceDataset | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from fer_training.data.names import is_emotion, readable, split_name
+from fer_training.data.tree import refuse_git_lfs_pointer
 from fer_training.errors import DataError
 
 LABEL, PIXELS, SPLIT, FILE = "emotion", "pixels", "Usage", "file_name"
@@ -140,6 +141,7 @@ def _columns_by_content(fields: list[str]) -> dict[str, int]:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[str]]:
     try:
+        refuse_git_lfs_pointer(path)
         with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as raw:
             begin = raw.read(4)
             raw.seek(0)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from fer_service.onnx.model_file import GIT_LFS_POINTER
+
 from fer_training.data.names import is_system_entry, readable
 from fer_training.errors import DataError
 
@@ -82,6 +84,19 @@ def scan(root: Path) -> Tree:
     _scan(tree, root, (), {(status.st_dev, status.st_ino)})
     tree.files.sort(key=lambda file: file.path.parts)
     return tree
+
+
+def refuse_git_lfs_pointer(path: Path) -> None:
+    """Refuse what a clone without Git LFS has instead of a large file.
+
+    Raises:
+        DataError: The file is a pointer.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        begin = file.read(len(GIT_LFS_POINTER))
+    if begin == GIT_LFS_POINTER:
+        raise DataError(f"{readable(str(path))}: a Git LFS pointer, not the data; fetch it with: git lfs pull")
 
 
 def _scan(tree: Tree, folder: Path, names: tuple[str, ...], above: set[tuple[int, int]]) -> None:
