@@ -16,6 +16,8 @@ BOXES: Final = "boxes"
 ONE_IMAGE_ONLY: Final = "boxes belong to one image: send each image with its boxes to /predict"
 # What other services call it, also in the plural. Such a field counts if it has a file name: others are texts.
 _OTHER_NAMES: Final = frozenset({"image", "img", "photo", "picture", "upload", "video", "clip", "movie"})
+# Parameters of the query. A client that sends them as fields would get an answer that ignores them.
+QUERY_ONLY: Final = frozenset({"detect", "max_faces", "min_score", "draw", "session", "smooth", "every"})
 _MAX_BOUNDARY: Final = 256  # what the parser accepts; RFC 2046 allows 70
 _OTHER_PARTS: Final = 32  # other fields, which are skipped
 _SHOWN: Final = 5  # names of fields in an error
@@ -99,7 +101,7 @@ class FormReader:
 
         Raises:
             MissingImage: the body is invalid multipart.
-            InvalidParameter: it has too many parts.
+            InvalidParameter: it has too many parts, or a parameter of the query as a field.
             UnsupportedCoding: a part is compressed or encoded.
         """
         try:
@@ -167,7 +169,10 @@ class FormReader:
         if self._in_boxes:
             self._check_boxes()
         elif not _is_image(name, b"filename" in options):
-            shown = f"'{printable(name.decode('utf-8', 'replace'))[:_SHOWN_LENGTH]}'"
+            text = name.decode("utf-8", "replace")
+            if text in QUERY_ONLY:
+                raise InvalidParameter(f"{text} is a parameter of the query, not a field of the form: ?{text}=…")
+            shown = f"'{printable(text)[:_SHOWN_LENGTH]}'"
             self._skipped.append(shown if b"filename" in options else f"{shown} (text, not a file)")
             self._data = None
             return

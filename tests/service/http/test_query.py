@@ -1,7 +1,8 @@
 import pytest
 from fer_service.analysis.analyzer import Options
 from fer_service.contract.errors import InvalidParameter
-from fer_service.http.query import PredictQuery, StreamQuery, parse_query
+from fer_service.http.multipart import BOXES, QUERY_ONLY
+from fer_service.http.query import BatchQuery, ImageQuery, PredictQuery, StreamQuery, VideoQuery, parse_query
 from starlette.datastructures import QueryParams
 
 
@@ -39,3 +40,8 @@ def test_frames_of_a_stream_are_upright() -> None:
 def test_an_invalid_parameter_is_named(query: str, named: str) -> None:
     with pytest.raises(InvalidParameter, match=f"^{named}"):
         parse_query(StreamQuery, QueryParams(query))
+
+
+def test_a_form_knows_the_parameters_that_are_not_its_fields() -> None:
+    parameters = {name for query in (ImageQuery, BatchQuery, VideoQuery) for name in query.model_fields}
+    assert parameters - {BOXES} == QUERY_ONLY
