@@ -18,11 +18,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-import httpx
 from pydantic import TypeAdapter, ValidationError
-from websockets.asyncio.client import connect as connect_async
-from websockets.exceptions import InvalidStatus, WebSocketException
-from websockets.sync.client import connect
+
+try:
+    import httpx
+    from websockets.asyncio.client import connect as connect_async
+    from websockets.exceptions import InvalidStatus, WebSocketException
+    from websockets.sync.client import connect
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"{error.name} is not installed; install the extra: pip install 'fer-service[client]'", name=error.name
+    ) from error
 
 from fer_service.contract import schemas
 

@@ -174,7 +174,7 @@ def test_what_uncertain_means_is_said_with_the_reasons(visit: Visit, image_file:
             page.keyboard.press("Tab")
             expect(chip).to_be_focused()
         expect(tip).to_contain_text("The model is not sure")
-        expect(tip).to_contain_text("Reasons: small face, two expressions almost equally probable")
+        expect(tip).to_contain_text("Reasons: small face, a second expression is probable too")
         expect(tip).to_be_in_viewport(ratio=1)
         expect(chip).to_have_accessible_description(tip.inner_text())
         if by == "pointer":

@@ -24,6 +24,7 @@ _OTHER_PROGRAMS = {
     "curl",
     "uv",
     "export",
+    ".venv/bin/pip",
     ".venv/bin/uv",
     ".venv/bin/ray",
     ".venv/bin/serve",

@@ -1,4 +1,6 @@
 import asyncio
+import importlib
+import sys
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +36,13 @@ def photo(tmp_path: Path, astronaut_jpeg: bytes) -> Path:
     file = tmp_path / "astronaut.jpg"
     file.write_bytes(astronaut_jpeg)
     return file
+
+
+def test_without_the_extra_the_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(sys.modules, "fer_service.client")
+    with pytest.raises(ModuleNotFoundError, match=r"httpx is not installed; .*fer-service\[client\]"):
+        importlib.import_module("fer_service.client")
 
 
 def test_an_image_is_its_bytes_or_its_path(server: Server, photo: Path) -> None:

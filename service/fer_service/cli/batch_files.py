@@ -158,10 +158,10 @@ class BatchFolder:
             part_files: Number of files per part.
             about: What the results depend on.
         """
+        system, root = open_place(self.place)
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        system, root = open_place(self.place)
         system.create_dir(root)
         schema = pa.schema([("name", pa.string()), ("place", pa.binary())], {_ABOUT: json.dumps(about)})
         with pq.ParquetWriter(f"{root}/{_FILES}{_PARTIAL}", schema, filesystem=system) as writer:
@@ -171,9 +171,9 @@ class BatchFolder:
 
     def exists(self) -> bool:
         """Return True if the list is complete."""
+        system, root = open_place(self.place)
         from pyarrow.fs import FileType
 
-        system, root = open_place(self.place)
         return bool(system.get_file_info(f"{root}/{_FILES}").type == FileType.File)
 
     def open(self) -> Any:

@@ -1,8 +1,10 @@
 """Settings of the service, read from FER_ environment variables; unknown variables are errors."""
 
+import difflib
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -240,7 +242,7 @@ def load_settings(**overrides: Any) -> Settings:
         if not name.upper().startswith(PREFIX) or name.upper() in known:
             continue
         if not _is_service_link(name, value):
-            raise SettingsError(f"unknown setting {name}; the settings are {', '.join(sorted(known))}")
+            raise SettingsError(f"unknown setting {name}; {_similar(name) or _listed(known)}")
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -248,6 +250,16 @@ def load_settings(**overrides: Any) -> Settings:
         variable = PREFIX + first.path.partition(".")[0].upper()
         shown = f"{variable}={first.value}" if first.path != _SECRET else variable
         raise SettingsError(f"{shown}: {first.message}") from error
+
+
+def _similar(name: str) -> str:
+    word, words = name.upper().removeprefix(PREFIX), [field.upper() for field in Settings.model_fields]
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.7)
+    return f"did you mean {PREFIX}{close[0]}?" if close else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    return f"the settings are {', '.join(sorted(names))}"
 
 
 def _is_service_link(name: str, value: str) -> bool:

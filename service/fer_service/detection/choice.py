@@ -52,7 +52,7 @@ def choose_detector(
     if falls_back(choice):
         logger.warning(
             "YuNet is not installed: using the built-in detector, which misses more small faces. "
-            "To install YuNet (300 kB), run: fer-service detector pull"
+            "To install YuNet (300 kB), run: fer-service detector pull. FER_DETECTOR=own chooses the built-in one"
         )
         choice = "own"
     network = _open_network("yunet" if choice == "auto" else choice, side, device, gpu, own)

@@ -1,5 +1,6 @@
 """The parts of `fer-service batch` that need no Ray: the list of files, and one part."""
 
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -75,3 +76,12 @@ def test_another_job_in_the_folder_is_refused(tmp_path: Path, run: Run) -> None:
     ended = run("batch", tmp_path / "photos", "--out", out, "--resume")
     assert ended.status == 1
     assert "has a job with other sources" in ended.err
+
+
+def test_without_pyarrow_there_is_a_sentence(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pyarrow", "pyarrow.fs", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    photos(tmp_path / "photos", "a.jpg")
+    ended = run("batch", tmp_path / "photos", "--out", tmp_path / "out")
+    assert (ended.status, ended.err.count("\n")) == (1, 1)
+    assert "pyarrow is not installed; batch needs it" in ended.err

@@ -30,9 +30,15 @@ def test_overrides_win_over_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(port=9001).port == 9001
 
 
-def test_an_unknown_variable_is_an_error_that_lists_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FER_MAX_FACE", "3")
-    with pytest.raises(SettingsError, match=r"unknown setting FER_MAX_FACE; .*FER_MAX_FACES"):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("FER_MAX_FACE", r"did you mean FER_MAX_FACES\?"), ("FER_TIGERS", "the settings are .*FER_MAX_FACES")],
+)
+def test_an_unknown_variable_is_an_error_with_what_was_meant(
+    monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.setenv(name, "3")
+    with pytest.raises(SettingsError, match=rf"unknown setting {name}; {said}"):
         load_settings()
 
 

@@ -184,14 +184,15 @@ def test_a_graph_that_does_not_do_what_the_network_does_is_refused(
         _check_parity(served, session, crops)
 
 
-def test_the_exported_probabilities_need_no_further_temperature(
+def test_the_exported_probabilities_have_the_temperature_of_their_split(
     exported_six: Exported, moved_folders: Path
 ) -> None:
     path, metadata = exported_six
     validation = load_dataset(moved_folders, 40).with_classes(SIX).split("PublicTest")
     answers = open_classifier(path, "cpu", 1).classify(list(validation.images))
     assert metadata.temperature != pytest.approx(1, abs=0.01)
-    assert fit_temperature(np.log(answers), validation.labels) == pytest.approx(1, abs=0.01)
+    logits = np.log(answers) * np.float32(metadata.temperature)
+    assert fit_temperature(logits, validation.labels) == pytest.approx(metadata.temperature, rel=0.01)
 
 
 def test_data_of_another_run_is_refused(tmp_path: Path, trained_run: RunFolder, csv_file: Path) -> None:

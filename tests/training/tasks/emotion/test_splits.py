@@ -68,7 +68,7 @@ def test_what_each_split_is_used_for_is_said(faces: FaceDataset) -> None:
     splits = np.array(["test", "train", "PrivateTest"])[np.arange(len(faces)) % 3]
     three = replace(faces, splits=splits)
     assert used_splits(three, Data()) == "trains on train, validates on test; not used: PrivateTest"
-    assert used_splits(renamed(faces, "all", "all"), Data()) == "trains on all, validates on 10% of it"
+    assert used_splits(renamed(faces, "all", "all"), Data()) == "trains on 90% of all, validates on the other 10%"
 
 
 def test_a_single_split_is_never_its_own_validation(faces: FaceDataset, recipe: EmotionRecipe) -> None:

@@ -9,6 +9,7 @@ from fer_service.contract.bundle import Evaluation, Metadata, Metrics
 from fer_training.data.labels import FER2013
 
 _WEAKEST = 2  # classes that the card names
+_FEW = 200  # images below which the intervals are wider than most differences
 
 
 def write_card(metadata: Metadata, path: Path) -> None:
@@ -51,7 +52,7 @@ a person feels.
 | negative log likelihood | {metrics.nll:.4f} |
 {fresh}
 The epoch, the temperature ({metadata.temperature:.3f}) and the threshold were chosen on the same split, so these
-figures are slightly optimistic.
+figures are slightly optimistic.{_rough(metrics)}
 
 | class | precision | recall | F1 | support |
 | --- | --- | --- | --- | --- |
@@ -87,10 +88,15 @@ the people exposed to it must be informed (Article 50(3)).
 """
 
 
+def _rough(metrics: Metrics) -> str:
+    return f" With {metrics.count} images, they are rough too." if metrics.count < _FEW else ""
+
+
 def _limits(metadata: Metadata) -> str:
     metrics = metadata.metrics
     recalls = sorted((entry.recall, label) for label, entry in metrics.per_class.items() if entry.support)
-    weakest = "; ".join(_weakness(metrics, label) for _, label in recalls[:_WEAKEST])
+    weak = [label for recall, label in recalls[:_WEAKEST] if recall < 1]
+    weakest = "; ".join(_weakness(metrics, label) for label in weak) or "no class, all images were recognised"
     if metadata.data.name != FER2013:
         return f"""- Weakest on {metrics.split}: {weakest}.
 - Accuracy by groups of people was not measured. Expect differences."""
@@ -114,7 +120,7 @@ def _selective(metadata: Metadata) -> str:
         return ""
     return (
         f" On {metadata.metrics.split}, this\nthreshold accepts {metadata.accepted:.1%} of the faces, and "
-        f"{metadata.selective_accuracy:.0%} of the accepted answers are correct."
+        f"at least {metadata.selective_accuracy:.0%} of the accepted answers are correct."
     )
 
 

@@ -78,7 +78,7 @@ def score(
         accuracy=round(float((predicted == truth).mean()), 5),
         macro_f1=round(float(f1[present].mean()), 5),
         ece15=round(calibration_error(probabilities.max(axis=1), predicted == truth), 5),
-        nll=round(float(-np.log(chosen).mean()), 5),
+        nll=abs(round(float(np.log(chosen).mean()), 5)),  # not -0.0
         per_class={
             label: ClassMetrics(
                 precision=round(float(precision[i]), 4),

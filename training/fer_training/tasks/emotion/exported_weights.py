@@ -44,9 +44,12 @@ def start_from(network: EmotionNetwork, model: Path, classes: Sequence[str], lev
 
     Raises:
         BundleError: The file is missing or is not a bundle.
-        RecipeError: The file's weights do not fit the network.
+        RecipeError: The file is INT8, or its weights do not fit the network.
     """
-    labels = open_classifier(model, "cpu", 1).bundle.metadata.labels
+    metadata = open_classifier(model, "cpu", 1).bundle.metadata
+    if metadata.weight_bits is not None:
+        raise RecipeError(f"--init {model}: INT8 files cannot be trained further; give the file without INT8")
+    labels = metadata.labels
     weights = _weights(model)
     last = _last_layer(network)
     known = {name: labels.index(name) for name in classes if name in labels}
@@ -61,7 +64,7 @@ def start_from(network: EmotionNetwork, model: Path, classes: Sequence[str], lev
     for convolution, norm in norms.items():
         if f"{norm}.weight" not in weights and f"{convolution}.weight_bias" in weights:
             weights |= _identity(norm, network.get_submodule(norm), weights[f"{convolution}.weight_bias"])
-    _load(network, weights, model)
+    _load(network, weights, model, metadata.recipe)
     _take_statistics([network.get_submodule(norm) for norm in norms.values()], network, levels)
     return [name for name in classes if name not in known]
 
@@ -124,7 +127,7 @@ def _identity(name: str, norm: nn.Module, shift: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _load(network: EmotionNetwork, weights: Mapping[str, Tensor], model: Path) -> None:
+def _load(network: EmotionNetwork, weights: Mapping[str, Tensor], model: Path, recipe: str) -> None:
     """Load the entries.
 
     Raises:
@@ -132,15 +135,16 @@ def _load(network: EmotionNetwork, weights: Mapping[str, Tensor], model: Path) -
     """
     own = network.state_dict()
     # The votes head is used only in training, and no file has it.
+    unfit = f"--init {model} does not fit the recipe's network"
+    way_out = f"copy the network section of the recipe {recipe}, with which the file was trained"
     needed = {name for name in own if not name.startswith("votes.") and not name.endswith("num_batches_tracked")}
     for name in sorted(needed):
         if name not in weights:
-            raise RecipeError(f"--init {model} does not fit the recipe's network: it has no weights for {name}")
+            raise RecipeError(f"{unfit}: it has no weights for {name}; {way_out}")
         if weights[name].shape != own[name].shape:
             shapes = [list(entry.shape) for entry in (weights[name], own[name])]
             raise RecipeError(
-                f"--init {model} does not fit the recipe's network: {name} has the shape {shapes[0]} in the file "
-                f"and {shapes[1]} in the network. Use the network section of the file's recipe"
+                f"{unfit}: {name} has the shape {shapes[0]} in the file and {shapes[1]} in the network; {way_out}"
             )
     network.load_state_dict({name: weights[name] for name in needed}, strict=False)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from fer_training.data import FaceDataset, load_dataset
+from fer_training.data.dataset import HELD_OUT
 from fer_training.data.folders import IN_MEMORY_BYTES
 from fer_training.data.images import FileImages
 from fer_training.errors import DataError
@@ -210,6 +211,10 @@ def _share(mask: NDArray[np.bool_]) -> float:
 
 
 def _only_split(data: FaceDataset) -> str:
+    if HELD_OUT in data.split_sizes:
+        raise DataError(
+            f"{data.name}: the model learned from some of these images; --split {HELD_OUT} scores the others"
+        )
     if len(data.split_sizes) > 1:
         raise DataError(f"{data.name} has the splits {', '.join(data.split_sizes)}: choose one with --split")
     return next(iter(data.split_sizes))

@@ -55,7 +55,9 @@ def used_splits(data: FaceDataset, config: Data) -> str:
     """
     train, validation = chosen_splits(data, config)
     unused = [name for name in data.split_sizes if name not in (train, validation)]
-    text = f"trains on {train}, validates on {validation or f'{config.hold_out:.0%} of it'}"
+    text = f"trains on {train}, validates on {validation}"
+    if validation is None:
+        text = f"trains on {1 - config.hold_out:.0%} of {train}, validates on the other {config.hold_out:.0%}"
     return text + (f"; not used: {', '.join(unused)}" if unused else "")
 
 

@@ -49,6 +49,13 @@ class EmotionTask:
         if init and weights:
             raise RecipeError("--init and --pretrained exclude each other")
         exported = exported_file(init) if init else None
+        from_scratch: bool = options.get("from_scratch", False)
+        given = weights or exported or recipe.network.pretrained or from_scratch or arguments.resumed
+        if not given and recipe.phases[0].trainable != "all":
+            raise RecipeError(
+                f"{recipe.name} begins with some layers frozen, so it needs trained weights: give --init bundled, "
+                "--init FILE or --pretrained FILE, or --from-scratch for random weights"
+            )
         teachers: list[Path] = options.get("teacher") or []
         faces = load_dataset(arguments.data, recipe.network.input_size)
         report_unreadable(faces.unreadable, strict=options.get("strict", False))
@@ -65,9 +72,7 @@ class EmotionTask:
                 "teachers": [file_record(path, teacher_weights(path)) for path in teachers],
             },
             # A resumed run takes its weights from the checkpoint.
-            start=Start()
-            if arguments.resumed
-            else Start(weights, exported, from_scratch=options.get("from_scratch", False)),
+            start=Start() if arguments.resumed else Start(weights, exported, from_scratch=from_scratch),
             teachers=teachers,
             teacher_cache=options.get("teacher_cache") or (run.path / "teacher-cache" if views else None),
         )
