@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-# Standard deviation of the logarithm of a usual temperature. Ten validation images may all be right: it keeps their
-# temperature near 1. With thousands of images it changes nothing.
+# Standard deviation of the logarithm of a usual temperature. It holds the temperature of ten validation images,
+# which may all be right, near 1. Among thousands of images it changes nothing.
 _SPREAD = 0.5
 
 
