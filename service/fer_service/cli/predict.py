@@ -123,11 +123,13 @@ def predict(
         if out:
             with open_results(out, analyzer.classifier.bundle.metadata.labels, resume=resume) as results:
                 run.write(found, results)
-            print(f"{run.summary(found)} → {printable(out)}", file=sys.stderr)
         else:
             printed = _Printed()
             run.write(found, printed)
             printed.show(as_json=as_json, single=len(found.files) == 1)
+        if out or annotate or found.passed_over:
+            places = [f" → {printable(out)}"] * bool(out) + [f", copies → {printable(annotate)}"] * bool(annotate)
+            print(f"{run.summary(found)}{''.join(places)}", file=sys.stderr)
     except OSError as error:
         place = error.filename or out or "the output"
         raise ResultsError(f"cannot write {place}: {error.strerror or error}") from error
@@ -159,10 +161,11 @@ class _Run:
 
     def summary(self, sources: Sources) -> str:
         """Return what was done, in a line."""
-        parts = [f"{len(sources.files) - self.skipped} files analysed"]
+        parts = [_count(len(sources.files) - self.skipped, "file analysed", "files analysed")]
         parts += [f"{self.failed} with an error"] if self.failed else []
         parts += [f"{self.skipped} had results"] if self.skipped else []
-        parts += [f"{sources.passed_over} other files passed over"] if sources.passed_over else []
+        others = _count(sources.passed_over, "other file passed over", "other files passed over")
+        parts += [others] if sources.passed_over else []
         return ", ".join(parts)
 
     async def _write(self, sources: Sources, results: Results, advance: Callable[[], None]) -> None:
@@ -187,7 +190,7 @@ class _Run:
 
     async def _video(self, path: Path, results: Results) -> None:
         if self.prints:
-            self._add(path, "for a video, pass --out or --annotate", results)
+            self._add(path, "for a video, pass --out, or for a single one --annotate", results)
             return
         frames, wanted = 0, True
 
@@ -221,6 +224,10 @@ class _Run:
         copy = self.copies[path]
         copy.parent.mkdir(parents=True, exist_ok=True)
         return copy
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 class _Printed:

@@ -60,7 +60,7 @@ def test_a_folder_is_a_table_with_a_row_for_what_cannot_be_read(run: Run) -> Non
     assert bad["error"].startswith("unknown image format")
     assert bad["emotion"] == ""
     assert ended.err.splitlines()[-1] == (
-        "3 files analysed, 1 with an error, 1 other files passed over → results.csv"
+        "3 files analysed, 1 with an error, 1 other file passed over → results.csv"
     )
 
 
@@ -238,6 +238,14 @@ def test_annotated_copies_keep_the_folders_and_replace_nothing(run: Run) -> None
     marked = cv2.imread("marked/b-red.jpg")
     assert marked is not None
     assert not np.array_equal(marked, cv2.imread("photos/b-red.jpg"))
+
+
+@pytest.mark.usefixtures("folder")
+def test_copies_without_a_table_are_said_too(run: Run) -> None:
+    ended = run("predict", "photos", "--annotate", "marked")
+    assert ended.err.splitlines()[-1] == (
+        "3 files analysed, 1 with an error, 1 other file passed over, copies → marked"
+    )
 
 
 def test_images_and_videos_are_mixed(run: Run, folder: Path) -> None:
