@@ -1,7 +1,7 @@
 """The pipeline for one image: decode → detect → crop → classify → assemble."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -171,6 +171,7 @@ class Analyzer:
         prediction = self._classified(prepared, job)
         if options.draw is None:
             return Analysis(prediction)
+        prepared = self._at_full_size(prepared, image, job, decode)
         pixels = prepared.pixels
         if options.drawing == "blur" or options.drawing == "pixelate":
             self._cover(prepared, options.drawing, options, job)
@@ -232,7 +233,7 @@ class Analyzer:
         max_faces, min_score = self.checked(options)
         job, header = job or Job(), image.header
         with job.stage(Stage.DECODE):
-            pixels = decode(image, self.reduction(header, options))
+            pixels = decode(image, self._reduction(header, options))
         size = header.width, header.height
         if options.boxes is not None:
             faces = [
@@ -258,9 +259,11 @@ class Analyzer:
         self.analyze(image)
 
     def reduction(self, header: Header, options: Options) -> int:
-        """Return how far an image is reduced while it is decoded: 1, 2, 4 or 8."""
-        if options.draw:
-            return 1
+        """Return how far an image is reduced at least while it is decoded: 1, 2, 4 or 8."""
+        return 1 if options.draw else self._reduction(header, options)
+
+    def _reduction(self, header: Header, options: Options) -> int:
+        """Return how far an image is reduced for detection and, if the faces are large, for the crops."""
         if options.boxes is not None:
             smallest = min(face.height for face in options.boxes)
             return header.reduction(self._metadata.input_size * max(header.width, header.height) / smallest)
@@ -294,6 +297,16 @@ class Analyzer:
                     f"boxes has {len(options.boxes):,} boxes, the maximum is {max_faces:,} ({limit})"
                 )
         return max_faces, min_score
+
+    def _at_full_size(self, prepared: Prepared, image: EncodedImage, job: Job, decode: Decode) -> Prepared:
+        """Return the same faces in pixels of the original, for drawing."""
+        width, height = prepared.pixels.shape[1], prepared.pixels.shape[0]
+        if (width, height) == prepared.size:
+            return prepared
+        with job.stage(Stage.DECODE):
+            pixels = decode(image, 1)
+        factors = prepared.size[0] / width, prepared.size[1] / height
+        return replace(prepared, pixels=pixels, faces=[face.scaled(*factors) for face in prepared.faces])
 
     def _whole(self, size: tuple[int, int], pixels: NDArray[np.uint8], job: Job) -> Prepared:
         """Return an image that is one face."""

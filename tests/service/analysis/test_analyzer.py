@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer, Limits, Options
+from fer_service.analysis.drawing import Drawing
 from fer_service.analysis.loading import load
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.boxes import Box
@@ -14,6 +15,7 @@ from fer_service.contract.schemas import BoundingBox, ImageSize, ModelName
 from fer_service.contract.settings import load_settings
 from fer_service.detection.detector import Face
 from fer_service.detection.haar import Haar
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.fakes import FakeClassifier, FakeDetector, metadata
@@ -290,6 +292,24 @@ def test_a_drawn_answer_is_the_upright_image_at_full_size() -> None:
     assert drawn is not None
     with Image.open(io.BytesIO(drawn)) as image:
         assert image.size == (1500, 500)
+
+
+@pytest.mark.parametrize("drawing", ["box", "blur"])
+def test_a_drawn_answer_has_the_faces_of_the_json(drawing: Drawing) -> None:
+    reduced: list[tuple[int, ...]] = []
+
+    class Detector(FakeDetector):
+        def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
+            reduced.append(pixels.shape)
+            return super().detect(pixels, min_score, job)
+
+    data = encoded(three_stripes(4000, 3000), "JPEG")
+    line = Analyzer(Detector(Face(Box(100, 100, 300, 300))), FakeClassifier())
+    options = Options(draw="png", drawing=drawing)
+    prediction = line.analyze(data)
+    drawn = line.process(line.open(data, options), options, Job())
+    assert reduced[0] == reduced[1] != (3000, 4000, 3)
+    assert drawn.prediction == prediction
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
