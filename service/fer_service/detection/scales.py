@@ -30,9 +30,11 @@ SURE_HEIGHTS: Final = (28.0, 200.0)
 CONFIRMING_SCORE_RATIO: Final = 1 / 2
 # The best face may stay without it, rather than none, if its score is this multiple of the wanted one.
 ALONE_SCORE_RATIO: Final = 1.1
-# A face lower than this share of the highest one is likely a button or a leaf beside a portrait. Below this
-# multiple of the wanted score, scales at which it is smaller must find it too, from this height on.
+# One or two faces lower than this share of the highest one are likely buttons or leaves beside a portrait. More of
+# them are a crowd. Below this multiple of the wanted score, scales at which they are smaller must find them
+# too, from this height on.
 BESIDE_HEIGHT_RATIO: Final = 1 / 3
+MAX_BESIDE: Final = 2
 BESIDE_SCORE_RATIO: Final = 1.25
 MIN_VISIBLE_HEIGHT: Final = 8.0
 _STEPS: Final = 3  # full, half, quarter
@@ -124,7 +126,7 @@ def together(looks: list[Look], min_score: float) -> tuple[list[Face], NDArray[n
     beside = boxes[:, 3] < BESIDE_HEIGHT_RATIO * boxes[:, 3].max(initial=0)
     enough = np.full(len(faces), min_score * CONFIRMING_SCORE_RATIO)
     enough[:1] = min_score * CANDIDATE_SCORE_RATIO
-    doubtful = beside & (scores < min_score * BESIDE_SCORE_RATIO)
+    doubtful = beside & (beside.sum() <= MAX_BESIDE) & (scores < min_score * BESIDE_SCORE_RATIO)
     for look in looks:
         heights = boxes[:, 3] * look.scale
         same = iou(boxes[:, None], _boxes(look.candidates)) > _LOOSE_OVERLAP

@@ -47,6 +47,13 @@ def cuda_driver(library: str = _LIBRARY) -> CudaDriver:
         driver = ctypes.CDLL(library)
     except OSError as error:
         raise CudaDriverError(f"no NVIDIA driver ({error})", missing=True) from error
+    try:
+        return _asked(driver)
+    except AttributeError as error:
+        raise CudaDriverError(f"{library} is not the library of an NVIDIA driver: {error}") from error
+
+
+def _asked(driver: ctypes.CDLL) -> CudaDriver:
     number = ctypes.c_int()
     _check(driver, "cuInit", driver.cuInit(0))
     _check(driver, "cuDriverGetVersion", driver.cuDriverGetVersion(ctypes.byref(number)))

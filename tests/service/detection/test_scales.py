@@ -147,6 +147,13 @@ def test_a_small_face_beside_a_far_larger_one_needs_more(
     assert faces == ([near, button] if kept else [near])
 
 
+@pytest.mark.parametrize(("count", "kept"), [(2, 0), (3, 3)])
+def test_many_small_faces_beside_a_larger_one_are_a_crowd(count: int, kept: int) -> None:
+    small = [Face(BUTTON._replace(x=100 * number), 0.62) for number in range(count)]
+    faces = Scales(FakeNetwork([LARGE, *small], [LARGE], [LARGE]), coarse_first=False).detect(IMAGE, SCORE)
+    assert len(faces) == 1 + kept
+
+
 def test_the_best_face_needs_no_confirmation_if_its_score_is_clear() -> None:
     assert found([LARGE], [], [])[0] == [LARGE]
     assert found([Face(LARGE.box, 0.65)], [], [])[0] == []

@@ -49,3 +49,8 @@ def test_a_driver_that_does_not_work_says_why(tmp_path: Path, status: int, reaso
 def test_a_missing_driver_is_named(tmp_path: Path) -> None:
     with pytest.raises(CudaDriverError, match="no NVIDIA driver"):
         cuda_driver(str(tmp_path / "libcuda.so.1"))
+
+
+def test_a_library_without_the_functions_is_no_driver() -> None:
+    with pytest.raises(CudaDriverError, match=r"libm\.so\.6 is not the library of an NVIDIA driver"):
+        cuda_driver("libm.so.6")

@@ -1,4 +1,5 @@
 import gzip
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,9 +172,10 @@ def test_grey_levels_may_be_lists_or_end_in_point_zero(path: Path) -> None:
         read(path)
 
 
-def test_emotions_that_count_from_one_are_refused(path: Path) -> None:
-    path.write_text("emotion,pixels\n" + "".join(f"{number},{PIXELS}\n" for number in range(1, 8)))
-    with pytest.raises(DataError, match="emotions 1 to 7, but FER-2013 counts from 0"):
+@pytest.mark.parametrize("numbers", [range(1, 8), range(1, 7), (1, 3, 4, 5, 7)])
+def test_emotions_that_count_from_one_are_refused(path: Path, numbers: Sequence[int]) -> None:
+    path.write_text("emotion,pixels\n" + "".join(f"{number},{PIXELS}\n" for number in numbers))
+    with pytest.raises(DataError, match=rf"emotions 1 to {numbers[-1]}, but FER-2013 counts from 0"):
         read(path)
 
 

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ def data(**counts: dict[str, int]) -> FaceDataset:
     classes = tuple(dict.fromkeys(label for _, label in rows))
     return FaceDataset(
         name="made",
-        images=np.zeros((len(rows), 4, 4, 1), np.uint8),
+        images=np.random.default_rng(0).integers(0, 256, (len(rows), 4, 4, 1), np.uint8),
         labels=np.array([classes.index(label) for _, label in rows], np.int64),
         splits=np.array([split for split, _ in rows]),
         classes=classes,
@@ -103,3 +104,16 @@ def test_doubts_are_printed_and_the_refused_ones_raised_together() -> None:
     with pytest.raises(DataError, match=r"meaningless: first\. Also: second"):
         refuse_doubts(found)
     refuse_doubts(found[:1])
+
+
+def test_a_validation_split_inside_the_training_split_is_refused() -> None:
+    made = data(train={"happy": 20, "sad": 20}, test={"happy": 10, "sad": 10})
+    images = np.array(made.images)
+    images[40:] = images[10:30]
+    (doubt,) = find_doubts(replace(made, images=images), "train", "test")
+    assert doubt.refused
+    assert doubt.text.startswith(
+        "20 of 20 images of the validation split test are in the training split train too"
+    )
+    images[40:51] = 255 - images[40:51]
+    assert find_doubts(replace(made, images=images), "train", "test") == []

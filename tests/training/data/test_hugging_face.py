@@ -156,7 +156,13 @@ def test_rows_without_a_readable_image_are_listed(tmp_path: Path, cell: dict[str
 
 
 @pytest.mark.parametrize(
-    ("level", "reason"), [(0.5, "multiply levels of 0 to 1 by 255"), (300.0, "levels of 300 to 300"), (-1.0, "-1")]
+    ("level", "reason"),
+    [
+        (0.5, "levels of 0 to 1; multiply them by 255"),
+        (300.0, "levels of 300 to 300"),
+        (-1.0, "-1"),
+        (float("nan"), "levels that are no numbers"),
+    ],
 )
 def test_levels_that_are_no_grey_levels_are_refused(tmp_path: Path, level: float, reason: str) -> None:
     cells = [[[7.0] * 12] * 12, [[level] * 12] * 12]
@@ -164,6 +170,13 @@ def test_levels_that_are_no_grey_levels_are_refused(tmp_path: Path, level: float
     data = load_dataset(path, 8)
     assert len(data) == 1
     assert reason in data.unreadable[0]
+
+
+def test_levels_with_decimals_are_rounded_and_empty_ones_left_out(tmp_path: Path) -> None:
+    cells = [[[12.6] * 12] * 12, []]
+    data = load_dataset(write(tmp_path / "x.parquet", pyarrow.table({"image": cells, "label": ["a", "b"]})), 8)
+    assert (data.pixels(np.arange(1)) == 13).all()
+    assert "it has no levels" in data.unreadable[0]
 
 
 @pytest.mark.parametrize(

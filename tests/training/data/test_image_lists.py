@@ -47,6 +47,8 @@ def test_images_are_found_by_the_end_of_their_path(tmp_path: Path, name: str) ->
 
 def test_a_list_may_leave_the_suffixes_out(tmp_path: Path) -> None:
     put(tmp_path, "images/0.png", "images/1.png")
+    for name in ("images/0.json", "images/1.txt"):
+        (tmp_path / name).write_text("{}")
     (tmp_path / "labels.csv").write_text("id,label\n0,happy\n1,sad\n".replace("id", "image"))
     assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
 
@@ -65,8 +67,11 @@ def test_a_list_of_boxes_is_refused(tmp_path: Path) -> None:
     put(tmp_path, "train/a.png")
     header = "filename,width,height,class,xmin,ymin,xmax,ymax"
     (tmp_path / "train" / "_annotations.csv").write_text(f"{header}\na.png,8,8,happy,1,1,4,4\n")
-    with pytest.raises(DataError, match=r"_annotations\.csv lists boxes"):
-        load_dataset(tmp_path, 8)
+    for path in (tmp_path, tmp_path / "train" / "_annotations.csv"):
+        with pytest.raises(DataError, match=r"_annotations\.csv lists boxes"):
+            load_dataset(path, 8)
+    (tmp_path / "train" / "metadata.csv").write_text("file_name,label\na.png,happy\n")
+    assert load_dataset(tmp_path, 8).classes == ("happy",)
 
 
 def test_listed_images_that_are_missing_are_named(tmp_path: Path) -> None:

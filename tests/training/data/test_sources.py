@@ -99,3 +99,13 @@ def test_one_csv_file_per_split_is_read_as_one_set(tmp_path: Path) -> None:
     for name in ("train.csv", "Val.csv"):
         (tmp_path / name).write_text("emotion,pixels\n3,1 2 3 4\n0,1 2 3 4\n")
     assert load_dataset(tmp_path, 48).split_sizes == {"val": 2, "train": 2}
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"no parquet"])
+@pytest.mark.parametrize("name", ["features.parquet", "features.arrow", "predictions.csv"])
+def test_a_file_beside_good_class_folders_spoils_nothing(split_folders: Path, name: str, content: bytes) -> None:
+    (split_folders / name).write_bytes(content)
+    try:
+        assert load_dataset(split_folders, 48).split_sizes == {"PublicTest": 35, "Training": 84}
+    finally:
+        (split_folders / name).unlink()

@@ -36,7 +36,7 @@ class Audit:
 
 def audit(data: FaceDataset) -> Audit:
     """Count classes, duplicates and conflicting labels."""
-    keys = _keys(data)
+    keys = image_keys(data)
     splits = list(data.split_sizes)
     seen = {split: {key for key, own in zip(keys, data.splits, strict=True) if own == split} for split in splits}
     labels: dict[bytes, set[int]] = defaultdict(set)
@@ -62,15 +62,16 @@ def class_counts(data: FaceDataset) -> dict[str, int]:
 
 def unseen_mask(validation: FaceDataset, train: FaceDataset) -> NDArray[np.bool_]:
     """Return bool [N]: True for validation images that are neither in `train` nor earlier in `validation`."""
-    known = set(_keys(train))
+    known = set(image_keys(train))
     fresh = []
-    for key in _keys(validation):
+    for key in image_keys(validation):
         fresh.append(key not in known)
         known.add(key)
     return np.array(fresh, bool)
 
 
-def _keys(data: FaceDataset) -> list[bytes]:
+def image_keys(data: FaceDataset) -> list[bytes]:
+    """Return a hash of the pixels of each image."""
     keys = []
     for begin in range(0, len(data), _BATCH):
         for image in data.pixels(np.arange(begin, min(begin + _BATCH, len(data)))):

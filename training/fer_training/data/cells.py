@@ -41,11 +41,15 @@ def image_of(cell: Any, size: int, name: str, folder: Path) -> NDArray[np.uint8]
         raise DataError(f"{name}: the image is empty")
     try:
         levels = np.array(cell, np.float64)
-        if (levels % 1).any():
-            raise ValueError("it has decimals; multiply levels of 0 to 1 by 255")
-        if levels.size and not (levels.min() >= 0 and levels.max() <= _MAX_LEVEL):
+        if not levels.size:
+            raise ValueError("it has no levels")
+        if not np.isfinite(levels).all():
+            raise ValueError("it has levels that are no numbers")
+        if levels.max() <= 1 and (levels % 1).any():
+            raise ValueError("it has levels of 0 to 1; multiply them by 255")
+        if levels.min() < 0 or levels.max() > _MAX_LEVEL:
             raise ValueError(f"it has levels of {levels.min():g} to {levels.max():g}")
-        return resize_square(_rgb(levels.astype(np.uint8)), size)
+        return resize_square(_rgb(np.rint(levels).astype(np.uint8)), size)
     except (ValueError, OverflowError, TypeError) as error:
         raise DataError(f"{name}: the image is neither a file nor levels of 0 to 255: {error}") from error
 

@@ -24,6 +24,7 @@ from fer_training.errors import DataError
 
 _CONTEMPT = len(FER2013_LABELS)
 _CLASSES = (*FER2013_LABELS, "contempt")
+_MANY = 5  # emotions; a file with as many and without the first one counts from 1
 _NO_SEPARATORS = str.maketrans("[](),;", "      ")
 
 
@@ -53,8 +54,11 @@ def read_several(paths: Sequence[Path]) -> FaceDataset:
     for path in paths:
         _read_into(path, images, labels, splits)
     contempt = labels.count(_CONTEMPT)
-    if contempt and set(labels) == set(range(1, _CONTEMPT + 1)):
-        raise DataError(f"{paths[0]}: emotions 1 to 7, but FER-2013 counts from 0, angry: write names, or 0 to 6")
+    if 0 not in labels and max(labels) >= _CONTEMPT - 1 and len(set(labels)) >= _MANY:
+        raise DataError(
+            f"{paths[0]}: emotions {min(labels)} to {max(labels)}, but FER-2013 counts from 0, angry: "
+            "write names, or 0 to 6"
+        )
     notes = [f"emotion {_CONTEMPT} is read as contempt, as in CK+ ({contempt:,} images)"] if contempt else []
     hashes = [file_sha256(path) for path in paths]
     faces = FaceDataset(

@@ -10,8 +10,9 @@ import yaml
 from fer_service.contract.text import printable
 from rich.console import Console
 
-from fer_training.data.audit import class_counts
+from fer_training.data.audit import class_counts, image_keys
 from fer_training.data.dataset import FaceDataset
+from fer_training.data.images import FileImages
 from fer_training.data.labels import FER2013_LABELS
 from fer_training.data.names import class_key, emotion_key, is_emotion
 from fer_training.errors import DataError
@@ -50,6 +51,7 @@ def find_doubts(data: FaceDataset, train: str, validation: str | None) -> list[D
     if validation is not None:
         doubts += _without_validation(counts, [label for label in used if label not in named], train, validation)
         doubts += _few(counts[validation], f"validation split {validation}")
+        doubts += _learned(data, train, validation)
     doubts += _few(counts[train], f"training split {train}")
     return doubts + _odd_names(used)
 
@@ -155,6 +157,24 @@ def _without_validation(
     if not absent:
         return []
     return [Doubt(f"classes without images in the validation split {validation}: {_some(absent)}")]
+
+
+def _learned(data: FaceDataset, train: str, validation: str) -> list[Doubt]:
+    """Doubt a validation split whose images are mostly in the training split, as in a folder `train_val`."""
+    if isinstance(data.images, FileImages):  # a further pass over a large set takes too long
+        return []
+    validated = set(image_keys(data.split(validation)))
+    both = len(validated.intersection(image_keys(data.split(train))))
+    if both <= len(validated) / 2:
+        return []
+    return [
+        Doubt(
+            f"{both:,} of {len(validated):,} images of the validation split {validation} are in the training "
+            f"split {train} too, so its scores would mean nothing: remove them there, or set data.train and "
+            "data.validation in the recipe",
+            refused=True,
+        )
+    ]
 
 
 def _few(counts: dict[str, int], where: str) -> list[Doubt]:

@@ -15,7 +15,7 @@ from fer_training.data.image_files import LabelledFile, read_files
 from fer_training.data.images import Box
 from fer_training.data.names import readable, split_in, split_name
 from fer_training.data.table import FILE, LABEL, SPLIT, Table, column_key, open_table
-from fer_training.data.tree import File, Tree, scan
+from fer_training.data.tree import File, Tree, refuse_git_lfs_pointer, scan
 from fer_training.errors import DataError
 
 _SUFFIXES: Final = {".csv", ".tsv"}
@@ -36,18 +36,25 @@ class ListedImage:
 def lists_of(tree: Tree) -> list[Table | File]:
     """Return the CSV and JSON Lines files that list images with labels."""
     found: list[Table | File] = []
+    boxes: list[Table] = []
     for file in tree.files:
         if file.suffix == ".jsonl":
             found.append(file)
         elif file.suffix in _SUFFIXES:
             table = open_table(file.path)
             if FILE in table.columns and LABEL in table.columns:
-                _refuse_boxes(table)
-                found.append(table)
+                (boxes if set(table.names) >= _BOX else found).append(table)
+    if boxes and not found:
+        refuse_boxes(boxes[0])
     return found
 
 
-def _refuse_boxes(table: Table) -> None:
+def refuse_boxes(table: Table) -> None:
+    """Refuse a list of boxes, whose rows are no images.
+
+    Raises:
+        DataError: It is one.
+    """
     if set(table.names) >= _BOX:
         raise DataError(
             f"{readable(str(table.path))} lists boxes ({', '.join(sorted(_BOX))}), as detection sets do. Cut out "
@@ -135,10 +142,10 @@ def _unlisted(files: Sequence[File]) -> list[str]:
 def _by_end_of_path(files: Sequence[File]) -> dict[str, Path]:
     """Return the files by every end of their paths that belongs to one file only; whole paths come first."""
     found: dict[str, Path] = {}
-    # Some lists leave the suffix out.
-    for name_of in (_stem, _place):
-        ends = Counter(end for file in files for end in _ends(name_of(file)))
-        found |= {end: file.path for file in files for end in _ends(name_of(file)) if ends[end] == 1}
+    # Some lists leave the suffix out. Then `a.png` is meant, and not `a.txt` beside it.
+    for name_of, named in ((_stem, [file for file in files if is_image(file)]), (_place, files)):
+        ends = Counter(end for file in named for end in _ends(name_of(file)))
+        found |= {end: file.path for file in named for end in _ends(name_of(file)) if ends[end] == 1}
     return found | {file.place: file.path for file in files}
 
 
@@ -189,6 +196,7 @@ def _json_rows(file: File) -> Iterator[ListedImage]:
     folders = "/".join(file.folders)
     own_split = split_in(file.path.stem) or (split_in(file.folders[-1]) if file.folders else None)
     try:
+        refuse_git_lfs_pointer(file.path)
         lines = file.path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file.place}: cannot be read as text: {error}") from error

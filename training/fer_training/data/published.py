@@ -116,7 +116,10 @@ def _annotated(tree: Tree, annotations: Sequence[File], skipped: Counter[str]) -
 def _affectnet_list(file: File) -> Table | None:
     if file.suffix != ".csv":
         return None
-    table = open_table(file.path)
+    try:
+        table = open_table(file.path)
+    except DataError:  # another file, which need not concern this data set
+        return None
     return table if "subdirectoryfilepath" in table.names and "expression" in table.names else None
 
 

@@ -44,6 +44,7 @@ def _load_file(path: Path, size: int, in_memory_bytes: int) -> FaceDataset:
     if kind == "csv":
         table = open_table(path)
         if FILE in table.columns and LABEL in table.columns and not challenge_csv.has_pixels(table):
+            image_lists.refuse_boxes(table)
             return image_lists.read_list(path.parent, [table], size, in_memory_bytes)
         return challenge_csv.read(path)
     raise DataError(
@@ -97,8 +98,10 @@ def _image_folder(tree: Tree, images: list[File], size: int, in_memory_bytes: in
 
 
 def _shards(tree: Tree, images: list[File], size: int) -> FaceDataset | None:
+    if folders.has_classes(images):
+        return None
     shards, others = hugging_face.shards_of(tree.files)
-    if not shards or folders.has_classes(images):
+    if not shards:
         return None
     if len(shards) == 1 and shards[0].path.suffix.lower() != ".arrow" and parquet.is_fer_2013(shards[0].path):
         found = parquet.read(shards[0].path)

@@ -86,10 +86,10 @@ class Trainer:
         loss = float(torch.stack(losses).mean())  # waits for the device
         seconds = time.perf_counter() - started
         if not math.isfinite(loss):
-            before = f"; {self.run.last} has the epoch before" if number else ""
+            other = "" if self.recipe.clip_norm else " or set clip_norm"
             raise RunError(
-                f"the loss of epoch {number + 1} is {loss}: lower the learning rate (optimizer.lr), "
-                f"or set clip_norm{before}"
+                f"the loss of epoch {number + 1} is {loss}: lower the learning rate (optimizer.lr){other}, and "
+                "train into another folder"
             )
         evaluated: nn.Module = self.ema.module if self.ema else self.network
         metric = self._validate(evaluated)

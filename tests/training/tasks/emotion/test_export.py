@@ -219,6 +219,15 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path, trained_run: RunFol
         export(run, tmp_path / "out.onnx")
 
 
+def test_a_diverged_network_is_refused(tmp_path: Path, trained_run: RunFolder) -> None:
+    run = RunFolder(shutil.copytree(trained_run.path, tmp_path / "run"))
+    saved = torch.load(run.best, weights_only=True)
+    saved["network"] = {name: tensor * float("nan") for name, tensor in saved["network"].items()}
+    torch.save(saved, run.best)
+    with pytest.raises(ExportError, match="its training diverged"):
+        export(run, tmp_path / "out.onnx")
+
+
 def test_an_unwritable_output_is_named(tmp_path: Path, trained_run: RunFolder) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ExportError, match=r"out\.onnx"):

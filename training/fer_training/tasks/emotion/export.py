@@ -58,7 +58,8 @@ def export(run: RunFolder, out: Path, data_path: Path | None = None, *, mirror: 
     Raises:
         RunError: The run has no weights, or the data differs from the run's data.
         DataError: The data is missing or cannot be read.
-        ExportError: The file's probabilities differ from the network's, or it cannot be written.
+        ExportError: The training diverged, the file's probabilities differ from the network's, or it cannot be
+            written.
     """
     check_output(out)
     recipe = run_recipe(run)
@@ -68,6 +69,10 @@ def export(run: RunFolder, out: Path, data_path: Path | None = None, *, mirror: 
     crops = np.stack(list(served_crops(validation.images, recipe.network.input_size, recipe.crop)))
     wrapper = ExportWrapper(network, recipe.network.channels, 1.0, mirror=mirror).eval()
     logits = _run(wrapper, crops, logits=True)
+    if not np.isfinite(logits).all():
+        raise ExportError(
+            f"{run.path}: the network's logits are no numbers, its training diverged; lower optimizer.lr"
+        )
     wrapper.temperature = fit_temperature(logits, validation.labels)
 
     with tempfile.TemporaryDirectory() as folder:

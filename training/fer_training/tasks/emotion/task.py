@@ -48,6 +48,8 @@ class EmotionTask:
         init: str | None = options.get("init")
         if init and weights:
             raise RecipeError("--init and --pretrained exclude each other")
+        if options.get("from_scratch") and (init or weights):
+            raise RecipeError(f"--from-scratch and {'--init' if init else '--pretrained'} exclude each other")
         exported = exported_file(init) if init else None
         from_scratch: bool = options.get("from_scratch", False)
         given = weights or exported or recipe.network.pretrained or from_scratch or arguments.resumed
