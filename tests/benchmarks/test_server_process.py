@@ -82,7 +82,8 @@ def test_memory_of_replicas_counts() -> None:
 def test_cpu_time_is_measured() -> None:
     busy = "import time\nwhile time.process_time() < 0.3: pass\n"
     with server(busy + READY + WAIT) as running:
-        usage, idle = running.usage(), running.idle_cpu(0.05)
+        usage, idle = running.usage(), running.idle_cpu(0.5)
     assert usage is not None
     assert 0.25 <= usage.cpu < 0.6
-    assert idle == 0
+    assert idle is not None
+    assert idle < 0.1  # the system counts in hundredths of a second
