@@ -70,6 +70,16 @@ def test_versions_of_the_same_split_are_named(tmp_path: Path) -> None:
     assert note.startswith("the folders aligned, raw are read as one data set")
 
 
+def test_other_files_of_the_same_split_are_named(tmp_path: Path) -> None:
+    for name in ("train-00000-of-00002-0a1b", "train-00001-of-00002-2c3d"):
+        write(tmp_path / f"{name}.parquet", table([0, 1], NAMES))
+    assert load_dataset(tmp_path, 8).notes == ()
+    for name in ("train_old", "train (1)"):
+        write(tmp_path / f"{name}.parquet", table([0, 1], NAMES))
+    (note,) = load_dataset(tmp_path, 8).notes
+    assert note.startswith("the files train, train (1), train_old are read as one data set")
+
+
 def test_missing_shards_are_said(tmp_path: Path) -> None:
     path = write(tmp_path / "train-00001-of-00003.parquet", table([0, 1], NAMES))
     (note,) = load_dataset(path, 8).notes

@@ -93,3 +93,40 @@ def test_class_folders_win_over_a_list(tmp_path: Path) -> None:
     put(tmp_path, "train/1/0.png", "train/2/1.png")
     (tmp_path / "train_labels.csv").write_text("image,label\n0.png,7\n1.png,7\n")
     assert load_dataset(tmp_path, 8).classes == ("1", "2")
+
+
+def test_a_list_may_have_one_column_per_class(tmp_path: Path) -> None:
+    put(tmp_path, *(f"train/{number}.png" for number in range(3)), "valid/0.png", "valid/1.png")
+    (tmp_path / "train" / "_classes.csv").write_text("filename, bored, Tired\n0.png,1,0\n1.png,0,1\n2.png,0,0\n")
+    (tmp_path / "valid" / "_classes.csv").write_text("filename, bored, Tired\n0.png,1,0\n1.png,0,1\n")
+    data = load_dataset(tmp_path, 8)
+    assert (data.classes, data.split_sizes) == (("bored", "tired"), {"train": 2, "valid": 2})
+    assert "1 rows without a label left out" in data.notes
+    assert "_classes.csv: the class is the largest of bored, tired" in data.notes
+    assert len(load_dataset(tmp_path / "valid" / "_classes.csv", 8)) == 2
+
+
+def test_a_list_may_have_votes(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{number}.png" for number in range(3)))
+    (tmp_path / "votes.csv").write_text("Image name,happiness,sadness,NF\n0.png,7,3,0\n1.png,4,6,0\n2.png,5,5,0\n")
+    data = load_dataset(tmp_path, 8)
+    assert (data.classes, data.labels.tolist()) == (("happiness", "sadness"), [0, 1])
+    (tmp_path / "votes.csv").write_text("Image name,happiness,sadness\n0.png,many,3\n1.png,4,6\n2.png,5,5\n")
+    with pytest.raises(DataError, match=r"votes\.csv, line 2: .*many"):
+        load_dataset(tmp_path, 8)
+
+
+def test_other_columns_are_no_classes(tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png")
+    (tmp_path / "people.csv").write_text("image,age,glasses\n0.png,31,0\n1.png,1,1\n")
+    with pytest.raises(DataError, match="no readable images as"):
+        load_dataset(tmp_path, 8)
+
+
+def test_a_list_needs_no_header(tmp_path: Path) -> None:
+    put(tmp_path, "images/0.png", "images/1.png")
+    (tmp_path / "labels.csv").write_text("images/0.png,happy\nimages/1.png,sad\n")
+    assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
+    (tmp_path / "labels.csv").write_text("images/0.png,3,0,7\nimages/1.png,1,9,0\n")
+    with pytest.raises(DataError, match="the name of no class"):
+        load_dataset(tmp_path, 8)

@@ -78,3 +78,14 @@ def test_affectnet_with_lists(tmp_path: Path) -> None:
         (tmp_path / f"{split}.csv").write_text("\n".join([header, *rows]))
     data = load_dataset(tmp_path, 8)
     assert (names(data), data.split_sizes) == (["angry", "neutral"], {"Training": 1, "validation": 1})
+
+
+@pytest.mark.parametrize(
+    "name", ["EmoLabel/list_patition_label.txt", "label/label.lst", "train/annotations/0_exp.npy"]
+)
+def test_a_git_lfs_pointer_is_named(tmp_path: Path, name: str) -> None:
+    put(tmp_path / "train" / "images" / "0.jpg")
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DataError, match="git lfs pull"):
+        load_dataset(tmp_path, 8)

@@ -30,6 +30,7 @@ from fer_training.errors import DataError
 
 SUFFIXES: Final = {".parquet", ".arrow"}
 _BATCH: Final = 256
+_NUMBER: Final = re.compile(r"[-_.]?\d+([-_]of[-_]\d+([-_][0-9a-f]+)?)?$")  # the number of a shard
 
 
 @dataclass(frozen=True)
@@ -60,21 +61,21 @@ def shards_of(files: Sequence[File]) -> tuple[list[Shard], list[str]]:
     chosen = [shard for shard in found if has_images(_schema(shard))] or found
     others = ", ".join(shard.place for shard in found if shard not in chosen)
     notes = [f"passed over, because they have no images and labels: {others}"] if others else []
-    return chosen, [*notes, *_configurations(chosen)]
+    return chosen, [*notes, *_versions(chosen)]
 
 
-def _configurations(shards: Sequence[Shard]) -> list[str]:
-    """Say that several folders have a file of the same split: they may be versions of the same data."""
-    folders: dict[str, set[str]] = defaultdict(set)
+def _versions(shards: Sequence[Shard]) -> list[str]:
+    """Say that several folders, or files of other names, have the same split: they may be versions of one set."""
+    series: dict[str, dict[str, None]] = defaultdict(dict)
     for shard in shards:
-        folders[shard.split].add(shard.place.rpartition("/")[0])
-    several = sorted(set().union(*(found for found in folders.values() if len(found) > 1)))
+        series[shard.split][_NUMBER.sub("", shard.place.removesuffix(shard.path.suffix))] = None
+    several = [name for found in series.values() if len(found) > 1 for name in found]
     if not several:
         return []
-    named = ", ".join(folder or "." for folder in several)
-    return [
-        f"the folders {named} are read as one data set; if they are versions of the same images, give one of them"
-    ]
+    folders = {name.rpartition("/")[0] for name in several}
+    named = ", ".join(sorted(folder or "." for folder in folders) if len(folders) > 1 else sorted(several))
+    kind = "the folders" if len(folders) > 1 else "the files"
+    return [f"{kind} {named} are read as one data set; if they are versions of the same images, give one of them"]
 
 
 def shard_of(path: Path) -> Shard:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from fer_training.data.class_columns import class_columns, largest_class
 from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.folders import is_image
@@ -42,11 +43,16 @@ def lists_of(tree: Tree) -> list[Table | File]:
             found.append(file)
         elif file.suffix in _SUFFIXES:
             table = open_table(file.path)
-            if FILE in table.columns and LABEL in table.columns:
+            if lists_images(table):
                 (boxes if set(table.names) >= _BOX else found).append(table)
     if boxes and not found:
         refuse_boxes(boxes[0])
     return found
+
+
+def lists_images(table: Table) -> bool:
+    """Return True if a table has a column of files, and one of labels or one per class."""
+    return FILE in table.columns and (LABEL in table.columns or bool(class_columns(table)))
 
 
 def refuse_boxes(table: Table) -> None:
@@ -79,6 +85,11 @@ def read_list(root: Path, lists: Sequence[Table | File], size: int, in_memory_by
         rows += _table_rows(source, root) if isinstance(source, Table) else _json_rows(source)
     labelled = [row for row in rows if row.label]
     notes = [f"{len(rows) - len(labelled):,} rows without a label left out"] if len(labelled) < len(rows) else []
+    notes += [
+        f"{readable(source.path.name)}: the class is the largest of {', '.join(classes)}"
+        for source in lists
+        if isinstance(source, Table) and (classes := class_columns(source))
+    ]
     if len(lists) > 1:
         notes.append(f"lists that are read: {', '.join(readable(source.path.name) for source in lists)}")
     return read_listed(root, labelled, [source.path for source in lists], size, in_memory_bytes, notes=notes)
@@ -179,15 +190,17 @@ def _clean(name: str, strip: int = 0) -> str:
 def _table_rows(table: Table, root: Path) -> Iterator[ListedImage]:
     folders = "/".join(table.path.relative_to(root).parts[:-1])
     own_split = split_in(table.path.stem) or split_in(folders.rsplit("/", 1)[-1])
+    classes = class_columns(table)
     for line, row in table.rows():
         try:
-            name, label = (
-                row[table.columns[FILE]],
-                _WHOLE_NUMBER.sub(r"\1", readable(row[table.columns[LABEL]]).strip()),
-            )
+            name = row[table.columns[FILE]]
+            label = largest_class(row, classes) if classes else row[table.columns[LABEL]]
             split = row[table.columns[SPLIT]].strip() if SPLIT in table.columns else ""
         except IndexError as error:
             raise DataError(f"{table.path}, line {line}: fields are missing") from error
+        except ValueError as error:
+            raise DataError(f"{table.path}, line {line}: {error}") from error
+        label = _WHOLE_NUMBER.sub(r"\1", readable(label).strip())
         in_folder = f"{folders}/{name}" if folders else name
         yield ListedImage(in_folder, label, _split(split, own_split, name))
 

@@ -12,7 +12,7 @@ from fer_training.data.image_lists import ListedImage, read_listed
 from fer_training.data.labels import FER2013_LABELS
 from fer_training.data.names import split_in
 from fer_training.data.table import Table, open_table
-from fer_training.data.tree import File, Tree
+from fer_training.data.tree import File, Tree, refuse_git_lfs_pointer
 from fer_training.errors import DataError
 
 _RAF_DB: Final = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")  # 1 to 7
@@ -100,6 +100,7 @@ def _annotated(tree: Tree, annotations: Sequence[File], skipped: Counter[str]) -
     rows = []
     for file in annotations:
         try:
+            refuse_git_lfs_pointer(file.path)
             value = str(np.load(file.path, allow_pickle=False).ravel()[0])
         except (OSError, ValueError, IndexError, EOFError) as error:
             raise DataError(f"{file.place}: not an expression of AffectNet: {error}") from error
@@ -153,6 +154,7 @@ def _affectnet_class(value: str, where: str) -> str | None:
 def _lines(file: File, fields: int) -> list[tuple[int, list[str]]]:
     """Return number and fields of every line that is not blank."""
     try:
+        refuse_git_lfs_pointer(file.path)
         lines = file.path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file.place}: cannot be read as text: {error}") from error

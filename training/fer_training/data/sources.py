@@ -7,7 +7,7 @@ from pathlib import Path
 from fer_training.data import challenge_csv, folders, hugging_face, image_lists, parquet, published
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.names import readable
-from fer_training.data.table import FILE, LABEL, SPLIT, SUFFIXES, Table, open_table
+from fer_training.data.table import LABEL, SPLIT, SUFFIXES, Table, open_table
 from fer_training.data.tree import File, Tree, refuse_git_lfs_pointer, scan
 from fer_training.errors import DataError
 
@@ -43,7 +43,7 @@ def _load_file(path: Path, size: int, in_memory_bytes: int) -> FaceDataset:
         return hugging_face.read_shards(path, [hugging_face.shard_of(path)], size)
     if kind == "csv":
         table = open_table(path)
-        if FILE in table.columns and LABEL in table.columns and not challenge_csv.has_pixels(table):
+        if image_lists.lists_images(table) and not challenge_csv.has_pixels(table):
             image_lists.refuse_boxes(table)
             return image_lists.read_list(path.parent, [table], size, in_memory_bytes)
         return challenge_csv.read(path)

@@ -48,6 +48,7 @@ _ROLES: Final = {
     },
 }
 _FEW_PIXELS: Final = 64
+_IMAGE_NAME: Final = re.compile(r"\.(jpe?g|jfif|png|bmp|webp|gif|tiff?)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -127,15 +128,21 @@ def _table(path: Path, line: str, separator: str) -> Table:
 def _columns_by_content(fields: list[str]) -> dict[str, int]:
     """Return the columns of a file without a header, by its first row."""
     found: dict[str, int] = {}
+    labels: list[int] = []
     for number, field in enumerate(fields):
         value = field.strip()
         if len(value.split()) >= _FEW_PIXELS:
             found.setdefault(PIXELS, number)
+        elif _IMAGE_NAME.search(value):
+            found.setdefault(FILE, number)
         elif value.isdigit() or is_emotion(value):
-            found.setdefault(LABEL, number)
+            labels.append(number)
         elif split_name(value):
             found.setdefault(SPLIT, number)
-    return found if PIXELS in found and LABEL in found else {}
+    if PIXELS in found and labels:
+        return found | {LABEL: labels[0]}
+    # Beside a file, several numbers may be anything, such as votes or a box.
+    return found | {LABEL: labels[0]} if FILE in found and len(labels) == 1 else {}
 
 
 @contextmanager

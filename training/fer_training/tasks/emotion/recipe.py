@@ -56,7 +56,7 @@ class Data(Section):
     labels: tuple[str, ...] | None = Field(None, description="Classes in output order; None takes all classes.")
     train: tuple[str, ...] = Field(("Training", "train"), validation_alias=AliasChoices("train", "fit"))
     validation: tuple[str, ...] = Field(
-        ("PublicTest", "validation", "valid", "val", "test"), validation_alias=AliasChoices("validation", "select")
+        ("PublicTest", "val", "valid", "validation", "test"), validation_alias=AliasChoices("validation", "select")
     )
     hold_out: float = Field(0.1, gt=0, lt=1)
 
