@@ -21,7 +21,7 @@ from rich.table import Table
 from fer_service import __version__
 from fer_service.contract.errors import FerError
 from fer_service.contract.settings import PREFIX, Settings, load_settings
-from fer_service.contract.text import printable
+from fer_service.contract.text import printable, printable_json
 from fer_service.observability.logs import configure_logging
 from fer_service.system.cores import available_cores
 from fer_service.system.cuda_driver import CudaDriverError, cuda_driver
@@ -58,7 +58,8 @@ def doctor(
     configure_logging("error", "console")  # the findings say what warnings would
     findings = list(examine())
     if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+        text = json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False)
+        print(printable_json(text, sys.stdout.encoding))
     else:
         _print(findings)
     raise typer.Exit(any(finding.state == "fault" for finding in findings))

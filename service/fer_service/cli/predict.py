@@ -254,7 +254,8 @@ class _Printed:
             results = [BatchPrediction(name=name, **dict(prediction)) for name, prediction in self._kept]
             batch = BatchResult(results=list(results))
             printed = [prediction for _, prediction in self._kept] if single else [batch]
-            print(printable_json("\n".join(each.model_dump_json(indent=2) for each in printed)))
+            text = "\n".join(each.model_dump_json(indent=2) for each in printed)
+            print(printable_json(text, sys.stdout.encoding))
         elif self._kept:
             console = Console(width=None if Console().is_terminal else _WIDE)
             console.print(_table(self._kept))

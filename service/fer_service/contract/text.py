@@ -1,5 +1,6 @@
 """Text of files and clients, made safe for terminals, logs and tables."""
 
+import codecs
 import json
 import re
 from typing import Final
@@ -16,10 +17,18 @@ def printable(text: object) -> str:
     )
 
 
-def printable_json(text: str) -> str:
-    """Return a JSON text with JSON's escapes for all but newlines that a terminal obeys or cannot show."""
+def printable_json(text: str, encoding: str = "utf-8") -> str:
+    """Return a JSON text with JSON's escapes for all but newlines that a terminal obeys or cannot show.
+
+    Args:
+        text: The text.
+        encoding: Encoding of the output. JSON is read as UTF-8 (RFC 8259), so in others only ASCII stays.
+    """
+    unicode = codecs.lookup(encoding).name == "utf-8"
     return "".join(
-        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
+        character
+        if character == "\n" or (character.isprintable() and (unicode or character.isascii()))
+        else json.dumps(character)[1:-1]
         for character in text
     )
 

@@ -17,7 +17,8 @@ ONE_IMAGE_ONLY: Final = "boxes belong to one image: send each image with its box
 # What other services call it, also in the plural. Such a field counts if it has a file name: others are texts.
 _OTHER_NAMES: Final = frozenset({"image", "img", "photo", "picture", "upload", "video", "clip", "movie"})
 # Parameters of the query. A form that has them would get an answer that ignores them.
-QUERY_ONLY: Final = frozenset({"detect", "max_faces", "min_score", "draw"})
+# Parameters of the query, by their names without signs, as other spellings have them (`maxFaces`).
+QUERY_ONLY: Final = {name.replace("_", ""): name for name in ("detect", "max_faces", "min_score", "draw")}
 _MAX_BOUNDARY: Final = 256  # what the parser accepts; RFC 2046 allows 70
 _OTHER_PARTS: Final = 32  # other fields, which are skipped
 _SHOWN: Final = 5  # names of fields in an error
@@ -170,8 +171,11 @@ class FormReader:
             self._check_boxes()
         elif not _is_image(name, b"filename" in options):
             text = name.decode("utf-8", "replace")
-            if text in QUERY_ONLY and b"filename" not in options:
-                raise InvalidParameter(f"{text} is no field of the form: send it in the query, /predict?{text}=…")
+            parameter = QUERY_ONLY.get(text.replace("_", "").replace("-", "").casefold())
+            if parameter and b"filename" not in options:
+                raise InvalidParameter(
+                    f"{printable(text)} is no field of the form: send it in the query, /predict?{parameter}=…"
+                )
             shown = f"'{printable(text)[:_SHOWN_LENGTH]}'"
             self._skipped.append(shown if b"filename" in options else f"{shown} (text, not a file)")
             self._data = None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 _SECONDS = 4
+_PORT = "8000"
 _ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised, not listened on)
 
 
@@ -17,12 +18,15 @@ def probe(environment: Mapping[str, str]) -> str:
     """Request /readyz.
 
     Args:
-        environment: `FER_HOST` and `FER_PORT` name the address, as for the service.
+        environment: `FER_HOST` and `FER_PORT` name the address, as for the service. Of a Service named `fer`,
+            Kubernetes sets FER_PORT to a URL, which is no setting.
 
     Returns:
         Empty if the service is ready, else the reason.
     """
-    host, port = environment.get("FER_HOST", "127.0.0.1"), environment.get("FER_PORT", "8000")
+    host, port = environment.get("FER_HOST", "127.0.0.1"), environment.get("FER_PORT", _PORT)
+    if "://" in port:
+        port = _PORT
     try:
         connection = http.client.HTTPConnection(_ANY_ADDRESS.get(host, host), int(port), timeout=_SECONDS)
         connection.request("GET", "/readyz")

@@ -38,3 +38,5 @@ def test_json_stays_the_same_value() -> None:
     assert json.loads(text) == value
     assert all(character.isprintable() or character == "\n" for character in text)
     assert "ü" in text
+    ascii_only = printable_json(json.dumps(value, indent=1, ensure_ascii=False), "latin-1")
+    assert (json.loads(ascii_only), ascii_only.isascii()) == (value, True)

@@ -47,6 +47,12 @@ def test_a_ready_service_is_found_wherever_it_listens(server: Ready, host: str |
     assert probe(environment) == ""
 
 
+def test_the_link_of_a_service_in_kubernetes_is_no_port() -> None:
+    assert probe({"FER_HOST": "no.invalid", "FER_PORT": "tcp://10.0.0.1:80"}).startswith(
+        "no answer from no.invalid:8000"
+    )
+
+
 def test_a_service_that_is_not_ready_says_why(server: Ready) -> None:
     server.status = 503
     assert probe({"FER_PORT": str(server.server_port)}) == "503 the problem"

@@ -43,4 +43,4 @@ def test_an_invalid_parameter_is_named(query: str, named: str) -> None:
 
 
 def test_a_form_knows_the_parameters_that_are_not_its_fields() -> None:
-    assert {*PredictQuery.model_fields, "draw"} == QUERY_ONLY <= set(ImageQuery.model_fields)
+    assert {*PredictQuery.model_fields, "draw"} == set(QUERY_ONLY.values()) <= set(ImageQuery.model_fields)
