@@ -24,6 +24,12 @@ def test_splits_are_found_at_any_depth(above: str, twice: str, below: str) -> No
     assert found(name, other) == {name: ("train", "awe"), other: ("train", "zeal")}
 
 
+@pytest.mark.parametrize("above", ["FER test data", "dev/fer"])
+def test_a_folder_above_the_splits_may_have_a_split_in_its_name(above: str) -> None:
+    names = (f"{above}/train/happy/0.png", f"{above}/val/happy/1.png")
+    assert [split for split, _ in found(*names).values()] == ["train", "val"]
+
+
 def test_splits_may_be_below_the_classes() -> None:
     names = ("awe/train/0.png", "awe/test/0.png", "zeal/train/0.png")
     assert list(found(*names).values()) == [("train", "awe"), ("test", "awe"), ("train", "zeal")]

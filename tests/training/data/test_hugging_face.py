@@ -77,7 +77,41 @@ def test_other_files_of_the_same_split_are_named(tmp_path: Path) -> None:
     for name in ("train_old", "train (1)"):
         write(tmp_path / f"{name}.parquet", table([0, 1], NAMES))
     (note,) = load_dataset(tmp_path, 8).notes
-    assert note.startswith("the files train, train (1), train_old are read as one data set")
+    named = "train (1).parquet, train-00000-of-00002-0a1b.parquet, train_old.parquet"
+    assert note.startswith(f"the files {named} are read as one data set")
+    for name in ("fer_v1", "fer_v2"):
+        write(tmp_path / "versions" / f"{name}.parquet", table([0, 1], NAMES))
+    assert load_dataset(tmp_path / "versions", 8).notes[0].startswith("the files fer_v1.parquet, fer_v2.parquet")
+    for name in ("part-00000-0a1b-c000.snappy", "part-00001-2c3d-c000.snappy"):
+        write(tmp_path / "spark" / f"{name}.parquet", table([0, 1], NAMES))
+    assert load_dataset(tmp_path / "spark", 8).notes == ()
+
+
+def test_emotions_are_the_label_and_not_another_class_label(tmp_path: Path) -> None:
+    gender = {"names": ["male", "female"], "_type": "ClassLabel"}
+    features = {"info": {"features": {"gender": gender}}}
+    for emotions in (["happy", "sad", "happy", "sad"], [3, 4, 3, 4]):
+        made = table([0, 1, 0, 1], emotion=emotions, gender=[0, 1, 1, 0]).drop_columns(["label"])
+        data = load_dataset(
+            write(tmp_path / "a.parquet", made.replace_schema_metadata({"huggingface": json.dumps(features)})), 8
+        )
+        assert data.classes == ("happy", "sad")
+    assert "the labels are column emotion; not used: gender" in data.notes
+    words = table([0, 1, 0, 1], emotion=[0, 1, 0, 1], emotion_name=["happy", "sad", "happy", "sad"])
+    assert load_dataset(write(tmp_path / "b.parquet", words), 8).classes == ("happy", "sad")
+
+
+def test_a_column_called_image_is_the_image_and_not_a_mask(tmp_path: Path) -> None:
+    made = table([0, 1], NAMES)
+    masks = pyarrow.array([{"bytes": image(0), "path": "m.png"}] * 2)
+    made = pyarrow.table({"image": [image(90)] * 2, "mask": masks, "label": made["label"]})
+    assert load_dataset(write(tmp_path / "a.parquet", made), 8).pixels(np.arange(2)).max() == 90
+
+
+def test_a_shard_that_lost_its_names_has_those_of_the_others(tmp_path: Path) -> None:
+    write(tmp_path / "train-00000-of-00002.parquet", table([0, 1]))
+    write(tmp_path / "train-00001-of-00002.parquet", table([0, 2], NAMES))
+    assert load_dataset(tmp_path, 8).classes == ("anger", "joy", "neutral")
 
 
 def test_missing_shards_are_said(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_images_and_rows_that_are_not_used_are_counted(tmp_path: Path) -> None:
     assert (len(data), data.classes) == (2, ("1", "2"))
     assert "1 rows without a label left out" in data.notes
     (unlisted,) = [note for note in data.notes if "no list names them" in note]
-    assert unlisted.startswith("3 images passed over")
+    assert unlisted.startswith("2 images passed over")
 
 
 def test_a_list_of_boxes_is_refused(tmp_path: Path) -> None:
@@ -89,10 +89,16 @@ def test_listed_images_that_are_missing_are_named(tmp_path: Path) -> None:
         load_dataset(tmp_path, 8)
 
 
-def test_class_folders_win_over_a_list(tmp_path: Path) -> None:
-    put(tmp_path, "train/1/0.png", "train/2/1.png")
+def test_folders_of_emotions_win_over_a_list_and_a_list_over_other_folders(tmp_path: Path) -> None:
+    put(tmp_path, "train/happy/0.png", "train/sad/1.png")
     (tmp_path / "train_labels.csv").write_text("image,label\n0.png,7\n1.png,7\n")
-    assert load_dataset(tmp_path, 8).classes == ("1", "2")
+    assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
+    other = tmp_path / "other"
+    put(other, "part1/0.png", "part2/1.png")
+    (other / "labels.csv").write_text("image,label\n0.png,happy\n1.png,sad\n")
+    assert load_dataset(other, 8).classes == ("happy", "sad")
+    (other / "labels.csv").write_text("image,label\n8.png,happy\n9.png,sad\n")
+    assert load_dataset(other, 8).classes == ("part1", "part2")
 
 
 def test_a_list_may_have_one_column_per_class(tmp_path: Path) -> None:
@@ -100,9 +106,9 @@ def test_a_list_may_have_one_column_per_class(tmp_path: Path) -> None:
     (tmp_path / "train" / "_classes.csv").write_text("filename, bored, Tired\n0.png,1,0\n1.png,0,1\n2.png,0,0\n")
     (tmp_path / "valid" / "_classes.csv").write_text("filename, bored, Tired\n0.png,1,0\n1.png,0,1\n")
     data = load_dataset(tmp_path, 8)
-    assert (data.classes, data.split_sizes) == (("bored", "tired"), {"train": 2, "valid": 2})
+    assert (data.classes, data.split_sizes) == (("Tired", "bored"), {"train": 2, "valid": 2})
     assert "1 rows without a label left out" in data.notes
-    assert "_classes.csv: the class is the largest of bored, tired" in data.notes
+    assert "_classes.csv: the class is the largest of bored, Tired" in data.notes
     assert len(load_dataset(tmp_path / "valid" / "_classes.csv", 8)) == 2
 
 
@@ -121,6 +127,61 @@ def test_other_columns_are_no_classes(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("image,age,glasses\n0.png,31,0\n1.png,1,1\n")
     with pytest.raises(DataError, match="no readable images as"):
         load_dataset(tmp_path, 8)
+
+
+def test_columns_of_classes_need_not_be_emotions_and_votes_may_abstain(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{number}.png" for number in range(3)))
+    path = tmp_path / "labels.csv"
+    path.write_text("filename,happy,sad,calm\n0.png,1,0,0\n1.png,0,1,0\n2.png,0,0,1\n")
+    assert load_dataset(tmp_path, 8).classes == ("calm", "happy", "sad")
+    path.write_text("filename,happy,sad,unknown\n0.png,3,0,9\n1.png,nan,4,0\n2.png,5,nan,0\n")
+    data = load_dataset(tmp_path, 8)
+    assert (data.classes, data.labels.tolist()) == (("happy", "sad"), [1, 0])
+    path.write_text("filename,is_train,is_test\n0.png,1,0\n1.png,0,1\n2.png,1,0\n")
+    with pytest.raises(DataError, match=r"has the columns filename, is_train, is_test\. A list needs one column"):
+        load_dataset(tmp_path, 8)
+
+
+def test_lists_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, "train/0.png", "train/1.png")
+    (tmp_path / "labels.csv").write_text("image,label\n0.png,happy\n1.png,sad\n")
+    (tmp_path / "train.csv").write_text("image,label\n0.png,happy\n1.png,sad\n")
+    assert load_dataset(tmp_path, 8).split_sizes == {"train": 2}
+    (tmp_path / "submission.csv").write_text("image,label\n1.png,angry\n")
+    with pytest.raises(DataError, match=r"image 1\.png is .* in submission\.csv.*: remove one of the rows"):
+        load_dataset(tmp_path, 8)
+    (tmp_path / "submission.csv").unlink()
+    (tmp_path / "test.csv").write_text("image,label\n1.png,sad\n")
+    with pytest.raises(DataError, match=r"in the split t.* and in t"):
+        load_dataset(tmp_path, 8)
+
+
+def test_a_list_of_a_split_names_the_images_in_its_folder(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        put(tmp_path, f"{split}/0.png", f"{split}/1.png")
+        (tmp_path / f"{split}_labels.csv").write_text("image,label\n0.png,happy\n1.png,sad\n")
+    assert load_dataset(tmp_path, 8).split_sizes == {"test": 2, "train": 2}
+
+
+def test_other_json_lines_and_missing_labels_are_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png", "2.png")
+    (tmp_path / "labels.csv").write_text("image,label\n0.png,happy\n1.png,sad\n2.png,NaN\n")
+    (tmp_path / "train_log.jsonl").write_text('{"epoch": 1}\n')
+    assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
+
+
+@pytest.mark.parametrize("box", ["x,y,w,h", "x1,y1,x2,y2"])
+def test_boxes_in_other_words_are_refused(tmp_path: Path, box: str) -> None:
+    put(tmp_path, "0.png")
+    (tmp_path / "labels.csv").write_text(f"image,{box},label\n0.png,1,1,4,4,happy\n")
+    with pytest.raises(DataError, match="lists boxes"):
+        load_dataset(tmp_path, 8)
+
+
+def test_the_column_with_emotions_is_the_label(tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png")
+    (tmp_path / "labels.csv").write_text("image,class,emotion\n0.png,anna,happy\n1.png,ben,sad\n")
+    assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
 
 
 def test_a_list_needs_no_header(tmp_path: Path) -> None:

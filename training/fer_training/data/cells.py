@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fer_training.data.columns import class_names
 from fer_training.data.images import decode_square, resize_square
 from fer_training.data.labels import FER2013_LABELS
-from fer_training.data.names import readable
+from fer_training.data.names import is_missing, readable
 from fer_training.errors import DataError
 
 _MAX_LEVEL: Final = 255
@@ -86,7 +86,13 @@ def _short(text: str) -> str:
 class LabelNames:
     """Names of the classes of a data set, collected over its files."""
 
-    def __init__(self) -> None:
+    def __init__(self, usual: tuple[str, ...] = ()) -> None:
+        """Start.
+
+        Args:
+            usual: Names for the files that have none themselves.
+        """
+        self._usual = usual
         self._names: tuple[str, ...] = ()
         self._known: list[str] = []
         self._numbers_of_fer = False
@@ -95,7 +101,7 @@ class LabelNames:
 
     def add(self, schema: Any, column: str) -> None:
         """Take over the names of a file's ClassLabel column, if it has one."""
-        self._names = class_names(schema, column)
+        self._names = class_names(schema, column) or self._usual
         self._known += [name for name in self._names if name not in self._known]
         self._numbers_of_fer = not self._names and column.casefold() == "emotion"
 
@@ -115,7 +121,7 @@ class LabelNames:
             raise DataError(f"{row}: invalid label {cell}")
         if isinstance(cell, float) and cell.is_integer():
             cell = int(cell)
-        if cell is None or cell == -1 or cell != cell or (isinstance(cell, str) and not cell.strip()):
+        if cell is None or cell == -1 or cell != cell or (isinstance(cell, str) and is_missing(cell)):
             self._skipped += 1
             return None
         if isinstance(cell, str) and cell.strip().isdigit():

@@ -61,7 +61,7 @@ def _below_splits(images: Iterable[File]) -> dict[File, Place]:
     above: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     rest: list[File] = []
     for file in images:
-        index = next((i for i, name in enumerate(file.folders[:-1]) if split_name(name)), None)
+        index = _split_index(file.folders[:-1])
         if index is None:
             rest.append(file)
             continue
@@ -86,6 +86,18 @@ def _below_splits(images: Iterable[File]) -> dict[File, Place]:
             found[file] = Place(file.folders[-2], file.folders[-1])
     order = {file: number for number, file in enumerate(images)}
     return dict(sorted(found.items(), key=lambda entry: order[entry[0]]))
+
+
+def _split_index(folders: Sequence[str]) -> int | None:
+    """Return which folder is the split: the first one, or one of another split below it and above the classes."""
+    found: int | None = None
+    for number, name in enumerate(folders):
+        split = split_name(name)
+        if found is not None and is_emotion(name):
+            break
+        if split and (found is None or split != split_name(folders[found])):
+            found = number
+    return found
 
 
 def _above_splits(images: Iterable[File]) -> dict[File, Place]:

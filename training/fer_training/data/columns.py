@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pyarrow
 
+from fer_training.data.names import is_emotion
 from fer_training.data.table import column_key
 from fer_training.errors import DataError
 
@@ -14,16 +15,21 @@ _LABEL: Final = (
     *("emotion", "label", "labels", "emotions", "expression", "class", "classname", "emotionlabel", "target"),
     *("cls", "category", "facialexpression", "y"),
 )
+_WORDS: Final = (
+    *("emotion", "emotions", "emotionname", "emotionlabel", "expression", "facialexpression"),
+    *("labelname", "labeltext", "classname"),
+)
 _SPLIT: Final = ("usage", "split", "set", "subset", "partition")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns; `split` is None if the file has none."""
+    """Names of the columns; `split` is None if the file has none. `others` are further columns of labels."""
 
     image: str
     label: str
     split: str | None
+    others: tuple[str, ...] = ()
 
 
 def find_columns(schema: Any, place: str) -> Columns:
@@ -42,7 +48,7 @@ def find_columns(schema: Any, place: str) -> Columns:
         raise DataError(
             f"{place}: missing column {' and '.join(missing)}; the file has the columns {', '.join(schema.names)}"
         )
-    return Columns(image, label, _named(schema, _SPLIT))
+    return Columns(image, label, _named(schema, _SPLIT), tuple(_labels(schema)[1:]))
 
 
 def has_images(schema: Any) -> bool:
@@ -51,11 +57,27 @@ def has_images(schema: Any) -> bool:
 
 
 def _image_and_label(schema: Any) -> tuple[str | None, str | None]:
+    return _image(schema), next(iter(_labels(schema)), None)
+
+
+def _image(schema: Any) -> str | None:
     structs = [field.name for field in schema if pyarrow.types.is_struct(field.type) and _has_bytes(field.type)]
-    image = _named(schema, _IMAGE, structs) or next(iter(structs), None) or _named(schema, _IMAGE)
+    encoded = [field.name for field in schema if field.name in structs or _is_binary(field.type)]
+    return _named(schema, _IMAGE, encoded) or next(iter(structs), None) or _named(schema, _IMAGE)
+
+
+def _labels(schema: Any) -> list[str]:
+    """Return the columns that may hold the labels, the most likely one first."""
     class_labels = [name for name in schema.names if class_names(schema, name)]
-    label = _named(schema, _LABEL, class_labels) or next(iter(class_labels), None) or _named(schema, _LABEL)
-    return image, label
+    emotions = [name for name in class_labels if any(map(is_emotion, class_names(schema, name)))]
+    words = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+    found = (
+        *(_named(schema, _LABEL, emotions), *emotions),
+        *(_named(schema, (name,), words) for name in _WORDS),
+        *(_named(schema, (name,)) for name in _LABEL),
+        *class_labels,
+    )
+    return list(dict.fromkeys(name for name in found if name is not None))
 
 
 def class_names(schema: Any, column: str) -> tuple[str, ...]:
@@ -75,6 +97,10 @@ def class_names(schema: Any, column: str) -> tuple[str, ...]:
 def _named(schema: Any, names: tuple[str, ...], among: list[str] | None = None) -> str | None:
     by_key = {column_key(name): name for name in reversed(schema.names if among is None else among)}
     return next((by_key[name] for name in names if name in by_key), None)
+
+
+def _is_binary(kind: Any) -> bool:
+    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
 
 
 def _has_bytes(kind: Any) -> bool:

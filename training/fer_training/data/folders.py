@@ -89,13 +89,22 @@ def is_image(file: File) -> bool:
     return file.suffix in _SUFFIXES or _has_image_format(file.path)
 
 
+def has_emotions(images: Sequence[File]) -> bool:
+    """Return True if folders of the images name emotions."""
+    return any(map(is_emotion, _labels(images)))
+
+
 def has_classes(images: Sequence[File]) -> bool:
-    """Return True if the folders of the images name several classes, or an emotion."""
-    try:
-        labels = {place.label for place in places(images)[0].values()}
-    except DataError:
-        return True
+    """Return True if the folders of the images may name several classes, or name an emotion."""
+    labels = _labels(images)
     return any(map(is_emotion, labels)) or len([label for label in labels if not is_generic(label)]) > 1
+
+
+def _labels(images: Sequence[File]) -> set[str]:
+    try:
+        return {place.label for place in places(images)[0].values()}
+    except DataError:  # several data sets, which the reader of folders names
+        return {name for file in images for name in file.folders}
 
 
 def _has_image_format(path: Path) -> bool:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fer_training.data.cells import LabelNames, image_of
 from fer_training.data.class_folders import ALL
-from fer_training.data.columns import Columns, find_columns, has_images
+from fer_training.data.columns import Columns, class_names, find_columns, has_images
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.image_files import IN_MEMORY_BYTES, refuse_many_classes
 from fer_training.data.names import readable, split_in, split_name
@@ -30,7 +30,10 @@ from fer_training.errors import DataError
 
 SUFFIXES: Final = {".parquet", ".arrow"}
 _BATCH: Final = 256
-_NUMBER: Final = re.compile(r"[-_.]?\d+([-_]of[-_]\d+([-_][0-9a-f]+)?)?$")  # the number of a shard
+# The number of a shard, with what Spark writes behind it; values of partitioned folders (`fold=1/`).
+_NUMBER: Final = re.compile(
+    r"[-_.]?(\d{4,}|(?<=part)\d+|\d+[-_]of[-_]\d+)([-_][0-9a-f-]+)?([-_]c\d+)?(\.(snappy|gz|zstd))?$|(?<==)[^/]+"
+)
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,20 @@ def shards_of(files: Sequence[File]) -> tuple[list[Shard], list[str]]:
     return chosen, [*notes, *_versions(chosen)]
 
 
+def have_images(shards: Sequence[Shard]) -> bool:
+    """Return True if all files have images and labels."""
+    return all(has_images(_schema(shard)) for shard in shards)
+
+
 def _versions(shards: Sequence[Shard]) -> list[str]:
     """Say that several folders, or files of other names, have the same split: they may be versions of one set."""
-    series: dict[str, dict[str, None]] = defaultdict(dict)
+    series: dict[str, dict[str, str]] = defaultdict(dict)
     for shard in shards:
-        series[shard.split][_NUMBER.sub("", shard.place.removesuffix(shard.path.suffix))] = None
-    several = [name for found in series.values() if len(found) > 1 for name in found]
+        series[shard.split].setdefault(_NUMBER.sub("", shard.place.removesuffix(shard.path.suffix)), shard.place)
+    several = [place for found in series.values() if len(found) > 1 for place in found.values()]
     if not several:
         return []
-    folders = {name.rpartition("/")[0] for name in several}
+    folders = {place.rpartition("/")[0] for place in several}
     named = ", ".join(sorted(folder or "." for folder in folders) if len(folders) > 1 else sorted(several))
     kind = "the folders" if len(folders) > 1 else "the files"
     return [f"{kind} {named} are read as one data set; if they are versions of the same images, give one of them"]
@@ -102,10 +110,12 @@ def read_shards(root: Path, shards: Sequence[Shard], size: int) -> FaceDataset:
     labels: list[str] = []
     splits: list[str] = []
     unreadable: list[str] = []
-    names = LabelNames()
-    for shard in shards:
-        schema = _schema(shard)
-        columns = find_columns(schema, shard.place)
+    schemas = [_schema(shard) for shard in shards]
+    all_columns = [find_columns(schema, shard.place) for schema, shard in zip(schemas, shards, strict=True)]
+    # A file that was written again by other programs may have lost the names.
+    written = [class_names(schema, own.label) for schema, own in zip(schemas, all_columns, strict=True)]
+    names = LabelNames(next(filter(None, written), ()))
+    for shard, schema, columns in zip(shards, schemas, all_columns, strict=True):
         names.add(schema, columns.label)
         for row, cells in enumerate(_rows(shard, columns)):
             label = names.name_of(cells[columns.label], f"{shard.place}, row {row}")
@@ -116,7 +126,8 @@ def read_shards(root: Path, shards: Sequence[Shard], size: int) -> FaceDataset:
             except DataError as error:
                 unreadable.append(str(error))
                 continue
-            split = shard.split if columns.split is None else str(cells[columns.split] or "").strip()
+            cell = None if columns.split is None else cells[columns.split]
+            split = shard.split if columns.split is None else str("" if cell is None else cell).strip()
             if not split:
                 raise DataError(f"{shard.place}, row {row}: column {columns.split} is empty")
             images.append(image)
@@ -139,7 +150,7 @@ def read_shards(root: Path, shards: Sequence[Shard], size: int) -> FaceDataset:
         classes=classes,
         sha256=hashes[0] if len(shards) == 1 else hashlib.sha256(parts.encode()).hexdigest(),
         unreadable=tuple(unreadable),
-        notes=(*names.notes(), *_missing_shards(shards), *_memory(len(images), size)),
+        notes=(*names.notes(), *_other_labels(all_columns), *_missing_shards(shards), *_memory(len(images), size)),
     )
 
 
@@ -182,6 +193,17 @@ def _arrow(path: Path) -> Any:
         return pyarrow.ipc.open_stream(source)
     except pyarrow.ArrowInvalid:
         return pyarrow.ipc.open_file(str(path))
+
+
+def _other_labels(columns: Sequence[Columns]) -> list[str]:
+    """Say which column was read if there are several of labels."""
+    return list(
+        dict.fromkeys(
+            f"the labels are column {own.label}; not used: {', '.join(own.others)}"
+            for own in columns
+            if own.others
+        )
+    )
 
 
 def _missing_shards(shards: Sequence[Shard]) -> list[str]:

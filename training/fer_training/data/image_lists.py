@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,24 +14,38 @@ from fer_training.data.dataset import FaceDataset
 from fer_training.data.folders import is_image
 from fer_training.data.image_files import LabelledFile, read_files
 from fer_training.data.images import Box
-from fer_training.data.names import readable, split_in, split_name
+from fer_training.data.names import is_missing, readable, split_in, split_key, split_name
 from fer_training.data.table import FILE, LABEL, SPLIT, Table, column_key, open_table
 from fer_training.data.tree import File, Tree, refuse_git_lfs_pointer, scan
 from fer_training.errors import DataError
 
 _SUFFIXES: Final = {".csv", ".tsv"}
-_BOX: Final = {"xmin", "ymin", "xmax", "ymax"}
+_LISTED: Final = 8
+_BOXES: Final = (
+    *({"xmin", "ymin", "xmax", "ymax"}, {"x", "y", "w", "h"}, {"x", "y", "width", "height"}),
+    *({"x1", "y1", "x2", "y2"}, {"left", "top", "right", "bottom"}, {"bbox"}),
+)
+_METADATA: Final = "metadata.jsonl"  # of `load_dataset`
 _WHOLE_NUMBER: Final = re.compile(r"^(\d+)\.0+$")  # a whole number, as pandas writes a column with gaps
 
 
 @dataclass(frozen=True)
 class ListedImage:
-    """A row of a list: name of the image file, class, split, and the face if it is not the whole image."""
+    """A row of a list.
+
+    Attributes:
+        name: Name of the image file.
+        label: Class; empty for a row without one.
+        split: Split.
+        box: The face, if it is not the whole image.
+        source: Name of the list.
+    """
 
     name: str
     label: str
     split: str
     box: Box | None = None
+    source: str = ""
 
 
 def lists_of(tree: Tree) -> list[Table | File]:
@@ -39,12 +53,12 @@ def lists_of(tree: Tree) -> list[Table | File]:
     found: list[Table | File] = []
     boxes: list[Table] = []
     for file in tree.files:
-        if file.suffix == ".jsonl":
+        if file.suffix == ".jsonl" and (file.name.casefold() == _METADATA or _begins_with_an_image(file)):
             found.append(file)
         elif file.suffix in _SUFFIXES:
             table = open_table(file.path)
             if lists_images(table):
-                (boxes if set(table.names) >= _BOX else found).append(table)
+                (boxes if has_boxes(table) else found).append(table)
     if boxes and not found:
         refuse_boxes(boxes[0])
     return found
@@ -55,17 +69,36 @@ def lists_images(table: Table) -> bool:
     return FILE in table.columns and (LABEL in table.columns or bool(class_columns(table)))
 
 
+def has_boxes(table: Table) -> bool:
+    """Return True if the rows are boxes in images, and not images."""
+    return any(set(table.names) >= box for box in _BOXES)
+
+
 def refuse_boxes(table: Table) -> None:
     """Refuse a list of boxes, whose rows are no images.
 
     Raises:
         DataError: It is one.
     """
-    if set(table.names) >= _BOX:
+    if has_boxes(table):
         raise DataError(
-            f"{readable(str(table.path))} lists boxes ({', '.join(sorted(_BOX))}), as detection sets do. Cut out "
+            f"{readable(str(table.path))} lists boxes ({', '.join(table.titles)}), as detection sets do. Cut out "
             "the faces and put them into one folder per class: <split>/<class>/NAME.png"
         )
+
+
+def describe_other_tables(tree: Tree) -> str:
+    """Return a sentence about the tables of a folder that list no images; empty if there are none."""
+    tables = [open_table(file.path) for file in tree.files if file.suffix in _SUFFIXES]
+    named = [
+        f"{readable(table.path.name)} has the columns {', '.join(table.titles[:_LISTED])}" for table in tables
+    ]
+    if not named:
+        return ""
+    return (
+        f"{'; '.join(named[:2])}. A list needs one column for the file (file_name, image, path) and one for the "
+        "class (label, emotion), or one per class"
+    )
 
 
 def read_list(root: Path, lists: Sequence[Table | File], size: int, in_memory_bytes: int) -> FaceDataset:
@@ -83,16 +116,14 @@ def read_list(root: Path, lists: Sequence[Table | File], size: int, in_memory_by
     rows: list[ListedImage] = []
     for source in lists:
         rows += _table_rows(source, root) if isinstance(source, Table) else _json_rows(source)
-    labelled = [row for row in rows if row.label]
-    notes = [f"{len(rows) - len(labelled):,} rows without a label left out"] if len(labelled) < len(rows) else []
-    notes += [
+    notes = [
         f"{readable(source.path.name)}: the class is the largest of {', '.join(classes)}"
         for source in lists
         if isinstance(source, Table) and (classes := class_columns(source))
     ]
     if len(lists) > 1:
         notes.append(f"lists that are read: {', '.join(readable(source.path.name) for source in lists)}")
-    return read_listed(root, labelled, [source.path for source in lists], size, in_memory_bytes, notes=notes)
+    return read_listed(root, rows, [source.path for source in lists], size, in_memory_bytes, notes=notes)
 
 
 def read_listed(
@@ -105,11 +136,11 @@ def read_listed(
     notes: Iterable[str] = (),
     tree: Tree | None = None,
 ) -> FaceDataset:
-    """Read listed images. A row names a file by its path, or by the end of its path if that is unique.
+    """Read listed images. A row names a file by its path, or by an end of it that is unique in its split.
 
     Args:
         root: Folder that holds all images.
-        rows: The images.
+        rows: The images. Those without a label are left out and counted.
         lists: Files with the labels; they count in the SHA-256.
         size: Side of the squares in pixels.
         in_memory_bytes: Larger data sets are not kept in memory (see `read_files`).
@@ -117,29 +148,73 @@ def read_listed(
         tree: The scanned root; None scans it.
 
     Raises:
-        DataError: No listed image can be read.
+        DataError: No listed image can be read, or lists contradict each other.
     """
     present = (tree or scan(root)).files
     by_name = _by_end_of_path(present)
-    files: list[LabelledFile] = []
+    of_split = _by_split(present)
+    found: list[tuple[Path, ListedImage]] = []
+    first: dict[tuple[Path, Box | None], int] = {}
     missing: list[str] = []
     strip = _leading_folders(rows, by_name)
     for row in rows:
-        path = by_name.get(_clean(row.name, strip))
+        name = _clean(row.name, strip)
+        path = of_split.get(split_key(row.split), {}).get(name) or by_name.get(name)
         if path is None:
-            missing.append(f"{row.name}: listed in {readable(lists[0].name)}, but missing or not unique")
-        else:
-            files.append(LabelledFile(path, row.split, row.label, row.box))
-    if not files:
+            missing.append(
+                f"{row.name}: listed in {row.source or readable(lists[0].name)}, but missing or not unique"
+            )
+            continue
+        index = first.setdefault((path, row.box), len(found))
+        other = found[index][1] if index < len(found) else row
+        _refuse_contradiction(other, row)
+        if other is row or other.source == row.source:
+            found.append((path, row))
+        elif other.split == ALL:
+            found[index] = (path, row)
+    files = [LabelledFile(path, row.split, row.label, row.box) for path, row in found if row.label]
+    if not found:
         raise DataError(
             f"{readable(str(root))}: none of the {len(rows):,} images listed in {readable(lists[0].name)} is there"
             + (f", for example {rows[0].name}" if rows else "")
         )
-    listed = {file.path for file in files}
+    unlabelled = sum(not row.label for row in rows)
+    if unlabelled:
+        notes = [f"{unlabelled:,} rows without a label left out", *notes]
+    listed = {path for path, _ in found}
     notes = [*notes, *_unlisted([file for file in present if file.path not in listed])]
     return read_files(
         root, files, size, in_memory_bytes, unreadable=missing, notes=tuple(notes), annotations=lists
     )
+
+
+def _refuse_contradiction(first: ListedImage, second: ListedImage) -> None:
+    """Refuse an image that is in two splits, or in two lists with different classes."""
+    if ALL not in (first.split, second.split) and first.split != second.split:
+        what = f"in the split {first.split} ({first.source}) and in {second.split} ({second.source})"
+    elif first.source != second.source and first.label and second.label and first.label != second.label:
+        what = f"{first.label} in {first.source} and {second.label} in {second.source}"
+    else:
+        return
+    raise DataError(f"the image {first.name} is {what}: remove one of the rows, or give one of the lists")
+
+
+def _begins_with_an_image(file: File) -> bool:
+    try:
+        with file.path.open(encoding="utf-8-sig") as opened:
+            row = json.loads(opened.readline())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and "filename" in {column_key(str(key)) for key in row}
+
+
+def _by_split(files: Sequence[File]) -> dict[str, dict[str, Path]]:
+    """Return, by split, the files in folders of its name (see `_by_end_of_path`)."""
+    found: dict[str, list[File]] = defaultdict(list)
+    for file in files:
+        for key in {split_key(folder) for folder in file.folders if split_name(folder)}:
+            found[key].append(file)
+    return {key: _by_end_of_path(own) for key, own in found.items()}
 
 
 def _unlisted(files: Sequence[File]) -> list[str]:
@@ -190,19 +265,20 @@ def _clean(name: str, strip: int = 0) -> str:
 def _table_rows(table: Table, root: Path) -> Iterator[ListedImage]:
     folders = "/".join(table.path.relative_to(root).parts[:-1])
     own_split = split_in(table.path.stem) or split_in(folders.rsplit("/", 1)[-1])
-    classes = class_columns(table)
+    classes, source = class_columns(table), "/".join((*filter(None, [folders]), readable(table.path.name)))
     for line, row in table.rows():
         try:
             name = row[table.columns[FILE]]
-            label = largest_class(row, classes) if classes else row[table.columns[LABEL]]
+            label = largest_class(row, classes, table) if classes else row[table.columns[LABEL]]
             split = row[table.columns[SPLIT]].strip() if SPLIT in table.columns else ""
         except IndexError as error:
             raise DataError(f"{table.path}, line {line}: fields are missing") from error
         except ValueError as error:
             raise DataError(f"{table.path}, line {line}: {error}") from error
         label = _WHOLE_NUMBER.sub(r"\1", readable(label).strip())
+        label = "" if is_missing(label) else label
         in_folder = f"{folders}/{name}" if folders else name
-        yield ListedImage(in_folder, label, _split(split, own_split, name))
+        yield ListedImage(in_folder, label, _split(split, own_split, name), source=source)
 
 
 def _json_rows(file: File) -> Iterator[ListedImage]:
@@ -210,7 +286,7 @@ def _json_rows(file: File) -> Iterator[ListedImage]:
     own_split = split_in(file.path.stem) or (split_in(file.folders[-1]) if file.folders else None)
     try:
         refuse_git_lfs_pointer(file.path)
-        lines = file.path.read_text(encoding="utf-8-sig").splitlines()
+        lines = file.path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file.place}: cannot be read as text: {error}") from error
     for number, line in enumerate(lines, 1):
@@ -221,12 +297,12 @@ def _json_rows(file: File) -> Iterator[ListedImage]:
         except (ValueError, AttributeError, RecursionError) as error:
             raise DataError(f"{file.place}, line {number}: not a JSON object: {error}") from error
         name = row.get("filename")
-        label = next((row[key] for key in ("label", "emotion", "expression", "class") if key in row), None)
+        label = next((row[key] for key in ("emotion", "expression", "label", "class") if key in row), None)
         if not isinstance(name, str) or isinstance(label, dict | list):
             raise DataError(f"{file.place}, line {number}: file_name and label are required")
         in_folder = f"{folders}/{name}" if folders else name
-        text = "" if label is None else readable(str(label))
-        yield ListedImage(in_folder, text, _split(str(row.get("split") or ""), own_split, name))
+        text = "" if label is None or is_missing(str(label)) else readable(str(label))
+        yield ListedImage(in_folder, text, _split(str(row.get("split") or ""), own_split, name), source=file.place)
 
 
 def _split(value: str, own: str | None, name: str) -> str:

@@ -68,6 +68,7 @@ _WORDS: Final = {
     ),
     **dict.fromkeys(("test", "testing", "tst", "testset", "testdaten", "prueba", "测试集"), TEST),
 }
+_MISSING: Final = {"", "nan", "none", "null", "n/a", "na", "<na>", "?", "-1"}
 _FILLERS: Final = {
     "set",
     "data",
@@ -92,6 +93,11 @@ _SYNONYMS: Final = {
     **dict.fromkeys(("neutral", "neutrality"), "neutral"),
     **dict.fromkeys(("contempt", "contemptuous"), "contempt"),
 }
+
+
+def is_missing(label: str) -> bool:
+    """Return True for what stands in tables for no label, such as `nan`."""
+    return label.strip().casefold() in _MISSING
 
 
 def readable(name: str) -> str:

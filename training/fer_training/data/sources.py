@@ -80,7 +80,11 @@ def _load_folder(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset:
         found = load()
         if found is not None:
             return _with_notes(found, tree)
-    return folders.read_tree(tree, size, in_memory_bytes)
+    try:
+        return folders.read_tree(tree, size, in_memory_bytes)
+    except DataError as error:
+        tables = image_lists.describe_other_tables(tree)
+        raise DataError(f"{error}. {tables}" if tables else str(error)) from error
 
 
 def _with_notes(data: FaceDataset, tree: Tree) -> FaceDataset:
@@ -89,19 +93,23 @@ def _with_notes(data: FaceDataset, tree: Tree) -> FaceDataset:
 
 def _image_folder(tree: Tree, images: list[File], size: int, in_memory_bytes: int) -> FaceDataset | None:
     """Read the folder form of `load_dataset`: images, and metadata.csv or metadata.jsonl with their labels."""
-    if not images or folders.has_classes(images):
+    if not images or folders.has_emotions(images):
         return None
-    lists = image_lists.lists_of(tree)
-    if not lists:
-        return None
-    return image_lists.read_list(tree.root, lists, size, in_memory_bytes)
+    may_be_classes = folders.has_classes(images)
+    try:
+        lists = image_lists.lists_of(tree)
+        return image_lists.read_list(tree.root, lists, size, in_memory_bytes) if lists else None
+    except DataError:
+        if may_be_classes:  # a list of something else
+            return None
+        raise
 
 
 def _shards(tree: Tree, images: list[File], size: int) -> FaceDataset | None:
-    if folders.has_classes(images):
+    if folders.has_emotions(images):
         return None
     shards, others = hugging_face.shards_of(tree.files)
-    if not shards:
+    if not shards or (folders.has_classes(images) and not hugging_face.have_images(shards)):
         return None
     if len(shards) == 1 and shards[0].path.suffix.lower() != ".arrow" and parquet.is_fer_2013(shards[0].path):
         found = parquet.read(shards[0].path)
@@ -112,7 +120,7 @@ def _shards(tree: Tree, images: list[File], size: int) -> FaceDataset | None:
 
 def _challenge(tree: Tree, images: list[File]) -> FaceDataset | None:
     """Read the CSV files of the challenge from their folder: the one with all splits, else one per split."""
-    if folders.has_classes(images):
+    if folders.has_emotions(images):
         return None
     files = [
         file for file in tree.files if file.suffix in SUFFIXES - {".txt"} or file.name.lower().endswith(".csv.gz")

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ _ROLES: Final = {
         "emotion",
         "emotions",
         "emotionlabel",
+        "emotionname",
+        "labelname",
         "label",
         "labels",
         "class",
@@ -58,6 +60,7 @@ class Table:
     Attributes:
         path: Path of the file.
         names: Names of the columns as `column_key` returns them; empty if the file has no header.
+        titles: The same names as they are written.
         columns: Number of the column by role: LABEL, PIXELS, SPLIT, FILE.
         pixel_columns: Columns pixel0, pixel1, … of files with one column per pixel.
         separator: Separator of the fields.
@@ -65,6 +68,7 @@ class Table:
 
     path: Path
     names: tuple[str, ...]
+    titles: tuple[str, ...]
     columns: dict[str, int]
     pixel_columns: tuple[int, ...]
     separator: str
@@ -95,8 +99,10 @@ def open_table(path: Path) -> Table:
     """
     csv.field_size_limit(sys.maxsize)
     with _opened(path) as file:
-        first = next(_after_separator_line(file), "")
-    found = [_table(path, first, separator) for separator in _SEPARATORS]
+        lines = _after_separator_line(file)
+        first = next(lines, "")
+        second = next(lines, "")
+    found = [_table(path, first, second, separator) for separator in _SEPARATORS]
     return max(found, key=lambda table: (len(table.columns) + bool(table.pixel_columns), len(table.names)))
 
 
@@ -105,9 +111,10 @@ def column_key(name: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", readable(name)).casefold())
 
 
-def _table(path: Path, line: str, separator: str) -> Table:
+def _table(path: Path, line: str, second: str, separator: str) -> Table:
     try:
         fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+        values = next(csv.reader([second], delimiter=separator, skipinitialspace=True), [])
     except csv.Error as error:
         raise DataError(f"{path}, line 1: {error}") from error
     names = tuple(column_key(field) for field in fields)
@@ -116,13 +123,23 @@ def _table(path: Path, line: str, separator: str) -> Table:
         for role, spellings in _ROLES.items():
             if name in spellings:
                 columns.setdefault(role, number)
+    labels = [number for number, name in enumerate(names) if name in _ROLES[LABEL]]
+    if len(labels) > 1:
+        columns[LABEL] = _likely(labels, names, values)
     several = tuple(number for number, name in enumerate(names) if re.fullmatch(r"p(ixel|ix|x)?\d+", name))
     pixel_columns = several if len(several) >= _FEW_PIXELS else ()
     if not columns and not pixel_columns:
         columns = _columns_by_content(fields)
         if columns:
             names = ()
-    return Table(path, names, columns, pixel_columns, separator)
+    titles = tuple(readable(field).strip() for field in fields) if names else ()
+    return Table(path, names, titles, columns, pixel_columns, separator)
+
+
+def _likely(labels: Sequence[int], names: Sequence[str], values: Sequence[str]) -> int:
+    """Return the column of labels whose first value, or else whose name, is about emotions."""
+    words = [number for number in labels if number < len(values) and is_emotion(values[number].strip())]
+    return (words or [number for number in labels if "emotion" in names[number]] or list(labels))[0]
 
 
 def _columns_by_content(fields: list[str]) -> dict[str, int]:
