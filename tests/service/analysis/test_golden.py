@@ -11,10 +11,10 @@ from tests.service.conftest import Pixels
 # Probabilities of the fp16-stored files: angry, disgust, fear, happy, sad, surprise, neutral.
 GOLDEN = {
     "bundled": {
-        "upright": [0.007328, 0.002465, 0.006919, 0.943476, 0.010217, 0.008334, 0.021262],
-        "mirrored": [0.004613, 0.002328, 0.005052, 0.954332, 0.007727, 0.009418, 0.016531],
-        "dark": [0.007657, 0.00254, 0.007202, 0.940748, 0.01077, 0.008792, 0.022289],
-        "hair": [0.144666, 0.006966, 0.195797, 0.164409, 0.246613, 0.009992, 0.231558],
+        "upright": [0.008395, 0.002304, 0.007952, 0.944788, 0.010402, 0.007837, 0.018321],
+        "mirrored": [0.009022, 0.002523, 0.009077, 0.93777, 0.011893, 0.009712, 0.020001],
+        "dark": [0.008444, 0.002343, 0.008015, 0.943798, 0.010581, 0.008137, 0.018681],
+        "hair": [0.122812, 0.00928, 0.121785, 0.131263, 0.418366, 0.01088, 0.185615],
     },
     "large": {
         "upright": [0.009665, 0.00461, 0.009555, 0.934134, 0.009595, 0.011483, 0.020958],
@@ -23,6 +23,9 @@ GOLDEN = {
         "hair": [0.041054, 0.015298, 0.055751, 0.131543, 0.521485, 0.015661, 0.219208],
     },
 }
+
+# Hair is no face. There rounding moves the bundled INT8 file further than between faces.
+GOLDEN_INT8 = {"bundled": {"hair": [0.116495, 0.006524, 0.112269, 0.112269, 0.474427, 0.00944, 0.168577]}}
 
 
 @pytest.mark.parametrize(
@@ -40,4 +43,6 @@ def test_the_shipped_files_give_the_golden_probabilities(
     analyzer = Analyzer(FakeDetector(), open_classifier(path, "cpu", threads=1))
     image = encode_image(np.ascontiguousarray(images[name]), ".png")
     (found,) = analyzer.analyze(image, Options(detect=False)).faces
-    np.testing.assert_allclose(list(found.probabilities.values()), GOLDEN[model][name], atol=tolerance)
+    golden = (GOLDEN | GOLDEN_INT8 if int8 else GOLDEN)[model]
+    expected = golden.get(name, GOLDEN[model][name])
+    np.testing.assert_allclose(list(found.probabilities.values()), expected, atol=tolerance)
