@@ -1,5 +1,8 @@
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -53,6 +56,30 @@ def test_recipes_lists_every_recipe_with_its_description(cli: Cli, capsys: pytes
         f"{name}: {yaml.safe_load((RECIPES / f'{name}.yaml').read_text(encoding='utf-8'))['description']}"
         for name in available_recipes()
     ]
+
+
+@pytest.mark.trains
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, csv_file: Path) -> None:
+    recipe = tmp_path / "long.yaml"
+    recipe.write_text(yaml.safe_dump(recipe_content(phases=[PHASE | {"epochs": 10_000}])), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "fer_training",
+        "train",
+        recipe,
+        "--data",
+        csv_file,
+        "--out",
+        tmp_path / "run",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        said = iter(process.stdout)
+        assert any(line.startswith("epoch") for line in said)
+        process.send_signal(signal.SIGINT)
+        *_, last = said
+    assert (process.returncode, last) == (130, "fer-train: interrupted; a training continues with --resume\n")
 
 
 @pytest.mark.trains

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from fer_service import assets
@@ -20,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+_INTERRUPTED: Final = 130
 _Data = Annotated[
     Path,
     typer.Option("--data", help="Data: FER-2013 as .parquet or .csv, or a folder with one folder per class."),
@@ -336,6 +337,7 @@ def main() -> None:
     except OSError as error:
         print(f"fer-train: {printable(error)}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("fer-train: interrupted; continue with --resume", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # typer's status after Ctrl-C
+            print("fer-train: interrupted; a training continues with --resume", file=sys.stderr)
+        raise

@@ -80,6 +80,18 @@ def test_folders_that_group_the_classes_are_no_classes() -> None:
     assert notes == ["folders above the classes are ignored: female, male"]
 
 
+def test_emotions_are_found_below_several_folders() -> None:
+    names = [f"train/{group}/images/{label}/0.png" for group in ("set1", "set2") for label in ("happy", "sad")]
+    assert set(found(*names).values()) == {("train", "happy"), ("train", "sad")}
+    assert set(found("x/a/e/f/happy/0.png", "x/b/e/f/sad/0.png").values()) == {("all", "happy"), ("all", "sad")}
+    rare = ("train/awe/0.png", "train/zeal/0.png", "train/awe/a/b/c/happy/0.png")
+    assert found(*rare)["train/zeal/0.png"] == ("train", "zeal")
+
+
+def test_splits_below_the_classes_are_not_said_to_be_ignored() -> None:
+    assert places(files("happy/train/0.png", "sad/train/0.png", "happy/val/0.png"))[1] == []
+
+
 def test_matched_splits_are_said() -> None:
     _, notes = places(files("TRAIN/awe/0.png", "TRAIN/awe/1.png", "Testing/awe/0.png"))
     assert notes == [

@@ -178,6 +178,19 @@ def test_boxes_in_other_words_are_refused(tmp_path: Path, box: str) -> None:
         load_dataset(tmp_path, 8)
 
 
+def test_a_column_of_splits_may_have_another_name(tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png")
+    (tmp_path / "labels.csv").write_text("image,label,phase\n0.png,happy,train\n1.png,sad,val\n")
+    assert load_dataset(tmp_path, 8).split_sizes == {"train": 1, "val": 1}
+
+
+def test_an_error_of_a_list_is_not_hidden_by_folders_of_persons(tmp_path: Path) -> None:
+    put(tmp_path, "S0/0.png", "S1/1.png")
+    (tmp_path / "labels.csv").write_text("image,label,split\nS0/0.png,happy,train\nS0/0.png,happy,test\n")
+    with pytest.raises(DataError, match=r"in the split train .* and in test"):
+        load_dataset(tmp_path, 8)
+
+
 def test_the_column_with_emotions_is_the_label(tmp_path: Path) -> None:
     put(tmp_path, "0.png", "1.png")
     (tmp_path / "labels.csv").write_text("image,class,emotion\n0.png,anna,happy\n1.png,ben,sad\n")

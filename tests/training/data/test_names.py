@@ -8,6 +8,8 @@ from fer_training.data.names import class_key, emotion_key, split_key, split_nam
         ("Training", "Training"),
         ("TRAINING", "Training"),
         ("publictest", "PublicTest"),
+        ("Public Test", "PublicTest"),
+        ("private_test", "PrivateTest"),
         ("Train", "train"),
         ("train_set", "train"),
         ("Training Data", "train"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fer_training.data.names import is_emotion, split_name
-from fer_training.data.table import FILE, LABEL, SPLIT, Table
+from fer_training.data.table import FILE, LABEL, SPLIT, Table, column_key
 
 _ZERO: Final = {"0", "0.0", "false", ""}
 _ONE: Final = {"1", "1.0", "true"}
@@ -28,7 +28,7 @@ def class_columns(table: Table) -> dict[str, int]:
     others = {title: number for number, title in enumerate(table.titles) if title and number not in used}
     splits = [title for title in others if split_name(re.sub(r"^is[\W_]*", "", title, flags=re.IGNORECASE))]
     if len(others) > 1 and not splits and _is_one_hot(table, list(others.values())):
-        return others
+        return {title: number for title, number in others.items() if column_key(title) not in _ABSTAINED}
     emotions = {title: number for title, number in others.items() if is_emotion(title)}
     return emotions if len(emotions) > 1 else {}
 
@@ -45,11 +45,11 @@ def largest_class(fields: Sequence[str], columns: dict[str, int], table: Table) 
         ValueError: A value is not a number.
         IndexError: A field is missing.
     """
-    abstained = {name: number for number, name in enumerate(table.names) if name in _ABSTAINED}
-    values = {name: _number(fields[number]) for name, number in {**abstained, **columns}.items()}
+    values = {name: _number(fields[number]) for name, number in columns.items()}
     most = max(values.values())
+    abstained = [_number(fields[number]) for number, name in enumerate(table.names) if name in _ABSTAINED]
     found = [name for name, value in values.items() if value == most]
-    return found[0] if len(found) == 1 and most > 0 and found[0] in columns else ""
+    return found[0] if len(found) == 1 and most > max(abstained, default=0) and most > 0 else ""
 
 
 def _is_one_hot(table: Table, numbers: Sequence[int]) -> bool:

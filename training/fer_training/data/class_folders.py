@@ -116,6 +116,8 @@ def _without_splits(images: Iterable[File]) -> dict[File, Place]:
     shallow = any(len(folders) == 1 for folders in files.values())
     first_are_classes = any(is_emotion(folders[0]) for folders in files.values())
     second_are_classes = any(len(folders) > 1 and is_emotion(folders[1]) for folders in files.values())
+    if not first_are_classes and not second_are_classes and _mostly_emotions(files):
+        return {file: Place(ALL, folders[0], folders[1:]) for file, folders in _emotions_first(files).items()}
     if (not shallow or second_are_classes) and not first_are_classes:
         return {
             file: Place(folders[0], folders[1], folders[2:]) for file, folders in files.items() if len(folders) > 1
@@ -145,12 +147,14 @@ def _without_wrapper(files: dict[File, tuple[str, ...]]) -> dict[File, tuple[str
 
 
 def _emotions_first(files: dict[File, tuple[str, ...]]) -> dict[File, tuple[str, ...]]:
-    """Remove folders above the classes that group them, such as `male/` and `female/`."""
-    while not any(is_emotion(folders[0]) for folders in files.values()) and any(
-        len(folders) > 1 and is_emotion(folders[1]) for folders in files.values()
-    ):
+    """Remove folders above the classes that group them, such as `male/` and `set1/images/`."""
+    while not any(is_emotion(folders[0]) for folders in files.values()) and _mostly_emotions(files):
         files = {file: folders[1:] for file, folders in files.items() if len(folders) > 1}
     return files
+
+
+def _mostly_emotions(files: dict[File, tuple[str, ...]]) -> bool:
+    return sum(any(map(is_emotion, folders)) for folders in files.values()) * 2 > len(files)
 
 
 def _refuse_several(above: dict[str, set[tuple[str, ...]]]) -> None:
@@ -178,7 +182,10 @@ def _grouped(found: dict[File, Place]) -> list[str]:
     above = set()
     for file, place in found.items():
         folders = file.folders[: len(file.folders) - len(place.deeper) - 1]
-        if folders and place.split != ALL and not split_name(folders[-1]) and folders[-1] != place.split:
+        above_split = split_name(file.folders[-1]) == place.split and file.folders[-2] == place.label
+        if above_split or not folders or place.split == ALL:
+            continue
+        if not split_name(folders[-1]) and folders[-1] != place.split:
             above.add(folders[-1])
     return [f"folders above the classes are ignored: {', '.join(sorted(above))}"] if len(above) > 1 else []
 

@@ -29,6 +29,10 @@ _METADATA: Final = "metadata.jsonl"  # of `load_dataset`
 _WHOLE_NUMBER: Final = re.compile(r"^(\d+)\.0+$")  # a whole number, as pandas writes a column with gaps
 
 
+class NoListedImage(DataError):
+    """None of the images of a list is there: it may be a list of something else."""
+
+
 @dataclass(frozen=True)
 class ListedImage:
     """A row of a list.
@@ -174,7 +178,7 @@ def read_listed(
             found[index] = (path, row)
     files = [LabelledFile(path, row.split, row.label, row.box) for path, row in found if row.label]
     if not found:
-        raise DataError(
+        raise NoListedImage(
             f"{readable(str(root))}: none of the {len(rows):,} images listed in {readable(lists[0].name)} is there"
             + (f", for example {rows[0].name}" if rows else "")
         )

@@ -116,10 +116,10 @@ def is_system_entry(name: str) -> bool:
 
 def split_name(name: str) -> str | None:
     """Return the split that a folder, a file or a value names, or None: `TRAIN` and `train_set` are `train`."""
-    name = name.strip()
-    folded = name.casefold()
+    folded = name.strip().casefold()
+    plain = re.sub(r"[\W_]+", "", folded)
     for known in _SPLITS:
-        if folded == known.casefold():
+        if plain == known.casefold():
             return known
     words = [word for word in re.split(r"[\W_\d]+", folded) if word]
     found = {_WORDS[word] for word in words if word in _WORDS}

@@ -99,8 +99,8 @@ def _image_folder(tree: Tree, images: list[File], size: int, in_memory_bytes: in
     try:
         lists = image_lists.lists_of(tree)
         return image_lists.read_list(tree.root, lists, size, in_memory_bytes) if lists else None
-    except DataError:
-        if may_be_classes:  # a list of something else
+    except image_lists.NoListedImage:
+        if may_be_classes:
             return None
         raise
 

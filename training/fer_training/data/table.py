@@ -126,6 +126,11 @@ def _table(path: Path, line: str, second: str, separator: str) -> Table:
     labels = [number for number, name in enumerate(names) if name in _ROLES[LABEL]]
     if len(labels) > 1:
         columns[LABEL] = _likely(labels, names, values)
+    # A split under another name, such as `phase`.
+    unused = [number for number in range(min(len(names), len(values))) if number not in columns.values()]
+    named = [number for number in unused if split_name(values[number])]
+    if SPLIT not in columns and columns and named:
+        columns[SPLIT] = named[0]
     several = tuple(number for number, name in enumerate(names) if re.fullmatch(r"p(ixel|ix|x)?\d+", name))
     pixel_columns = several if len(several) >= _FEW_PIXELS else ()
     if not columns and not pixel_columns:
