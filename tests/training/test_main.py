@@ -58,6 +58,15 @@ def test_recipes_lists_every_recipe_with_its_description(cli: Cli, capsys: pytes
     ]
 
 
+def test_figures_are_not_written_into_the_data(
+    cli: Cli, faces: FaceDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_folders(faces, tmp_path / "data")
+    assert cli("data", root, "--out", root / "figures") == 1
+    assert "lies in the data" in capsys.readouterr().err
+    assert not (root / "figures").exists()
+
+
 @pytest.mark.trains
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, csv_file: Path) -> None:
     recipe = tmp_path / "long.yaml"

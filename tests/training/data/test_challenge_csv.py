@@ -54,7 +54,7 @@ def test_a_bad_row_is_named_by_file_and_line(path: Path, row: str, said: str) ->
 @pytest.mark.parametrize("missing", ["emotion", "pixels"])
 def test_a_missing_column_is_named(path: Path, missing: str) -> None:
     path.write_text((HEADER + GOOD).replace(missing, "other", 1))
-    with pytest.raises(DataError, match=rf"fer2013\.csv: missing column {missing}$"):
+    with pytest.raises(DataError, match=rf"fer2013\.csv: missing column {missing}; the file has the columns "):
         read(path)
 
 

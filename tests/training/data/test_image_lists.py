@@ -178,6 +178,13 @@ def test_boxes_in_other_words_are_refused(tmp_path: Path, box: str) -> None:
         load_dataset(tmp_path, 8)
 
 
+def test_a_list_beside_folders_of_emotions_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "happy/0.png", "sad/1.png")
+    (tmp_path / "test.csv").write_text("path,label\n0.png,happy\n")
+    (tmp_path / "notes.csv").write_text("who,when\nanna,today\n")
+    assert "not read, because folders name the classes: test.csv" in load_dataset(tmp_path, 8).notes
+
+
 def test_a_column_of_splits_may_have_another_name(tmp_path: Path) -> None:
     put(tmp_path, "0.png", "1.png")
     (tmp_path / "labels.csv").write_text("image,label,phase\n0.png,happy,train\n1.png,sad,val\n")

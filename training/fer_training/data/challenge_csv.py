@@ -24,6 +24,7 @@ from fer_training.errors import DataError
 
 _CONTEMPT = len(FER2013_LABELS)
 _CLASSES = (*FER2013_LABELS, "contempt")
+_SHOWN = 8  # columns in a message
 _MANY = 5  # emotions; a file with as many and without the first one counts from 1
 _NO_SEPARATORS = str.maketrans("[](),;", "      ")
 
@@ -105,8 +106,10 @@ def _check_columns(table: Table) -> None:
             f"{table.path} has the votes of FER+, but no images: give the fer2013.csv in the same folder"
         )
     one_hot = [name for name in table.names if is_emotion(name)]
-    way_out = f". Write the names of the columns {', '.join(one_hot[:3])}, … into one column, emotion"
-    raise DataError(f"{table.path}: missing column {', '.join(missing)}" + way_out * (len(one_hot) > 2))
+    way_out = f"; the file has the columns {', '.join(table.titles[:_SHOWN])}" if table.titles else ""
+    if len(one_hot) > 2:
+        way_out = f". Write the names of the columns {', '.join(one_hot[:3])}, … into one column, emotion"
+    raise DataError(f"{table.path}: missing column {', '.join(missing)}{way_out}")
 
 
 def _label(value: str) -> int:

@@ -81,10 +81,31 @@ def _load_folder(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset:
         if found is not None:
             return _with_notes(found, tree)
     try:
-        return folders.read_tree(tree, size, in_memory_bytes)
+        found_folders = folders.read_tree(tree, size, in_memory_bytes)
+        return replace(found_folders, notes=(*found_folders.notes, *_not_read(tree)))
     except DataError as error:
         tables = image_lists.describe_other_tables(tree)
         raise DataError(f"{error}. {tables}" if tables else str(error)) from error
+
+
+def _not_read(tree: Tree) -> list[str]:
+    """Name the files beside class folders that are data sets of their own."""
+    names = [file.place for file in tree.files if _is_data_set(file)]
+    if not names:
+        return []
+    return [f"not read, because folders name the classes: {', '.join(names[:3])}" + ", …" * (len(names) > 3)]
+
+
+def _is_data_set(file: File) -> bool:
+    try:
+        if file.suffix in hugging_face.SUFFIXES:
+            return hugging_face.have_images([hugging_face.shard_of(file.path)])
+        if file.suffix in SUFFIXES - {".txt"}:
+            table = open_table(file.path)
+            return challenge_csv.has_pixels(table) or image_lists.lists_images(table)
+    except DataError:  # a file of something else
+        return False
+    return False
 
 
 def _with_notes(data: FaceDataset, tree: Tree) -> FaceDataset:

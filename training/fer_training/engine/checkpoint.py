@@ -25,7 +25,9 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         with open_atomically(path) as file:
             torch.save(states, file)
     except (OSError, RuntimeError) as error:
-        raise RunError(f"cannot write {path} ({error}); the previous checkpoint is unchanged") from error
+        # torch hides the reason of the system.
+        full = "; is the disk full?" if isinstance(error, RuntimeError) else ""
+        raise RunError(f"cannot write {path} ({error}{full}); the previous checkpoint is unchanged") from error
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -38,7 +40,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         content = torch.load(path, map_location=device, weights_only=True)
         return dict(content)
     except (OSError, RuntimeError, EOFError, UnpicklingError, TypeError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {' '.join(str(error).split())[:200]}") from error
+        reason = " ".join(str(error).split())[:200] or "it ends too early"
+        raise RunError(f"cannot read {path}: {reason}. If it is damaged, train into another folder") from error
 
 
 def restore(path: Path, content: dict[str, Any], parts: dict[str, Any]) -> None:

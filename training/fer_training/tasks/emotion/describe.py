@@ -31,9 +31,11 @@ def describe(path: Path, out: Path | None, console: Console, *, strict: bool) ->
         strict: Fail if a file cannot be read, or if a training would be refused.
 
     Raises:
-        DataError: The data cannot be read or has one class only. With `strict`: also if a file cannot be read, or
-            if a training would be refused.
+        DataError: The data cannot be read or has one class only, or `out` lies in it. With `strict`: also if a
+            file cannot be read, or if a training would be refused.
     """
+    if out is not None and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+        raise DataError(f"--out {out} lies in the data, whose classes are its folders: choose a folder elsewhere")
     faces = load_dataset(path, _SAMPLE_SIDE)
     found = audit(faces)
     print_audit(faces, found, console)
