@@ -178,6 +178,12 @@ def test_boxes_in_other_words_are_refused(tmp_path: Path, box: str) -> None:
         load_dataset(tmp_path, 8)
 
 
+def test_damaged_files_beside_class_folders_do_not_keep_them_out(tmp_path: Path) -> None:
+    put(tmp_path, "bored/0.png", "tired/1.png")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    assert load_dataset(tmp_path, 8).classes == ("bored", "tired")
+
+
 def test_a_list_beside_folders_of_emotions_is_named(tmp_path: Path) -> None:
     put(tmp_path, "happy/0.png", "sad/1.png")
     (tmp_path / "test.csv").write_text("path,label\n0.png,happy\n")

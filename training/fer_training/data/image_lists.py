@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -93,7 +94,11 @@ def refuse_boxes(table: Table) -> None:
 
 def describe_other_tables(tree: Tree) -> str:
     """Return a sentence about the tables of a folder that list no images; empty if there are none."""
-    tables = [open_table(file.path) for file in tree.files if file.suffix in _SUFFIXES]
+    tables: list[Table] = []
+    for file in tree.files:
+        if file.suffix in _SUFFIXES:
+            with suppress(DataError):  # a damaged one says nothing about the images
+                tables.append(open_table(file.path))
     named = [
         f"{readable(table.path.name)} has the columns {', '.join(table.titles[:_LISTED])}" for table in tables
     ]

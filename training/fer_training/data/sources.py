@@ -129,9 +129,15 @@ def _image_folder(tree: Tree, images: list[File], size: int, in_memory_bytes: in
 def _shards(tree: Tree, images: list[File], size: int) -> FaceDataset | None:
     if folders.has_emotions(images):
         return None
-    shards, others = hugging_face.shards_of(tree.files)
-    if not shards or (folders.has_classes(images) and not hugging_face.have_images(shards)):
-        return None
+    may_be_classes = folders.has_classes(images)
+    try:
+        shards, others = hugging_face.shards_of(tree.files)
+        if not shards or (may_be_classes and not hugging_face.have_images(shards)):
+            return None
+    except DataError:
+        if may_be_classes:
+            return None
+        raise
     if len(shards) == 1 and shards[0].path.suffix.lower() != ".arrow" and parquet.is_fer_2013(shards[0].path):
         found = parquet.read(shards[0].path)
     else:
