@@ -101,11 +101,19 @@ class Lane:
             self._threads_of[client] += 1
             self._now = self._used[client]
             self._used[client] += _LEAST_SECONDS
-        began = time.monotonic()
+        # The thread is free before the result is known: who asks again at once finds it so.
         try:
-            future.set_result(work())
+            result = self._timed(work, client, job)
         except BaseException as error:
             future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    def _timed(self, work: Callable[[], _Result], client: str, job: Job) -> _Result:
+        """Run the work, then count its time and free what it held."""
+        began = time.monotonic()
+        try:
+            return work()
         finally:
             with self._lock:
                 self._running.discard(job)
