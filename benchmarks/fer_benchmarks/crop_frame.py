@@ -1,7 +1,7 @@
 """Compare a detector's boxes with FER-2013's framing, and measure the accuracy by crop frame.
 
 Every face of a split is enlarged, pasted into a larger image and detected. Then it is cropped with frames from
-tight to wide. Needs the training environment.
+tight to wide, and with and without alignment by the eyes. Needs the training environment.
 
     python -m fer_benchmarks.crop_frame --data fer2013.parquet --detector haar
 """
@@ -9,6 +9,7 @@ tight to wide. Needs the training environment.
 import argparse
 from pathlib import Path
 
+import cv2
 import numpy as np
 from fer_service import assets
 from fer_service.classification.classifier import Classifier, open_classifier
@@ -21,6 +22,7 @@ from fer_training.tasks.emotion.evaluate import probabilities_of
 from fer_training.tasks.emotion.robustness import classified, largest
 from numpy.typing import NDArray
 
+TURNS = (0, 10, 20, 30)  # degrees clockwise
 FRAMES = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5)
 
 
@@ -42,6 +44,7 @@ def main() -> None:
     found = [largest(detector, image) for image in images]
     report_geometry(detector, found)
     report_accuracy(classifier, faces, images, found)
+    report_alignment(classifier, faces, images, detector)
 
 
 def report_geometry(detector: Detector, found: list[Face | None]) -> None:
@@ -85,6 +88,48 @@ def report_accuracy(
         ]
         right = classified(classifier, crops) == faces.labels[rows]
         print(f"crop of {frame:.2f} × box height: {right.mean():.2%}")
+
+
+def report_alignment(
+    classifier: Classifier, faces: FaceDataset, images: list[NDArray[np.uint8]], detector: Detector
+) -> None:
+    """Print the accuracy of upright crops and of crops aligned by the eyes, as found and in rotated images."""
+    metadata = classifier.bundle.metadata
+    for turn in TURNS:
+        turned = [rotated(image, turn) for image in images]
+        found = [largest(detector, image) for image in turned]
+        rows = [row for row, face in enumerate(found) if face is not None and face.landmarks is not None]
+        if not rows:
+            print(f"rotated by {turn}°: no landmarks")
+            continue
+        right = {}
+        for align in (False, True):
+            geometry = metadata.crop.model_copy(update={"align": align})
+            crops = [
+                crop(
+                    turned[row],
+                    square_around(face.box, face.landmarks, geometry, detector.frame_scale),
+                    metadata.input_size,
+                    geometry,
+                )
+                for row in rows
+                if (face := found[row]) is not None
+            ]
+            right[align] = classified(classifier, crops) == faces.labels[rows]
+        gained, lost = (right[True] & ~right[False]).sum(), (right[False] & ~right[True]).sum()
+        print(
+            f"rotated by {turn}°: {len(rows)} with landmarks, {right[False].mean():.2%} upright, "
+            f"{right[True].mean():.2%} aligned ({gained} gained, {lost} lost)"
+        )
+
+
+def rotated(image: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
+    """Rotate an image clockwise about its centre; the border is repeated."""
+    middle = (IMAGE_SIDE - 1) / 2
+    turn = cv2.getRotationMatrix2D((middle, middle), -degrees, 1.0)
+    return cv2.warpAffine(image, turn, (IMAGE_SIDE, IMAGE_SIDE), borderMode=cv2.BORDER_REPLICATE).astype(
+        np.uint8, copy=False
+    )
 
 
 if __name__ == "__main__":

@@ -48,10 +48,18 @@ def cover(pixels: NDArray[np.uint8], box: Box, kind: Cover, attempt: int = 0) ->
         region[:] = cv2.resize(squares, (width, height), interpolation=cv2.INTER_NEAREST)
         return
     soft = cv2.resize(_shrunk(region, side / _COLOURS), (width, height), interpolation=cv2.INTER_LINEAR)
-    rows, columns = np.indices((height, width), sparse=True)
-    along = columns + rows if attempt % 2 == 0 else columns - rows
-    stripes = (along // max(side / _STRIPES, 1)).astype(np.int16) % 2 * 2 - 1
-    region[:] = (soft + contrast * stripes[..., None]).clip(0, 255)
+    striped = np.ascontiguousarray(_stripes(height, width, max(side / _STRIPES, 1), falling=attempt % 2 == 1))
+    levels = (contrast,) * 3
+    region[:] = cv2.copyTo(cv2.add(soft, levels), striped, cv2.subtract(soft, levels))
+
+
+def _stripes(height: int, width: int, wide: float, *, falling: bool) -> NDArray[np.uint8]:
+    """Return diagonal stripes of `wide` pixels, uint8 [height, width] of 0 and 1."""
+    along = np.arange(1 - height, width) if falling else np.arange(height + width - 1)
+    line = (along // wide % 2).astype(np.uint8)
+    # Each row is the line, one pixel further.
+    rows = np.lib.stride_tricks.sliding_window_view(line, width)
+    return rows[::-1] if falling else rows
 
 
 def _shrunk(region: NDArray[np.uint8], cell: float) -> NDArray[np.uint8]:

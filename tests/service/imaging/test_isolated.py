@@ -131,7 +131,7 @@ def test_a_decoder_without_memory_is_not_the_images_fault(
     monkeypatch.setattr("fer_service.imaging.isolated._LIMIT_FACTOR", 0)
     monkeypatch.setattr("fer_service.imaging.isolated._LIMIT_SPARE", 2**20)
     with pytest.raises(InsufficientMemory, match="not enough memory"):
-        decoded(decoder, opened(kind, 8000, 4000), 1, Job())
+        decoded(decoder, opened(kind, 4000, 2000), 1, Job())
 
 
 @pytest.mark.parametrize(
