@@ -129,9 +129,15 @@ class Loss(Section):
 
 
 class Crop(CropGeometry):
-    """Crop geometry of the bundle. Unknown keys are refused."""
+    """Crop geometry of the bundle. Unknown keys are refused.
+
+    Attributes:
+        align: As in `CropGeometry`. It helps with tilted heads: docs/decisions/crop-frame.md.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    align: bool = True
 
 
 class EmotionRecipe(Recipe):
