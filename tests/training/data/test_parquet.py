@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from fer_training.data import FaceDataset
+from fer_training.data import FaceDataset, load_dataset
 from fer_training.data.parquet import read
 from fer_training.errors import DataError
 
@@ -34,13 +34,27 @@ def test_a_file_of_something_else_is_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", [b"", b"no image", None, "half"], ids=["empty", "text", "null", "half"])
-def test_an_undecodable_image_is_named_by_its_row(
-    path: Path, faces: FaceDataset, broken: bytes | str | None
+@pytest.mark.parametrize("row", [0, 5])
+def test_an_undecodable_image_is_left_out_and_listed_by_its_row(
+    path: Path, faces: FaceDataset, broken: bytes | str | None, row: int
 ) -> None:
     images: list[object] = [png(image) for image in faces.images]
-    images[5] = png(faces.images[5])[:30] if broken == "half" else broken
-    write_parquet(faces, path, image=images)
-    with pytest.raises(DataError, match=r"fer2013\.parquet, row 5: cannot decode the image"):
+    images[row] = png(faces.images[row])[:30] if broken == "half" else broken
+    votes: list[object] = [[0] * 6 + [number, 1, 0, 0] for number in range(len(faces))]
+    write_parquet(faces, path, image=images, ferplus_votes=votes)
+    data = load_dataset(path, 48)
+    assert data.unreadable == (f"fer2013.parquet, row {row}: cannot decode the image",)
+    kept = np.arange(len(faces)) != row
+    assert np.array_equal(data.images, faces.images[kept])
+    assert np.array_equal(data.labels, faces.labels[kept])
+    assert np.array_equal(data.splits, faces.splits[kept])
+    assert data.votes is not None
+    assert data.votes.sum() == (np.arange(len(faces)) > 0)[kept].sum()
+
+
+def test_a_file_of_undecodable_images_is_refused(path: Path, faces: FaceDataset) -> None:
+    write_parquet(faces, path, image=[b"no image"] * len(faces))
+    with pytest.raises(DataError, match=r"fer2013\.parquet: no images that can be decoded"):
         read(path)
 
 

@@ -23,10 +23,11 @@ from fer_training.errors import DataError
 _COLUMNS = ["usage", "emotion", "image"]
 _VOTES = "ferplus_votes"
 _SIDE = 48
+_FIRST = 64  # rows, one of which should have an image that can be decoded
 
 
 def is_fer_2013(path: Path) -> bool:
-    """Return True if the file has the columns of FER-2013, and the first image has its size.
+    """Return True if the file has the columns of FER-2013, and the first readable image has its size.
 
     Raises:
         DataError: The file is not parquet.
@@ -36,19 +37,19 @@ def is_fer_2013(path: Path) -> bool:
         if not set(_COLUMNS) <= set(schema.names) or class_names(schema, "emotion"):
             return False
         with pyarrow.parquet.ParquetFile(path) as file:
-            batch = next(file.iter_batches(batch_size=1, columns=["image", "emotion"]), None)
+            batch = next(file.iter_batches(batch_size=_FIRST, columns=["image", "emotion"]), None)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a parquet file: {error}") from error
-    first = batch.to_pylist()[0] if batch is not None and batch.num_rows else {}
-    image = _grey(first.get("image"))
-    return isinstance(first.get("emotion"), int) and image is not None and image.shape == (_SIDE, _SIDE)
+    rows = batch.to_pylist() if batch is not None else []
+    image = next((image for row in rows if (image := _grey(row["image"])) is not None), None)
+    return image is not None and image.shape == (_SIDE, _SIDE) and isinstance(rows[0]["emotion"], int)
 
 
 def read(path: Path) -> FaceDataset:
-    """Read the file.
+    """Read the file. Images that cannot be decoded are left out and listed.
 
     Raises:
-        DataError: The file is not parquet, lacks a column, or has an invalid row.
+        DataError: The file is not parquet, lacks a column, has an invalid row, or has no image.
     """
     try:
         has_votes = _VOTES in pyarrow.parquet.read_schema(path).names
@@ -61,14 +62,18 @@ def read(path: Path) -> FaceDataset:
             raise DataError(f"{path}, row {row}: invalid emotion {label}, must be 0 to 6")
         if split is None or not str(split).strip():
             raise DataError(f"{path}, row {row}: usage is empty")
+    images = _decoded(columns["image"], path)
+    rows = list(images)
+    missing = [row for row in range(len(columns["image"])) if row not in images]
     return FaceDataset(
         name=FER2013,
-        images=_decoded(columns["image"], path),
-        labels=np.asarray(columns["emotion"], np.int64),
-        splits=np.asarray([split_name(str(usage)) or str(usage) for usage in columns["usage"]], np.str_),
+        images=np.stack(list(images.values()))[..., None],
+        labels=np.asarray(columns["emotion"], np.int64)[rows],
+        splits=np.asarray([split_name(str(usage)) or str(usage) for usage in columns["usage"]], np.str_)[rows],
         classes=FER2013_LABELS,
         sha256=file_sha256(path),
-        votes=_votes(table[_VOTES].to_pylist()) if has_votes else None,
+        votes=_votes(table[_VOTES].to_pylist())[rows] if has_votes else None,
+        unreadable=tuple(f"{path.name}, row {row}: cannot decode the image" for row in missing),
     )
 
 
@@ -81,20 +86,18 @@ def _grey(cell: Any) -> NDArray[np.uint8] | None:
     return None if image is None else image.astype(np.uint8, copy=False)
 
 
-def _decoded(encoded: list[Any], path: Path) -> NDArray[np.uint8]:
-    images: list[NDArray[np.uint8]] = []
-    for row, cell in enumerate(encoded):
-        image = _grey(cell)
-        if image is None:
-            raise DataError(f"{path}, row {row}: cannot decode the image")
-        if images and image.shape != images[0].shape:
-            raise DataError(
-                f"{path}, row {row}: image shape {image.shape} differs from the first image, {images[0].shape}"
-            )
-        images.append(image)
+def _decoded(encoded: list[Any], path: Path) -> dict[int, NDArray[np.uint8]]:
+    """Return the images that can be decoded, by row."""
+    images = {row: image for row, cell in enumerate(encoded) if (image := _grey(cell)) is not None}
     if not images:
-        raise DataError(f"{path}: no images")
-    return np.stack(images)[..., None]
+        raise DataError(f"{path}: no images" + " that can be decoded" * bool(encoded))
+    first = next(iter(images.values()))
+    for row, image in images.items():
+        if image.shape != first.shape:
+            raise DataError(
+                f"{path}, row {row}: image shape {image.shape} differs from the first image, {first.shape}"
+            )
+    return images
 
 
 def _votes(rows: list[list[int] | None]) -> NDArray[np.float32]:
