@@ -162,6 +162,29 @@ def test_a_column_may_hold_the_splits(tmp_path: Path) -> None:
     assert load_dataset(path, 8).split_sizes == {"train": 1, "test": 1}
 
 
+def test_a_column_of_splits_may_be_a_class_label(tmp_path: Path) -> None:
+    features = {"label": {"names": NAMES}, "split": {"names": ["train", "test"]}}
+    made = table([0, 1, 2], split=[0, 1, 1])
+    made = made.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    data = load_dataset(write(tmp_path / "x.parquet", made), 8)
+    assert (data.split_sizes, data.notes) == ({"train": 1, "test": 2}, ())
+
+
+@pytest.mark.parametrize("values", [[True, False], [1, 0]])
+def test_a_column_of_true_and_false_may_say_the_split(tmp_path: Path, values: list[object]) -> None:
+    data = load_dataset(write(tmp_path / "x.parquet", table([0, 1], NAMES, is_train=values)), 8)
+    assert data.split_sizes == {"train": 1, "test": 1}
+    assert data.notes == ("splits by columns of true and false: is_train is train, all others are test",)
+    with pytest.raises(DataError, match=r"x\.parquet, row 1: column is_train must be true or false, not 'None'"):
+        load_dataset(write(tmp_path / "x.parquet", table([0, 1], NAMES, is_train=[True, None])), 8)
+
+
+def test_folds_are_said_not_to_be_splits(tmp_path: Path) -> None:
+    data = load_dataset(write(tmp_path / "x.parquet", table([0, 1], NAMES, fold=[0, 1])), 8)
+    assert data.split_sizes == {"all": 2}
+    assert data.notes[0].startswith("column fold is not read")
+
+
 @pytest.mark.parametrize("kind", ["bytes", "levels", "flat", "text", "path"])
 def test_images_in_any_form_are_read(tmp_path: Path, kind: str) -> None:
     (tmp_path / "0.png").write_bytes(image(7))

@@ -197,6 +197,22 @@ def test_a_column_of_splits_may_have_another_name(tmp_path: Path) -> None:
     assert load_dataset(tmp_path, 8).split_sizes == {"train": 1, "val": 1}
 
 
+def test_a_column_of_true_and_false_may_say_the_split(tmp_path: Path) -> None:
+    put(tmp_path, "images/0.png", "images/1.png")
+    rows = [{"file_name": f"{number}.png", "label": label} for number, label in enumerate(("happy", "sad"))]
+    (tmp_path / "labels.csv").write_text("file,label,is_train,fold\n0.png,happy,True,1\n1.png,sad,False,2\n")
+    data = load_dataset(tmp_path, 8)
+    assert data.split_sizes == {"train": 1, "test": 1}
+    assert data.notes == ("splits by columns of true and false: is_train is train, all others are test",)
+    (tmp_path / "labels.csv").write_text("file,label,is_train\n0.png,happy,1\n1.png,sad,2\n")
+    with pytest.raises(DataError, match=r"labels\.csv, line 3: column is_train must be true or false, not '2'"):
+        load_dataset(tmp_path, 8)
+    (tmp_path / "labels.csv").unlink()
+    lines = [json.dumps(row | {"train": number == 0}) for number, row in enumerate(rows)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    assert load_dataset(tmp_path, 8).split_sizes == {"train": 1, "test": 1}
+
+
 def test_an_error_of_a_list_is_not_hidden_by_folders_of_persons(tmp_path: Path) -> None:
     put(tmp_path, "S0/0.png", "S1/1.png")
     (tmp_path / "labels.csv").write_text("image,label,split\nS0/0.png,happy,train\nS0/0.png,happy,test\n")

@@ -52,15 +52,18 @@ def read_several(paths: Sequence[Path]) -> FaceDataset:
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     splits: list[str] = []
+    said: list[str] = []
     for path in paths:
-        _read_into(path, images, labels, splits)
+        said += _read_into(path, images, labels, splits)
     contempt = labels.count(_CONTEMPT)
     if 0 not in labels and max(labels) >= _CONTEMPT - 1 and len(set(labels)) >= _MANY:
         raise DataError(
             f"{paths[0]}: emotions {min(labels)} to {max(labels)}, but FER-2013 counts from 0, angry: "
             "write names, or 0 to 6"
         )
-    notes = [f"emotion {_CONTEMPT} is read as contempt, as in CK+ ({contempt:,} images)"] if contempt else []
+    notes = list(dict.fromkeys(said))
+    if contempt:
+        notes.append(f"emotion {_CONTEMPT} is read as contempt, as in CK+ ({contempt:,} images)")
     hashes = [file_sha256(path) for path in paths]
     faces = FaceDataset(
         name="CK+" if contempt or paths[0].name.casefold().startswith("ck") else FER2013,
@@ -75,7 +78,8 @@ def read_several(paths: Sequence[Path]) -> FaceDataset:
     return faces if votes_file is None or contempt else _with_votes(faces, votes_file, paths[0].name)
 
 
-def _read_into(path: Path, images: list[NDArray[np.uint8]], labels: list[int], splits: list[str]) -> None:
+def _read_into(path: Path, images: list[NDArray[np.uint8]], labels: list[int], splits: list[str]) -> list[str]:
+    """Add the rows of a file, and return what to say about its columns."""
     table = open_table(path)
     _check_columns(table)
     own_split = split_in(path.name.split(".")[0]) or ALL
@@ -83,7 +87,7 @@ def _read_into(path: Path, images: list[NDArray[np.uint8]], labels: list[int], s
     for line, row in table.rows():
         try:
             label, pixels = _label(row[table.columns[LABEL]]), _pixels(row, table)
-            split = row[table.columns[SPLIT]].strip() if SPLIT in table.columns else own_split
+            split = table.split_of(row) if SPLIT in table.columns else own_split
             if images and pixels.shape != images[0].shape:
                 raise ValueError(f"the image has {pixels.size:,} pixels, the first one {images[0].size:,}")
         except (ValueError, OverflowError, IndexError) as error:
@@ -95,6 +99,7 @@ def _read_into(path: Path, images: list[NDArray[np.uint8]], labels: list[int], s
         splits.append(split_name(split) or readable(split))
     if len(images) == count:
         raise DataError(f"{path}: no images")
+    return table.split_notes()
 
 
 def _check_columns(table: Table) -> None:

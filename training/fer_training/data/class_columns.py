@@ -1,11 +1,10 @@
 """Lists with one column per class: 0 and 1, as Roboflow's `_classes.csv`, or votes, as `fer2013new.csv` has."""
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Final
 
-from fer_training.data.names import is_emotion, split_name
+from fer_training.data.names import is_emotion
 from fer_training.data.table import FILE, LABEL, SPLIT, Table, column_key
 
 _ZERO: Final = {"0", "0.0", "false", ""}
@@ -24,10 +23,9 @@ def class_columns(table: Table) -> dict[str, int]:
     """
     if FILE not in table.columns or LABEL in table.columns:
         return {}
-    used = {table.columns[FILE], table.columns.get(SPLIT)}
+    used = {table.columns[FILE], table.columns.get(SPLIT), *table.flags}
     others = {title: number for number, title in enumerate(table.titles) if title and number not in used}
-    splits = [title for title in others if split_name(re.sub(r"^is[\W_]*", "", title, flags=re.IGNORECASE))]
-    if len(others) > 1 and not splits and _is_one_hot(table, list(others.values())):
+    if len(others) > 1 and _is_one_hot(table, list(others.values())):
         return {title: number for title, number in others.items() if column_key(title) not in _ABSTAINED}
     emotions = {title: number for title, number in others.items() if is_emotion(title)}
     return emotions if len(emotions) > 1 else {}

@@ -7,6 +7,7 @@ from typing import Any, Final
 import pyarrow
 
 from fer_training.data.names import is_emotion
+from fer_training.data.split_columns import flagged_split
 from fer_training.data.table import column_key
 from fer_training.errors import DataError
 
@@ -24,12 +25,16 @@ _SPLIT: Final = ("usage", "split", "set", "subset", "partition")
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns; `split` is None if the file has none. `others` are further columns of labels."""
+    """Names of the columns; `split` is None if the file has none.
+
+    `others` are further columns of labels, `flags` columns of true and false that say the split.
+    """
 
     image: str
     label: str
     split: str | None
     others: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 def find_columns(schema: Any, place: str) -> Columns:
@@ -48,7 +53,10 @@ def find_columns(schema: Any, place: str) -> Columns:
         raise DataError(
             f"{place}: missing column {' and '.join(missing)}; the file has the columns {', '.join(schema.names)}"
         )
-    return Columns(image, label, _named(schema, _SPLIT), tuple(_labels(schema)[1:]))
+    split = _named(schema, _SPLIT)
+    others = tuple(name for name in _labels(schema)[1:] if name != split)
+    flags = () if split else tuple(field.name for field in schema if _is_flag(field))
+    return Columns(image, label, split, others, flags)
 
 
 def has_images(schema: Any) -> bool:
@@ -101,6 +109,12 @@ def _named(schema: Any, names: tuple[str, ...], among: list[str] | None = None) 
 
 def _is_binary(kind: Any) -> bool:
     return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+
+
+def _is_flag(field: Any) -> bool:
+    """Return True for a column of true and false that names a split. Numbers in `test` may be anything."""
+    number = pyarrow.types.is_integer(field.type) and column_key(field.name).startswith("is")
+    return bool(number or pyarrow.types.is_boolean(field.type)) and flagged_split(field.name) is not None
 
 
 def _has_bytes(kind: Any) -> bool:

@@ -25,6 +25,7 @@ from fer_training.data.columns import Columns, class_names, find_columns, has_im
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.image_files import IN_MEMORY_BYTES, refuse_many_classes
 from fer_training.data.names import readable, split_in, split_name
+from fer_training.data.split_columns import split_by_flags, split_notes
 from fer_training.data.tree import File, refuse_git_lfs_pointer
 from fer_training.errors import DataError
 
@@ -117,6 +118,7 @@ def read_shards(root: Path, shards: Sequence[Shard], size: int) -> FaceDataset:
     names = LabelNames(next(filter(None, written), ()))
     for shard, schema, columns in zip(shards, schemas, all_columns, strict=True):
         names.add(schema, columns.label)
+        split_names = class_names(schema, columns.split) if columns.split else ()
         for row, cells in enumerate(_rows(shard, columns)):
             label = names.name_of(cells[columns.label], f"{shard.place}, row {row}")
             if label is None:
@@ -126,10 +128,7 @@ def read_shards(root: Path, shards: Sequence[Shard], size: int) -> FaceDataset:
             except DataError as error:
                 unreadable.append(str(error))
                 continue
-            cell = None if columns.split is None else cells[columns.split]
-            split = shard.split if columns.split is None else str("" if cell is None else cell).strip()
-            if not split:
-                raise DataError(f"{shard.place}, row {row}: column {columns.split} is empty")
+            split = _split_of(cells, columns, split_names, f"{shard.place}, row {row}") or shard.split
             images.append(image)
             labels.append(label)
             splits.append(split_name(split) or readable(split))
@@ -150,8 +149,32 @@ def read_shards(root: Path, shards: Sequence[Shard], size: int) -> FaceDataset:
         classes=classes,
         sha256=hashes[0] if len(shards) == 1 else hashlib.sha256(parts.encode()).hexdigest(),
         unreadable=tuple(unreadable),
-        notes=(*names.notes(), *_other_labels(all_columns), *_missing_shards(shards), *_memory(len(images), size)),
+        notes=(
+            *names.notes(),
+            *_other_labels(all_columns),
+            *_split_columns(schemas, all_columns),
+            *_missing_shards(shards),
+            *_memory(len(images), size),
+        ),
     )
+
+
+def _split_of(cells: dict[str, Any], columns: Columns, names: tuple[str, ...], row: str) -> str:
+    """Return what a row says about its split; empty if no column does. `names` are those of a ClassLabel."""
+    if columns.flags:
+        try:
+            return split_by_flags({name: cells[name] for name in columns.flags})
+        except ValueError as error:
+            raise DataError(f"{row}: {error}") from error
+    if columns.split is None:
+        return ""
+    cell = cells[columns.split]
+    if names and isinstance(cell, int) and 0 <= cell < len(names):
+        cell = names[cell]
+    split = str("" if cell is None else cell).strip()
+    if not split:
+        raise DataError(f"{row}: column {columns.split} is empty")
+    return split
 
 
 def _schema(shard: Shard) -> Any:
@@ -167,7 +190,7 @@ def _schema(shard: Shard) -> Any:
 
 def _rows(shard: Shard, columns: Columns) -> Iterator[dict[str, Any]]:
     wanted = list(
-        dict.fromkeys(name for name in (columns.image, columns.label, columns.split) if name is not None)
+        dict.fromkeys(name for name in (columns.image, columns.label, columns.split, *columns.flags) if name)
     )
     try:
         if shard.path.suffix.lower() == ".arrow":
@@ -202,6 +225,16 @@ def _other_labels(columns: Sequence[Columns]) -> list[str]:
             f"the labels are column {own.label}; not used: {', '.join(own.others)}"
             for own in columns
             if own.others
+        )
+    )
+
+
+def _split_columns(schemas: Sequence[Any], columns: Sequence[Columns]) -> list[str]:
+    return list(
+        dict.fromkeys(
+            note
+            for schema, own in zip(schemas, columns, strict=True)
+            for note in split_notes(own.flags, schema.names, has_split=own.split is not None)
         )
     )
 

@@ -16,7 +16,8 @@ from fer_training.data.folders import is_image
 from fer_training.data.image_files import LabelledFile, read_files
 from fer_training.data.images import Box
 from fer_training.data.names import is_missing, readable, split_in, split_key, split_name
-from fer_training.data.table import FILE, LABEL, SPLIT, Table, column_key, open_table
+from fer_training.data.split_columns import flagged_split, is_flag, split_by_flags
+from fer_training.data.table import FILE, LABEL, Table, column_key, open_table
 from fer_training.data.tree import File, Tree, refuse_git_lfs_pointer, scan
 from fer_training.errors import DataError
 
@@ -130,6 +131,7 @@ def read_list(root: Path, lists: Sequence[Table | File], size: int, in_memory_by
         for source in lists
         if isinstance(source, Table) and (classes := class_columns(source))
     ]
+    notes += dict.fromkeys(note for table in lists if isinstance(table, Table) for note in table.split_notes())
     if len(lists) > 1:
         notes.append(f"lists that are read: {', '.join(readable(source.path.name) for source in lists)}")
     return read_listed(root, rows, [source.path for source in lists], size, in_memory_bytes, notes=notes)
@@ -279,7 +281,7 @@ def _table_rows(table: Table, root: Path) -> Iterator[ListedImage]:
         try:
             name = row[table.columns[FILE]]
             label = largest_class(row, classes, table) if classes else row[table.columns[LABEL]]
-            split = row[table.columns[SPLIT]].strip() if SPLIT in table.columns else ""
+            split = table.split_of(row)
         except IndexError as error:
             raise DataError(f"{table.path}, line {line}: fields are missing") from error
         except ValueError as error:
@@ -311,7 +313,9 @@ def _json_rows(file: File) -> Iterator[ListedImage]:
             raise DataError(f"{file.place}, line {number}: file_name and label are required")
         in_folder = f"{folders}/{name}" if folders else name
         text = "" if label is None or is_missing(str(label)) else readable(str(label))
-        yield ListedImage(in_folder, text, _split(str(row.get("split") or ""), own_split, name), source=file.place)
+        flags = {key: value for key, value in row.items() if is_flag(value) and flagged_split(key)}
+        split = str(row.get("split") or "") or (split_by_flags(flags) if flags else "")
+        yield ListedImage(in_folder, text, _split(split, own_split, name), source=file.place)
 
 
 def _split(value: str, own: str | None, name: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from fer_training.data.names import is_emotion, readable, split_name
+from fer_training.data.split_columns import flagged_split, is_flag, split_by_flags, split_notes
 from fer_training.data.tree import refuse_git_lfs_pointer
 from fer_training.errors import DataError
 
@@ -64,6 +65,7 @@ class Table:
         columns: Number of the column by role: LABEL, PIXELS, SPLIT, FILE.
         pixel_columns: Columns pixel0, pixel1, … of files with one column per pixel.
         separator: Separator of the fields.
+        flags: Columns of true and false that say the split, such as is_train. SPLIT is the first of them.
     """
 
     path: Path
@@ -72,6 +74,23 @@ class Table:
     columns: dict[str, int]
     pixel_columns: tuple[int, ...]
     separator: str
+    flags: tuple[int, ...] = ()
+
+    def split_of(self, fields: Sequence[str]) -> str:
+        """Return what a row says about its split; empty if it says nothing.
+
+        Raises:
+            ValueError: A column of true and false has another value.
+            IndexError: A field is missing.
+        """
+        if self.flags:
+            return split_by_flags({self.titles[number]: fields[number] for number in self.flags})
+        return fields[self.columns[SPLIT]].strip() if SPLIT in self.columns else ""
+
+    def split_notes(self) -> list[str]:
+        """Say how columns of true and false are read as splits, and that folds are not."""
+        flags = [self.titles[number] for number in self.flags]
+        return split_notes(flags, self.titles, has_split=SPLIT in self.columns)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the number of the line and the fields of every row that is not blank.
@@ -131,6 +150,10 @@ def _table(path: Path, line: str, second: str, separator: str) -> Table:
     named = [number for number in unused if split_name(values[number])]
     if SPLIT not in columns and columns and named:
         columns[SPLIT] = named[0]
+    flags: tuple[int, ...] = ()
+    if SPLIT not in columns and columns:
+        flags = tuple(number for number in unused if is_flag(values[number]) and flagged_split(fields[number]))
+        columns |= {SPLIT: flags[0]} if flags else {}
     several = tuple(number for number, name in enumerate(names) if re.fullmatch(r"p(ixel|ix|x)?\d+", name))
     pixel_columns = several if len(several) >= _FEW_PIXELS else ()
     if not columns and not pixel_columns:
@@ -138,7 +161,7 @@ def _table(path: Path, line: str, second: str, separator: str) -> Table:
         if columns:
             names = ()
     titles = tuple(readable(field).strip() for field in fields) if names else ()
-    return Table(path, names, titles, columns, pixel_columns, separator)
+    return Table(path, names, titles, columns, pixel_columns, separator, flags)
 
 
 def _likely(labels: Sequence[int], names: Sequence[str], values: Sequence[str]) -> int:
