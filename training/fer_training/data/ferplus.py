@@ -1,17 +1,26 @@
-"""The votes of FER+ in `fer2013new.csv`: one row per image of FER-2013, in the same order."""
+"""The votes of FER+: in `fer2013new.csv`, a row per image of FER-2013 in the same order; or in lists of images."""
 
-from collections.abc import Sequence
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_training.data.names import split_key
+from fer_training.data.class_folders import ALL
+from fer_training.data.dataset import FaceDataset
+from fer_training.data.image_lists import ListedImage, read_listed
+from fer_training.data.names import emotion_key, split_in, split_key
 from fer_training.data.table import SPLIT, column_key, open_table
-from fer_training.data.votes import FERPLUS_COLUMNS, normalise_votes
+from fer_training.data.tree import File, Tree, refuse_git_lfs_pointer
+from fer_training.data.votes import FERPLUS_COLUMNS, FERPLUS_ORDER, normalise_votes
 from fer_training.errors import DataError
 
 VOTES_FILE = "fer2013new.csv"
+_FIELDS: Final = 2 + len(FERPLUS_ORDER)  # file, box, votes
+_EMOTIONS: Final = FERPLUS_ORDER[:8]  # without unknown and NF, not a face
 
 
 def read_votes(path: Path, splits: Sequence[str], name: str) -> NDArray[np.float32]:
@@ -55,3 +64,51 @@ def read_votes(path: Path, splits: Sequence[str], name: str) -> NDArray[np.float
 def _key(split: str) -> str:
     key = split_key(split)
     return "train" if key == "training" else key
+
+
+def read_ferplus(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset | None:
+    """Read the folders that FER+'s own program writes: `FER2013Train/label.csv` beside images, and others.
+
+    The class is the emotion with most votes. Images that most found no face or unknown, and ties, are left out.
+
+    Returns:
+        The data set, or None if there are no such folders.
+
+    Raises:
+        DataError: A list is invalid, or its images are missing.
+    """
+    name = tree.root.resolve().name
+    sizes = Counter(file.folders for file in tree.files)
+    lists = {  # a clone of FER+ has the lists without the images
+        file: folder
+        for file in tree.files
+        if file.name.casefold() == "label.csv"
+        and sizes[file.folders] > 1
+        and (folder := [name, *file.folders][-1]).casefold().startswith("fer2013")
+    }
+    if not lists:
+        return None
+    rows = [row for file, folder in lists.items() for row in _listed(file, split_in(folder) or ALL)]
+    notes = ["FER+: the class is the emotion with most votes"]
+    paths = [file.path for file in lists]
+    return read_listed(tree.root, rows, paths, size, in_memory_bytes, notes=notes, tree=tree)
+
+
+def _listed(file: File, split: str) -> Iterator[ListedImage]:
+    try:
+        refuse_git_lfs_pointer(file.path)
+        lines = file.path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file.place}: cannot be read as text: {error}") from error
+    for number, fields in enumerate(csv.reader(lines), 1):
+        if not fields:
+            continue
+        try:
+            votes = [float(field) for field in fields[2:]]
+        except ValueError:
+            votes = []
+        if len(fields) != _FIELDS or len(votes) != len(FERPLUS_ORDER):
+            raise DataError(f"{file.place}, line {number}: not a file name, a box and {len(FERPLUS_ORDER)} votes")
+        most = [name for name, count in zip(FERPLUS_ORDER, votes, strict=True) if count == max(votes)]
+        label = emotion_key(most[0]) if len(most) == 1 and most[0] in _EMOTIONS else ""
+        yield ListedImage("/".join((*file.folders, fields[0])), label, split, source=file.place)

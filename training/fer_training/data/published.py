@@ -1,4 +1,4 @@
-"""Published data sets in their own layouts: RAF-DB, AffectNet, ExpW. docs/data-sets.md says where to get them."""
+"""Published data sets in their own layouts. docs/data-sets.md says where to get them."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,8 +8,10 @@ import numpy as np
 
 from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
+from fer_training.data.ferplus import read_ferplus
 from fer_training.data.image_lists import ListedImage, read_listed
 from fer_training.data.labels import FER2013_LABELS
+from fer_training.data.named_files import read_ck_plus, read_kdef
 from fer_training.data.names import split_in
 from fer_training.data.table import Table, open_table
 from fer_training.data.tree import File, Tree, refuse_git_lfs_pointer
@@ -176,4 +178,7 @@ ADAPTERS: Final[tuple[Callable[[Tree, int, int], FaceDataset | None], ...]] = (
     read_raf_db,
     read_expw,
     read_affectnet,
+    read_ferplus,
+    read_ck_plus,
+    read_kdef,
 )
