@@ -121,6 +121,15 @@ def test_a_compressed_file_is_read(path: Path) -> None:
         read(packed)
 
 
+def test_the_content_decides_what_is_compressed(path: Path) -> None:
+    path.write_bytes(gzip.compress(b"emotion,pixels\n3,1 2 3 4\n"))
+    assert len(read(path)) == 1
+    for begin, said in ((b"PK\3\4", "a ZIP archive or an Excel file"), (b"\xd0\xcf\x11\xe0", "an Excel file")):
+        path.write_bytes(begin + bytes(60))
+        with pytest.raises(DataError, match=f"{said}, not text"):
+            read(path)
+
+
 def test_a_file_without_a_header_is_read_by_its_content(path: Path) -> None:
     path.write_text(GOOD + GOOD.replace("Training", "PublicTest"))
     assert read(path).splits.tolist() == ["Training", "PublicTest"]

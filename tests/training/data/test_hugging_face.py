@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow
+import pyarrow.feather
 import pyarrow.ipc
 import pyarrow.parquet
 import pytest
@@ -138,10 +139,28 @@ def test_an_arrow_file_is_read(tmp_path: Path) -> None:
     assert len(load_dataset(tmp_path / "train.arrow", 8)) == 3
 
 
-@pytest.mark.parametrize("labels", [["anger", "joy "], [b"anger", b"joy"], ["1", "2"], [1, 2], [1.0, 2.0]])
+def test_the_content_decides_between_parquet_and_feather(tmp_path: Path) -> None:
+    pyarrow.feather.write_feather(table(["anger", "joy", "joy"]), tmp_path / "train.feather")
+    for source, name in (("train.feather", "train.parquet"), ("train.feather", "train.csv")):
+        (tmp_path / name).write_bytes((tmp_path / source).read_bytes())
+    for name in ("train.feather", "train.parquet", "train.csv"):
+        assert load_dataset(tmp_path / name, 8).split_sizes == {"train": 3}
+    for name in ("other.feather", "other.csv"):
+        write(tmp_path / name, table(["anger", "joy"]))
+        assert len(load_dataset(tmp_path / name, 8)) == 2
+
+
+@pytest.mark.parametrize(
+    "labels", [["anger", "joy "], [b"anger", b"joy"], ["['anger']", '["joy"]'], ["1", "2"], [1, 2], [1.0, 2.0]]
+)
 def test_labels_may_be_words_or_numbers(tmp_path: Path, labels: list[object]) -> None:
     classes = load_dataset(write(tmp_path / "x.parquet", table(labels)), 8).classes
     assert classes in (("anger", "joy"), ("1", "2"))
+
+
+def test_a_struct_with_one_word_is_a_label(tmp_path: Path) -> None:
+    labels: list[object] = [{"id": 3, "name": "joy"}, {"id": 4, "name": "anger"}]
+    assert load_dataset(write(tmp_path / "x.parquet", table(labels)), 8).classes == ("anger", "joy")
 
 
 def test_numbers_of_a_column_emotion_are_those_of_fer_2013(tmp_path: Path) -> None:
@@ -263,7 +282,12 @@ def test_missing_columns_are_named_with_those_that_are_there(
 
 @pytest.mark.parametrize(
     ("labels", "said"),
-    [([3, 0], "invalid label 3"), ([[0, 1], [0]], "several labels"), ([float("inf"), 0.0], "invalid label inf")],
+    [
+        ([3, 0], "invalid label 3"),
+        ([[0, 1], [0]], r"several labels, \[0, 1\]"),
+        ([{"anger": 0.2, "joy": 0.8}] * 2, "several labels, {'anger': 0.2, 'joy': 0.8}"),
+        ([float("inf"), 0.0], "invalid label inf"),
+    ],
 )
 def test_invalid_labels_are_named_by_row(tmp_path: Path, labels: list[object], said: str) -> None:
     with pytest.raises(DataError, match=rf"x\.parquet, row 0: .*{said}"):

@@ -213,6 +213,24 @@ def test_a_column_of_true_and_false_may_say_the_split(tmp_path: Path) -> None:
     assert load_dataset(tmp_path, 8).split_sizes == {"train": 1, "test": 1}
 
 
+def test_a_written_list_of_one_label_is_a_label(tmp_path: Path) -> None:
+    put(tmp_path, "images/0.png", "images/1.png")
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,['happy']\n1.png,[sad]\n")
+    assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,\"['happy', 'sad']\"\n1.png,[sad]\n")
+    with pytest.raises(
+        DataError, match=r"labels\.csv, line 2: the image has several labels, \['happy', 'sad'\]: keep"
+    ):
+        load_dataset(tmp_path, 8)
+    (tmp_path / "labels.csv").unlink()
+    row = '{"file_name": "0.png", "label": %s}'
+    (tmp_path / "metadata.jsonl").write_text(row % '["happy"]')
+    assert load_dataset(tmp_path, 8).classes == ("happy",)
+    (tmp_path / "metadata.jsonl").write_text(row % '["happy", "sad"]')
+    with pytest.raises(DataError, match=r"metadata\.jsonl, line 1: the image has several labels"):
+        load_dataset(tmp_path, 8)
+
+
 def test_an_error_of_a_list_is_not_hidden_by_folders_of_persons(tmp_path: Path) -> None:
     put(tmp_path, "S0/0.png", "S1/1.png")
     (tmp_path / "labels.csv").write_text("image,label,split\nS0/0.png,happy,train\nS0/0.png,happy,test\n")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fer_training.data.columns import class_names
 from fer_training.data.images import decode_square, resize_square
-from fer_training.data.labels import FER2013_LABELS
+from fer_training.data.labels import FER2013_LABELS, only_label
 from fer_training.data.names import is_missing, readable
 from fer_training.errors import DataError
 
@@ -111,12 +111,12 @@ class LabelNames:
         Raises:
             DataError: The cell has several labels, or a number without a name.
         """
-        if isinstance(cell, list):
-            if len(cell) > 1:
-                raise DataError(f"{row}: the image has several labels, {cell[:5]}: keep one per image")
-            cell = cell[0] if cell else None
         if isinstance(cell, bytes):
             cell = cell.decode("utf-8", "replace")
+        try:
+            cell = only_label(cell)
+        except ValueError as error:
+            raise DataError(f"{row}: {error}") from error
         if isinstance(cell, float) and math.isinf(cell):
             raise DataError(f"{row}: invalid label {cell}")
         if isinstance(cell, float) and cell.is_integer():

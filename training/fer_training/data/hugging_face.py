@@ -29,7 +29,7 @@ from fer_training.data.split_columns import split_by_flags, split_notes
 from fer_training.data.tree import File, refuse_git_lfs_pointer
 from fer_training.errors import DataError
 
-SUFFIXES: Final = {".parquet", ".arrow"}
+SUFFIXES: Final = {".parquet", ".arrow", ".feather"}
 _BATCH: Final = 256
 # The number of a shard, with what Spark writes behind it; values of partitioned folders (`fold=1/`).
 _NUMBER: Final = re.compile(
@@ -66,6 +66,13 @@ def shards_of(files: Sequence[File]) -> tuple[list[Shard], list[str]]:
     others = ", ".join(shard.place for shard in found if shard not in chosen)
     notes = [f"passed over, because they have no images and labels: {others}"] if others else []
     return chosen, [*notes, *_versions(chosen)]
+
+
+def is_arrow(path: Path) -> bool:
+    """Return True for Arrow and Feather files. The content decides; streams have a suffix, but no mark."""
+    with path.open("rb") as file:
+        begin = file.read(6)
+    return begin == b"ARROW1" or (path.suffix.lower() in {".arrow", ".feather"} and not begin.startswith(b"PAR1"))
 
 
 def have_images(shards: Sequence[Shard]) -> bool:
@@ -180,7 +187,7 @@ def _split_of(cells: dict[str, Any], columns: Columns, names: tuple[str, ...], r
 def _schema(shard: Shard) -> Any:
     try:
         refuse_git_lfs_pointer(shard.path)
-        if shard.path.suffix.lower() == ".arrow":
+        if is_arrow(shard.path):
             with _arrow(shard.path) as reader:
                 return reader.schema
         return pyarrow.parquet.read_schema(shard.path)
@@ -193,7 +200,7 @@ def _rows(shard: Shard, columns: Columns) -> Iterator[dict[str, Any]]:
         dict.fromkeys(name for name in (columns.image, columns.label, columns.split, *columns.flags) if name)
     )
     try:
-        if shard.path.suffix.lower() == ".arrow":
+        if is_arrow(shard.path):
             with _arrow(shard.path) as reader:
                 batches = (
                     reader

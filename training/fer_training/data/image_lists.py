@@ -15,6 +15,7 @@ from fer_training.data.dataset import FaceDataset
 from fer_training.data.folders import is_image
 from fer_training.data.image_files import LabelledFile, read_files
 from fer_training.data.images import Box
+from fer_training.data.labels import only_label
 from fer_training.data.names import is_missing, readable, split_in, split_key, split_name
 from fer_training.data.split_columns import flagged_split, is_flag, split_by_flags
 from fer_training.data.table import FILE, LABEL, Table, column_key, open_table
@@ -280,7 +281,7 @@ def _table_rows(table: Table, root: Path) -> Iterator[ListedImage]:
     for line, row in table.rows():
         try:
             name = row[table.columns[FILE]]
-            label = largest_class(row, classes, table) if classes else row[table.columns[LABEL]]
+            label = largest_class(row, classes, table) if classes else only_label(row[table.columns[LABEL]])
             split = table.split_of(row)
         except IndexError as error:
             raise DataError(f"{table.path}, line {line}: fields are missing") from error
@@ -308,8 +309,13 @@ def _json_rows(file: File) -> Iterator[ListedImage]:
         except (ValueError, AttributeError, RecursionError) as error:
             raise DataError(f"{file.place}, line {number}: not a JSON object: {error}") from error
         name = row.get("filename")
-        label = next((row[key] for key in ("emotion", "expression", "label", "class") if key in row), None)
-        if not isinstance(name, str) or isinstance(label, dict | list):
+        try:
+            label = only_label(
+                next((row[key] for key in ("emotion", "expression", "label", "class") if key in row), None)
+            )
+        except ValueError as error:
+            raise DataError(f"{file.place}, line {number}: {error}") from error
+        if not isinstance(name, str):
             raise DataError(f"{file.place}, line {number}: file_name and label are required")
         in_folder = f"{folders}/{name}" if folders else name
         text = "" if label is None or is_missing(str(label)) else readable(str(label))

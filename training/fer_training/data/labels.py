@@ -1,6 +1,28 @@
-"""Names of the classes that data sets store as numbers."""
+"""Names of the classes that data sets store as numbers, and cells that wrap a label."""
 
-from typing import Final
+import re
+from typing import Any, Final
 
 FER2013: Final = "FER-2013"  # its name as a data set
 FER2013_LABELS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+_LIST: Final = re.compile(r"""\[\s*(["']?)([^"',]*)\1\s*\]""")
+
+
+def only_label(cell: Any) -> Any:
+    """Return the label of a cell that wraps it: [3], "['happy']" or {"id": 3, "name": "happy"}.
+
+    Raises:
+        ValueError: The cell has several labels.
+    """
+    shown = str(cell)[:60]
+    if isinstance(cell, dict):
+        words = [value for value in cell.values() if isinstance(value, str)]
+        cell = words or [value for value in cell.values() if value is not None]
+    elif isinstance(cell, str) and cell.strip().startswith("["):
+        match = _LIST.fullmatch(cell.strip())
+        cell = [match[2].strip()] if match else cell.split()
+    if not isinstance(cell, list):
+        return cell
+    if len(cell) > 1:
+        raise ValueError(f"the image has several labels, {shown}: keep one per image")
+    return cell[0] if cell else None

@@ -38,7 +38,7 @@ def load_dataset(path: Path, size: int, *, in_memory_bytes: int = folders.IN_MEM
 def _load_file(path: Path, size: int, in_memory_bytes: int) -> FaceDataset:
     kind = _kind(path)
     if kind == "parquet":
-        if path.suffix.lower() != ".arrow" and parquet.is_fer_2013(path):
+        if not hugging_face.is_arrow(path) and parquet.is_fer_2013(path):
             return parquet.read(path)
         return hugging_face.read_shards(path, [hugging_face.shard_of(path)], size)
     if kind == "csv":
@@ -56,13 +56,13 @@ def _load_file(path: Path, size: int, in_memory_bytes: int) -> FaceDataset:
 def _kind(path: Path) -> str | None:
     name = path.name.lower()
     refuse_git_lfs_pointer(path)
-    if path.suffix.lower() in SUFFIXES or name.endswith((".csv.gz", ".tsv.gz")):
-        return "csv"
     with path.open("rb") as file:
         begin = file.read(6)
-    if path.suffix.lower() in hugging_face.SUFFIXES or begin[:4] == b"PAR1" or begin == b"ARROW1":
+    if begin.startswith((b"PAR1", b"ARROW1")):
         return "parquet"
-    return None
+    if path.suffix.lower() in SUFFIXES or name.endswith((".csv.gz", ".tsv.gz")):
+        return "csv"
+    return "parquet" if path.suffix.lower() in hugging_face.SUFFIXES else None
 
 
 def _load_folder(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset:
@@ -138,7 +138,7 @@ def _shards(tree: Tree, images: list[File], size: int) -> FaceDataset | None:
         if may_be_classes:
             return None
         raise
-    if len(shards) == 1 and shards[0].path.suffix.lower() != ".arrow" and parquet.is_fer_2013(shards[0].path):
+    if len(shards) == 1 and not hugging_face.is_arrow(shards[0].path) and parquet.is_fer_2013(shards[0].path):
         found = parquet.read(shards[0].path)
     else:
         found = hugging_face.read_shards(tree.root, shards, size)

@@ -51,6 +51,13 @@ _ROLES: Final = {
     },
 }
 _FEW_PIXELS: Final = 64
+_GZIP: Final = b"\x1f\x8b"
+_OTHERS: Final = {
+    b"PAR1": "a parquet file",
+    b"ARROW1": "an Arrow or Feather file",
+    b"PK\3\4": "a ZIP archive or an Excel file",
+    b"\xd0\xcf\x11\xe0": "an Excel file",
+}
 _IMAGE_NAME: Final = re.compile(r"\.(jpe?g|jfif|png|bmp|webp|gif|tiff?)$", re.IGNORECASE)
 
 
@@ -194,9 +201,14 @@ def _columns_by_content(fields: list[str]) -> dict[str, int]:
 def _opened(path: Path) -> Iterator[IO[str]]:
     try:
         refuse_git_lfs_pointer(path)
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as raw:
-            begin = raw.read(4)
+        with path.open("rb") as file:
+            packed = file.read(2) == _GZIP
+        with gzip.open(path, "rb") if packed else path.open("rb") as raw:
+            begin = raw.read(6)
             raw.seek(0)
+            kind = next((kind for mark, kind in _OTHERS.items() if begin.startswith(mark)), None)
+            if kind:
+                raise DataError(f"{path}: {kind}, not text; give it its own suffix, or export it as CSV")
             wide = begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
             encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
             yield io.TextIOWrapper(cast(IO[bytes], raw), encoding=encoding, errors=errors, newline="")
