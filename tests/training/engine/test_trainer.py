@@ -56,6 +56,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_epoch_before(
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
 
 
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, faces: FaceDataset, recipe: EmotionRecipe, fabric: Fabric
+) -> None:
+    (tmp_path / "tensorboard").write_text("")  # stands for a disk that is read-only
+    with pytest.raises(RunError, match=r"cannot write to .*tensorboard: File exists"):
+        run_training(recipe, faces, RunFolder(tmp_path), fabric)
+
+
 def test_every_epoch_uses_each_image_once_in_its_own_order(
     tmp_path: Path, faces: FaceDataset, recipe: EmotionRecipe, fabric: Fabric
 ) -> None:

@@ -53,7 +53,11 @@ class Trainer:
         saved = self._resume()
         if self.fabric.is_global_zero:
             # Drop the points of an interrupted epoch; it runs again.
-            self._board = SummaryWriter(self.run.path / "tensorboard", purge_step=self.state.epoch + 1)
+            folder = self.run.path / "tensorboard"
+            try:
+                self._board = SummaryWriter(folder, purge_step=self.state.epoch + 1)
+            except OSError as error:
+                raise RunError(f"cannot write to {folder}: {error.strerror or error}") from error
         while self.state.phase < len(self.recipe.phases):
             phase = self.recipe.phases[self.state.phase]
             if not self.state.phase_epoch and self.state.phase and self.learner.changes_network(self.state.phase):
