@@ -39,6 +39,16 @@ def test_folders_of_other_names_beside_the_splits_are_splits() -> None:
     assert found("train/awe/0.png", "extra/awe/0.png")["extra/awe/0.png"] == ("extra", "awe")
 
 
+@pytest.mark.parametrize(
+    "names", [("happy/train/0.png", "sad/test/0.png"), ("train/happy/0.png", "train/sad/0.png")]
+)
+def test_a_class_that_lies_in_no_split_is_named(names: tuple[str, str]) -> None:
+    _, notes = places(files(*names, "angry/0.png", "joy/1.png"))
+    assert notes[0].startswith(
+        "left out, because the other classes lie in splits and these do not: angry (1 images)."
+    )
+
+
 def test_images_of_a_test_without_labels_are_passed_over() -> None:
     placed, notes = places(files("train/awe/0.png", "test/0.png", "test/1.png"))
     assert list(placed.values()) == [Place("train", "awe")]

@@ -3,8 +3,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 from fer_training.data import FaceDataset
-from fer_training.data.doubts import Doubt, find_doubts, print_doubts, refuse_doubts, refuse_one_class
+from fer_training.data.doubts import (
+    Doubt,
+    find_doubts,
+    print_doubts,
+    refuse_doubts,
+    refuse_one_class,
+    rename_line,
+)
 from fer_training.errors import DataError
 from rich.console import Console
 
@@ -58,9 +66,31 @@ def test_a_validation_class_without_training_images_is_refused_with_its_probable
     assert "data: {labels: [awe, boredom]}" in doubt.text
 
 
-def test_a_class_without_training_images_elsewhere_is_a_warning() -> None:
+def test_a_class_without_training_images_is_refused_wherever_its_images_are() -> None:
     (doubt,) = doubts(train={"awe": 20, "sad": 20}, test={"awe": 20, "sad": 20}, later={"fun": 20})
+    assert doubt.refused
+    assert doubt.text.endswith("To leave it out: data: {labels: [awe, sad]}")
+    nowhere = replace(data(train={"awe": 20, "sad": 20}), classes=("awe", "sad", "fun"))
+    (doubt,) = find_doubts(nowhere, "train", None)
+    assert doubt.refused
+    where, _, way_out = doubt.text.partition(". ")
+    assert where == "class fun has no images in the training split train (nor in others)"
+    assert way_out == "To leave it out: data: {labels: [awe, sad]}"
+
+
+def test_a_folder_beside_emotions_is_doubted_with_the_line_that_leaves_it_out() -> None:
+    (doubt,) = doubts(train={"angry": 20, "happy": 20, "figures": 20})
     assert not doubt.refused
+    assert doubt.text == (
+        "not the names of emotions: figures. If these are no classes: data: {labels: [angry, happy]}"
+    )
+
+
+@pytest.mark.parametrize("name", ["happy\u200b", "Ünruhe\xa0"])
+def test_lines_with_invisible_characters_work_when_they_are_pasted(name: str) -> None:
+    line = rename_line({name: "happy"})
+    assert line.isprintable()
+    assert yaml.safe_load(line) == {"data": {"rename": {name: "happy"}}}
 
 
 def test_small_and_missing_validation_classes_are_warnings() -> None:

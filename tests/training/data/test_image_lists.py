@@ -231,6 +231,25 @@ def test_a_written_list_of_one_label_is_a_label(tmp_path: Path) -> None:
         load_dataset(tmp_path, 8)
 
 
+@pytest.mark.parametrize("line", ["{}.png {}", "images/{}.png  {}", "{}.png\t{}", "{}.png,{}"])
+@pytest.mark.parametrize("header", ["", "file label\n"])
+def test_a_text_with_a_file_and_a_label_per_line_is_a_list(tmp_path: Path, line: str, header: str) -> None:
+    put(tmp_path, "images/0.png", "images/1.png")
+    header = header.replace(" ", "\t" if "\t" in line else "," if "," in line else " ")
+    rows = "\n".join(line.format(number, label) for number, label in enumerate(("happy", "sad")))
+    (tmp_path / "train.txt").write_text(header + rows)
+    for path in (tmp_path, tmp_path / "train.txt"):
+        assert load_dataset(path, 8).split_sizes == {"train": 2}
+        assert load_dataset(path, 8).classes == ("happy", "sad")
+
+
+def test_a_text_beside_folders_of_emotions_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "happy/0.png", "sad/1.png")
+    (tmp_path / "train.txt").write_text("happy/0.png 0\nsad/1.png 1\n")
+    (tmp_path / "readme.txt").write_text("Faces in PNG files.")
+    assert "not read, because folders name the classes: train.txt" in load_dataset(tmp_path, 8).notes
+
+
 def test_an_error_of_a_list_is_not_hidden_by_folders_of_persons(tmp_path: Path) -> None:
     put(tmp_path, "S0/0.png", "S1/1.png")
     (tmp_path / "labels.csv").write_text("image,label,split\nS0/0.png,happy,train\nS0/0.png,happy,test\n")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fer_training.data.names import is_emotion, split_key, split_name
+from fer_training.data.names import emotion_key, is_emotion, split_key, split_name
 from fer_training.data.tree import File
 from fer_training.errors import DataError
 
@@ -50,6 +50,7 @@ def places(images: Sequence[File]) -> tuple[dict[File, Place], list[str]]:
     deep = sum(bool(place.deeper) for place in kept.values())
     if deep:
         notes.append(f"{deep:,} images lie in folders below their class folder; they are read")
+    notes += _lost_classes(outside, {emotion_key(place.label) for place in found.values()})
     notes += _passed_over(below, "lie below a class folder that has images itself")
     notes += _passed_over(outside, "lie in no class folder")
     return kept, notes
@@ -188,6 +189,18 @@ def _grouped(found: dict[File, Place]) -> list[str]:
         if not split_name(folders[-1]) and folders[-1] != place.split:
             above.add(folders[-1])
     return [f"folders above the classes are ignored: {', '.join(sorted(above))}"] if len(above) > 1 else []
+
+
+def _lost_classes(outside: Sequence[File], known: set[str]) -> list[str]:
+    """Say which emotions have no split, as others have, so that none of their images is read."""
+    names = [file.folders[-1] for file in outside if file.folders]
+    lost = Counter(name for name in names if is_emotion(name) and emotion_key(name) not in known)
+    if not lost:
+        return []
+    listed = ", ".join(f"{name} ({count:,} images)" for name, count in lost.items())
+    return [
+        f"left out, because the other classes lie in splits and these do not: {listed}. Move them into the splits"
+    ]
 
 
 def _passed_over(files: Sequence[File], reason: str) -> list[str]:

@@ -46,8 +46,9 @@ def find_doubts(data: FaceDataset, train: str, validation: str | None) -> list[D
     counts = {split: class_counts(data.split(split)) for split in data.split_sizes}
     used = [label for label in data.classes if any(split[label] for split in counts.values())]
     groups, named = _same_class(data, used)
-    absent = [label for label in used if not counts[train][label] and label not in named]
-    doubts = [*groups, *_without_training(counts, absent, train, validation)]
+    # Each class is an output of the network, also one of which the data has no image.
+    absent = [label for label in data.classes if not counts[train][label] and label not in named]
+    doubts = [*groups, *_without_training(counts, absent, train)]
     if validation is not None:
         doubts += _without_validation(counts, [label for label in used if label not in named], train, validation)
         doubts += _few(counts[validation], f"validation split {validation}")
@@ -94,8 +95,21 @@ def _print(text: str, console: Console) -> None:
 
 def rename_line(names: dict[str, str]) -> str:
     """Return the line of a recipe that renames classes."""
-    inner = yaml.safe_dump(names, default_flow_style=True, allow_unicode=True, width=10**6, sort_keys=False)
-    return f"data: {{rename: {inner.strip()}}}"
+    return f"data: {{rename: {_yaml(names)}}}"
+
+
+def _labels_line(labels: list[str]) -> str:
+    """Return the line of a recipe that keeps these classes only."""
+    return f"data: {{labels: {_yaml(labels)}}}"
+
+
+def _yaml(value: dict[str, str] | list[str]) -> str:
+    """Return YAML of one line. What cannot be seen or copied, such as U+200B, is written as an escape."""
+    lines = (
+        yaml.safe_dump(value, default_flow_style=True, allow_unicode=raw, width=10**6, sort_keys=False).strip()
+        for raw in (True, False)
+    )
+    return next(line for line in lines if line.isprintable())
 
 
 def suggested_names(missing: Iterable[str], available: Iterable[str]) -> dict[str, str]:
@@ -127,22 +141,20 @@ def _same_class(data: FaceDataset, used: list[str]) -> tuple[list[Doubt], set[st
     return [Doubt(text, refused=spelt or apart)], {name for names in several for name in names}
 
 
-def _without_training(
-    counts: dict[str, dict[str, int]], absent: list[str], train: str, validation: str | None
-) -> list[Doubt]:
+def _without_training(counts: dict[str, dict[str, int]], absent: list[str], train: str) -> list[Doubt]:
     trained = [label for label, count in counts[train].items() if count]
     doubts = []
     for label in absent[:_LISTED]:
         where = {split: split_counts[label] for split, split_counts in counts.items() if split_counts[label]}
-        listed = ", ".join(f"{split} {count:,}" for split, count in where.items())
+        listed = ", ".join(f"{split} {count:,}" for split, count in where.items()) or "nor in others"
         near = get_close_matches(label, trained, n=1)
-        labels = yaml.safe_dump(trained, default_flow_style=True, allow_unicode=True, width=10**6).strip()
+        renamed = rename_line({label: near[0] if near else "NAME"})
+        other_name = f"If it has another name there: {renamed}. " if where else ""
         doubts.append(
             Doubt(
-                f"class {label} has no images in the training split {train} ({listed}). If it has another name "
-                f"there: {rename_line({label: near[0] if near else 'NAME'})}. To leave it out: "
-                f"data: {{labels: {labels}}}",
-                refused=validation in where,
+                f"class {label} has no images in the training split {train} ({listed}). {other_name}To leave it "
+                f"out: {_labels_line(trained)}",
+                refused=True,
             )
         )
     if len(absent) > _LISTED:
@@ -192,7 +204,12 @@ def _odd_names(used: list[str]) -> list[Doubt]:
         doubts.append(Doubt(f"classes without names: {_some(numbers)}. To name them: {line}"))
     if len(used) > _MANY_CLASSES:
         doubts.append(Doubt(f"{len(used):,} classes: are these names of persons or images?"))
-    elif not numbers and not any(map(is_emotion, used)):
+    others = [label for label in used if label not in numbers and not is_emotion(label)]
+    emotions = [label for label in used if is_emotion(label)]
+    if 0 < len(others) < len({emotion_key(label) for label in emotions}):
+        text = f"not the names of emotions: {_some(others)}. If these are no classes: {_labels_line(emotions)}"
+        doubts.append(Doubt(text))
+    elif len(used) <= _MANY_CLASSES and not numbers and not emotions:
         text = (
             f"no class is the name of an emotion: {_some(used)}. Are these persons, or splits and emotions in one?"
         )

@@ -17,12 +17,16 @@ from fer_training.data.image_files import LabelledFile, read_files
 from fer_training.data.images import Box
 from fer_training.data.labels import only_label
 from fer_training.data.names import is_missing, readable, split_in, split_key, split_name
+from fer_training.data.other_layouts import begins_with
 from fer_training.data.split_columns import flagged_split, is_flag, split_by_flags
 from fer_training.data.table import FILE, LABEL, Table, column_key, open_table
 from fer_training.data.tree import File, Tree, refuse_git_lfs_pointer, scan
 from fer_training.errors import DataError
 
 _SUFFIXES: Final = {".csv", ".tsv"}
+_IMAGE_LINE: Final = re.compile(
+    rb"\A([^\n]*\n)?[^\n]*\w\.(jpe?g|png|bmp|webp|gif|tiff?)[\"']?[ \t,;|]+[^\s]", re.IGNORECASE
+)
 _LISTED: Final = 8
 _BOXES: Final = (
     *({"xmin", "ymin", "xmax", "ymax"}, {"x", "y", "w", "h"}, {"x", "y", "width", "height"}),
@@ -62,13 +66,18 @@ def lists_of(tree: Tree) -> list[Table | File]:
     for file in tree.files:
         if file.suffix == ".jsonl" and (file.name.casefold() == _METADATA or _begins_with_an_image(file)):
             found.append(file)
-        elif file.suffix in _SUFFIXES:
+        elif may_be_list(file):
             table = open_table(file.path)
             if lists_images(table):
                 (boxes if has_boxes(table) else found).append(table)
     if boxes and not found:
         refuse_boxes(boxes[0])
     return found
+
+
+def may_be_list(file: File) -> bool:
+    """Return True for CSV files, and for texts whose first or second line is the name of an image and more."""
+    return file.suffix in _SUFFIXES or (file.suffix == ".txt" and begins_with(file, _IMAGE_LINE))
 
 
 def lists_images(table: Table) -> bool:
@@ -98,7 +107,7 @@ def describe_other_tables(tree: Tree) -> str:
     """Return a sentence about the tables of a folder that list no images; empty if there are none."""
     tables: list[Table] = []
     for file in tree.files:
-        if file.suffix in _SUFFIXES:
+        if may_be_list(file):
             with suppress(DataError):  # a damaged one says nothing about the images
                 tables.append(open_table(file.path))
     named = [

@@ -12,7 +12,7 @@ _GENERIC: Final = {
     *("images", "image", "img", "imgs", "pictures", "photos", "jpegimages", "pngimages", "labels", "label"),
     *("annotations", "masks", "data", "dataset", "crops", "faces", "obj_train_data", "input", "inputs", "raw"),
 }
-_BOX_LINE: Final = re.compile(rb"\s*\d+(\s+-?[\d.]+(e-?\d+)?){4,}\s*$", re.IGNORECASE)
+_BOX_LINE: Final = re.compile(rb"\A\s*\d+([^\S\n]+-?[\d.]+(e-?\d+)?){4,}\s*(\n|\Z)", re.IGNORECASE)
 _WAY_OUT: Final = "Cut out the faces and put them into one folder per class: <split>/<class>/NAME.png"
 
 
@@ -50,27 +50,25 @@ def _detection_format(tree: Tree, images: Sequence[File]) -> str | None:
     for file in tree.files:
         folders = {name.casefold() for name in file.folders}
         beside = (file.folders, file.path.stem) in stems
-        if file.suffix == ".txt" and ("labels" in folders or beside) and _begins_with(file, _BOX_LINE):
+        if file.suffix == ".txt" and ("labels" in folders or beside) and begins_with(file, _BOX_LINE):
             return f"a YOLO detection set ({file.place} has boxes)"
-        if file.suffix in {".yaml", ".yml"} and _begins_with(file, re.compile(rb"(?m)^(nc|names|train)\s*:")):
+        if file.suffix in {".yaml", ".yml"} and begins_with(file, re.compile(rb"(?m)^(nc|names|train)\s*:")):
             return f"a YOLO detection set ({file.place})"
-        if file.suffix == ".json" and _begins_with(
+        if file.suffix == ".json" and begins_with(
             file, re.compile(rb'"(annotations|categories|images|info)"\s*:')
         ):
             return f"a COCO detection set ({file.place})"
-        if file.suffix == ".xml" and _begins_with(file, re.compile(rb"<annotation\b")):
+        if file.suffix == ".xml" and begins_with(file, re.compile(rb"<annotation\b")):
             return f"a Pascal VOC detection set ({file.place})"
     if any("labels" in {name.casefold() for name in file.folders} for file in tree.files):
         return "a YOLO detection set (it has folders images and labels)"
     return None
 
 
-def _begins_with(file: File, pattern: re.Pattern[bytes]) -> bool:
+def begins_with(file: File, pattern: re.Pattern[bytes]) -> bool:
+    """Return True if the pattern is in the first 4,096 bytes."""
     try:
         with file.path.open("rb") as opened:
-            begin = opened.read(4096)
+            return bool(pattern.search(opened.read(4096)))
     except OSError:
         return False
-    if pattern is _BOX_LINE:
-        return bool(pattern.match(begin.split(b"\n", 1)[0]))
-    return bool(pattern.search(begin))

@@ -100,7 +100,7 @@ def _is_data_set(file: File) -> bool:
     try:
         if file.suffix in hugging_face.SUFFIXES:
             return hugging_face.have_images([hugging_face.shard_of(file.path)])
-        if file.suffix in SUFFIXES - {".txt"}:
+        if file.suffix in SUFFIXES - {".txt"} or image_lists.may_be_list(file):
             table = open_table(file.path)
             return challenge_csv.has_pixels(table) or image_lists.lists_images(table)
     except DataError:  # a file of something else

@@ -128,7 +128,8 @@ def open_table(path: Path) -> Table:
         lines = _after_separator_line(file)
         first = next(lines, "")
         second = next(lines, "")
-    found = [_table(path, first, second, separator) for separator in _SEPARATORS]
+    separators = _SEPARATORS + " " * (path.suffix.lower() == ".txt")
+    found = [_table(path, first, second, separator) for separator in separators]
     return max(found, key=lambda table: (len(table.columns) + bool(table.pixel_columns), len(table.names)))
 
 
