@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 _SYSTEM: Final = {
@@ -28,6 +29,7 @@ _SYSTEM: Final = {
     "desktop.ini",
     "icon\r",
 }
+_CACHED: Final = 4096  # names; those of folders are asked for once per image
 _LOST: Final = re.compile(r"FOUND\.\d{3}", re.IGNORECASE)  # what Windows' chkdsk found
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 # These names stay as they are. All other spellings become `train`, `validation` or `test`.
@@ -114,6 +116,7 @@ def is_system_entry(name: str) -> bool:
     return name.startswith((".", "~$")) or name.casefold() in _SYSTEM or bool(_LOST.fullmatch(name))
 
 
+@lru_cache(_CACHED)
 def split_name(name: str) -> str | None:
     """Return the split that a folder, a file or a value names, or None: `TRAIN` and `train_set` are `train`."""
     folded = name.strip().casefold()
@@ -147,6 +150,7 @@ def is_test_or_validation(name: str) -> bool:
     return (split_in(name) or name) in {VALIDATION, "valid", "val", TEST, "PublicTest", "PrivateTest"}
 
 
+@lru_cache(_CACHED)
 def class_key(name: str) -> str:
     """Return a key that is equal for class names that differ by case, signs, a leading number, or as copies do."""
     folded = unicodedata.normalize("NFKC", name).casefold()

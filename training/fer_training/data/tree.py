@@ -16,7 +16,7 @@ from fer_training.errors import DataError
 _MAX_DEPTH: Final = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity, which is fast for sets of many files
 class File:
     """A regular file.
 
