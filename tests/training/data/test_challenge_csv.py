@@ -121,6 +121,13 @@ def test_a_compressed_file_is_read(path: Path) -> None:
         read(packed)
 
 
+def test_a_column_of_true_and_false_may_say_the_split(path: Path) -> None:
+    path.write_text("emotion,pixels,is_train\n3,1 2 3 4,True\n4,1 2 3 4,False\n")
+    data = read(path)
+    assert data.split_sizes == {"train": 1, "test": 1}
+    assert data.notes == ("splits by columns of true and false: is_train is train, all others are test",)
+
+
 def test_the_content_decides_what_is_compressed(path: Path) -> None:
     path.write_bytes(gzip.compress(b"emotion,pixels\n3,1 2 3 4\n"))
     assert len(read(path)) == 1
