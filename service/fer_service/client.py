@@ -20,6 +20,8 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from fer_service.contract.extras import install_command
+
 try:
     import httpx
     from websockets.asyncio.client import connect as connect_async
@@ -27,7 +29,7 @@ try:
     from websockets.sync.client import connect
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        f"{error.name} is not installed; install the extra: pip install 'fer-service[client]'", name=error.name
+        f"{error.name} is not installed; in the clone of fer-service: {install_command('client')}", name=error.name
     ) from error
 
 from fer_service.contract import schemas

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from fer_service.contract.errors import ResultsError
+from fer_service.contract.extras import install_command
 from fer_service.contract.schemas import FaceEmotion
 from fer_service.contract.text import csv_cell
 from fer_service.system.files import write_atomically
@@ -103,7 +104,7 @@ class ParquetTable:
             import pyarrow as pa
             import pyarrow.parquet as pq
         except ImportError as error:
-            raise ResultsError("parquet files need pyarrow: pip install 'fer-service[parquet]'") from error
+            raise ResultsError(f"parquet files need pyarrow: {install_command('parquet')}") from error
         types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
         self._schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
         self._table = pa.Table

@@ -12,6 +12,7 @@ import typer
 from fer_service.cli.results import json_name
 from fer_service.cli.sources import ADDRESS, MEDIA, files_in, find_sources
 from fer_service.contract.errors import ResultsError
+from fer_service.contract.extras import install_command
 from fer_service.contract.text import printable
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def open_place(word: str) -> "tuple[FileSystem, str]":
     try:
         from pyarrow.fs import FileSystem, LocalFileSystem
     except ImportError as error:
-        raise ResultsError("pyarrow is not installed; batch needs it: pip install 'fer-service[ray]'") from error
+        raise ResultsError(f"pyarrow is not installed; batch needs it: {install_command('ray')}") from error
     if not is_uri(word):
         return LocalFileSystem(), os.path.abspath(word)  # noqa: PTH100 (bytes that are not UTF-8)
     try:

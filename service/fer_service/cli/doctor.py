@@ -204,9 +204,10 @@ def _pipeline(settings: Settings, has_gpu: bool) -> Iterator[Finding]:
 
 def _detector(name: str, settings: Settings) -> Finding:
     from fer_service.detection.choice import falls_back
+    from fer_service.detection.weights import pull_command
 
     if falls_back(settings.detector):
-        return Finding("detector", "note", name, "YuNet finds more small faces: fer-service detector pull")
+        return Finding("detector", "note", name, f"YuNet finds more small faces: {pull_command()}")
     return Finding("detector", "ok", name)
 
 

@@ -10,7 +10,7 @@ from fer_service.detection.haar import Haar
 from fer_service.detection.orientations import Orientations
 from fer_service.detection.scales import Scales
 from fer_service.detection.tiny import TinyDetector, is_tiny_detector, open_tiny
-from fer_service.detection.weights import YUNET
+from fer_service.detection.weights import YUNET, pull_command
 from fer_service.detection.yunet import YuNet, open_yunet
 from fer_service.onnx.session import Gpu
 
@@ -50,10 +50,7 @@ def choose_detector(
     if choice == "haar":
         return Haar(min(side, _HAAR_SIDE))
     if falls_back(choice):
-        logger.warning(
-            "YuNet is not installed: using the built-in detector, which misses more small faces. "
-            "To install YuNet (300 kB), run: fer-service detector pull. FER_DETECTOR=own chooses the built-in one"
-        )
+        logger.warning("YuNet is not installed, which finds more small faces. To install it: %s", pull_command())
         choice = "own"
     network = _open_network("yunet" if choice == "auto" else choice, side, device, gpu, own)
     on_gpu = isinstance(network, TinyDetector) and network.on_gpu

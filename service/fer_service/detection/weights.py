@@ -13,6 +13,7 @@ from typing import Final
 import platformdirs
 
 from fer_service.contract.errors import DetectorError
+from fer_service.system.terminal import as_typed
 
 _TIMEOUT_SECONDS: Final = 10
 
@@ -100,6 +101,11 @@ YUNET: Final = Weights(
     ),
     sha256="104ee26c71d5c270ce79a6b3dced91c91013260d29a6bf18f9296c5b8c4c2b12",
 )
+
+
+def pull_command() -> str:
+    """Return the command that downloads YuNet, as the user would type it."""
+    return f"{as_typed('fer-service', 'fer_service')} detector pull"
 
 
 def _sha256(content: bytes) -> str:

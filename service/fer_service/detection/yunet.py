@@ -16,6 +16,7 @@ from fer_service.contract.errors import DetectorError
 from fer_service.contract.job import Job
 from fer_service.detection.detector import Face
 from fer_service.detection.resizing import padded_size, shrunk
+from fer_service.detection.weights import pull_command
 from fer_service.onnx.session import Session
 
 _STRIDES: Final = (8, 16, 32)
@@ -103,7 +104,7 @@ def open_yunet(path: Path, side: int) -> YuNet:
     Raises:
         DetectorError: the file is missing or is not a YuNet file.
     """
-    missing = "no such detector file; to download YuNet, run: fer-service detector pull"
+    missing = f"no such detector file; to download YuNet, run: {pull_command()}"
     session = Session.open(path, device="cpu", threads=1, failure=DetectorError, missing=missing)
     return YuNet(session, f"yunet:{path.stem}", side)
 

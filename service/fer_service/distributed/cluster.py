@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fer_service.contract.errors import ClusterError
+from fer_service.contract.extras import install_command
 
 # Ray reads them when it is imported and when it starts its processes. What is set already stays.
 ENVIRONMENT: Final = {
@@ -45,7 +46,7 @@ def connected(address: str | None, cores: int) -> Iterator[None]:
     try:
         import ray
     except ImportError as error:
-        raise ClusterError("Ray is not installed; install the extra: pip install 'fer-service[ray]'") from error
+        raise ClusterError(f"Ray is not installed: {install_command('ray')}") from error
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from fer_service.contract import errors
 from fer_service.contract.deepface import deepface_result
 from fer_service.contract.errors import RequestError
+from fer_service.contract.extras import install_command
 from fer_service.contract.inference import MODEL, InferenceError
 from fer_service.contract.schemas import Prediction, VideoEnd, VideoFrame, VideoStart
 from fer_service.http.problems import MEDIA_TYPE, PROBLEMS, headers_of, problem_of
@@ -181,7 +182,7 @@ _DETAILS: Final[dict[type[RequestError], str]] = {
     errors.UndecodableImage: "this is a PDF document: send an image of the page. Supported formats: JPEG, PNG, "
     "WEBP, GIF, BMP, TIFF, AVIF, HEIC",
     errors.UndecodableVideo: "cannot read the video as a video: Invalid data found when processing input",
-    errors.VideosNotSupported: "the service cannot read videos: pip install 'fer-service[video]'",
+    errors.VideosNotSupported: f"the service cannot read videos: {install_command('video')}",
     errors.InvalidParameter: "min_score: must be at most 1.0, not 2",
     errors.Overloaded: "too many requests in flight; retry after a moment",
     errors.Preempted: "the upload stood still while others needed the memory; retry after a moment",

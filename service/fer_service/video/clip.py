@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_service.contract.errors import ClipError
+from fer_service.contract.extras import install_command
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -70,7 +71,7 @@ class Clip:
         try:
             import av
         except ImportError as error:
-            raise ClipError("video files need PyAV: pip install 'fer-service[video]'") from error
+            raise ClipError(f"video files need PyAV: {install_command('video')}") from error
         self.damage: list[str] = []
         name = name_of(source)
         # With its protocol a name may contain colons, and a playlist cannot name an address.

@@ -156,7 +156,7 @@ def test_a_service_without_the_reader_says_how_to_install_it(
     monkeypatch.setattr(video, "find_spec", lambda name: None)
     response = client.post(ROUTE, content=clip)
     assert response.status_code == 501
-    assert "fer-service[video]" in response.json()["detail"]
+    assert 'pip install -e ".[video]"' in response.json()["detail"]
 
 
 @pytest.fixture

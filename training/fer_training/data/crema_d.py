@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from fer_service.analysis.loading import choose_classifier
 from fer_service.contract.errors import ClipError
+from fer_service.contract.extras import install_command
 from fer_service.contract.settings import load_settings
 from fer_service.detection.choice import choose_detector
 from fer_service.imaging.crop import crop, square_around
@@ -61,7 +62,7 @@ def cut_faces(
         DataError: There is no table or no clip, the table is invalid, or PyAV is not installed.
     """
     if not find_spec("av"):
-        raise DataError("clips need PyAV: pip install 'fer-service[video]'")
+        raise DataError(f"clips need PyAV: {install_command('video')}")
     tree = scan(folder)
     tables = [file for file in tree.files if file.name.casefold() == "summarytable.csv"]
     if not tables:

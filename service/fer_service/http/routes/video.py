@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from fer_service.analysis.analyzer import Analysis
 from fer_service.contract.errors import InternalError, RequestError, VideosNotSupported
+from fer_service.contract.extras import install_command
 from fer_service.contract.job import Job
 from fer_service.contract.schemas import VideoEnd, VideoError, VideoFrame, VideoLine, VideoStart
 from fer_service.contract.summaries import FrameCounts
@@ -66,7 +67,7 @@ async def predict_video(request: Request, query: Annotated[VideoQuery, Query()])
     state = get_state(request)
     client = authenticate(request, state.keys)
     if not find_spec("av"):
-        raise VideosNotSupported("the service cannot read videos: pip install 'fer-service[video]'")
+        raise VideosNotSupported(f"the service cannot read videos: {install_command('video')}")
     if not state.settings.max_videos:
         raise VideosNotSupported("videos are turned off (FER_MAX_VIDEOS=0)")
     state.check_alive()
