@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -99,7 +100,11 @@ def test_train_export_evaluate_follow_one_another_also_with_renamed_classes(
     content = recipe_content(phases=[PHASE | {"epochs": 1}], data={"rename": {"disgust": "angry", "happy": "joy"}})
     recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
     assert cli("train", recipe, "--data", csv_file, "--out", run, "--device", "cpu") == 0
-    assert "epoch   1/1" in capsys.readouterr().out
+    first, *_, trained, best, then = capsys.readouterr().out.splitlines()
+    assert first.startswith("epoch   1/1")
+    assert trained == f"{run}: trained on 84 images, validated on 35"
+    assert re.fullmatch(r"best epoch: 1, accuracy 0\.\d{4}", best)
+    assert then == f"next: fer-train export {run} --out model.onnx"
 
     assert cli("export", run, "--out", bundle) == 0
     said = capsys.readouterr().out

@@ -1,5 +1,6 @@
 """The command line `fer-train`."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -8,7 +9,7 @@ import typer
 from fer_service import assets
 from fer_service.contract.errors import FerError
 from fer_service.contract.text import printable
-from fer_service.system.terminal import escape_unencodable
+from fer_service.system.terminal import as_typed, escape_unencodable
 from rich.console import Console
 
 from fer_training.engine.recipe import available_recipes, read_recipe, validate_recipe
@@ -72,6 +73,7 @@ def train(
 ) -> None:
     """Train a network from a recipe. Use `torchrun` for several processes."""
     from fer_training.engine.device import build_fabric
+    from fer_training.engine.results import summary
     from fer_training.engine.run_folder import RunFolder
     from fer_training.engine.task import TrainArguments
     from fer_training.engine.trainer import Trainer
@@ -99,6 +101,10 @@ def train(
         run.start(resolved, learner.about, resume)
     fabric.barrier()
     trainer.fit()
+    if fabric.is_global_zero:
+        for line in summary(run, resolved, learner.sizes, learner.keeps_best):
+            print(printable(line))
+        print(f"next: {as_typed('fer-train', 'fer_training')} export {shlex.quote(str(out))} --out model.onnx")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import csv
 import io
 import statistics
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -72,6 +73,21 @@ def run_result(run: RunFolder, recipe: Recipe, note: str = "") -> Result:
         cores=environment["cores"],
         note=note,
     )
+
+
+def summary(run: RunFolder, recipe: Recipe, sizes: tuple[int, int], keeps_best: bool) -> Iterator[str]:
+    """Yield lines about a complete run.
+
+    Args:
+        run: The run.
+        recipe: Its recipe.
+        sizes: Number of training images and of validation images.
+        keeps_best: True if the best epoch is exported, False if the last one is.
+    """
+    result = run_result(run, recipe)
+    yield f"{run.path}: trained on {sizes[0]:,} images, validated on {sizes[1]:,}"
+    exported = "" if keeps_best else "; the last one is exported"
+    yield f"best epoch: {result.best_epoch}, {result.metric} {result.best:.4f}{exported}"
 
 
 def record(result: Result, path: Path) -> None:

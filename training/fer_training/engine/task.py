@@ -44,12 +44,14 @@ class Learner(Protocol[_Batch]):
         metric: Name of the validation metric, such as accuracy; higher is better.
         keeps_best: True to keep the weights of the epoch with the best metric in best.ckpt.
         steps: Optimiser steps per epoch and process.
+        sizes: Number of training images and of validation images.
         about: Entries of environment.json. `data` has at least `sha256` and `limit`.
     """
 
     metric: str
     keeps_best: bool
     steps: int
+    sizes: tuple[int, int]
     about: Mapping[str, Any]
 
     def build(self, phase: int) -> nn.Module:

@@ -44,6 +44,7 @@ class ValenceLearner:
             self.images, self.valence = (torch.from_numpy(content[name]) for name in ("images", "valence"))
         self.recipe, self.held_out, self.fabric = recipe, len(self.images) // 4, fabric
         self.steps = (len(self.images) - self.held_out) // recipe.batch_size
+        self.sizes = len(self.images) - self.held_out, self.held_out
         self.about: Mapping[str, Any] = {"data": {"sha256": str(arguments.data), "limit": arguments.limit}}
 
     def build(self, phase: int) -> nn.Module:

@@ -10,7 +10,7 @@ from fer_training.data import FaceDataset
 from fer_training.data.labels import FER2013_LABELS
 from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import RecipeError
-from fer_training.tasks.emotion.exported_weights import exported_file, start_from
+from fer_training.tasks.emotion.exported_weights import describe_start, exported_file, start_from
 from fer_training.tasks.emotion.learner import Start
 from fer_training.tasks.emotion.model import EmotionNetwork, ExportWrapper
 from fer_training.tasks.emotion.recipe import Network, load_recipe
@@ -50,7 +50,7 @@ def of_the_file(levels: Tensor) -> Tensor:
 
 def test_the_network_answers_as_the_file_does(config: Network, levels: Tensor) -> None:
     network = EmotionNetwork(config, 7)
-    assert start_from(network, BUNDLED, FER2013_LABELS, levels) == []
+    assert start_from(network, BUNDLED, FER2013_LABELS, levels) == FER2013_LABELS
     torch.testing.assert_close(probabilities(network, levels), of_the_file(levels), atol=2e-3, rtol=0)
 
 
@@ -71,10 +71,22 @@ def test_its_batch_norms_have_the_statistics_of_the_images(config: Network, leve
 
 def test_classes_keep_their_weights_by_name(config: Network, levels: Tensor) -> None:
     network = EmotionNetwork(config, 3)
-    assert start_from(network, BUNDLED, ("neutral", "contempt", "happy"), levels) == ["contempt"]
+    start_from(network, BUNDLED, ("neutral", "contempt", "happy"), levels)
     answered, expected = probabilities(network, levels), of_the_file(levels)
     ratio = answered[:, 0] / answered[:, 2]
     torch.testing.assert_close(ratio, expected[:, 6] / expected[:, 3], atol=0, rtol=0.05)
+
+
+def test_what_happens_to_each_class_is_said_with_the_line_that_renames_a_similar_one() -> None:
+    model, labels = Path("folder/emotion.onnx"), ("angry", "happy", "neutral")
+    assert [*describe_start(model, labels, ("angry", "bored", "smile"), {"calm": "bored"})] == [
+        "classes of emotion.onnx: kept angry; new (random weights) bored, smile; removed happy, neutral",
+        "smile may be its happy. To keep its weights, put this into the recipe: "
+        "data: {rename: {calm: bored, smile: happy}}",
+    ]
+    assert [*describe_start(model, labels, labels, {})] == [
+        "classes of emotion.onnx: kept angry, happy, neutral; new (random weights) none; removed none"
+    ]
 
 
 def test_another_architecture_is_refused_with_the_entry(config: Network, levels: Tensor) -> None:
@@ -102,7 +114,7 @@ def test_a_run_starts_from_a_file(
     train = replace(train, classes=("calm", *train.classes[1:]))
     start = Start(exported=BUNDLED)
     trainer = make_trainer(recipe, train, validation, RunFolder(tmp_path), fabric, start=start)
-    assert "does not know: calm\n" in capsys.readouterr().out
+    assert "new (random weights) calm; removed angry\n" in capsys.readouterr().out
     first = trainer.network.state_dict()["backbone.conv1.weight"]
     assert not torch.equal(first, EmotionNetwork(recipe.network, 7).state_dict()["backbone.conv1.weight"])
     assert first.abs().sum() > 0

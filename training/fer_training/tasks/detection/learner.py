@@ -45,6 +45,7 @@ class DetectionLearner:
         self.recipe = recipe
         self.about: Mapping[str, Any] = about or {}
         self.steps = steps_per_epoch(recipe)
+        self.sizes = len(assets.train), len(assets.held_out)
         self._assets, self._fabric = assets, fabric
         self._held_out = [photo.shrunk(EVAL_SIDE) for photo in assets.held_out]
         self._scenes = assets.scene_generator(recipe.scene_config(recipe.phases[0]))

@@ -5,7 +5,7 @@ weights go into the convolution, and the batch norm takes the statistics of some
 So the network answers as the file does, and trains as one with batch norms does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fer_service.classification.classifier import open_classifier
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fer_training.data.doubts import rename_line, suggested_names
 from fer_training.errors import RecipeError
 from fer_training.tasks.emotion.model import EmotionNetwork
 
@@ -30,7 +31,7 @@ def exported_file(name: str) -> Path:
     return assets.MODELS.get(name, Path(name))
 
 
-def start_from(network: EmotionNetwork, model: Path, classes: Sequence[str], levels: Tensor) -> list[str]:
+def start_from(network: EmotionNetwork, model: Path, classes: Sequence[str], levels: Tensor) -> tuple[str, ...]:
     """Load the weights of an exported file into a network, in place.
 
     Args:
@@ -40,7 +41,7 @@ def start_from(network: EmotionNetwork, model: Path, classes: Sequence[str], lev
         levels: float [N, C, S, S], 0 to 255: training images for the statistics of batch norms.
 
     Returns:
-        Classes that the file does not know. Their weights are random.
+        Labels of the file. Classes that are none of them have random weights.
 
     Raises:
         BundleError: The file is missing or is not a bundle.
@@ -66,7 +67,29 @@ def start_from(network: EmotionNetwork, model: Path, classes: Sequence[str], lev
             weights |= _identity(norm, network.get_submodule(norm), weights[f"{convolution}.weight_bias"])
     _load(network, weights, model, metadata.recipe)
     _take_statistics([network.get_submodule(norm) for norm in norms.values()], network, levels)
-    return [name for name in classes if name not in known]
+    return labels
+
+
+def describe_start(
+    model: Path, labels: Sequence[str], classes: Sequence[str], rename: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield a line about the classes that keep their weights, begin anew and are removed, and one about names.
+
+    Args:
+        model: The file.
+        labels: Its labels.
+        classes: Classes of the network.
+        rename: Names that the recipe changes already.
+    """
+    removed = [label for label in labels if label not in classes]
+    new = [name for name in classes if name not in labels]
+    kept = [name for name in classes if name in labels]
+    parts = {"kept": kept, "new (random weights)": new, "removed": removed}
+    listed = (f"{what} {', '.join(names) or 'none'}" for what, names in parts.items())
+    yield f"classes of {model.name}: {'; '.join(listed)}"
+    if names := suggested_names(removed, new):
+        alike = ", ".join(f"{name} may be its {label}" for name, label in names.items())
+        yield f"{alike}. To keep its weights, put this into the recipe: {rename_line({**rename, **names})}"
 
 
 def _weights(model: Path) -> dict[str, Tensor]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from fer_service.contract.text import printable
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from fer_training.data import FaceDataset
 from fer_training.errors import RecipeError
 from fer_training.tasks.emotion.augment import augment, mix
-from fer_training.tasks.emotion.exported_weights import STATISTICS_IMAGES, start_from
+from fer_training.tasks.emotion.exported_weights import STATISTICS_IMAGES, describe_start, start_from
 from fer_training.tasks.emotion.freezing import set_trainable
 from fer_training.tasks.emotion.inference import Split, compute_accuracy
 from fer_training.tasks.emotion.losses import balanced_weights, compute_loss, soft_targets, votes_loss
@@ -106,6 +107,7 @@ class EmotionLearner:
         self._train, self._fabric, self._start = train, fabric, start or Start()
         self._train_split, self._val_split = Split(train, fabric.device), Split(validation, fabric.device)
         self.steps = max(len(train) // (recipe.batch_size * fabric.world_size), 1)
+        self.sizes = len(train), len(validation)
         self._phase = recipe.phases[0]
         self.teachers = (
             Teachers(teachers, recipe.network, train.classes).to(fabric.device).eval() if teachers else None
@@ -137,11 +139,9 @@ class EmotionLearner:
             from_scratch=start.from_scratch,
         )
         if start.exported:
-            new = start_from(network, start.exported, classes, self._some_levels())
-            if new:
-                self._fabric.print(
-                    f"random weights for the classes that {start.exported} does not know: {', '.join(new)}"
-                )
+            labels = start_from(network, start.exported, classes, self._some_levels())
+            for line in describe_start(start.exported, labels, classes, recipe.data.rename):
+                self._fabric.print(printable(line))
         return network
 
     def changes_network(self, phase: int) -> bool:
