@@ -55,6 +55,17 @@ def test_the_audit_is_printed_for_people(repeating: FaceDataset) -> None:
     print_audit(replace(repeating, unreadable=("x.png: broken",)), audit(repeating), console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert "repeating: 9 images" in said
-    assert "train and test: 2 images in both" in said
-    assert "1 images with conflicting labels" in said
-    assert "1 unreadable files" in said
+    assert "total" in said
+    assert "duplicate images in train: 2" in said
+    assert "images in both train and test: 2" in said
+    assert "images with conflicting labels: 1" in said
+    assert "unreadable files: 1" in said
+
+
+def test_data_without_splits_is_printed_without_the_name_of_one(repeating: FaceDataset) -> None:
+    console, whole = Console(file=io.StringIO(), width=100), replace(repeating, splits=np.array(["all"] * 9))
+    print_audit(whole, audit(whole), console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "images ┃" in said
+    assert "duplicate images: 5" in said
+    assert " all " not in said

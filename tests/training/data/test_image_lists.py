@@ -74,13 +74,20 @@ def test_a_list_of_boxes_is_refused(tmp_path: Path) -> None:
     assert load_dataset(tmp_path, 8).classes == ("happy",)
 
 
+def test_a_listed_name_of_several_files_is_told_from_a_missing_one(tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "a/1.png", "b/1.png")
+    (tmp_path / "labels.csv").write_text("path,label\n0.png,happy\n1.png,sad\n")
+    why = "several files have this name"
+    assert load_dataset(tmp_path, 8).unreadable == (f"1.png: listed in labels.csv, but {why}",)
+
+
 def test_listed_images_that_are_missing_are_named(tmp_path: Path) -> None:
     put(tmp_path, "0.png")
     (tmp_path / "labels.csv").write_text("path,label,split\n0.png,happy,TRAIN\n1.png,sad,test\n")
     data = load_dataset(tmp_path, 8)
     assert (data.split_sizes, data.unreadable) == (
         {"train": 1},
-        ("1.png: listed in labels.csv, but missing or not unique",),
+        ("1.png: listed in labels.csv, but there is no such file",),
     )
     (tmp_path / "0.png").rename(tmp_path / "2.png")
     with pytest.raises(

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
 
 _ROWS = 25
@@ -81,20 +82,20 @@ def image_keys(data: FaceDataset) -> list[bytes]:
 
 def print_audit(data: FaceDataset, found: Audit, console: Console) -> None:
     """Print the counts as tables."""
-    table = Table(
-        "class", *map(escape, found.classes), title=f"{escape(printable(data.name))}: {len(data):,} images"
-    )
+    # Data without splits has one that is named `all`.
+    heads = ["images" if split == ALL else split for split in found.classes]
+    table = Table("class", *map(escape, heads), title=f"{escape(printable(data.name))}: {len(data):,} images")
     for label in data.classes[:_ROWS]:
         table.add_row(escape(printable(label)), *(f"{counts[label]:,}" for counts in found.classes.values()))
     if len(data.classes) > _ROWS:
         rest = data.classes[_ROWS:]
         sums = (sum(counts[label] for label in rest) for counts in found.classes.values())
         table.add_row(f"{len(rest):,} more classes", *(f"{count:,}" for count in sums))
-    table.add_row("all", *(f"{sum(counts.values()):,}" for counts in found.classes.values()))
+    table.add_row("total", *(f"{sum(counts.values()):,}" for counts in found.classes.values()))
     console.print(table)
     for split, count in found.duplicates_within.items():
-        console.print(f"{escape(split)}: {count:,} duplicate images")
+        console.print(f"duplicate images{'' if split == ALL else f' in {escape(split)}'}: {count:,}")
     for (first, second), count in found.duplicates_across.items():
-        console.print(f"{escape(first)} and {escape(second)}: {count:,} images in both")
-    console.print(f"{found.conflicting:,} images with conflicting labels")
-    console.print(f"{len(data.unreadable):,} unreadable files")
+        console.print(f"images in both {escape(first)} and {escape(second)}: {count:,}")
+    console.print(f"images with conflicting labels: {found.conflicting:,}")
+    console.print(f"unreadable files: {len(data.unreadable):,}")

@@ -177,14 +177,15 @@ def read_listed(
     found: list[tuple[Path, ListedImage]] = []
     first: dict[tuple[Path, Box | None], int] = {}
     missing: list[str] = []
+    ends: set[str] = set()
     strip = _leading_folders(rows, by_name)
     for row in rows:
         name = _clean(row.name, strip)
         path = of_split.get(split_key(row.split), {}).get(name) or by_name.get(name)
         if path is None:
-            missing.append(
-                f"{row.name}: listed in {row.source or readable(lists[0].name)}, but missing or not unique"
-            )
+            ends = ends or {end for file in present for of in (_place, _stem) for end in _ends(of(file))}
+            why = "several files have this name" if name in ends else "there is no such file"
+            missing.append(f"{row.name}: listed in {row.source or readable(lists[0].name)}, but {why}")
             continue
         index = first.setdefault((path, row.box), len(found))
         other = found[index][1] if index < len(found) else row

@@ -67,8 +67,10 @@ def test_the_way_out_names_no_split_for_tests(faces: FaceDataset, recipe: Emotio
 def test_what_each_split_is_used_for_is_said(faces: FaceDataset) -> None:
     splits = np.array(["test", "train", "PrivateTest"])[np.arange(len(faces)) % 3]
     three = replace(faces, splits=splits)
-    assert used_splits(three, Data()) == "trains on train, validates on test; not used: PrivateTest"
-    assert used_splits(renamed(faces, "all", "all"), Data()) == "trains on 90% of all, validates on the other 10%"
+    assert used_splits(three, Data()) == "train for training, test for validation; not used: PrivateTest"
+    held_out = "90% of {} for training, the other 10% for validation"
+    assert used_splits(renamed(faces, "all", "all"), Data()) == held_out.format("the images")
+    assert used_splits(renamed(faces, "train", "train"), Data()) == held_out.format("train")
 
 
 def test_a_single_split_is_never_its_own_validation(faces: FaceDataset, recipe: EmotionRecipe) -> None:

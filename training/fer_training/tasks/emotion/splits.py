@@ -1,6 +1,7 @@
 """Training and validation split of a recipe."""
 
 from fer_training.data import FaceDataset
+from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import HELD_OUT
 from fer_training.data.doubts import Doubt, find_doubts, rename_line, suggested_names
 from fer_training.data.names import is_test_or_validation
@@ -55,9 +56,10 @@ def used_splits(data: FaceDataset, config: Data) -> str:
     """
     train, validation = chosen_splits(data, config)
     unused = [name for name in data.split_sizes if name not in (train, validation)]
-    text = f"trains on {train}, validates on {validation}"
+    text = f"{train} for training, {validation} for validation"
     if validation is None:
-        text = f"trains on {1 - config.hold_out:.0%} of {train}, validates on the other {config.hold_out:.0%}"
+        whole = "the images" if train == ALL else train
+        text = f"{1 - config.hold_out:.0%} of {whole} for training, the other {config.hold_out:.0%} for validation"
     return text + (f"; not used: {', '.join(unused)}" if unused else "")
 
 
