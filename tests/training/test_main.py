@@ -110,6 +110,7 @@ def test_train_export_evaluate_follow_one_another_also_with_renamed_classes(
     said = capsys.readouterr().out
     assert "per class" in said
     assert f"{bundle}: temperature" in said.replace("\n", "")
+    assert "uncertain below 0.700 is a default: 35 validation images are too few to choose it" in said
 
     assert cli("evaluate", "--model", bundle, "--data", csv_file, "--split", "PublicTest", "--json") == 0
     metrics = Metrics.model_validate_json(capsys.readouterr().out)
@@ -150,9 +151,22 @@ def test_evaluate_maps_classes_detects_faces_and_writes_the_card(
     said = capsys.readouterr()
     evaluation = Evaluation.model_validate_json(said.out)
     assert (evaluation.count, evaluation.detector) == (1, choose_detector("own", 640).name)
-    assert "left out: 1 images of contempt: not a label of the model" in said.err
+    assert "left out: 1 images of classes that are not labels of the model: contempt (1)" in said.err
+    assert said.err.endswith("name their labels: --map contempt=LABEL\n")
     assert open_classifier(bundle, "cpu", 1).bundle.metadata.evaluations == {"Astronauts": evaluation}
     assert "**Astronauts**, 1 faces, found by" in bundle.with_suffix(".md").read_text("utf-8")
+
+
+def test_evaluate_says_how_to_map_a_class_that_looks_like_a_label(
+    cli: Cli, tiny_bundle: Path, tmp_path: Path, astronaut: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("neutral", "big smile", "smile"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.jpg").write_bytes(encode_image(astronaut, ".jpg"))
+    assert cli("evaluate", "--model", tiny_bundle, "--data", tmp_path) == 0
+    said = capsys.readouterr().err
+    assert "left out: 2 images of classes that are not labels of the model: big smile (1), smile (1)" in said
+    assert said.endswith("name their labels: --map smile=happy\n")
 
 
 @pytest.mark.parametrize("pair", ["smile", "=happy", "smile="])
@@ -228,7 +242,7 @@ def test_data_counts_what_is_in_a_set(
     assert cli("data", parquet_file, "--out", tmp_path / "figures") == 0
     said = capsys.readouterr().out
     assert "FER-2013: 119 images" in said
-    assert "Training and PublicTest: 0 images in both" in said
+    assert "images in both Training and PublicTest: 0" in said
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {"classes.png", "samples.png"}
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fer_training.tasks.emotion.calibrate import confidence_threshold, fit_temperature
+from fer_training.tasks.emotion.calibrate import confidence_threshold, fit_temperature, uncertainty_threshold
 from numpy.typing import NDArray
 from scipy.special import softmax
 
@@ -67,3 +67,17 @@ def test_where_every_answer_may_be_accepted_the_threshold_is_the_lowest_confiden
 
 def test_where_no_answer_may_be_accepted_the_threshold_is_1() -> None:
     assert threshold([0.9, 0.3], [0, 0], 0.85) == 1.0
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_few_images_do_not_choose_the_threshold(right: bool) -> None:
+    few, correct = np.full(99, 0.9, np.float32), np.full(99, right)
+    assert uncertainty_threshold(few, correct, 0.85) == 0.7
+    assert uncertainty_threshold(few[:4], correct[:4], 0.4) == 0
+
+
+def test_a_hundred_images_choose_the_threshold() -> None:
+    confidence = np.linspace(0, 1, 100)
+    correct = confidence > 0.3
+    found = uncertainty_threshold(confidence, correct, 0.85)
+    assert found == confidence_threshold(confidence, correct, 0.85) != 0.7

@@ -45,15 +45,23 @@ def test_the_figures_are_those_of_the_file() -> None:
 
 
 def test_the_threshold_comes_with_its_share_of_accepted_faces() -> None:
-    text = card(metadata(uncertain_below=0.6, accepted=2 / 3))
+    many = metadata().metrics.model_copy(update={"count": 100})
+    text = card(metadata(uncertain_below=0.6, accepted=2 / 3, metrics=many.model_dump()))
     assert "below 0.600" in text
     assert "accepts 66.7% of the faces" in " ".join(text.split())
     assert "90% of the accepted answers are correct" in text
 
 
+def test_a_threshold_that_few_images_did_not_choose_is_called_a_default() -> None:
+    text = card(metadata(uncertain_below=0.7, accepted=2 / 3))
+    assert "threshold is a default" in text
+    assert "of the accepted answers" not in text
+
+
 @pytest.mark.parametrize("accepted", [0.0, None])
 def test_without_accepted_answers_the_card_does_not_mention_them(accepted: float | None) -> None:
-    assert "of the accepted answers" not in card(metadata(uncertain_below=1.0, accepted=accepted))
+    many = metadata().metrics.model_copy(update={"count": 100}).model_dump()
+    assert "of the accepted answers" not in card(metadata(uncertain_below=1.0, accepted=accepted, metrics=many))
 
 
 def test_the_confusion_matrix_has_one_row_per_true_class() -> None:

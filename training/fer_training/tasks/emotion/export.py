@@ -28,7 +28,7 @@ from fer_training.data.dataset import HELD_OUT
 from fer_training.engine.onnx_export import check_output, trace, write_model
 from fer_training.engine.run_folder import RunFolder, commit
 from fer_training.errors import ExportError
-from fer_training.tasks.emotion.calibrate import confidence_threshold, fit_temperature
+from fer_training.tasks.emotion.calibrate import fit_temperature, uncertainty_threshold
 from fer_training.tasks.emotion.card import write_card
 from fer_training.tasks.emotion.evaluate import deduplicated, score, served_crops
 from fer_training.tasks.emotion.model import ExportWrapper
@@ -195,7 +195,7 @@ def figures(
         selective_accuracy: Accuracy that the answers above the confidence threshold must reach.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == validation.labels
-    threshold = confidence_threshold(confidence, correct, selective_accuracy)
+    threshold = uncertainty_threshold(confidence, correct, selective_accuracy)
     return {
         "metrics": score(probabilities, validation.labels, validation.classes, str(validation.splits[0])),
         "deduplicated": deduplicated(probabilities, train, validation),

@@ -1,7 +1,8 @@
 """Evaluation of a bundle on labelled images: each is taken as one face, or a detector finds the face first."""
 
+import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.console import Console
 
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.data.dataset import HELD_OUT
+from fer_training.data.doubts import suggested_names
 from fer_training.data.folders import IN_MEMORY_BYTES
 from fer_training.data.images import FileImages
 from fer_training.errors import DataError
@@ -133,12 +135,28 @@ def with_labels(
     if not present:
         raise DataError(
             f"no class of {data.name} is a label of the model. Classes: {', '.join(data.classes)}; labels: "
-            f"{_listed(metadata)}. Give --map CLASS=LABEL"
+            f"{_listed(metadata)}. Name their labels: {_map_options(metadata.labels, data.classes)}"
         )
     other = Counter(renamed.classes[label] for label in renamed.labels if renamed.classes[label] not in present)
     kept = renamed.with_classes(present)
     index = np.array([metadata.labels.index(label) for label in present], np.int64)
     return replace(kept, labels=index[kept.labels], classes=metadata.labels, votes=None), dict(other)
+
+
+def describe_left_out(evaluated: EvaluatedImages) -> str:
+    """Return a sentence about the classes that are not labels of the bundle, with the option that maps them."""
+    left_out, found = evaluated.left_out, evaluated.evaluation
+    listed = ", ".join(f"{name} ({count:,})" for name, count in left_out.items())
+    return (
+        f"left out: {sum(left_out.values()):,} images of classes that are not labels of the model: {listed}. "
+        f"To score them, name their labels: {_map_options(found.per_class, left_out)}"
+    )
+
+
+def _map_options(labels: Iterable[str], classes: Iterable[str]) -> str:
+    """Return the options that map classes to the labels that they look like, else an example."""
+    alike = suggested_names(labels, classes) or {next(iter(classes)): "LABEL"}
+    return " ".join(f"--map {shlex.quote(f'{name}={label}')}" for name, label in alike.items())
 
 
 def evaluate_faces(classifier: Classifier, faces: FaceDataset) -> Evaluation:

@@ -21,7 +21,7 @@ from fer_training.engine.plots import image_grid, learning_curves
 from fer_training.engine.run_folder import RunFolder
 from fer_training.tasks.emotion import plots
 from fer_training.tasks.emotion.augment import augment
-from fer_training.tasks.emotion.calibrate import confidence_threshold
+from fer_training.tasks.emotion.calibrate import uncertainty_threshold
 from fer_training.tasks.emotion.evaluate import deduplicated, score
 from fer_training.tasks.emotion.model import as_levels
 from fer_training.tasks.emotion.predictions import Predictions, predict_run
@@ -145,7 +145,7 @@ def print_comparison(runs: list[ScoredRun], console: Console) -> None:
 def _figures(scored: ScoredRun, train: FaceDataset, validation: FaceDataset) -> dict[str, Callable[[], Figure]]:
     probabilities = scored.predictions.probabilities
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == validation.labels
-    threshold = confidence_threshold(confidence, correct, scored.recipe.selective_accuracy)
+    threshold = uncertainty_threshold(confidence, correct, scored.recipe.selective_accuracy)
     counts = {str(part.splits[0]): class_counts(part) for part in (train, validation)}
     return {
         "curves": lambda: learning_curves({scored.name: scored.entries}),

@@ -7,6 +7,7 @@ from typing import Any
 
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.bundle import file_sha256
+from fer_service.contract.text import printable
 from lightning.fabric import Fabric
 from rich.console import Console
 
@@ -15,12 +16,17 @@ from fer_training.engine.recipe import Recipe
 from fer_training.engine.run_folder import RunFolder
 from fer_training.engine.task import TrainArguments
 from fer_training.errors import RecipeError
+from fer_training.tasks.emotion.calibrate import ENOUGH_IMAGES
 from fer_training.tasks.emotion.card import write_card
 from fer_training.tasks.emotion.describe import report_doubts, report_unreadable
 from fer_training.tasks.emotion.evaluate import print_metrics
 from fer_training.tasks.emotion.export import export, write_bundle
 from fer_training.tasks.emotion.exported_weights import exported_file
-from fer_training.tasks.emotion.labelled_images import EvaluatedImages, evaluate_file
+from fer_training.tasks.emotion.labelled_images import (
+    EvaluatedImages,
+    describe_left_out,
+    evaluate_file,
+)
 from fer_training.tasks.emotion.learner import EmotionLearner, Start
 from fer_training.tasks.emotion.recipe import EmotionRecipe
 from fer_training.tasks.emotion.report import write_report
@@ -88,6 +94,11 @@ class EmotionTask:
             f"maximum difference from torch {metadata.parity.max_difference:.1e} over "
             f"{metadata.parity.rows} images"
         )
+        if (count := metadata.metrics.count) < ENOUGH_IMAGES:
+            print(
+                f"uncertain below {metadata.uncertain_below:.3f} is a default: {count} validation images are too "
+                f"few to choose it, {ENOUGH_IMAGES} are needed"
+            )
 
     def is_model(self, path: Path) -> bool:
         """Return True: the evaluation says what is missing in a file that is not a bundle."""
@@ -107,8 +118,8 @@ class EmotionTask:
             model, data, options.get("split"), names=options.get("map") or {}, detector=options.get("detector")
         )
         report_unreadable(evaluated.unreadable, strict=False)
-        for name, count in evaluated.left_out.items():
-            print(f"left out: {count} images of {name}: not a label of the model", file=sys.stderr)
+        if evaluated.left_out:
+            print(printable(describe_left_out(evaluated)), file=sys.stderr)
         if written := options.get("write"):
             about = open_classifier(model, "cpu", 1).bundle.metadata
             about = about.model_copy(update={"evaluations": about.evaluations | {written: evaluated.evaluation}})
