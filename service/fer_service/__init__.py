@@ -1,6 +1,6 @@
 """Find every face in an image and the emotion that each one shows.
 
-As a library: `load().analyze(data)`, where `data` are an image's bytes.
+As a library: `load().analyze("photo.jpg")`, or with an image's bytes.
 """
 
 import importlib

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -121,18 +123,20 @@ class Analyzer:
         self._metadata = classifier.bundle.metadata
         self._model = ModelName(name=self._metadata.name, version=self._metadata.version)
 
-    def analyze(self, data: bytes, options: Options | None = None) -> Prediction:
+    def analyze(self, image: bytes | str | PathLike[str], options: Options | None = None) -> Prediction:
         """Find every face of an image and its emotion.
 
         Args:
-            data: An encoded image.
+            image: An encoded image, or the path of its file. For pixels there is `process_pixels`.
             options: Choices; the defaults look for all faces.
 
         Raises:
             RequestError: the image or an option is refused; the subclass says why.
+            OSError: the file cannot be read.
+            TypeError: the image is something else.
         """
         options = options or Options()
-        return self.process(self.open(data, options), options, Job()).prediction
+        return self.process(self.open(_content(image), options), options, Job()).prediction
 
     def open(self, data: bytes, options: Options, job: Job | None = None) -> EncodedImage:
         """Check an image and the choices for it. Nothing is decoded.
@@ -369,6 +373,16 @@ class Analyzer:
             ],
             model=self._model,
         )
+
+
+def _content(image: bytes | str | PathLike[str]) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | PathLike):
+        return Path(image).read_bytes()
+    raise TypeError(
+        f"an image is bytes or the path of a file, not {type(image).__name__}; process_pixels takes pixels, RGB"
+    )
 
 
 def _rounded(row: NDArray[np.float32]) -> list[float]:

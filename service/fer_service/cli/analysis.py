@@ -37,14 +37,18 @@ async def running(analyzer: Analyzer, settings: Settings) -> AsyncIterator[Execu
 
 
 async def analyze_files(
-    executor: Executor, files: Sequence[_File], options: Options, threads: int, read: Callable[[_File], bytes]
+    executor: Executor,
+    files: Sequence[_File],
+    options: Callable[[_File], Options],
+    threads: int,
+    read: Callable[[_File], bytes],
 ) -> AsyncIterator[Analysis | str]:
     """Analyse images, several at the same time.
 
     Args:
         executor: A started executor.
         files: What to read.
-        options: The same choices for all.
+        options: Returns the choices for a file.
         threads: Threads of the executor.
         read: Returns the content of a file; may raise OSError.
 
@@ -55,7 +59,7 @@ async def analyze_files(
     async def analyzed(file: _File) -> Analysis | str:
         try:
             data = await asyncio.to_thread(read, file)
-            return await executor.run(data, options, Job())
+            return await executor.run(data, options(file), Job())
         except OSError as error:
             return error.strerror or str(error)
         except RequestError as error:

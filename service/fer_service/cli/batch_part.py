@@ -81,7 +81,7 @@ class PartWorker:
         errors = 0
         videos = {place for _, place in files if is_video(Path(place))}
         images = [place for _, place in files if place not in videos]
-        analyses = analyze_files(self._executor, images, self._options, self._threads, _read)
+        analyses = analyze_files(self._executor, images, lambda _: self._options, self._threads, _read)
         for name, place in files:
             if place in videos:
                 errors += self._add_video(name, place, results)

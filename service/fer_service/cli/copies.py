@@ -12,19 +12,28 @@ from fer_service.contract.text import printable
 def copy_paths(folder: Path, sources: Sources, videos: Collection[Path]) -> dict[Path, Path]:
     """Return the path of each file's copy. The same files have the same paths each time.
 
+    The copy of a .png file is one too, that of another image is a .jpg file, and that of a video an .mp4 file.
+
     Args:
         folder: Folder for all copies. Those of a folder's files keep its subfolders.
         sources: The files.
         videos: Those that are videos.
 
     Raises:
-        ResultsError: A copy would lie in a folder of originals and could replace one.
+        ResultsError: A copy would lie in a folder of originals and could replace one, or in a folder that is
+            searched, so that the next run would take it for an original.
     """
+    for searched in sources.searched:
+        if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(searched)):
+            raise ResultsError(
+                f"--annotate: {printable(folder)} lies in {printable(searched)}, whose subfolders are searched, "
+                "and the next run would take the copies for originals: give a folder elsewhere"
+            )
     originals = {os.path.realpath(file.parent) for file in sources.files}
     copies: dict[Path, Path] = {}
     taken: set[Path] = set()
     for file, name in zip(sources.files, sources.names, strict=True):
-        suffix = ".mp4" if file in videos else ".jpg"
+        suffix = ".mp4" if file in videos else ".png" if name.suffix.lower() == ".png" else ".jpg"
         copy, number = folder / name.with_suffix(suffix), 1
         while copy in taken:
             number += 1

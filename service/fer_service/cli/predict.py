@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -60,7 +60,10 @@ def predict(
     ] = False,
     annotate: Annotated[
         Path | None,
-        typer.Option(help="Write copies with boxes and labels into this folder. Of one video: to this file."),
+        typer.Option(
+            help="Write copies with boxes and labels into this folder: .png of .png, else .jpg or .mp4. "
+            "Of one video: to this file."
+        ),
     ] = None,
     draw: Annotated[
         _Drawing | None,
@@ -177,7 +180,7 @@ class _Run:
             advance()
         images = [path for path in todo if path not in self.videos]
         async with running(self.analyzer, self.settings) as executor:
-            analyses = analyze_files(executor, images, self.options, self.settings.threads, read_source)
+            analyses = analyze_files(executor, images, self._options, self.settings.threads, read_source)
             for path in todo:
                 if path in self.videos:
                     await self._video(path, results)
@@ -218,6 +221,11 @@ class _Run:
         if isinstance(outcome, str):
             self.failed += 1
             print(f"{printable(path)}: {outcome}", file=sys.stderr)
+
+    def _options(self, path: Path) -> "Options":
+        """Return the choices for an image: its copy has the format of its suffix."""
+        is_png = path in self.copies and self.copies[path].suffix == ".png"
+        return replace(self.options, draw="png") if is_png else self.options
 
     def _copy(self, path: Path) -> Path:
         """Return the path of a file's copy, whose folder exists."""

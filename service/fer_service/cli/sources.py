@@ -34,11 +34,13 @@ class Sources:
         files: Files in the order of the arguments, those of a folder sorted, each once.
         names: For each file its path below the folder that was named, or its name.
         passed_over: Number of files in the folders that are neither images nor videos by their suffix.
+        searched: Folders that were searched with their subfolders.
     """
 
     files: list[Path]
     names: list[Path]
     passed_over: int
+    searched: tuple[Path, ...] = ()
 
 
 def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
@@ -52,6 +54,7 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
         typer.BadParameter: A pattern matches nothing, a folder has no images or videos, or a word is an address.
     """
     found: dict[Path, Path] = {}
+    searched: list[Path] = []
     passed_over = 0
     for word in words:
         path = _path(word)
@@ -64,6 +67,7 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
                 hint = "" if recursive else "; --recursive searches its subfolders"
                 raise typer.BadParameter(f"{printable(path)} has no images or videos{hint}")
             passed_over += len(files) - len(media)
+            searched += [path] * recursive
             for file in media:
                 found.setdefault(file, file.relative_to(path))
         elif word == "-" or os.path.lexists(path) or not glob.has_magic(word):
@@ -74,7 +78,7 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
                 raise typer.BadParameter(f"no file matches {printable(word)}")
             for file in matches:
                 found.setdefault(file, Path(file.name))
-    return Sources(list(found), list(found.values()), passed_over)
+    return Sources(list(found), list(found.values()), passed_over, tuple(searched))
 
 
 def is_video(path: Path) -> bool:

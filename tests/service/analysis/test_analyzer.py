@@ -1,5 +1,6 @@
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +45,16 @@ def test_each_face_gets_the_answer_of_its_own_crop() -> None:
     ]
     assert prediction.image == ImageSize(width=300, height=100)
     assert prediction.model == ModelName(name="tiny", version="1.2.3")
+
+
+def test_an_image_is_bytes_or_a_path_and_nothing_else(tmp_path: Path) -> None:
+    line, path = analyzer(Face(Box(0, 0, 64, 64))), tmp_path / "red.jpg"
+    path.write_bytes(plain("red"))
+    assert line.analyze(path) == line.analyze(str(path)) == line.analyze(plain("red"))
+    with pytest.raises(FileNotFoundError):
+        line.analyze("no.jpg")
+    with pytest.raises(TypeError, match="bytes or the path of a file, not ndarray; process_pixels takes"):
+        line.analyze(three_stripes(9, 9))  # type: ignore[arg-type]
 
 
 def test_all_faces_of_an_image_share_one_run_of_the_network() -> None:

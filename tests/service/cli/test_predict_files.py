@@ -212,6 +212,10 @@ def test_results_of_another_model_are_not_continued(run: Run) -> None:
             "rtsp://camera/stream is an address: save",
         ),
         (["photos/*.png", "--annotate", "photos"], "a copy could replace one: give another folder"),
+        (
+            ["photos", "--recursive", "--annotate", "photos/marked"],
+            "photos/marked lies in photos, whose subfolders are searched",
+        ),
         (["photos/b-red.jpg", "results.json", "--out", "results.json"], "is one of the files to analyse"),
         (["photos/b-red.jpg", "--out", "/dev/full/a.csv"], "cannot write"),
         pytest.param(
@@ -238,6 +242,14 @@ def test_annotated_copies_keep_the_folders_and_replace_nothing(run: Run) -> None
     marked = cv2.imread("marked/b-red.jpg")
     assert marked is not None
     assert not np.array_equal(marked, cv2.imread("photos/b-red.jpg"))
+
+
+def test_the_copy_of_a_png_file_is_one(run: Run, folder: Path) -> None:
+    cv2.imwrite(str(folder / "b-red.png"), np.zeros((64, 64, 3), np.uint8))
+    run("predict", "photos/b-red.jpg", "photos/b-red.png", "--annotate", "photos/marked")
+    copies = {path.name: path.read_bytes()[:4] for path in (folder / "marked").iterdir()}
+    assert copies.keys() == {"b-red.jpg", "b-red.png"}
+    assert (copies["b-red.png"], copies["b-red.jpg"][:2]) == (b"\x89PNG", b"\xff\xd8")
 
 
 @pytest.mark.usefixtures("folder")
