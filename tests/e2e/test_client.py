@@ -41,7 +41,7 @@ def photo(tmp_path: Path, astronaut_jpeg: bytes) -> Path:
 def test_without_the_extra_the_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
     monkeypatch.delitem(sys.modules, "fer_service.client")
-    with pytest.raises(ModuleNotFoundError, match=r"httpx is not installed; .*fer-service\[client\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"httpx is not installed; .*: pip install -e \"\.\[client\]\""):
         importlib.import_module("fer_service.client")
 
 
