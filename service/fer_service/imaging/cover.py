@@ -49,7 +49,7 @@ def cover(pixels: NDArray[np.uint8], box: Box, kind: Cover, attempt: int = 0) ->
         return
     soft = cv2.resize(_shrunk(region, side / _COLOURS), (width, height), interpolation=cv2.INTER_LINEAR)
     striped = np.ascontiguousarray(_stripes(height, width, max(side / _STRIPES, 1), falling=attempt % 2 == 1))
-    levels = (contrast,) * 3
+    levels = np.full_like(soft, contrast)
     region[:] = cv2.copyTo(cv2.add(soft, levels), striped, cv2.subtract(soft, levels))
 
 
