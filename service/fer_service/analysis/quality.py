@@ -62,7 +62,7 @@ def pose_of(landmarks: Landmarks) -> Pose | None:
         landmarks: Five points in pixels.
 
     Returns:
-        The pose; None if the points are no projection of a face, such as five times the same.
+        The pose; None if the points cannot be a projection of a face, such as five times the same.
     """
     # numpy takes longer for so few numbers.
     across, along = zip(*landmarks, strict=True)

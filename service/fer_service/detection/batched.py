@@ -10,7 +10,7 @@ from fer_service.contract.job import Job
 from fer_service.detection.detector import BatchDetector, Face, RawDetections
 from fer_service.onnx.shared_runs import SharedRuns
 
-MAX_BATCH: Final = 32  # larger batches need more device memory and are no faster per image
+MAX_BATCH: Final = 32  # larger batches need more device memory and are not faster per image
 
 
 class BatchedDetector:

@@ -155,7 +155,7 @@ class _Sheet:
             self.pixels[: tile.shape[0], end - tile.shape[1] : end] = tile
 
     def clearest(self, candidates: list[Face]) -> int:
-        """Return the turns of the tile with the best face, or 0 if it is no better than in the upright tile."""
+        """Return the turns of the tile with the best face, or 0 if it is not better than in the upright tile."""
         scores = dict.fromkeys((0, *self._orientations), 0.0)
         for face in candidates:
             place = int(np.searchsorted(self._ends[:-1], face.box.center[0], side="right"))

@@ -3,7 +3,7 @@
 A network finds faces of a limited range of sizes. In a large image it loses a close face, or takes its parts for
 faces; at a half and at a quarter of the size it finds the same face. Most images show only such faces, so the half
 scale comes first, and the full one only if that leaves a doubt. What one scale finds and another one
-should find too, but does not, is no face. docs/decisions/scales.md has what this finds and costs.
+should find too, but does not, is not a face. docs/decisions/scales.md has what this finds and costs.
 """
 
 from dataclasses import dataclass

@@ -74,7 +74,7 @@ class YuNet:
         ]
 
     def blob(self, small: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the network's input for an image uint8 [H, W, 3], RGB, that is no larger than `side`.
+        """Return the network's input for an image uint8 [H, W, 3], RGB, at most as large as `side`.
 
         Returns:
             float32 [1, 3, H', W'], BGR, 0 to 255. H' and W' are the next multiples of 32; the padding, below and

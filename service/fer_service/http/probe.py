@@ -19,7 +19,7 @@ def probe(environment: Mapping[str, str]) -> str:
 
     Args:
         environment: `FER_HOST` and `FER_PORT` name the address, as for the service. Of a Service named `fer`,
-            Kubernetes sets FER_PORT to a URL, which is no setting.
+            Kubernetes sets FER_PORT to a URL, which is not a setting.
 
     Returns:
         Empty if the service is ready, else the reason.

@@ -5,7 +5,7 @@ import { t } from "./words.js";
 
 const EVERY = 0.2; // seconds between analysed frames
 
-/** Send a video; yield the lines of the answer. Throw an ApiError if it fails, is cut, or the file is no video. */
+/** Send a video; yield the lines of the answer. Throw an ApiError if it fails, is cut, or the file is not a video. */
 export async function* analyseClip(file, signal) {
   // The service looks at the bytes: the type that the system gives by the name may be wrong.
   const headers = { "Content-Type": "application/octet-stream" };

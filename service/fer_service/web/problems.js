@@ -21,5 +21,5 @@ export function errorText(error) {
   return knows(`error_${code}`) ? t(`error_${code}`) : error.message;
 }
 
-/** What a file is that is no readable image, and what to do. */
+/** What a file is that cannot be read as an image, and what to do. */
 export const fileText = (kind) => t(`file_${kind}`);

@@ -82,7 +82,7 @@ def test_a_folder_beside_emotions_is_doubted_with_the_line_that_leaves_it_out() 
     (doubt,) = doubts(train={"angry": 20, "happy": 20, "figures": 20})
     assert not doubt.refused
     assert doubt.text == (
-        "not the names of emotions: figures. If these are no classes: data: {labels: [angry, happy]}"
+        "not the names of emotions: figures. If these are not classes: data: {labels: [angry, happy]}"
     )
 
 

@@ -247,7 +247,7 @@ def test_rows_without_a_readable_image_are_listed(tmp_path: Path, cell: dict[str
         (0.5, "levels of 0 to 1; multiply them by 255"),
         (300.0, "levels of 300 to 300"),
         (-1.0, "-1"),
-        (float("nan"), "levels that are no numbers"),
+        (float("nan"), "levels that are not numbers"),
     ],
 )
 def test_levels_that_are_no_grey_levels_are_refused(tmp_path: Path, level: float, reason: str) -> None:

@@ -44,7 +44,7 @@ def image_of(cell: Any, size: int, name: str, folder: Path) -> NDArray[np.uint8]
         if not levels.size:
             raise ValueError("it has no levels")
         if not np.isfinite(levels).all():
-            raise ValueError("it has levels that are no numbers")
+            raise ValueError("it has levels that are not numbers")
         if levels.max() <= 1 and (levels % 1).any():
             raise ValueError("it has levels of 0 to 1; multiply them by 255")
         if levels.min() < 0 or levels.max() > _MAX_LEVEL:

@@ -142,7 +142,7 @@ def _pixels(row: list[str], table: Table) -> NDArray[np.uint8]:
     if any("." in value for value in values):
         values = [_whole(value) for value in values]
     if side * side != len(values):
-        raise ValueError(f"{len(values):,} pixels are no square grey image; 48×48 has 2,304")
+        raise ValueError(f"{len(values):,} pixels are not a square grey image; 48×48 has 2,304")
     try:
         return np.array(values, np.uint8).reshape(side, side, 1)
     except (ValueError, OverflowError) as error:

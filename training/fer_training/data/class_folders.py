@@ -131,7 +131,7 @@ def _without_splits(images: Iterable[File]) -> dict[File, Place]:
 def _without_wrapper(files: dict[File, tuple[str, ...]]) -> dict[File, tuple[str, ...]]:
     """Remove folders that hold all class folders, such as `images/`."""
     if any(is_emotion(folders[0]) for folders in files.values()):
-        # Beside classes, a folder that holds classes is no wrapper: it is an older or another data set.
+        # Beside classes, a folder that holds classes is not a wrapper: it is an older or another data set.
         return {
             file: folders
             for file, folders in files.items()

@@ -207,7 +207,7 @@ def _odd_names(used: list[str]) -> list[Doubt]:
     others = [label for label in used if label not in numbers and not is_emotion(label)]
     emotions = [label for label in used if is_emotion(label)]
     if 0 < len(others) < len({emotion_key(label) for label in emotions}):
-        text = f"not the names of emotions: {_some(others)}. If these are no classes: {_labels_line(emotions)}"
+        text = f"not the names of emotions: {_some(others)}. If these are not classes: {_labels_line(emotions)}"
         doubts.append(Doubt(text))
     elif len(used) <= _MANY_CLASSES and not numbers and not emotions:
         text = (

@@ -91,7 +91,7 @@ def has_boxes(table: Table) -> bool:
 
 
 def refuse_boxes(table: Table) -> None:
-    """Refuse a list of boxes, whose rows are no images.
+    """Refuse a list of boxes, whose rows are not images.
 
     Raises:
         DataError: It is one.

@@ -114,7 +114,7 @@ class DetectionRecipe(Recipe):
         return changed[-1] if changed else self.network
 
     def limited(self, images: int | None) -> Self:
-        """Return a copy with at most so many images per epoch, and at least one batch; None is no limit."""
+        """Return a copy with at most so many images per epoch, and at least one batch; None does not limit it."""
         return self.model_copy(update={"epoch_images": min(self.epoch_images, images or self.epoch_images)})
 
     def scene_config(self, phase: DetectionPhase) -> SceneConfig:

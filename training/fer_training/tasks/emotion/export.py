@@ -71,7 +71,7 @@ def export(run: RunFolder, out: Path, data_path: Path | None = None, *, mirror: 
     logits = _run(wrapper, crops, logits=True)
     if not np.isfinite(logits).all():
         raise ExportError(
-            f"{run.path}: the network's logits are no numbers, its training diverged; lower optimizer.lr"
+            f"{run.path}: the network's logits are not numbers, its training diverged; lower optimizer.lr"
         )
     wrapper.temperature = fit_temperature(logits, validation.labels)
 

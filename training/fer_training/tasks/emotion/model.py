@@ -127,7 +127,7 @@ def standardise(levels: Tensor) -> Tensor:
     """
     centred = levels - levels.mean(dim=(1, 2, 3), keepdim=True)
     variance = centred.square().mean(dim=(1, 2, 3), keepdim=True)
-    # A variance below one level is no contrast. `clamp_min`, not an added epsilon: INT8 would quantise the sum.
+    # A variance below one level is not contrast. `clamp_min`, not an added epsilon: INT8 would quantise the sum.
     return centred * variance.clamp_min(1.0).rsqrt()
 
 
