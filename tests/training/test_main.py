@@ -83,7 +83,10 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, csv_file: Path) -> None:
         "--out",
         tmp_path / "run",
     ]
+    # Tests that run in the background of a script ignore the signal, and what they start would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        signal.signal(signal.SIGINT, before)
         assert process.stdout is not None
         said = iter(process.stdout)
         assert any(line.startswith("epoch") for line in said)
