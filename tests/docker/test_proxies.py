@@ -173,7 +173,7 @@ def test_the_lines_of_a_video_come_one_by_one(proxy: Proxy, tmp_path: Path) -> N
         assert answer.status_code == 200, answer.read()
         came = [time.monotonic() - began for _ in answer.iter_lines()]
     assert len(came) == 62
-    assert len({round(at, 2) for at in came}) > 10  # not all at the end
+    assert came[-1] - came[0] > 0.2  # not all at the end: the frames take longer than that
 
 
 def test_videos_of_the_largest_size_pass(proxy: Proxy) -> None:

@@ -229,6 +229,9 @@ def test_a_written_list_of_one_label_is_a_label(tmp_path: Path) -> None:
         DataError, match=r"labels\.csv, line 2: the image has several labels, \['happy', 'sad'\]: keep"
     ):
         load_dataset(tmp_path, 8)
+    (tmp_path / "labels.csv").write_text('file,label\n0.png,"happy,sad"\n1.png,sad\n')
+    with pytest.raises(DataError, match=r"labels\.csv, line 2: the image has several labels, happy,sad: keep"):
+        load_dataset(tmp_path, 8)
     (tmp_path / "labels.csv").unlink()
     row = '{"file_name": "0.png", "label": %s}'
     (tmp_path / "metadata.jsonl").write_text(row % '["happy"]')

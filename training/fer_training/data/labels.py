@@ -3,13 +3,18 @@
 import re
 from typing import Any, Final
 
+from fer_training.data.names import is_emotion
+
 FER2013: Final = "FER-2013"  # its name as a data set
 FER2013_LABELS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+_SEVERAL: Final = re.compile(r"[,;|/+&]")
 _LIST: Final = re.compile(r"""\[\s*(["']?)([^"',]*)\1\s*\]""")
 
 
 def only_label(cell: Any) -> Any:
     """Return the label of a cell that wraps it: [3], "['happy']" or {"id": 3, "name": "happy"}.
+
+    A text of several emotions, such as "happy,sad", has several labels.
 
     Raises:
         ValueError: The cell has several labels.
@@ -21,6 +26,8 @@ def only_label(cell: Any) -> Any:
     elif isinstance(cell, str) and cell.strip().startswith("["):
         match = _LIST.fullmatch(cell.strip())
         cell = [match[2].strip()] if match else cell.split()
+    elif isinstance(cell, str) and all(map(is_emotion, parts := _SEVERAL.split(cell))):
+        cell = parts
     if not isinstance(cell, list):
         return cell
     if len(cell) > 1:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fer_training.data import FaceDataset
-from fer_training.errors import DataError
+from fer_training.errors import DataError, RecipeError
 from fer_training.tasks.emotion.recipe import Data, EmotionRecipe
 from fer_training.tasks.emotion.splits import recipe_classes, train_and_validation, training_doubts, used_splits
 
@@ -119,3 +119,27 @@ def test_a_class_that_the_renamed_data_lacks_is_answered_with_those_it_has(faces
     plan = make_recipe(data={"rename": {"happy": "joy"}, "labels": ["happy", "sad"]})
     with pytest.raises(DataError, match=r"no class 'happy'; available: angry, disgust, fear, joy"):
         recipe_classes(faces, plan)
+
+
+def test_a_recipe_that_lists_several_splits_for_training_is_refused(faces: FaceDataset) -> None:
+    splits = np.array(["fold1", "fold2", "fold3"])[np.arange(len(faces)) % 3]
+    plan = make_recipe(data={"train": ["fold1", "fold2"], "validation": ["fold3"]})
+    with pytest.raises(DataError, match=r"the data has fold1, fold2, of which only one would be used"):
+        train_and_validation(replace(faces, splits=splits), plan)
+
+
+def test_splits_that_are_all_for_tests_are_no_example(faces: FaceDataset, recipe: EmotionRecipe) -> None:
+    splits = np.array(["val", "test"])[np.arange(len(faces)) % 2]
+    with pytest.raises(DataError, match="none for training: add a split named train"):
+        train_and_validation(replace(faces, splits=splits), recipe)
+
+
+def test_a_misspelt_class_of_rename_is_refused_with_the_right_one(faces: FaceDataset) -> None:
+    plan = make_recipe(data={"rename": {"hapy": "joy", "content": "joy"}})
+    with pytest.raises(DataError, match="renames 'hapy', which is not a class of the data: write 'happy'"):
+        recipe_classes(faces, plan)
+
+
+def test_a_recipe_with_one_label_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"data\.labels"):
+        make_recipe(data={"labels": ["happy"]})

@@ -53,7 +53,9 @@ class Data(Section):
     """Classes and splits. Of several split names, the first one that the data has is used."""
 
     rename: dict[str, str] = Field(default_factory=dict, description="Map class names of the data to other names.")
-    labels: tuple[str, ...] | None = Field(None, description="Classes in output order; None takes all classes.")
+    labels: tuple[str, ...] | None = Field(
+        None, min_length=2, description="Classes in output order; None takes all classes."
+    )
     train: tuple[str, ...] = Field(("Training", "train"), validation_alias=AliasChoices("train", "fit"))
     validation: tuple[str, ...] = Field(
         ("PublicTest", "val", "valid", "validation", "test"), validation_alias=AliasChoices("validation", "select")

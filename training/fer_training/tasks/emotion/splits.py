@@ -1,5 +1,7 @@
 """Training and validation split of a recipe."""
 
+import difflib
+
 from fer_training.data import FaceDataset
 from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import HELD_OUT
@@ -8,13 +10,16 @@ from fer_training.data.names import is_test_or_validation
 from fer_training.errors import DataError
 from fer_training.tasks.emotion.recipe import Data, EmotionRecipe
 
+_ALIKE = 0.75  # similarity of a misspelt name to the right one
+
 
 def recipe_classes(data: FaceDataset, recipe: EmotionRecipe) -> FaceDataset:
     """Rename the classes as in the recipe, and drop the classes that it does not use.
 
     Raises:
-        DataError: The data lacks a class of the recipe.
+        DataError: The data lacks a class of the recipe, or the recipe renames one that the data spells otherwise.
     """
+    _refuse_misspelt(recipe.data.rename, data.classes)
     renamed = data.renamed(recipe.data.rename)
     labels = recipe.data.labels or renamed.classes
     try:
@@ -27,16 +32,39 @@ def recipe_classes(data: FaceDataset, recipe: EmotionRecipe) -> FaceDataset:
         raise DataError(f"{error}. Put this into the recipe: {rename_line(recipe.data.rename | names)}") from error
 
 
+def _refuse_misspelt(rename: dict[str, str], classes: tuple[str, ...]) -> None:
+    """Refuse a name that is none of the data's, but nearly one that nothing else renames.
+
+    Recipes for several data sets rename classes that some of them lack.
+    """
+    left = [name for name in classes if name not in rename]
+    for name in rename:
+        if name not in classes and (near := difflib.get_close_matches(name, left, 1, _ALIKE)):
+            raise DataError(
+                f"the recipe renames {name!r}, which is not a class of the data: write {near[0]!r}, or remove it"
+            )
+
+
 def chosen_splits(data: FaceDataset, config: Data) -> tuple[str, str | None]:
     """Return the names of the training split and of the validation split. None holds out a part of the first.
 
     Raises:
-        DataError: The data has several splits, and none is listed in the recipe's `data.train`.
+        DataError: The data has several splits, and none is listed in the recipe's `data.train`, or several are.
     """
     train = data.first_split(config.train)
+    listed = {data.first_split((name,)) for name in config.train} - {None}
+    if len(listed) > 1:
+        raise DataError(
+            f"data.train lists names of one split, but the data has {', '.join(sorted(map(str, listed)))}, of which "
+            "only one would be used: put their images into one split, or list one name"
+        )
     if train is None:
         if len(data.split_sizes) > 1:
             sizes = data.split_sizes
+            if all(map(is_test_or_validation, sizes)):
+                raise DataError(
+                    f"the data has the splits {', '.join(sizes)}, but none for training: add a split named train"
+                )
             largest = max(sizes, key=lambda name: (not is_test_or_validation(name), sizes[name]))
             raise DataError(
                 f"the data has the splits {', '.join(data.split_sizes)}, but the recipe trains on "
