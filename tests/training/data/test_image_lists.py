@@ -191,11 +191,18 @@ def test_damaged_files_beside_class_folders_do_not_keep_them_out(tmp_path: Path)
     assert load_dataset(tmp_path, 8).classes == ("bored", "tired")
 
 
-def test_a_list_beside_folders_of_emotions_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("test.csv", "path,label\n0.png,happy\n"), ("train.txt", "happy/0.png 0\nsad/1.png 1\n")],
+)
+def test_a_list_beside_folders_of_emotions_is_named_and_other_files_are_not(
+    tmp_path: Path, name: str, content: str
+) -> None:
     put(tmp_path, "happy/0.png", "sad/1.png")
-    (tmp_path / "test.csv").write_text("path,label\n0.png,happy\n")
+    (tmp_path / name).write_text(content)
     (tmp_path / "notes.csv").write_text("who,when\nanna,today\n")
-    assert "not read, because folders name the classes: test.csv" in load_dataset(tmp_path, 8).notes
+    (tmp_path / "readme.txt").write_text("Faces in PNG files.")
+    assert f"not read, because folders name the classes: {name}" in load_dataset(tmp_path, 8).notes
 
 
 def test_a_column_of_splits_may_have_another_name(tmp_path: Path) -> None:
@@ -251,13 +258,6 @@ def test_a_text_with_a_file_and_a_label_per_line_is_a_list(tmp_path: Path, line:
     for path in (tmp_path, tmp_path / "train.txt"):
         assert load_dataset(path, 8).split_sizes == {"train": 2}
         assert load_dataset(path, 8).classes == ("happy", "sad")
-
-
-def test_a_text_beside_folders_of_emotions_is_named(tmp_path: Path) -> None:
-    put(tmp_path, "happy/0.png", "sad/1.png")
-    (tmp_path / "train.txt").write_text("happy/0.png 0\nsad/1.png 1\n")
-    (tmp_path / "readme.txt").write_text("Faces in PNG files.")
-    assert "not read, because folders name the classes: train.txt" in load_dataset(tmp_path, 8).notes
 
 
 def test_an_error_of_a_list_is_not_hidden_by_folders_of_persons(tmp_path: Path) -> None:

@@ -140,6 +140,11 @@ def test_a_misspelt_class_of_rename_is_refused_with_the_right_one(faces: FaceDat
         recipe_classes(faces, plan)
 
 
+def test_a_recipe_may_rename_spellings_that_the_data_lacks(faces: FaceDataset) -> None:
+    plan = make_recipe(data={"rename": {"surprised": "surprise", "joy": "happy"}})
+    assert recipe_classes(faces, plan).classes == faces.classes
+
+
 def test_a_recipe_with_one_label_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"data\.labels"):
         make_recipe(data={"labels": ["happy"]})
