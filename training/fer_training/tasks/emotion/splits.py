@@ -35,7 +35,7 @@ def recipe_classes(data: FaceDataset, recipe: EmotionRecipe) -> FaceDataset:
 def _refuse_misspelt(rename: dict[str, str], classes: tuple[str, ...]) -> None:
     """Refuse a name that is none of the data's, but nearly one that the recipe does not mention.
 
-    Recipes for several data sets rename classes that some of them lack: {surprised: surprise} suits both spellings.
+    Recipes for several data sets rename what some of them lack: {surprised: surprise} suits both spellings.
     """
     left = [name for name in classes if name not in {*rename, *rename.values()}]
     for name in rename:
