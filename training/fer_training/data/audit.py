@@ -91,7 +91,7 @@ def print_audit(data: FaceDataset, found: Audit, console: Console) -> None:
         rest = data.classes[_ROWS:]
         sums = (sum(counts[label] for label in rest) for counts in found.classes.values())
         table.add_row(f"{len(rest):,} more classes", *(f"{count:,}" for count in sums))
-    table.add_row("total", *(f"{sum(counts.values()):,}" for counts in found.classes.values()))
+    table.add_row("all", *(f"{sum(counts.values()):,}" for counts in found.classes.values()))
     console.print(table)
     for split, count in found.duplicates_within.items():
         console.print(f"duplicate images{'' if split == ALL else f' in {escape(split)}'}: {count:,}")
