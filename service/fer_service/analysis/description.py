@@ -2,15 +2,14 @@
 
 import logging
 import math
-from typing import Final
 
+from fer_service.contract.boxes import eye_tilt
 from fer_service.contract.bundle import Metadata
 from fer_service.contract.errors import InternalError
 from fer_service.contract.reasons import reasons_for
 from fer_service.contract.schemas import BoundingBox, FaceEmotion, ImageSize, Landmarks, Quality
 from fer_service.detection.detector import Face
 
-_MAX_TILT: Final = 45  # degrees; a face that is turned by more is found in another orientation
 logger = logging.getLogger(__name__)
 
 
@@ -53,12 +52,7 @@ def describe(
 
 def _roll(face: Face) -> float:
     """Return the roll in degrees clockwise, above -180 and up to 180, with one decimal."""
-    tilt = 0.0
-    if face.landmarks is not None:
-        (right_x, right_y), (left_x, left_y) = face.landmarks[:2]
-        tilt = (math.degrees(math.atan2(left_y - right_y, left_x - right_x)) - face.roll + 180) % 360 - 180
-    # The eyes of a face in profile have no useful line.
-    roll = round(face.roll + (tilt if abs(tilt) <= _MAX_TILT else 0.0), 1)
+    roll = round(face.roll + eye_tilt(face.landmarks, face.roll), 1)
     return roll - 360 if roll > 180 else roll
 
 

@@ -85,18 +85,20 @@ class Lane:
 
     def _run_next(self) -> None:
         with self._lock:
-            ready = [client for client in self._waiting if self._threads_of[client] < self._per_client]
-            if not ready:  # stopped, or the clients that wait have all their threads
-                self._idle += bool(self._waiting)
-                return
-            client = min(ready, key=self._used.__getitem__)
-            queue = self._waiting[client]
-            future, work, job = queue.popleft()
-            self._waiting.move_to_end(client)
-            if not queue:
-                del self._waiting[client]
-            if not future.set_running_or_notify_cancel():
-                return
+            while True:
+                ready = [client for client in self._waiting if self._threads_of[client] < self._per_client]
+                if not ready:  # stopped, or the clients that wait have all their threads
+                    self._idle += bool(self._waiting)
+                    return
+                client = min(ready, key=self._used.__getitem__)
+                queue = self._waiting[client]
+                future, work, job = queue.popleft()
+                self._waiting.move_to_end(client)
+                if not queue:
+                    del self._waiting[client]
+                # A thread that takes cancelled work takes the next one instead: nothing else would start that.
+                if future.set_running_or_notify_cancel():
+                    break
             self._running.add(job)
             self._threads_of[client] += 1
             self._now = self._used[client]

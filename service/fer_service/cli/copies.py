@@ -29,7 +29,9 @@ def copy_paths(folder: Path, sources: Sources, videos: Collection[Path]) -> dict
                 f"--annotate: {printable(folder)} lies in {printable(searched)}, whose subfolders are searched, "
                 "and the next run would take the copies for originals: give a folder elsewhere"
             )
+    # Also those that links name.
     originals = {os.path.realpath(file.parent) for file in sources.files}
+    originals |= {str(Path(os.path.realpath(file)).parent) for file in sources.files}
     copies: dict[Path, Path] = {}
     taken: set[Path] = set()
     for file, name in zip(sources.files, sources.names, strict=True):

@@ -1,12 +1,30 @@
 """Boxes in pixels: the one type for them, and how much two of them overlap."""
 
-from typing import NamedTuple
+import math
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 # Right eye, left eye, nose, right and left corner of the mouth, each as x and y; right and left are the person's.
 Landmarks = tuple[tuple[float, float], ...]
+_MAX_TILT: Final = 45  # degrees; a face that is turned by more is found in another orientation
+
+
+def eye_tilt(landmarks: Landmarks | None, roll: int) -> float:
+    """Return the angle of the line between the eyes, in degrees clockwise from the face's roll.
+
+    It is 0 without landmarks, and above 45°: the eyes of a face in profile have no useful line.
+
+    Args:
+        landmarks: Landmarks of the face; the first two are the person's right and left eye.
+        roll: Right angle by which the face is turned, in degrees clockwise.
+    """
+    if landmarks is None:
+        return 0.0
+    (right_x, right_y), (left_x, left_y) = landmarks[:2]
+    tilt = (math.degrees(math.atan2(left_y - right_y, left_x - right_x)) - roll + 180) % 360 - 180
+    return tilt if abs(tilt) <= _MAX_TILT else 0.0
 
 
 class Box(NamedTuple):

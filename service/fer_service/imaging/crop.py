@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.contract.boxes import Box, Landmarks
+from fer_service.contract.boxes import Box, Landmarks, eye_tilt
 from fer_service.contract.bundle import CropGeometry
 
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
@@ -43,10 +43,7 @@ def square_around(
         frame_scale: Frame scale of the detector (see `Detector.frame_scale`).
         roll: Right angle by which the face is turned, in degrees clockwise.
     """
-    angle = math.radians(roll)
-    if geometry.align and landmarks is not None:
-        (right_x, right_y), (left_x, left_y) = landmarks[0], landmarks[1]
-        angle = math.atan2(left_y - right_y, left_x - right_x)
+    angle = math.radians(roll + (eye_tilt(landmarks, roll) if geometry.align else 0.0))
     height = box.height if roll % 180 == 0 else box.width
     side = height * frame_scale * geometry.frame
     return Square(*box.center, side, angle)

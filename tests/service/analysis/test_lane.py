@@ -104,6 +104,17 @@ def test_work_past_its_deadline_is_named_while_it_runs(lane: Lane) -> None:
     assert at_the_answer == [[]], "it runs no more when its result is known"
 
 
+def test_cancelled_work_does_not_keep_the_work_behind_it_from_starting() -> None:
+    lane = Lane("test", 2, 1)
+    held = Held(lane, Job(client="a"))
+    waiting = [lane.submit(lambda: None, Job(client="a")) for _ in range(3)]
+    assert waiting[0].cancel()
+    held.free.set()
+    for future in waiting[1:]:
+        future.result(SECONDS)
+    lane.stop()
+
+
 def test_a_stop_drops_what_waits_and_finishes_what_runs() -> None:
     lane = Lane("test", 1)
     held = Held(lane)

@@ -235,6 +235,16 @@ def test_what_cannot_be_is_one_sentence(run: Run, arguments: list[str], reason: 
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_copy_replaces_no_original_that_a_link_names(run: Run) -> None:
+    Path("links").mkdir()
+    Path("links/b-red.jpg").symlink_to(Path("photos/b-red.jpg").resolve())
+    before = Path("photos/b-red.jpg").read_bytes()
+    ended = run("predict", "links", "--annotate", "photos")
+    assert (ended.status, Path("photos/b-red.jpg").read_bytes()) == (1, before)
+    assert "photos holds files to analyse" in ended.err
+
+
+@pytest.mark.usefixtures("folder")
 def test_annotated_copies_keep_the_folders_and_replace_nothing(run: Run) -> None:
     run("predict", "photos", "photos/more/b-red.jpg", "--recursive", "--annotate", "marked", "--out", "a.csv")
     found = {path.relative_to("marked").as_posix() for path in Path("marked").rglob("*.jpg")}

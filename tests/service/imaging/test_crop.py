@@ -127,6 +127,18 @@ def test_alignment_levels_the_eyes(lower: float, angle: float) -> None:
     assert square_around(face.box, face.landmarks, CropGeometry(align=False), 1.0).angle == 0
 
 
+@pytest.mark.parametrize(
+    ("roll", "eyes"),
+    [(0, ((40.0, 40.0), (30.0, 40.0))), (0, ((40.0, 40.0), (40.5, 49.0))), (90, ((40.0, 40.0),) * 2)],
+)
+def test_eyes_without_a_useful_line_leave_the_square_as_the_face_is_turned(
+    roll: int, eyes: tuple[tuple[float, float], ...]
+) -> None:
+    landmarks = (*eyes, (35.0, 50.0), (31.0, 60.0), (39.0, 60.0))
+    square = square_around(Box(0, 0, 80, 80), landmarks, CropGeometry(align=True), 1.0, roll)
+    assert square.angle == pytest.approx(math.radians(roll))
+
+
 @pytest.mark.parametrize(("roll", "side"), [(0, 80), (90, 60), (180, 80), (-90, 60)])
 def test_the_square_of_a_turned_face_turns_with_it(roll: int, side: float) -> None:
     square = square_around(Box(10, 20, 60, 80), None, PLAIN, 1.0, roll)

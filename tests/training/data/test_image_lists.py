@@ -236,6 +236,8 @@ def test_a_written_list_of_one_label_is_a_label(tmp_path: Path) -> None:
         DataError, match=r"labels\.csv, line 2: the image has several labels, \['happy', 'sad'\]: keep"
     ):
         load_dataset(tmp_path, 8)
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,joy/happiness\n1.png,sad\n")
+    assert load_dataset(tmp_path, 8).classes == ("joy/happiness", "sad")
     (tmp_path / "labels.csv").write_text('file,label\n0.png,"happy,sad"\n1.png,sad\n')
     with pytest.raises(DataError, match=r"labels\.csv, line 2: the image has several labels, happy,sad: keep"):
         load_dataset(tmp_path, 8)

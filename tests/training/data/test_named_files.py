@@ -44,3 +44,10 @@ def test_ck_plus_has_its_emotion_at_the_end_of_a_sequence(tmp_path: Path) -> Non
         DataError, match=r"S005_001_00000006_emotion\.txt: no emotion of CK\+, a number from 0 to 7"
     ):
         load_dataset(tmp_path, 8)
+
+
+def test_a_file_of_ck_plus_without_its_images_does_not_hide_other_images(tmp_path: Path) -> None:
+    put(tmp_path / "happy" / "0.png")
+    put(tmp_path / "sad" / "1.png")
+    (tmp_path / "S005_001_00000006_emotion.txt").write_text("3.0")
+    assert load_dataset(tmp_path, 8).classes == ("happy", "sad")

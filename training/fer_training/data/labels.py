@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-from fer_training.data.names import is_emotion
+from fer_training.data.names import emotion_key, is_emotion
 
 FER2013: Final = "FER-2013"  # its name as a data set
 FER2013_LABELS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -27,7 +27,8 @@ def only_label(cell: Any) -> Any:
         match = _LIST.fullmatch(cell.strip())
         cell = [match[2].strip()] if match else cell.split()
     elif isinstance(cell, str) and all(map(is_emotion, parts := _SEVERAL.split(cell))):
-        cell = parts
+        # Several words for one emotion, such as joy/happiness, are one label.
+        cell = parts if len(set(map(emotion_key, parts))) > 1 else [cell]
     if not isinstance(cell, list):
         return cell
     if len(cell) > 1:

@@ -52,7 +52,7 @@ def read_ck_plus(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset | N
     The first image of such a sequence is neutral. Those between show no clear emotion.
 
     Returns:
-        The data set, or None if there is no such file.
+        The data set, or None if there is no such file, or no image of its sequence.
 
     Raises:
         DataError: A file has no emotion, or no image can be read.
@@ -73,6 +73,8 @@ def read_ck_plus(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset | N
         shown = images[sequence][1:][-_PEAK:]
         files += [LabelledFile(image.path, split, label) for image in shown]
         files += [LabelledFile(image.path, split, "neutral") for image in images[sequence][:1] if shown]
+    if not files:
+        return None
     how = f"CK+: the last {_PEAK} images of a sequence have its emotion, the first one is neutral; {_PHOTOGRAPHS}"
     annotations = list(emotions.values())
     return _read(tree, files, how, size, in_memory_bytes, annotations)

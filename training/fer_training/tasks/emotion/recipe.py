@@ -50,7 +50,7 @@ class Network(Section):
 
 
 class Data(Section):
-    """Classes and splits. Of several split names, the first one that the data has is used."""
+    """Classes and splits. Of several names for validation, the first one that the data has is used."""
 
     rename: dict[str, str] = Field(default_factory=dict, description="Map class names of the data to other names.")
     labels: tuple[str, ...] | None = Field(

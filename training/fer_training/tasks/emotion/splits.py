@@ -1,7 +1,5 @@
 """Training and validation split of a recipe."""
 
-import difflib
-
 from fer_training.data import FaceDataset
 from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import HELD_OUT
@@ -10,16 +8,13 @@ from fer_training.data.names import is_test_or_validation
 from fer_training.errors import DataError
 from fer_training.tasks.emotion.recipe import Data, EmotionRecipe
 
-_ALIKE = 0.75  # similarity of a misspelt name to the right one
-
 
 def recipe_classes(data: FaceDataset, recipe: EmotionRecipe) -> FaceDataset:
     """Rename the classes as in the recipe, and drop the classes that it does not use.
 
     Raises:
-        DataError: The data lacks a class of the recipe, or the recipe renames one that the data spells otherwise.
+        DataError: The data lacks a class of the recipe.
     """
-    _refuse_misspelt(recipe.data.rename, data.classes)
     renamed = data.renamed(recipe.data.rename)
     labels = recipe.data.labels or renamed.classes
     try:
@@ -30,19 +25,6 @@ def recipe_classes(data: FaceDataset, recipe: EmotionRecipe) -> FaceDataset:
         if not names:
             raise
         raise DataError(f"{error}. Put this into the recipe: {rename_line(recipe.data.rename | names)}") from error
-
-
-def _refuse_misspelt(rename: dict[str, str], classes: tuple[str, ...]) -> None:
-    """Refuse a name that is none of the data's, but nearly one that the recipe does not mention.
-
-    Recipes for several data sets rename what some of them lack: {surprised: surprise} suits both spellings.
-    """
-    left = [name for name in classes if name not in {*rename, *rename.values()}]
-    for name in rename:
-        if name not in classes and (near := difflib.get_close_matches(name, left, 1, _ALIKE)):
-            raise DataError(
-                f"the recipe renames {name!r}, which is not a class of the data: write {near[0]!r}, or remove it"
-            )
 
 
 def chosen_splits(data: FaceDataset, config: Data) -> tuple[str, str | None]:
