@@ -108,6 +108,10 @@ def test_cancelled_work_does_not_keep_the_work_behind_it_from_starting() -> None
     lane = Lane("test", 2, 1)
     held = Held(lane, Job(client="a"))
     waiting = [lane.submit(lambda: None, Job(client="a")) for _ in range(3)]
+    until = time.monotonic() + SECONDS
+    while lane._idle < len(waiting):  # the other thread has found that the client may not have it
+        assert time.monotonic() < until
+        time.sleep(0.001)
     assert waiting[0].cancel()
     held.free.set()
     for future in waiting[1:]:
