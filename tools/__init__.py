@@ -1,1 +1,1 @@
-"""Documentation generators."""
+"""Documentation generators, and a program that labels training data."""

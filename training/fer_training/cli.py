@@ -31,6 +31,11 @@ _Faces = Annotated[
     Path | None, typer.Option("--faces", help="Detector only: face images to paste, in a format of --data.")
 ]
 
+_Landmarks = Annotated[
+    Path | None,
+    typer.Option("--landmarks", help="Landmark recipes only: CSV of tools/label_landmarks.py."),
+]
+
 
 @app.command()
 def recipes() -> None:
@@ -70,6 +75,7 @@ def train(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if a file cannot be read.")] = False,
     faces: _Faces = None,
+    landmarks: _Landmarks = None,
 ) -> None:
     """Train a network from a recipe. Use `torchrun` for several processes."""
     from fer_training.engine.device import build_fabric
@@ -90,6 +96,7 @@ def train(
         teacher_cache=teacher_cache,
         strict=strict,
         faces=faces,
+        landmarks=landmarks,
     )
     resolved = validate_recipe(task.recipe, content, where).changed(seed=seed, epochs=epochs)
     fabric = build_fabric(device)
@@ -155,6 +162,7 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Detector only: also measure this detector, a value of FER_DETECTOR. Repeatable."),
     ] = None,
+    landmarks: _Landmarks = None,
 ) -> None:
     """Evaluate an exported model on labelled images with the service's own code."""
     from fer_training.tasks import task_of_model
@@ -168,6 +176,7 @@ def evaluate(
         map=_names(map_ or []),
         detector=detector,
         write=write,
+        landmarks=landmarks,
         beside=beside,
     )
     evaluation = task.evaluate(model, data, options)

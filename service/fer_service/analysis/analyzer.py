@@ -20,6 +20,7 @@ from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import ImageSize, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
+from fer_service.detection.landmarks import LandmarkFinder
 from fer_service.detection.orientations import upright
 from fer_service.imaging.cover import Cover, cover
 from fer_service.imaging.crop import crop, square_around, square_over
@@ -109,15 +110,24 @@ def decode_here(image: EncodedImage, reduction: int) -> NDArray[np.uint8]:
 class Analyzer:
     """Turns an image into a prediction; threads may share it."""
 
-    def __init__(self, detector: Detector, classifier: Classifier, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        classifier: Classifier,
+        limits: Limits | None = None,
+        landmarks: LandmarkFinder | None = None,
+    ) -> None:
         """Join the parts.
 
         Args:
             detector: Finds the faces.
             classifier: Predicts their emotions.
             limits: Limits per image.
+            landmarks: Finds the landmarks of detected faces, and of given boxes without them; None leaves those of
+                the detector.
         """
         self.detector = detector
+        self.landmarks = landmarks
         self.classifier = classifier
         self.limits = limits or Limits()
         self._metadata = classifier.bundle.metadata
@@ -204,6 +214,7 @@ class Analyzer:
             return self._classified(self._whole(size, pixels, job), job)
         faces = self._detected(pixels, max_faces, min_score, job, turned=options.turned)
         with job.stage(Stage.CROP):
+            faces = self._marked(pixels, faces)
             crops = self._crops(pixels, faces)
         return self._classified(Prepared(size, pixels, faces, crops), job)
 
@@ -245,6 +256,9 @@ class Analyzer:
                 for face in options.boxes
             ]
             with job.stage(Stage.CROP):
+                unmarked = [face for face in faces if face.landmarks is None]
+                found = iter(self._marked(pixels, unmarked))
+                faces = [next(found) if face.landmarks is None else face for face in faces]
                 return Prepared(size, pixels, faces, self._crops(pixels, faces))
         if not options.detect:
             return self._whole(size, pixels, job)
@@ -254,7 +268,9 @@ class Analyzer:
             finer = pixels if finer_reduction is None else decode(image, finer_reduction)
         with job.stage(Stage.CROP):
             factor_x, factor_y = finer.shape[1] / pixels.shape[1], finer.shape[0] / pixels.shape[0]
-            crops = self._crops(finer, [face.scaled(factor_x, factor_y) for face in faces])
+            large = self._marked(finer, [face.scaled(factor_x, factor_y) for face in faces])
+            crops = self._crops(finer, large)
+            faces = [face.scaled(1 / factor_x, 1 / factor_y) for face in large]
         return Prepared(size, pixels, faces, crops)
 
     def warm(self) -> None:
@@ -345,6 +361,10 @@ class Analyzer:
         smallest = min(face.height for face in faces)
         reduction = header.reduction(max(pixels.shape[:2]) * self._metadata.input_size / smallest)
         return reduction if max(header.width, header.height) / reduction > max(pixels.shape[:2]) else None
+
+    def _marked(self, pixels: NDArray[np.uint8], faces: list[Face]) -> list[Face]:
+        """Return the faces with their landmarks."""
+        return faces if self.landmarks is None else self.landmarks.find(pixels, faces, self.detector.frame_scale)
 
     def _crops(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> list[NDArray[np.uint8]]:
         geometry, size = self._metadata.crop, self._metadata.input_size

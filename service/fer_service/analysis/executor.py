@@ -81,7 +81,7 @@ class Executor:
                 on_batch=self._counted(metrics.batch_size),
             )
             self._shared.append(classifier.runs)
-        self.analyzer = Analyzer(detector, classifier, analyzer.limits)
+        self.analyzer = Analyzer(detector, classifier, analyzer.limits, analyzer.landmarks)
         self._metrics = metrics
         self._max_batch = max_batch
         self._shares_runs = on_gpu

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,6 +17,7 @@ OUTPUT_NAME = "probabilities"
 MAX_METADATA = 2**20  # characters; the property of a real file has some thousands
 MAX_LABELS = 1000  # each face of a response has a probability for every one of them
 Fraction = Annotated[float, Field(ge=0, le=1)]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def _printable(text: str) -> str:
@@ -252,13 +253,7 @@ def read_metadata(graph: Graph, where: str) -> Metadata:
             f"{where} is not an emotion bundle: missing metadata property {METADATA_KEY!r}. "
             "Make a bundle with `fer-train export`."
         )
-    check_size(text, METADATA_KEY, where, BundleError)
-    try:
-        metadata = Metadata.model_validate_json(text)
-    except ValidationError as error:
-        mistake = first_error(error.errors()).sentence("the whole property")
-        raise BundleError(f"{where}: metadata property {METADATA_KEY!r}: {mistake}") from error
-
+    metadata = read_property(text, METADATA_KEY, Metadata, where, BundleError)
     size, classes = metadata.input_size, len(metadata.labels)
     faces = _only(graph.inputs, "input", where)
     if (faces.name, faces.type) != (INPUT_NAME, "tensor(uint8)") or faces.shape[1:] != [size, size, 3]:
@@ -279,20 +274,26 @@ def read_metadata(graph: Graph, where: str) -> Metadata:
     return metadata
 
 
-def check_size(text: str, key: str, where: str, failure: type[StartError]) -> None:
-    """Refuse a metadata property that is too long to be one.
+def read_property(text: str, key: str, schema: type[_Model], where: str, failure: type[StartError]) -> _Model:
+    """Return the checked content of a metadata property.
 
     Args:
-        text: Value of the property.
+        text: Value of the property, a JSON object.
         key: Name of the property.
+        schema: Class of the content.
         where: Name of the file.
         failure: Exception class.
 
     Raises:
-        StartError: (as `failure`) it is too long.
+        StartError: (as `failure`) the content is invalid or too long. The message names the field.
     """
     if len(text) > MAX_METADATA:
         raise failure(f"{where}: metadata property {key!r} has {len(text):,} characters, at most {MAX_METADATA:,}")
+    try:
+        return schema.model_validate_json(text)
+    except ValidationError as error:
+        mistake = first_error(error.errors()).sentence("the whole property")
+        raise failure(f"{where}: metadata property {key!r}: {mistake}") from error
 
 
 def file_sha256(path: Path) -> str:

@@ -12,14 +12,13 @@ from typing import Annotated, Final, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from fer_service.contract.boxes import Box
-from fer_service.contract.bundle import Name, check_size
+from fer_service.contract.bundle import Name, read_property
 from fer_service.contract.device import Device
 from fer_service.contract.errors import DetectorError
 from fer_service.contract.job import Job
-from fer_service.contract.validation import first_error
 from fer_service.detection.detector import Face, RawDetections
 from fer_service.detection.resizing import MULTIPLE, padded, shrunk, shrunk_size
 from fer_service.onnx.buckets import Buckets
@@ -220,9 +219,4 @@ def read_detector_metadata(session: Session, where: str) -> DetectorMetadata:
             f"{where}: not a detector made by `fer-train export`, which has the metadata property "
             f"{METADATA_KEY!r}, the input {INPUT_NAME} and the outputs {', '.join(OUTPUT_NAMES)}"
         )
-    check_size(text, METADATA_KEY, where, DetectorError)
-    try:
-        return DetectorMetadata.model_validate_json(text)
-    except ValidationError as error:
-        problem = first_error(error.errors()).sentence("the whole property")
-        raise DetectorError(f"{where}: metadata property {METADATA_KEY!r}: {problem}") from error
+    return read_property(text, METADATA_KEY, DetectorMetadata, where, DetectorError)

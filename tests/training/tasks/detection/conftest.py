@@ -5,15 +5,14 @@ import pytest
 import yaml
 from fer_service.detection.tiny import DetectorMetadata, read_detector_metadata
 from fer_service.onnx.session import Session
-from fer_training.cli import app
 from fer_training.engine.run_folder import RunFolder
 from fer_training.engine.trainer import Trainer
 from fer_training.tasks.detection.assets import SceneAssets, run_assets
 from fer_training.tasks.detection.learner import DetectionLearner
 from fer_training.tasks.detection.recipe import DetectionRecipe
 from lightning.fabric import Fabric
-from typer.testing import CliRunner
 
+from tests.training.commands import run_command
 from tests.training.conftest import Once
 from tests.training.synthetic import make_faces, write_parquet
 from tests.training.tasks.detection.made import face_tile, make_assets, make_recipe, phases, write_photographs
@@ -24,14 +23,6 @@ def run_training(recipe: DetectionRecipe, assets: SceneAssets, run: RunFolder, f
     run.start(recipe, {"data": {"sha256": list(assets.sha256), "limit": None}}, resume=True)
     Trainer(recipe, learner, run, fabric).fit()
     return run
-
-
-def run_command(*arguments: object) -> str:
-    """Run `fer-train` with these arguments; return what it prints."""
-    result = CliRunner().invoke(app, list(map(str, arguments)))
-    if result.exception:
-        raise result.exception
-    return result.output
 
 
 @pytest.fixture(scope="session")

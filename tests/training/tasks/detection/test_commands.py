@@ -10,7 +10,7 @@ from fer_training.tasks.detection import comparison
 from fer_training.tasks.detection.assets import read_assets
 from fer_training.tasks.detection.scenes.negatives import HELD_OUT_NEGATIVES
 
-from tests.training.tasks.detection.conftest import run_command
+from tests.training.commands import run_command
 from tests.training.tasks.detection.made import make_recipe
 
 PARTS = {"report.html", "figures", "metrics.jsonl", "last.ckpt", "recipe.yaml", "environment.json"}

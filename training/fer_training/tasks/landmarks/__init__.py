@@ -1,0 +1,1 @@
+"""The task `landmarks`: five points of a face, from its crop."""

@@ -1,0 +1,52 @@
+"""Model card of an exported landmark network, written from the file's metadata."""
+
+from pathlib import Path
+
+from fer_service.detection.landmarks import LandmarkMetadata
+
+
+def write_landmark_card(metadata: LandmarkMetadata, path: Path) -> None:
+    """Write the card as a Markdown file."""
+    path.write_text(landmark_card_text(metadata), encoding="utf-8")
+
+
+def landmark_card_text(metadata: LandmarkMetadata) -> str:
+    """Return the card as Markdown."""
+    return f"""---
+license: mit
+pipeline_tag: keypoint-detection
+tags:
+- face-landmarks
+- onnx
+---
+# {metadata.name} {metadata.version}
+
+{metadata.description}
+
+Input: crops of faces, {metadata.size}×{metadata.size} pixels, as the service cuts them. Output: eyes, nose and
+corners of the mouth.
+
+| {metadata.images[1]:,} validation images | as they are | rotated by 30° |
+| --- | --- | --- |
+| mean distance from the labels, in sides of the image | {metadata.distance:.3f} | {metadata.turned_distance:.3f} |
+| median error of the roll | {metadata.roll:.1f}° | {metadata.turned_roll:.1f}° |
+
+The labels of training and validation come from another network, so these figures show how well its answers are
+repeated, not how exact they are.
+
+## Training
+
+- Recipe `{metadata.name}`, best epoch {metadata.epochs}, seed {metadata.seed}.
+- Exported {metadata.created} at commit `{metadata.commit}`.
+- Data: {metadata.data}, {metadata.images[0]:,} training images (SHA-256 `{metadata.sha256}`).
+- Maximum difference between the exported graph and the trained network: {metadata.parity:.1e} sides.
+
+## Limits and bias
+
+- Performance by age, sex or skin colour was not measured.
+- Covered eyes and mouths get points too: a guess of where they are.
+
+## Licence
+
+{metadata.licence}.
+"""
