@@ -12,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from fer_service import assets
+from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.loading import assemble
 from fer_service.classification.classifier import Classifier, open_classifier
 from fer_service.detection.choice import Detector, Face, choose_detector
 from fer_service.imaging.crop import crop, square_around
@@ -19,7 +21,7 @@ from fer_service.system.cores import available_cores
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.data.framing import FACE_SIDE, IMAGE_SIDE, in_an_image
 from fer_training.tasks.emotion.evaluate import probabilities_of
-from fer_training.tasks.emotion.robustness import classified, largest
+from fer_training.tasks.emotion.robustness import LARGEST, classified
 from numpy.typing import NDArray
 
 TURNS = (0, 10, 20, 30)  # degrees clockwise
@@ -39,12 +41,12 @@ def main() -> None:
     classifier = open_classifier(arguments.model, "cpu", available_cores())
     faces = load_dataset(arguments.data, classifier.bundle.metadata.input_size).split(arguments.split)
     faces = faces.limited(arguments.limit) if arguments.limit else faces
-    detector = choose_detector(arguments.detector, IMAGE_SIDE)
+    analyzer = assemble(choose_detector(arguments.detector, IMAGE_SIDE), classifier)
     images = [in_an_image(image) for image in faces.images]
-    found = [largest(detector, image) for image in images]
-    report_geometry(detector, found)
+    found = [largest(analyzer, image) for image in images]
+    report_geometry(analyzer.detector, found)
     report_accuracy(classifier, faces, images, found)
-    report_alignment(classifier, faces, images, detector)
+    report_alignment(analyzer, faces, images)
 
 
 def report_geometry(detector: Detector, found: list[Face | None]) -> None:
@@ -90,37 +92,37 @@ def report_accuracy(
         print(f"crop of {frame:.2f} × box height: {right.mean():.2%}")
 
 
-def report_alignment(
-    classifier: Classifier, faces: FaceDataset, images: list[NDArray[np.uint8]], detector: Detector
-) -> None:
+def report_alignment(analyzer: Analyzer, faces: FaceDataset, images: list[NDArray[np.uint8]]) -> None:
     """Print the accuracy of upright crops and of crops aligned by the eyes, as found and in rotated images."""
-    metadata = classifier.bundle.metadata
+    metadata = analyzer.classifier.bundle.metadata
     for turn in TURNS:
         turned = [rotated(image, turn) for image in images]
-        found = [largest(detector, image) for image in turned]
-        rows = [row for row, face in enumerate(found) if face is not None and face.landmarks is not None]
-        if not rows:
-            print(f"rotated by {turn}°: no landmarks")
-            continue
+        found = [largest(analyzer, image) for image in turned]
+        rows = [row for row, face in enumerate(found) if face is not None]
         right = {}
         for align in (False, True):
             geometry = metadata.crop.model_copy(update={"align": align})
             crops = [
                 crop(
                     turned[row],
-                    square_around(face.box, face.landmarks, geometry, detector.frame_scale),
+                    square_around(face.box, face.landmarks, geometry, analyzer.detector.frame_scale),
                     metadata.input_size,
                     geometry,
                 )
                 for row in rows
                 if (face := found[row]) is not None
             ]
-            right[align] = classified(classifier, crops) == faces.labels[rows]
+            right[align] = classified(analyzer.classifier, crops) == faces.labels[rows]
         gained, lost = (right[True] & ~right[False]).sum(), (right[False] & ~right[True]).sum()
         print(
-            f"rotated by {turn}°: {len(rows)} with landmarks, {right[False].mean():.2%} upright, "
+            f"rotated by {turn}°: {len(rows)} found, {right[False].mean():.2%} upright, "
             f"{right[True].mean():.2%} aligned ({gained} gained, {lost} lost)"
         )
+
+
+def largest(analyzer: Analyzer, image: NDArray[np.uint8]) -> Face | None:
+    """Return the largest detected face, or None."""
+    return next(iter(analyzer.prepare_pixels(image, LARGEST).faces), None)
 
 
 def rotated(image: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:

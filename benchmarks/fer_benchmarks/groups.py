@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.loading import assemble
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.schemas import FaceEmotion
 from fer_service.detection.choice import choose_detector
@@ -83,7 +84,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     portraits = read_portraits(arguments.data, dict(entry.split("=") for entry in arguments.map))
     for model in arguments.model or ["bundled"]:
-        analyzer = Analyzer(
+        analyzer = assemble(
             choose_detector(arguments.detector, DETECT_SIDE),
             open_classifier(model_file(model), "cpu", available_cores()),
         )

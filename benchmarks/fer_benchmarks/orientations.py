@@ -15,7 +15,7 @@ from typing import Final
 import cv2
 import numpy as np
 from fer_service.analysis.analyzer import Analyzer
-from fer_service.analysis.loading import choose_classifier
+from fer_service.analysis.loading import assemble, choose_classifier
 from fer_service.contract.boxes import Box, iou
 from fer_service.contract.schemas import FaceEmotion
 from fer_service.contract.settings import load_settings
@@ -109,7 +109,7 @@ def main() -> None:
 def analyzer_for(choice: str, orientations: bool) -> Analyzer:
     """Return the pipeline with this detector, on one thread of the CPU."""
     detector = choose_detector(choice, SIDE, orientations=orientations)
-    return Analyzer(detector, choose_classifier(load_settings(device="cpu")))
+    return assemble(detector, choose_classifier(load_settings(device="cpu")))
 
 
 def count_portraits(analyzer: Analyzer, portraits: list[Pixels]) -> dict[int, Counts]:

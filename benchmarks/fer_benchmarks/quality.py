@@ -17,6 +17,7 @@ from typing import Final
 import cv2
 import numpy as np
 from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.loading import assemble
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.boxes import Box
 from fer_service.contract.reasons import flags_of
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=None, help="Maximum number of faces.")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    analyzer = Analyzer(
+    analyzer = assemble(
         choose_detector(arguments.detector, _DETECT_SIDE),
         open_classifier(model_file(arguments.model), "cpu", available_cores()),
     )

@@ -40,7 +40,7 @@ print(
         {
             "predict": [found.faces[0].emotion for found in (form, body, text)],
             "box": form.faces[0].box.to_dict(),
-            "landmarks": form.faces[0].landmarks,
+            "landmarks": (found := form.faces[0].landmarks) and found.to_dict(),
             "probabilities": form.faces[0].probabilities.to_dict(),
             "batch": [len(result.faces) for result in batch.results],
             "errors": [texts.results[1].error.code, bad.parsed.code, wrong.parsed.code, empty.parsed.code],

@@ -43,7 +43,7 @@ def arguments(server: Server, image: bytes, folder: Path) -> list[str]:
 def check(found: dict[str, Any]) -> None:
     assert found["predict"] == ["happy"] * 3
     assert set(found["box"]) == {"x", "y", "width", "height"}
-    assert found["landmarks"] is None
+    assert sorted(found["landmarks"]) == ["left_eye", "mouth_left", "mouth_right", "nose", "right_eye"]
     assert sorted(found["probabilities"]) == sorted(LABELS)
     assert found["batch"] == [1, 1]
     assert found["model"] == LABELS

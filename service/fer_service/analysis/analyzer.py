@@ -123,8 +123,8 @@ class Analyzer:
             detector: Finds the faces.
             classifier: Predicts their emotions.
             limits: Limits per image.
-            landmarks: Finds the landmarks of detected faces, and of given boxes without them; None leaves those of
-                the detector.
+            landmarks: Finds the landmarks of the faces. Without it they are the detector's, or those of the given
+                boxes, if any.
         """
         self.detector = detector
         self.landmarks = landmarks
@@ -207,16 +207,28 @@ class Analyzer:
         Raises:
             InvalidParameter: an option is out of range.
         """
-        options, job = options or Options(turned=False), job or Job()
+        job = job or Job()
+        return self._classified(self.prepare_pixels(pixels, options or Options(turned=False), job), job)
+
+    def prepare_pixels(self, pixels: NDArray[np.uint8], options: Options, job: Job | None = None) -> Prepared:
+        """Detect and crop.
+
+        Args:
+            pixels: uint8 [H, W, 3], RGB, upright.
+            options: See `process_pixels`.
+            job: Takes the time of each stage.
+
+        Raises:
+            InvalidParameter: an option is out of range.
+        """
+        job, size = job or Job(), (pixels.shape[1], pixels.shape[0])
         max_faces, min_score = self.checked(options)
-        size = pixels.shape[1], pixels.shape[0]
         if not options.detect:
-            return self._classified(self._whole(size, pixels, job), job)
+            return self._whole(size, pixels, job)
         faces = self._detected(pixels, max_faces, min_score, job, turned=options.turned)
         with job.stage(Stage.CROP):
             faces = self._marked(pixels, faces)
-            crops = self._crops(pixels, faces)
-        return self._classified(Prepared(size, pixels, faces, crops), job)
+            return Prepared(size, pixels, faces, self._crops(pixels, faces))
 
     def process_crops(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> list[Prediction]:
         """Classify crops of faces that were found elsewhere.
@@ -256,9 +268,7 @@ class Analyzer:
                 for face in options.boxes
             ]
             with job.stage(Stage.CROP):
-                unmarked = [face for face in faces if face.landmarks is None]
-                found = iter(self._marked(pixels, unmarked))
-                faces = [next(found) if face.landmarks is None else face for face in faces]
+                faces = self._marked(pixels, faces)
                 return Prepared(size, pixels, faces, self._crops(pixels, faces))
         if not options.detect:
             return self._whole(size, pixels, job)
@@ -268,9 +278,9 @@ class Analyzer:
             finer = pixels if finer_reduction is None else decode(image, finer_reduction)
         with job.stage(Stage.CROP):
             factor_x, factor_y = finer.shape[1] / pixels.shape[1], finer.shape[0] / pixels.shape[0]
-            large = self._marked(finer, [face.scaled(factor_x, factor_y) for face in faces])
-            crops = self._crops(finer, large)
-            faces = [face.scaled(1 / factor_x, 1 / factor_y) for face in large]
+            faces = self._marked(finer, [face.scaled(factor_x, factor_y) for face in faces])
+            crops = self._crops(finer, faces)
+            faces = [face.scaled(1 / factor_x, 1 / factor_y) for face in faces]
         return Prepared(size, pixels, faces, crops)
 
     def warm(self) -> None:

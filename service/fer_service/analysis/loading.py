@@ -8,7 +8,8 @@ from fer_service.classification.classifier import Classifier, open_classifier
 from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError, DetectorError
 from fer_service.contract.settings import Settings, load_settings
-from fer_service.detection.choice import choose_detector
+from fer_service.detection.choice import Detector, choose_detector
+from fer_service.detection.landmarks import open_landmarks
 from fer_service.onnx.gpu_support import cuda_is_built_in
 from fer_service.onnx.session import Gpu
 
@@ -36,7 +37,12 @@ def load(settings: Settings | None = None) -> Analyzer:
         )
     except DetectorError as error:
         raise DetectorError(f"FER_DETECTOR={settings.detector}: {error}") from error
-    return Analyzer(detector, classifier, limits)
+    return assemble(detector, classifier, limits)
+
+
+def assemble(detector: Detector, classifier: Classifier, limits: Limits | None = None) -> Analyzer:
+    """Build the pipeline from a detector and a classifier, with the bundled landmark network."""
+    return Analyzer(detector, classifier, limits, open_landmarks(assets.LANDMARKS))
 
 
 def detector_device(device: Device, on_gpu: bool) -> Device:

@@ -12,11 +12,12 @@ from fer_service.contract.boxes import Box, Landmarks
 from fer_service.contract.schemas import Pose, Quality
 from fer_service.detection.detector import Face
 
-# A face of mean proportions in millimetres, in the order of `Landmarks`: x to the right in an image of the face
-# from the front, y down, z away from the camera. The pupils are 63 mm apart (Dodgson 2004, "Variation and extrema
-# of human interpupillary distance"); nose and mouth are round numbers near the means of adults.
+# A face in millimetres, in the order of `Landmarks`: x to the right in an image of the face from the front, y
+# down, z away from the camera. The pupils are 63 mm apart (Dodgson 2004, "Variation and extrema of human
+# interpupillary distance"). Nose and mouth give the poses that come closest to those of a mesh of 468 points
+# (docs/quality.md): they suit the bundled landmark network and are not anatomy.
 MODEL: Final = np.array(
-    [(-31.5, 0.0, 0.0), (31.5, 0.0, 0.0), (0.0, 38.0, -26.0), (-27.0, 65.0, -3.0), (27.0, 65.0, -3.0)]
+    [(-31.5, 0.0, 0.0), (31.5, 0.0, 0.0), (0.0, 27.0, -46.0), (-25.0, 60.0, -4.0), (25.0, 60.0, -4.0)]
 )
 _TO_AXES: Final[list[list[float]]] = np.linalg.pinv((MODEL - MODEL.mean(axis=0)).T).T.tolist()
 _SIDE: Final = 48  # pixels of a crop that is measured; the same for every model

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 # Right eye, left eye, nose, right and left corner of the mouth, each as x and y; right and left are the person's.
 Landmarks = tuple[tuple[float, float], ...]
-_MAX_TILT: Final = 45  # degrees; a face that is turned by more is found in another orientation
+_MAX_TILT: Final = 65  # degrees; detectors find hardly any face that is turned by more
 
 
 def eye_tilt(landmarks: Landmarks | None, roll: int) -> float:
     """Return the angle of the line between the eyes, in degrees clockwise from the face's roll.
 
-    It is 0 without landmarks, and above 45°: the eyes of a face in profile have no useful line.
+    It is 0 without landmarks, and above 65°: the eyes of a face in profile have no useful line.
 
     Args:
         landmarks: Landmarks of the face; the first two are the person's right and left eye.

@@ -68,7 +68,7 @@ class Quality(_Response):
     )
     exposure: float = Field(description="Mean level of the face, 0 (black) to 1 (white)")
     clipped: float = Field(description="Share of the face's pixels that are white, 0 to 1")
-    pose: Pose | None = Field(description="Null if the detector gives no landmarks")
+    pose: Pose | None = Field(description="Null without landmarks")
     cut: float = Field(description="Share of the box outside the image, 0 to 1")
 
 
@@ -80,10 +80,10 @@ class FaceEmotion(_Response):
 
     box: BoundingBox
     score: float | None = Field(description="Score of the detector, 0 to 1; null if it gives none")
-    landmarks: Landmarks | None = Field(description="Null if the detector gives none")
+    landmarks: Landmarks | None = Field(description="Null with `detect=false`")
     roll: float = Field(
-        description="Degrees by which the face is turned clockwise, above -180 and up to 180: a multiple of 90, "
-        "or the angle of the line between the eyes if the detector gives landmarks"
+        description="Degrees by which the face is turned clockwise, above -180 and up to 180: the angle of the "
+        "line between the eyes, or the nearest multiple of 90 without landmarks"
     )
     quality: Quality
     emotion: str = Field(description="Most likely label")

@@ -277,8 +277,9 @@ def test_images_may_be_turned_and_frames_are_upright(astronaut: Pixels) -> None:
     turned = np.ascontiguousarray(np.rot90(astronaut, -1))
     image = encoded(turned, "PNG")
     (face,) = line.analyze(image).faces
-    assert (face.roll, face.emotion) == (90, "happy")
-    assert 90 not in [face.roll for face in line.analyze(image, Options(turned=False)).faces]
+    assert face.roll == pytest.approx(90, abs=6)
+    assert face.emotion == "happy"
+    assert all(abs(face.roll) <= 65 for face in line.analyze(image, Options(turned=False)).faces)
     assert line.process_pixels(turned) == line.analyze(image, Options(turned=False))
 
 

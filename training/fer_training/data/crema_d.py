@@ -15,11 +15,11 @@ from typing import Final
 
 import cv2
 import numpy as np
-from fer_service.analysis.loading import choose_classifier
+from fer_service.analysis.analyzer import Options
+from fer_service.analysis.loading import load
 from fer_service.contract.errors import ClipError
 from fer_service.contract.extras import install_command
 from fer_service.contract.settings import load_settings
-from fer_service.detection.choice import choose_detector
 from fer_service.imaging.crop import crop, square_around
 from fer_service.video.clip import Clip
 from numpy.typing import NDArray
@@ -90,18 +90,15 @@ class _Cutter:
     """Finds the largest face of an image and cuts it out as the service does."""
 
     def __init__(self, detector: str) -> None:
-        settings = load_settings(device="cpu", model="bundled")
-        self._geometry = choose_classifier(settings).bundle.metadata.crop
-        self._detector = choose_detector(detector, settings.detect_side)
+        self._analyzer = load(load_settings(device="cpu", model="bundled", detector=detector))
 
     def face(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-        found = self._detector.detect(pixels, _SCORE)
+        found = self._analyzer.prepare_pixels(pixels, Options(max_faces=1, min_score=_SCORE, turned=False)).faces
         if not found:
             return None
-        face = max(found, key=lambda each: each.box.area)
-        scale = self._detector.frame_scale
-        square = square_around(face.box, face.landmarks, self._geometry, scale, face.roll)
-        return crop(pixels, square, _SIDE, self._geometry)
+        geometry = self._analyzer.classifier.bundle.metadata.crop
+        scale = self._analyzer.detector.frame_scale
+        return crop(pixels, square_around(found[0].box, found[0].landmarks, geometry, scale), _SIDE, geometry)
 
 
 def _votes(table: File) -> Mapping[str, str]:

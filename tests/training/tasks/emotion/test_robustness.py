@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from fer_service.analysis.analyzer import Analyzer
 from fer_service.contract.boxes import Box
 from fer_service.contract.bundle import EndToEnd
 from fer_service.contract.job import Job
@@ -15,7 +16,6 @@ from fer_training.tasks.emotion.robustness import (
     covered,
     end_to_end,
     framed,
-    largest,
     lit,
     measure,
     print_robustness,
@@ -156,13 +156,6 @@ def test_a_face_lies_in_the_middle_of_its_image() -> None:
     assert (image[edge + FACE_SIDE // 2 + 4 :] == 100).all()
 
 
-def test_the_largest_face_counts() -> None:
-    small, large = Face(Box(0, 0, 10, 10), 0.9), Face(Box(50, 50, 40, 40), 0.7)
-    image = np.zeros((IMAGE_SIDE, IMAGE_SIDE, 3), np.uint8)
-    assert largest(FakeDetector(small, large), image) == large
-    assert largest(FakeDetector(), image) is None
-
-
 def test_end_to_end_accuracy_covers_the_found_faces() -> None:
     class Sometimes(FakeDetector):
         """Finds bright faces only, and returns their exact boxes."""
@@ -171,19 +164,20 @@ def test_end_to_end_accuracy_covers_the_found_faces() -> None:
             edge = (IMAGE_SIDE - FACE_SIDE) // 2
             return [Face(Box(edge, edge, FACE_SIDE, FACE_SIDE), 0.9)] if pixels[0, 0, 0] >= 150 else []
 
-    result = end_to_end(FakeClassifier(halves), Sometimes(), HALVES)
+    result = end_to_end(Analyzer(Sometimes(), FakeClassifier(halves)), HALVES)
     assert result == EndToEnd(detector="fake", found=0.66667, direct=1, accuracy=1)
 
 
 def test_a_wrong_box_costs_accuracy_after_detection_alone() -> None:
-    above = FakeDetector(Face(Box(100, 0, 40, 40), 0.9))
-    result = end_to_end(FakeClassifier(halves), above, HALVES)
+    # The largest face counts.
+    above = FakeDetector(Face(Box(150, 150, 20, 20), 0.9), Face(Box(100, 0, 40, 40), 0.7))
+    result = end_to_end(Analyzer(above, FakeClassifier(halves)), HALVES)
     assert (result.found, result.direct) == (1, 1)
     assert result.accuracy == pytest.approx(1 / 3, abs=1e-5)
 
 
 def test_a_detector_that_finds_nothing_leaves_nothing_to_compare() -> None:
-    result = end_to_end(FakeClassifier(halves), FakeDetector(), HALVES)
+    result = end_to_end(Analyzer(FakeDetector(), FakeClassifier(halves)), HALVES)
     assert result == EndToEnd(detector="fake", found=0, direct=0, accuracy=0)
 
 

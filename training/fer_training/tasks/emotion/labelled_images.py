@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.loading import assemble
 from fer_service.classification.classifier import Classifier, open_classifier
 from fer_service.contract.bundle import Evaluation, Metadata
 from fer_service.contract.errors import RequestError
@@ -100,7 +101,7 @@ def evaluate_file(
         evaluation = evaluate_faces(classifier, chosen)
     else:
         side = Settings.model_fields["detect_side"].default
-        analyzer = Analyzer(choose_detector(detector, side), classifier)
+        analyzer = assemble(choose_detector(detector, side), classifier)
         evaluation, unread = evaluate_images(analyzer, chosen)
     return EvaluatedImages(loaded.name, evaluation, left_out, (*loaded.unreadable, *unread))
 

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.loading import assemble
 from fer_service.classification.classifier import Classifier, open_classifier
 from fer_service.contract.bundle import EndToEnd, Metadata
-from fer_service.detection.choice import Detector, Face, choose_detector
-from fer_service.imaging.crop import crop, square_around
+from fer_service.detection.choice import choose_detector
 from fer_service.system.cores import available_cores
 from numpy.typing import NDArray
 from rich.console import Console
@@ -26,6 +27,7 @@ Change = Callable[[Image], Image]
 
 _NOMINAL_SIDE: Final = 48  # blurs are given in pixels of FER-2013's images
 _BATCH: Final = 256
+LARGEST: Final = Options(max_faces=1, min_score=0.6, turned=False)  # the largest face of an image
 
 
 def rotated(degrees: float) -> Change:
@@ -116,7 +118,7 @@ def measure(classifier: Classifier, detector: str, faces: FaceDataset) -> Metada
     """
     changes = {
         "robustness": robustness_of(classifier, faces),
-        "end_to_end": end_to_end(classifier, choose_detector(detector, IMAGE_SIDE), faces),
+        "end_to_end": end_to_end(assemble(choose_detector(detector, IMAGE_SIDE), classifier), faces),
     }
     return classifier.bundle.metadata.model_copy(update=changes)
 
@@ -134,41 +136,24 @@ def robustness_of(classifier: Classifier, faces: FaceDataset) -> dict[str, float
     }
 
 
-def end_to_end(classifier: Classifier, detector: Detector, faces: FaceDataset) -> EndToEnd:
+def end_to_end(analyzer: Analyzer, faces: FaceDataset) -> EndToEnd:
     """Compare direct classification with detecting, cropping and classifying each face in a larger image.
 
     Args:
-        classifier: The opened bundle.
-        detector: Made for images of 320 px.
+        analyzer: The pipeline; its detector is made for images of 320 px.
         faces: Images with the labels of the bundle.
     """
-    images = [in_an_image(image) for image in faces.images]
-    found = [largest(detector, image) for image in images]
-    rows = [row for row, face in enumerate(found) if face is not None]
+    classifier = analyzer.classifier
+    found = [analyzer.prepare_pixels(in_an_image(image), LARGEST).crops for image in faces.images]
+    rows = [row for row, crops in enumerate(found) if crops]
     direct = probabilities_of(classifier, faces.images).argmax(axis=1) == faces.labels
-    metadata = classifier.bundle.metadata
-    crops = [
-        crop(
-            image,
-            square_around(face.box, face.landmarks, metadata.crop, detector.frame_scale),
-            metadata.input_size,
-            metadata.crop,
-        )
-        for image, face in zip(images, found, strict=True)
-        if face is not None
-    ]
-    right = classified(classifier, crops) == faces.labels[rows]
+    right = classified(classifier, [crop for crops in found for crop in crops]) == faces.labels[rows]
     return EndToEnd(
-        detector=detector.name,
+        detector=analyzer.detector.name,
         found=round(len(rows) / len(found), 5),
         direct=round(float(direct[rows].mean()), 5) if rows else 0.0,
         accuracy=round(float(right.mean()), 5) if rows else 0.0,
     )
-
-
-def largest(detector: Detector, image: Image) -> Face | None:
-    """Return the largest detected face, or None."""
-    return max(detector.detect(image, 0.6), key=lambda face: face.box.area, default=None)
 
 
 def classified(classifier: Classifier, crops: list[Image]) -> NDArray[np.int64]:

@@ -1,0 +1,97 @@
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from fer_service import assets
+from fer_service.contract.boxes import Box, Landmarks, eye_tilt
+from fer_service.contract.errors import DetectorError
+from fer_service.detection.detector import Face
+from fer_service.detection.landmarks import METADATA_KEY, LandmarkFinder, open_landmarks
+from numpy.typing import NDArray
+
+FRAME_SCALE = 1.15
+BOX = Box(176, 76, 92, 105)
+# Seen in the photograph, in pixels.
+POINTS = ((205, 102), (247, 103), (224, 126), (202, 138), (247, 139))
+NEAR = 0.05 * BOX.height
+
+
+@pytest.fixture(scope="module")
+def finder() -> LandmarkFinder:
+    return open_landmarks(assets.LANDMARKS)
+
+
+def distances(face: Face, points: Landmarks) -> NDArray[np.float64]:
+    assert face.landmarks is not None
+    apart: NDArray[np.float64] = np.linalg.norm(np.array(face.landmarks) - np.array(points), axis=1)
+    return apart
+
+
+def test_the_points_lie_where_they_are_seen(finder: LandmarkFinder, astronaut: NDArray[np.uint8]) -> None:
+    (face,) = finder.find(astronaut, [Face(BOX, 0.9)], FRAME_SCALE)
+    assert distances(face, POINTS).max() < NEAR
+    assert (face.box, face.score, face.roll) == (BOX, 0.9, 0)
+
+
+@pytest.mark.parametrize("degrees", [-40, -20, 20, 40])
+def test_points_of_a_tilted_face_are_found(
+    finder: LandmarkFinder, astronaut: NDArray[np.uint8], degrees: int
+) -> None:
+    turn = cv2.getRotationMatrix2D(BOX.center, -degrees, 1.0)
+    turned = cv2.warpAffine(astronaut, turn, (512, 512)).astype(np.uint8)
+    (face,) = finder.find(turned, [Face(BOX)], FRAME_SCALE)
+    moved = cv2.transform(np.array([POINTS], np.float64), turn)[0]
+    assert distances(face, tuple(map(tuple, moved.tolist()))).mean() < NEAR
+    assert eye_tilt(face.landmarks, 0) == pytest.approx(degrees, abs=8)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_face_turned_by_right_angles_has_the_same_points(
+    finder: LandmarkFinder, astronaut: NDArray[np.uint8], turns: int
+) -> None:
+    (upright,) = finder.find(astronaut, [Face(BOX)], FRAME_SCALE)
+    assert upright.landmarks is not None
+    box, points = BOX, upright.landmarks
+    for _ in range(turns):  # clockwise, in an image of 512×512
+        box = Box(512 - box.y - box.height, box.x, box.height, box.width)
+        points = tuple((512 - y, x) for x, y in points)
+    turned = np.ascontiguousarray(np.rot90(astronaut, -turns))
+    (face,) = finder.find(turned, [Face(box, roll=(turns + 1) % 4 * 90 - 90)], FRAME_SCALE)
+    assert distances(face, points).max() < 1
+
+
+def test_several_faces_keep_their_order_and_none_is_no_run(
+    finder: LandmarkFinder, astronaut: NDArray[np.uint8]
+) -> None:
+    twice = np.concatenate([astronaut, np.zeros_like(astronaut)], axis=1)
+    right = Face(Box(BOX.x + 512, BOX.y, BOX.width, BOX.height))
+    dark, face = finder.find(twice, [right, Face(BOX)], FRAME_SCALE)
+    assert distances(face, POINTS).max() < NEAR
+    assert dark.landmarks is not None
+    assert all(math.isfinite(value) for point in dark.landmarks for value in point)
+    assert finder.find(twice, [], FRAME_SCALE) == []
+
+
+def test_a_missing_file_names_the_command_that_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match="fer-train export"):
+        open_landmarks(tmp_path / "nowhere.onnx")
+
+
+def test_a_detector_is_not_a_landmark_file() -> None:
+    with pytest.raises(DetectorError, match=r"detector\.onnx: not a landmark file .* 'fer-landmarks'"):
+        open_landmarks(assets.DETECTOR)
+
+
+def test_invalid_metadata_is_an_error_that_names_the_field(tmp_path: Path) -> None:
+    model = onnx.load(assets.LANDMARKS)
+    for entry in model.metadata_props:
+        if entry.key == METADATA_KEY:
+            entry.value = entry.value.replace('"size":48', '"size":4800')
+    onnx.save(model, tmp_path / "bad.onnx")
+    with pytest.raises(
+        DetectorError, match=r"bad\.onnx: metadata property 'fer-landmarks': size: must be at most 256"
+    ):
+        open_landmarks(tmp_path / "bad.onnx")
