@@ -92,10 +92,18 @@ class LandmarkFinder:
         if not faces:
             return []
         squares = [square_around(face.box, None, _GEOMETRY, frame_scale, face.roll) for face in faces]
-        crops = np.stack([crop(pixels, square, self._size, _GEOMETRY) for square in squares])
+        crops = np.stack([_thinned_crop(pixels, square, self._size) for square in squares])
         (rows,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: crops})
         found = zip(faces, squares, rows.reshape(-1, POINTS, 2), strict=True)
         return [replace(face, landmarks=_in_image(square, points)) for face, square, points in found]
+
+
+def _thinned_crop(pixels: NDArray[np.uint8], square: Square, size: int) -> NDArray[np.uint8]:
+    """Return the crop of a square. Of a large face only every n-th pixel is read: all take longer than the network."""
+    step = max(int(square.side / size / 2), 1)
+    # Pixel centres are at halves.
+    x, y = (square.x - 0.5) / step + 0.5, (square.y - 0.5) / step + 0.5
+    return crop(pixels[::step, ::step], Square(x, y, square.side / step, square.angle), size, _GEOMETRY)
 
 
 def _in_image(square: Square, points: NDArray[np.float32]) -> Landmarks:
