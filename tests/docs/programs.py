@@ -26,6 +26,7 @@ _OTHER_PROGRAMS = {
     "export",
     ".venv/bin/pip",
     ".venv/bin/uv",
+    ".venv-training/bin/uv",
     ".venv/bin/ray",
     ".venv/bin/serve",
     ".venv-training/bin/torchrun",

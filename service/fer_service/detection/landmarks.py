@@ -99,7 +99,7 @@ class LandmarkFinder:
 
 
 def _thinned_crop(pixels: NDArray[np.uint8], square: Square, size: int) -> NDArray[np.uint8]:
-    """Return the crop of a square. Of a large face only every n-th pixel is read: all take longer than the network."""
+    """Return the crop of a square, from every n-th pixel of a large face: all take longer than the network."""
     step = max(int(square.side / size / 2), 1)
     # Pixel centres are at halves.
     x, y = (square.x - 0.5) / step + 0.5, (square.y - 0.5) / step + 0.5
