@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from fer_service.analysis.analyzer import Options
 from fer_service.analysis.loading import load
+from fer_service.analysis.options import Options
 from fer_service.contract.errors import StartError
 from fer_service.contract.settings import Settings
 

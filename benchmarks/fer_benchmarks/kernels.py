@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.options import Options
 from fer_service.detection.detector import BatchDetector, Detector
 from fer_service.detection.orientations import Orientations
 from fer_service.detection.scales import Scales

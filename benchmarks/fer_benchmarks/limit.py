@@ -8,8 +8,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
 
-from fer_service.analysis.analyzer import Options
 from fer_service.analysis.loading import load
+from fer_service.analysis.options import Options
 from fer_service.contract.errors import StartError
 from fer_service.contract.settings import Settings
 from fer_service.system.process import set_up_process

@@ -16,8 +16,9 @@ from typing import Final
 
 import cv2
 import numpy as np
-from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.loading import assemble
+from fer_service.analysis.options import Options
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.boxes import Box
 from fer_service.contract.reasons import flags_of

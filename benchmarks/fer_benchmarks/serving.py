@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from fer_service.analysis.analyzer import Options
+from fer_service.analysis.options import Options
 from fer_service.contract.settings import load_settings
 from matplotlib.figure import Figure
 from rich.console import Console

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
-    from fer_service.analysis.analyzer import Analyzer, Options
+    from fer_service.analysis.analyzer import Analyzer
     from fer_service.analysis.loading import load
+    from fer_service.analysis.options import Options
 
 __version__ = "0.1.0"
 __all__ = ["Analyzer", "Options", "load"]

@@ -3,7 +3,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 from fer_benchmarks.kernels import KernelCosts, cpu_milliseconds, measure_kernels
-from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.options import Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.job import Job
 from fer_service.detection.detector import Detector, Face, RawDetections

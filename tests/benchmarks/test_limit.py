@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from fer_benchmarks.limit import ProcessLimit, ThreadLimit
-from fer_service.analysis.analyzer import Options
+from fer_service.analysis.options import Options
 from fer_service.contract.errors import StartError
 from fer_service.contract.settings import load_settings
 

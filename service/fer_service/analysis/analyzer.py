@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from fer_service.analysis.covering import cover_faces, find_faces
 from fer_service.analysis.description import describe
-from fer_service.analysis.drawing import Drawing, DrawnFormat, check_drawable, draw_prediction, encode
+from fer_service.analysis.drawing import check_drawable, draw_prediction, encode
 from fer_service.analysis.given_boxes import check_boxes
+from fer_service.analysis.options import Limits, Options
 from fer_service.analysis.quality import measure
 from fer_service.classification.classifier import Classifier
 from fer_service.contract.boxes import Box
-from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import ImageSize, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
@@ -27,49 +27,6 @@ from fer_service.imaging.crop import crop, square_around, square_over
 from fer_service.imaging.decode import decode as decode_pixels
 from fer_service.imaging.encoded import Decode, EncodedImage, open_image
 from fer_service.imaging.header import Header
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits per image.
-
-    Attributes:
-        max_pixels: Maximum width × height.
-        max_faces: Maximum faces in an answer.
-        min_score: Faces below this detector score are left out, unless the request has its own.
-    """
-
-    max_pixels: int = 50_000_000
-    max_faces: int = 100
-    min_score: float = 0.6
-
-
-@dataclass(frozen=True)
-class Options:
-    """The choices of one request.
-
-    Attributes:
-        detect: False takes the whole image as one face.
-        max_faces: Maximum faces, the largest first; None is the limit.
-        min_score: Minimum detector score, 0 to 1; None is the limit's.
-        draw: Also return the image, encoded in this format.
-        drawing: What it shows: boxes and labels, covered faces (`blur`, `pixelate`), or the image alone (`none`).
-        turned: Also find the faces of a turned image, if the detector can. Cameras give upright ones.
-        boxes: Faces in pixels of the upright image, instead of detection; they are answered in this order.
-    """
-
-    detect: bool = True
-    max_faces: int | None = None
-    min_score: float | None = None
-    draw: DrawnFormat | None = None
-    drawing: Drawing = "box"
-    turned: bool = True
-    boxes: tuple[Face, ...] | None = None
-
-    @property
-    def covers(self) -> bool:
-        """True if the faces of the drawn image are covered."""
-        return self.draw is not None and self.drawing in ("blur", "pixelate")
 
 
 @dataclass(frozen=True)
@@ -160,7 +117,7 @@ class Analyzer:
             RequestError: the image or an option is refused; the subclass says why.
         """
         job = job or Job()
-        self.checked(options)
+        self.limits.checked(options)
         with job.stage(Stage.DECODE):
             image = open_image(data, self.limits.max_pixels)
             job.kind = image.header.kind
@@ -222,7 +179,7 @@ class Analyzer:
             InvalidParameter: an option is out of range.
         """
         job, size = job or Job(), (pixels.shape[1], pixels.shape[0])
-        max_faces, min_score = self.checked(options)
+        max_faces, min_score = self.limits.checked(options)
         if not options.detect:
             return self._whole(size, pixels, job)
         faces = self._detected(pixels, max_faces, min_score, job, turned=options.turned)
@@ -257,7 +214,7 @@ class Analyzer:
         Raises:
             RequestError: the image is refused; the subclass says why.
         """
-        max_faces, min_score = self.checked(options)
+        max_faces, min_score = self.limits.checked(options)
         job, header = job or Job(), image.header
         with job.stage(Stage.DECODE):
             pixels = decode(image, self._reduction(header, options))
@@ -303,30 +260,6 @@ class Analyzer:
         return header.reduction(
             self._metadata.input_size * max(header.width, header.height) / min(header.width, header.height)
         )
-
-    def checked(self, options: Options) -> tuple[int, float]:
-        """Return the maximum number of faces and the minimum score of a request.
-
-        Raises:
-            InvalidParameter: an option is out of range.
-        """
-        max_faces = self.limits.max_faces if options.max_faces is None else options.max_faces
-        min_score = self.limits.min_score if options.min_score is None else options.min_score
-        if not 1 <= max_faces <= self.limits.max_faces:
-            raise InvalidParameter(f"max_faces must be 1 to {self.limits.max_faces}, not {max_faces}")
-        if not 0 <= min_score <= 1:
-            raise InvalidParameter(f"min_score must be 0 to 1, not {min_score}")
-        if options.boxes is not None:
-            if not options.detect:
-                raise InvalidParameter("boxes and detect=false exclude each other: send one of them")
-            if options.min_score is not None:
-                raise InvalidParameter("boxes and min_score exclude each other: given boxes have no scores")
-            if len(options.boxes) > max_faces:
-                limit = "max_faces" if options.max_faces is not None else "FER_MAX_FACES"
-                raise InvalidParameter(
-                    f"boxes has {len(options.boxes):,} boxes, the maximum is {max_faces:,} ({limit})"
-                )
-        return max_faces, min_score
 
     def _at_full_size(self, prepared: Prepared, image: EncodedImage, job: Job, decode: Decode) -> Prepared:
         """Return the same faces in pixels of the original, for drawing."""

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Histogram
 
-from fer_service.analysis.analyzer import Analysis, Analyzer, Options, decode_here
+from fer_service.analysis.analyzer import Analysis, Analyzer, decode_here
 from fer_service.analysis.lane import Lane
+from fer_service.analysis.options import Options
 from fer_service.classification.batched import BatchedClassifier
 from fer_service.contract.job import Job
 from fer_service.contract.schemas import Prediction

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from fer_service import assets
-from fer_service.analysis.analyzer import Analyzer, Limits
+from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.options import Limits
 from fer_service.classification.classifier import Classifier, open_classifier
 from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError, DetectorError

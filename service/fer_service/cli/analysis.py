@@ -11,8 +11,9 @@ from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from fer_service.analysis.analyzer import Analysis, Analyzer, Options
+from fer_service.analysis.analyzer import Analysis, Analyzer
 from fer_service.analysis.executor import Executor
+from fer_service.analysis.options import Options
 from fer_service.cli.sources import STDIN
 from fer_service.contract.errors import RequestError
 from fer_service.contract.job import Job

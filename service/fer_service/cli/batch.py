@@ -64,7 +64,7 @@ def batch(
     about = {"sources": sources, **chosen, "max_faces": max_faces, "every": every}
     _prepare(folder, sources, about, part_files, resume=resume, recursive=recursive)
 
-    from fer_service.analysis.analyzer import Options  # takes seconds, which other commands do not need
+    from fer_service.analysis.options import Options  # takes seconds, which other commands do not need
     from fer_service.cli.batch_part import ClipOptions, PartWorker
     from fer_service.distributed.cluster import connected
     from fer_service.distributed.jobs import run_parts

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from fer_service.analysis.analyzer import Options
 from fer_service.analysis.executor import Executor
 from fer_service.analysis.loading import load
+from fer_service.analysis.options import Options
 from fer_service.cli.analysis import analyze_files
 from fer_service.cli.batch_files import BatchFolder, is_uri, open_place
 from fer_service.cli.results import Results, open_results

@@ -56,7 +56,7 @@ def benchmark(
     from fer_benchmarks.benchmark import benchmark as measure
     from fer_benchmarks.tables import print_report
 
-    from fer_service.analysis.analyzer import Options
+    from fer_service.analysis.options import Options
 
     settings, reports = load_settings(), []
     configure_logging("error", settings.log_format)

@@ -29,7 +29,8 @@ from fer_service.observability.logs import configure_logging
 from fer_service.tracking.tracked_stream import HALF_LIFE
 
 if TYPE_CHECKING:
-    from fer_service.analysis.analyzer import Analyzer, Options
+    from fer_service.analysis.analyzer import Analyzer
+    from fer_service.analysis.options import Options
 
 _Drawing = Literal["box", "blur", "pixelate", "none"]  # of `analysis.drawing`, which takes seconds to import
 _WIDE = 10_000  # columns of a table in a file or a pipe: nothing is cut
@@ -97,8 +98,8 @@ def predict(
     if draw and not annotate:
         raise typer.BadParameter("--draw needs --annotate")
 
-    from fer_service.analysis.analyzer import Options  # takes seconds, which other commands do not need
     from fer_service.analysis.loading import load
+    from fer_service.analysis.options import Options  # takes seconds, which other commands do not need
     from fer_service.system.process import set_up_process
 
     set_up_process()

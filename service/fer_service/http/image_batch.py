@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 
-from fer_service.analysis.analyzer import Options
+from fer_service.analysis.options import Options
 from fer_service.contract.errors import MissingImage, RequestError
 from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import BatchError, BatchPrediction

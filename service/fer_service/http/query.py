@@ -6,9 +6,9 @@ from typing import Annotated, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 
-from fer_service.analysis.analyzer import Options
 from fer_service.analysis.drawing import Drawing, DrawnFormat
 from fer_service.analysis.given_boxes import parse_boxes
+from fer_service.analysis.options import Options
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.validation import first_error
 from fer_service.http.multipart import BOXES, ONE_IMAGE_ONLY

@@ -5,8 +5,9 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from fer_service.analysis.analyzer import Analysis, Analyzer, Limits, Options
+from fer_service.analysis.analyzer import Analysis, Analyzer
 from fer_service.analysis.executor import Executor
+from fer_service.analysis.options import Limits, Options
 from fer_service.contract.job import Job
 from fer_service.detection.detector import Face
 from fer_service.observability.metrics import Metrics

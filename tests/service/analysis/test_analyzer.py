@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fer_service import assets
-from fer_service.analysis.analyzer import Analyzer, Limits, Options
+from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.drawing import Drawing
 from fer_service.analysis.loading import load
+from fer_service.analysis.options import Limits, Options
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import InternalError, InvalidParameter, TooManyPixels, UndecodableImage

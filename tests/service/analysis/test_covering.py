@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.covering import COVER_SCORE, cover_faces, find_faces
+from fer_service.analysis.options import Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import DeadlineExceeded
 from fer_service.contract.job import Job

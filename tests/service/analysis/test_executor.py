@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
-from fer_service.analysis.analyzer import Analysis, Analyzer, Options
+from fer_service.analysis.analyzer import Analysis, Analyzer
 from fer_service.analysis.covering import COVER_SCORE
 from fer_service.analysis.executor import Executor
+from fer_service.analysis.options import Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import DeadlineExceeded, ProviderError, UndecodableImage
 from fer_service.contract.job import Job, Stage

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
-from fer_service.analysis.analyzer import Analysis, Analyzer, Limits, Options
+from fer_service.analysis.analyzer import Analysis, Analyzer
 from fer_service.analysis.executor import Executor
+from fer_service.analysis.options import Limits, Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import DeadlineExceeded, NotReady
 from fer_service.contract.job import Job, Stage

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fer_service.analysis.analyzer import Analyzer, Limits, Options
+from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.given_boxes import MAX_BYTES, check_boxes, parse_boxes
+from fer_service.analysis.options import Limits, Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.schemas import BoundingBox

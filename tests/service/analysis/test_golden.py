@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 from fer_service import assets
-from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.options import Options
 from fer_service.classification.classifier import open_classifier
 
 from tests.conftest import encode_image

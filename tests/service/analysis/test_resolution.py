@@ -1,7 +1,8 @@
 import cv2
 import numpy as np
 import pytest
-from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.options import Options
 from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import typer
-from fer_service.analysis.analyzer import Options
+from fer_service.analysis.options import Options
 from fer_service.cli.batch_files import BatchFolder, list_files
 from fer_service.cli.batch_part import ClipOptions, PartWorker
 from fer_service.contract.settings import load_settings

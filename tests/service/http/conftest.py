@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from fer_service.analysis.analyzer import Analyzer, Limits
+from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.options import Limits
 from fer_service.contract.boxes import Box
 from fer_service.contract.settings import load_settings
 from fer_service.detection.detector import Face

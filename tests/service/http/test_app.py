@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from fer_service import Options, __version__, load
-from fer_service.analysis.analyzer import Limits
+from fer_service.analysis.options import Limits
 from fer_service.contract.errors import BundleError, DetectorError, SettingsError
 from fer_service.contract.settings import Settings, load_settings
 from fer_service.http.app import byte_budget, create_app

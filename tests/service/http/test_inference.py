@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fer_service.analysis.analyzer import Limits
+from fer_service.analysis.options import Limits
 from starlette.testclient import TestClient
 
 from tests.service.conftest import HeldClassifier, plain

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fer_service.analysis.analyzer import Limits
+from fer_service.analysis.options import Limits
 from fer_service.http.openapi import BATCH_RESULT, PREDICTION
 from fer_service.http.problems import PROBLEMS
 from starlette.testclient import TestClient

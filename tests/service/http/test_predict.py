@@ -3,7 +3,7 @@ import re
 from typing import Any
 
 import pytest
-from fer_service.analysis.analyzer import Limits
+from fer_service.analysis.options import Limits
 from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
 from starlette.testclient import TestClient

@@ -1,5 +1,5 @@
 import pytest
-from fer_service.analysis.analyzer import Options
+from fer_service.analysis.options import Options
 from fer_service.contract.errors import InvalidParameter
 from fer_service.http.multipart import QUERY_ONLY
 from fer_service.http.query import ImageQuery, PredictQuery, StreamQuery, parse_query

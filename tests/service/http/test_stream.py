@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fer_service.analysis.analyzer import Limits
+from fer_service.analysis.options import Limits
 from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
 from fer_service.streaming.limits import BAD_FRAMES

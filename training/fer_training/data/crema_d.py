@@ -15,8 +15,8 @@ from typing import Final
 
 import cv2
 import numpy as np
-from fer_service.analysis.analyzer import Options
 from fer_service.analysis.loading import load
+from fer_service.analysis.options import Options
 from fer_service.contract.errors import ClipError
 from fer_service.contract.extras import install_command
 from fer_service.contract.settings import load_settings

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from fer_service.analysis.analyzer import Options
+from fer_service.analysis.options import Options
 from fer_service.contract.deepface import EMOTION, DeepFaceRequest, DeepFaceResult, deepface_result
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.job import Job

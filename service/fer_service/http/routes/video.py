@@ -71,7 +71,7 @@ async def predict_video(request: Request, query: Annotated[VideoQuery, Query()])
     if not state.settings.max_videos:
         raise VideosNotSupported("videos are turned off (FER_MAX_VIDEOS=0)")
     state.check_alive()
-    state.executor.analyzer.checked(query.options())
+    state.executor.analyzer.limits.checked(query.options())
     # The frames of a client's videos take turns with its requests.
     job = Job(time.monotonic() + state.settings.video_timeout, f"videos of {client}")
     return Lines(request, _lines(_Asked(request, query, state, client, job)))

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-from fer_service.analysis.analyzer import Analyzer, Options
+from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.loading import assemble
+from fer_service.analysis.options import Options
 from fer_service.classification.classifier import Classifier, open_classifier
 from fer_service.contract.bundle import EndToEnd, Metadata
 from fer_service.detection.choice import choose_detector

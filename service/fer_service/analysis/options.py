@@ -1,0 +1,74 @@
+"""What a request may choose, and the limits of an image."""
+
+from dataclasses import dataclass
+
+from fer_service.analysis.drawing import Drawing, DrawnFormat
+from fer_service.contract.errors import InvalidParameter
+from fer_service.detection.detector import Face
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of one request.
+
+    Attributes:
+        detect: False takes the whole image as one face.
+        max_faces: Maximum faces, the largest first; None is the limit.
+        min_score: Minimum detector score, 0 to 1; None is the limit's.
+        draw: Also return the image, encoded in this format.
+        drawing: What it shows: boxes and labels, covered faces (`blur`, `pixelate`), or the image alone (`none`).
+        turned: Also find the faces of a turned image, if the detector can. Cameras give upright ones.
+        boxes: Faces in pixels of the upright image, instead of detection; they are answered in this order.
+    """
+
+    detect: bool = True
+    max_faces: int | None = None
+    min_score: float | None = None
+    draw: DrawnFormat | None = None
+    drawing: Drawing = "box"
+    turned: bool = True
+    boxes: tuple[Face, ...] | None = None
+
+    @property
+    def covers(self) -> bool:
+        """True if the faces of the drawn image are covered."""
+        return self.draw is not None and self.drawing in ("blur", "pixelate")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits per image.
+
+    Attributes:
+        max_pixels: Maximum width × height.
+        max_faces: Maximum faces in an answer.
+        min_score: Faces below this detector score are left out, unless the request has its own.
+    """
+
+    max_pixels: int = 50_000_000
+    max_faces: int = 100
+    min_score: float = 0.6
+
+    def checked(self, options: Options) -> tuple[int, float]:
+        """Return the maximum number of faces and the minimum score of a request.
+
+        Raises:
+            InvalidParameter: an option is out of range.
+        """
+        max_faces = self.max_faces if options.max_faces is None else options.max_faces
+        min_score = self.min_score if options.min_score is None else options.min_score
+        if not 1 <= max_faces <= self.max_faces:
+            raise InvalidParameter(f"max_faces must be 1 to {self.max_faces}, not {max_faces}")
+        if not 0 <= min_score <= 1:
+            raise InvalidParameter(f"min_score must be 0 to 1, not {min_score}")
+        if options.boxes is not None:
+            if not options.detect:
+                raise InvalidParameter("boxes and detect=false exclude each other: send one of them")
+            if options.min_score is not None:
+                raise InvalidParameter("boxes and min_score exclude each other: given boxes have no scores")
+            if len(options.boxes) > max_faces:
+                limit = "max_faces" if options.max_faces is not None else "FER_MAX_FACES"
+                raise InvalidParameter(
+                    f"boxes has {len(options.boxes):,} boxes, the maximum is {max_faces:,} ({limit})"
+                )
+        return max_faces, min_score
