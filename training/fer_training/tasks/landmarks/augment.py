@@ -22,10 +22,9 @@ def augment(levels: Tensor, points: Tensor, changes: Changes) -> tuple[Tensor, T
         changes: How much.
     """
     count, side = len(levels), levels.shape[2]
-    uniform = torch.rand(count) * 2 - 1
-    turn = torch.where(
-        torch.rand(count) < changes.turned, uniform * changes.turn, torch.randn(count) * changes.tilt
-    )
+    uniform, kind = torch.rand(count) * 2 - 1, torch.rand(count)
+    turn = torch.where(kind < changes.turned, uniform * changes.turn, torch.randn(count) * changes.tilt)
+    turn = torch.where(kind > 1 - changes.around, uniform * 180, turn)
     mirror = torch.where(torch.rand(count) < 0.5, -1.0, 1.0)
     levels, points = transform(
         levels,

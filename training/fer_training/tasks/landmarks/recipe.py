@@ -12,7 +12,8 @@ SIDE: Final = 48  # of the images in pixels, as FER-2013's
 class Changes(Section):
     """How training images differ from the faces. Normal distributions have these standard deviations."""
 
-    turned: Fraction = Field(0.5, description="Probability of a uniform rotation up to `turn`.")
+    around: Fraction = Field(0.25, description="Probability of a uniform rotation of any angle.")
+    turned: Fraction = Field(0.4, description="Probability of a uniform rotation up to `turn`.")
     turn: float = Field(60.0, ge=0, le=180, description="Maximum of that rotation in degrees, both directions.")
     tilt: float = Field(10.0, ge=0, description="Rotation of the others in degrees (normal distribution).")
     scale: float = Field(0.12, ge=0, description="Logarithm of the scale.")
