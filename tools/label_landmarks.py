@@ -57,7 +57,7 @@ def read_tiles(images: Path) -> Iterator[Tile]:
     """
     for name, tile in _decoded(images):
         if tile is None or tile.shape != (SIDE, SIDE):
-            raise SystemExit(f"{name} is not a readable image of {SIDE}×{SIDE} pixels")
+            raise SystemExit(f"{name} is not a readable grey image of {SIDE}×{SIDE} pixels")
         yield tile
 
 
@@ -65,11 +65,13 @@ def _decoded(images: Path) -> Iterator[tuple[str, Any]]:
     if images.is_dir():
         for path in sorted(images.rglob("*.*")):
             if path.suffix.lower() in (".png", ".jpg", ".jpeg"):
-                yield str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+                yield str(path), _grey(cv2.imread(str(path)))
     elif images.suffix == ".csv":
-        with images.open(newline="", encoding="utf-8") as file:
-            for number, row in enumerate(csv.DictReader(file), 2):
-                levels = np.array(row["pixels"].split(), np.uint8)
+        with images.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file)
+            column = [name.strip() for name in next(rows, [])].index("pixels")
+            for number, row in enumerate(rows, 2):
+                levels = np.array(row[column].split(), np.uint8)
                 yield f"{images}: line {number}", levels.reshape(SIDE, -1) if levels.size % SIDE == 0 else None
     else:
         import pyarrow.parquet
@@ -77,8 +79,15 @@ def _decoded(images: Path) -> Iterator[tuple[str, Any]]:
         for batch in pyarrow.parquet.ParquetFile(images).iter_batches(columns=["image"]):
             for number, entry in enumerate(batch.column(0).to_pylist(), 1):
                 encoded = entry["bytes"] if isinstance(entry, dict) else entry
-                tile = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
-                yield f"{images}: image {number}", tile
+                yield (
+                    f"{images}: image {number}",
+                    _grey(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)),
+                )
+
+
+def _grey(image: Any) -> Any:
+    """Return the levels of a grey image [H, W, 3], or None: others become grey in more than one way."""
+    return image[..., 0] if image is not None and (image == image[..., :1]).all() else None
 
 
 def landmarks_of(tile: Tile, mesh: Any) -> NDArray[np.float64] | None:

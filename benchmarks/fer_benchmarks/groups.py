@@ -2,7 +2,7 @@
 
 The images lie in one folder per class, or in one folder without classes. Images with the same name in several
 classes show the same person. Every image counts: one without a detected face is not correct. Needs the training
-environment and a detector with landmarks for `--by skin`.
+environment.
 
     python -m fer_benchmarks.groups --data portraits/ --map smile=happy --people people.csv --by gender --by skin
 """
@@ -184,7 +184,7 @@ def skin_angle(pixels: NDArray[np.uint8], face: FaceEmotion) -> float:
     """
     points = face.landmarks
     if points is None:
-        raise ValueError("the skin is measured between landmarks: choose a detector that has them")
+        raise ValueError("the skin is measured between landmarks, and this face has none")
     half = max(round(_PATCH * face.box.width), 1)
     cheeks = []
     for eye, mouth in ((points.right_eye, points.mouth_right), (points.left_eye, points.mouth_left)):

@@ -1,8 +1,8 @@
 """Compare a model's accuracy on faces with and without each flag of their quality.
 
 Every face is answered through the service's own pipeline, from a given box: as the images are, and made smaller,
-blurred, darker, brighter and cut. To have a pose, faces are also found by the detector: in a larger image, or,
-with `--found`, in the photo itself. Needs the training environment and a detector with landmarks.
+blurred, darker, brighter and cut. Faces are also found by the detector: in a larger image, or, with `--found`,
+in the photo itself. Needs the training environment.
 
     python -m fer_benchmarks.quality --data fer2013.parquet --split PublicTest --detector yunet
     python -m fer_benchmarks.quality --data mine/ --map smile=happy --detector yunet --found

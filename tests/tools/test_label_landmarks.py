@@ -38,8 +38,22 @@ def test_all_forms_give_the_same_tiles(tmp_path: Path, write: Callable[[Any, Pat
 
 def test_an_image_of_another_size_is_named(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "large.png"), np.zeros((64, 64), np.uint8))
-    with pytest.raises(SystemExit, match=r"large\.png is not a readable image of 48×48 pixels"):
+    with pytest.raises(SystemExit, match=r"large\.png is not a readable grey image of 48×48 pixels"):
         list(read_tiles(tmp_path))
+
+
+def test_a_coloured_image_is_named(tmp_path: Path) -> None:
+    coloured = np.zeros((48, 48, 3), np.uint8)
+    coloured[..., 2] = 9
+    cv2.imwrite(str(tmp_path / "red.png"), coloured)
+    with pytest.raises(SystemExit, match=r"red\.png is not a readable grey image"):
+        list(read_tiles(tmp_path))
+
+
+def test_the_names_of_columns_may_have_spaces(tmp_path: Path) -> None:
+    path = write_csv(FACES, tmp_path / "a.csv")
+    path.write_text(path.read_text().replace("emotion,pixels,Usage", "emotion, pixels, Usage"))
+    assert len(list(read_tiles(path))) == len(FACES)
 
 
 def test_points_of_the_mesh_become_pixels_of_the_tile() -> None:

@@ -33,7 +33,7 @@ _Faces = Annotated[
 
 _Landmarks = Annotated[
     Path | None,
-    typer.Option("--landmarks", help="Landmark recipes only: CSV of tools/label_landmarks.py."),
+    typer.Option("--landmarks", help="Landmark networks only: CSV of tools/label_landmarks.py."),
 ]
 
 
@@ -123,6 +123,7 @@ def export(
         bool, typer.Option("--mirror", help="Average the face and its mirror image; doubles the computation.")
     ] = False,
     faces: _Faces = None,
+    landmarks: _Landmarks = None,
 ) -> None:
     """Export a run as one ONNX file for the service, with a model card (.md) in the same folder."""
     from fer_training.engine.run_folder import RunFolder
@@ -130,15 +131,13 @@ def export(
 
     folder = RunFolder(run)
     task = task_of(folder.recipe_content())
-    options = _given(task.options["export"], data=data, mirror=mirror, faces=faces)
+    options = _given(task.options["export"], data=data, mirror=mirror, faces=faces, landmarks=landmarks)
     task.export(folder, out, options, Console())
 
 
 @app.command()
 def evaluate(
-    model: Annotated[
-        Path, typer.Option(help="Bundle or detector (ONNX file); bundled or large: the service's own on a CPU.")
-    ],
+    model: Annotated[Path, typer.Option(help="Exported ONNX file; bundled or large: the service's own on a CPU.")],
     data: _Data,
     split: Annotated[str | None, typer.Option(help="Split of the data, if it has several: PublicTest, …")] = None,
     map_: Annotated[

@@ -3,7 +3,7 @@
 import logging
 import math
 
-from fer_service.contract.boxes import eye_tilt
+from fer_service.contract.boxes import roll_of
 from fer_service.contract.bundle import Metadata
 from fer_service.contract.errors import InternalError
 from fer_service.contract.reasons import reasons_for
@@ -52,8 +52,9 @@ def describe(
 
 def _roll(face: Face) -> float:
     """Return the roll in degrees clockwise, above -180 and up to 180, with one decimal."""
-    roll = round(face.roll + eye_tilt(face.landmarks, face.roll), 1)
-    return roll - 360 if roll > 180 else roll
+    found = roll_of(face.landmarks) if face.landmarks else None
+    roll = round(face.roll if found is None else found, 1) + 0.0  # no -0.0
+    return 180.0 if roll == -180 else roll
 
 
 def _landmarks(face: Face, size: ImageSize) -> Landmarks | None:

@@ -57,7 +57,7 @@ def pose_of(landmarks: Landmarks) -> Pose | None:
 
     This solves the perspective-n-point problem under scaled orthography (DeMenthon & Davis 1995, "Model-based
     object pose in 25 lines of code", first iteration): least squares give the axes of the image in the head's
-    frame. It takes a fraction of the time of OpenCV's solvers, whose angles vary a little less (docs/quality.md).
+    frame. docs/quality.md says how well.
 
     Args:
         landmarks: Five points in pixels.

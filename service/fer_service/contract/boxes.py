@@ -8,23 +8,20 @@ from numpy.typing import NDArray
 
 # Right eye, left eye, nose, right and left corner of the mouth, each as x and y; right and left are the person's.
 Landmarks = tuple[tuple[float, float], ...]
-_MAX_TILT: Final = 65  # degrees; detectors find hardly any face that is turned by more
+_MIN_LENGTH: Final = 1e-9  # pixels
 
 
-def eye_tilt(landmarks: Landmarks | None, roll: int) -> float:
-    """Return the angle of the line between the eyes, in degrees clockwise from the face's roll.
+def roll_of(landmarks: Landmarks) -> float | None:
+    """Return the angle by which a face is turned in the image, in degrees clockwise, -180 to 180.
 
-    It is 0 without landmarks, and above 65°: the eyes of a face in profile have no useful line.
-
-    Args:
-        landmarks: Landmarks of the face; the first two are the person's right and left eye.
-        roll: Right angle by which the face is turned, in degrees clockwise.
+    The line between the eyes and the one from the eyes to the mouth count by their lengths: in profile the eyes
+    have no useful line. None if the points have no direction, such as five times the same.
     """
-    if landmarks is None:
-        return 0.0
-    (right_x, right_y), (left_x, left_y) = landmarks[:2]
-    tilt = (math.degrees(math.atan2(left_y - right_y, left_x - right_x)) - roll + 180) % 360 - 180
-    return tilt if abs(tilt) <= _MAX_TILT else 0.0
+    (right_x, right_y), (left_x, left_y), _, *mouth = landmarks
+    down_x, down_y = (sum(side) / 2 for side in zip(*mouth, strict=True))
+    down_x, down_y = down_x - (right_x + left_x) / 2, down_y - (right_y + left_y) / 2
+    x, y = left_x - right_x + down_y, left_y - right_y - down_x
+    return math.degrees(math.atan2(y, x)) if math.hypot(x, y) > _MIN_LENGTH else None
 
 
 class Box(NamedTuple):

@@ -82,8 +82,8 @@ class FaceEmotion(_Response):
     score: float | None = Field(description="Score of the detector, 0 to 1; null if it gives none")
     landmarks: Landmarks | None = Field(description="Null with `detect=false`")
     roll: float = Field(
-        description="Degrees by which the face is turned clockwise, above -180 and up to 180: the angle of the "
-        "line between the eyes, or the nearest multiple of 90 without landmarks"
+        description="Degrees by which the face is turned clockwise, above -180 and up to 180, from the landmarks "
+        "of eyes and mouth; 0 with `detect=false`"
     )
     quality: Quality
     emotion: str = Field(description="Most likely label")
@@ -269,6 +269,7 @@ class ModelCard(_Response):
     uncertain_below: float
     provider: str = Field(description="ONNX Runtime execution provider in use")
     detector: str = Field(description="Detector in use")
+    landmarks: str = Field(description="Landmark network in use")
     fallback: list[str] = Field(
         description="Parts for which `auto` uses less than the best choice: `device` (the CPU instead of a GPU), "
         "`detector` (the project's own detector instead of YuNet)"

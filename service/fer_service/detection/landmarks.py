@@ -1,7 +1,7 @@
 """Five landmarks of each face, by a small network on its crop; `fer-train train landmarks` trains it.
 
-Input: `faces` uint8 [N, S, S, 3], RGB, crops as `square_around` frames them, upright. Output: `landmarks` float32
-[N, 10], x and y of five points, in sides of the crop from its left and top edge. The metadata property
+Input: `faces` uint8 [N, S, S, 3], RGB, crops as `square_around` frames them, of any rotation. Output: `landmarks`
+float32 [N, 10], x and y of five points, in sides of the crop from its left and top edge. The metadata property
 `fer-landmarks` is a JSON object with the origin and the measured quality of the network.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from fer_service.contract.boxes import Landmarks
+from fer_service.contract.boxes import Landmarks, roll_of
 from fer_service.contract.bundle import CropGeometry, Name, read_property
 from fer_service.contract.errors import DetectorError
 from fer_service.detection.detector import Face
@@ -26,6 +26,8 @@ METADATA_KEY: Final = "fer-landmarks"
 INPUT_NAME: Final = "faces"
 OUTPUT_NAME: Final = "landmarks"
 POINTS: Final = 5
+_TURNED: Final = 45  # degrees
+_MAX_BATCH: Final = 64  # faces; more need memory and save no time
 _GEOMETRY: Final = CropGeometry()
 _Distance = Annotated[float, Field(ge=0)]
 
@@ -36,7 +38,7 @@ class LandmarkMetadata(BaseModel):
     Attributes:
         size: Side of the crops in pixels.
         data: Name of the training data.
-        sha256: SHA-256 of its images.
+        sha256: SHA-256 of its images and their landmarks.
         images: Number of images for training and for validation.
         distance: Mean distance of the points on the validation images, in sides.
         turned_distance: The same, with the images rotated by 30° in both directions.
@@ -89,13 +91,27 @@ class LandmarkFinder:
             faces: The faces.
             frame_scale: See `Detector.frame_scale`.
         """
-        if not faces:
-            return []
-        squares = [square_around(face.box, None, _GEOMETRY, frame_scale, face.roll) for face in faces]
+        found: list[Face] = []
+        for start in range(0, len(faces), _MAX_BATCH):
+            part = faces[start : start + _MAX_BATCH]
+            squares = [square_around(face.box, None, _GEOMETRY, frame_scale, face.roll) for face in part]
+            found += self._in(pixels, part, squares)
+        return [self._upright(pixels, face, frame_scale) for face in found]
+
+    def _in(self, pixels: NDArray[np.uint8], faces: Sequence[Face], squares: Sequence[Square]) -> list[Face]:
+        """Return the faces with the landmarks that are found in these squares."""
         crops = np.stack([_thinned_crop(pixels, square, self._size) for square in squares])
         (rows,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: crops})
         found = zip(faces, squares, rows.reshape(-1, POINTS, 2), strict=True)
         return [replace(face, landmarks=_in_image(square, points)) for face, square, points in found]
+
+    def _upright(self, pixels: NDArray[np.uint8], face: Face, frame_scale: float) -> Face:
+        """Look again at a face that is turned further than the detector told: upright faces are found best."""
+        roll = roll_of(face.landmarks) if face.landmarks else None
+        if roll is None or abs((roll - face.roll + 180) % 360 - 180) <= _TURNED:
+            return face
+        square = square_around(face.box, None, _GEOMETRY, frame_scale, face.roll)
+        return self._in(pixels, [face], [replace(square, angle=math.radians(roll))])[0]
 
 
 def _thinned_crop(pixels: NDArray[np.uint8], square: Square, size: int) -> NDArray[np.uint8]:

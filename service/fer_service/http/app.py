@@ -198,6 +198,7 @@ def _card(settings: Settings, analyzer: Analyzer) -> ModelCard:
         uncertain_below=metadata.uncertain_below,
         provider=classifier.provider,
         detector=analyzer.detector.name,
+        landmarks=analyzer.landmarks.name if analyzer.landmarks else "none",
         fallback=[part for part, fell_back in fallback.items() if fell_back],
         card=metadata.model_dump(mode="json", by_alias=True),
     )

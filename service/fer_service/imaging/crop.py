@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.contract.boxes import Box, Landmarks, eye_tilt
+from fer_service.contract.boxes import Box, Landmarks, roll_of
 from fer_service.contract.bundle import CropGeometry
 
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
@@ -38,12 +38,13 @@ def square_around(
 
     Args:
         box: Bounding box of the face.
-        landmarks: Landmarks of the face, or None.
+        landmarks: Landmarks of the face; with `align` they tell the angle.
         geometry: Crop geometry of the bundle.
         frame_scale: Frame scale of the detector (see `Detector.frame_scale`).
-        roll: Right angle by which the face is turned, in degrees clockwise.
+        roll: Right angle by which the face was turned when it was found, in degrees clockwise.
     """
-    angle = math.radians(roll + (eye_tilt(landmarks, roll) if geometry.align else 0.0))
+    found = roll_of(landmarks) if landmarks and geometry.align else None
+    angle = math.radians(roll if found is None else found)
     height = box.height if roll % 180 == 0 else box.width
     side = height * frame_scale * geometry.frame
     return Square(*box.center, side, angle)

@@ -172,19 +172,20 @@ def test_landmarks_have_names_and_are_clipped_too() -> None:
         (0, None, 0),
         (-90, None, -90),
         (180, None, 180),
-        (0, ((40, 40), (60, 40)), 0),
-        (0, ((40, 40), (60, 50)), 26.6),
-        (90, ((50, 30), (48, 50)), 95.7),
-        (180, ((60, 40), (40, 41)), 177.1),
-        (180, ((60, 40), (40, 39)), -177.1),
-        (-90, ((50, 50), (50, 30)), -90),
-        (0, ((50, 40), (50, 42)), 0),  # in profile
+        (0, ((40, 40), (60, 40), (40, 60), (60, 60)), 0),
+        (0, ((40, 40), (60, 50), (30, 60), (50, 70)), 26.6),
+        (90, ((60, 40), (60, 60), (40, 40), (40, 60)), 90),
+        (0, ((60, 60), (40, 60), (60, 40), (40, 40)), 180),  # found in the wrong orientation
+        (180, ((60, 60), (40, 60.1), (60, 40), (40, 40.1)), 179.9),
+        (-90, ((40, 60), (40, 40), (60, 60), (60, 40)), -90),
+        (0, ((50, 40), (50, 42), (49, 60), (51, 60)), 6.0),  # in profile
+        (180, ((50, 40),) * 4, 180),
     ],
 )
-def test_the_roll_is_that_of_the_eyes_near_the_right_angle(
+def test_the_roll_is_that_of_the_eyes_and_the_mouth(
     roll: int, eyes: tuple[tuple[float, float], ...] | None, shown: float
 ) -> None:
-    landmarks = eyes and (*eyes, (50, 50), (45, 60), (55, 60))
+    landmarks = eyes and (*eyes[:2], (50, 50), *eyes[2:])
     (face,) = analyzer(Face(Box(20, 20, 40, 50), 0.9, landmarks, roll)).analyze(plain("red", 100, 100)).faces
     assert face.roll == pytest.approx(shown)
 

@@ -17,5 +17,6 @@ def test_the_card_says_what_is_in_use(client: TestClient) -> None:
         "uncertain_below": 0.5,
         "provider": "FakeExecutionProvider",
         "detector": "fake",
+        "landmarks": "none",
         "fallback": ["detector"],
     }

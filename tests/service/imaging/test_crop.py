@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from fer_service.contract.boxes import Box
 from fer_service.contract.bundle import CropGeometry
-from fer_service.detection.detector import Face
 from fer_service.imaging.crop import Square, crop, square_around, square_over
 
 from tests.service.conftest import Pixels
@@ -119,24 +118,19 @@ def test_the_square_is_centred_on_the_box_and_scales_with_its_height(
     assert square.side == pytest.approx(side)
 
 
-@pytest.mark.parametrize(("lower", "angle"), [(0, 0), (10, math.pi / 4), (-10, -math.pi / 4)])
-def test_alignment_levels_the_eyes(lower: float, angle: float) -> None:
-    landmarks = ((30.0, 40.0), (40.0, 40.0 + lower), (35.0, 50.0), (31.0, 60.0), (39.0, 60.0))
-    face = Face(Box(0, 0, 80, 80), 0.9, landmarks)
-    assert square_around(face.box, face.landmarks, CropGeometry(align=True), 1.0).angle == pytest.approx(angle)
-    assert square_around(face.box, face.landmarks, CropGeometry(align=False), 1.0).angle == 0
+@pytest.mark.parametrize("degrees", [0, 45, -45, 80, 135, 180, -90])
+def test_alignment_turns_the_square_as_the_landmarks_are_turned(degrees: float) -> None:
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    upright = ((-15.0, -15.0), (15.0, -15.0), (0.0, 0.0), (-10.0, 15.0), (10.0, 15.0))
+    landmarks = tuple((40 + x * cos - y * sin, 40 + x * sin + y * cos) for x, y in upright)
+    square = square_around(Box(0, 0, 80, 80), landmarks, CropGeometry(align=True), 1.0)
+    assert math.degrees(square.angle) == pytest.approx(degrees)
+    assert square_around(Box(0, 0, 80, 80), landmarks, CropGeometry(align=False), 1.0).angle == 0
 
 
-@pytest.mark.parametrize(
-    ("roll", "eyes"),
-    [(0, ((40.0, 40.0), (30.0, 40.0))), (0, ((40.0, 40.0), (40.5, 49.0))), (90, ((40.0, 40.0),) * 2)],
-)
-def test_eyes_without_a_useful_line_leave_the_square_as_the_face_is_turned(
-    roll: int, eyes: tuple[tuple[float, float], ...]
-) -> None:
-    landmarks = (*eyes, (35.0, 50.0), (31.0, 60.0), (39.0, 60.0))
-    square = square_around(Box(0, 0, 80, 80), landmarks, CropGeometry(align=True), 1.0, roll)
-    assert square.angle == pytest.approx(math.radians(roll))
+def test_landmarks_without_a_direction_leave_the_square_as_the_face_is_turned() -> None:
+    square = square_around(Box(0, 0, 80, 80), ((40.0, 40.0),) * 5, CropGeometry(align=True), 1.0, 90)
+    assert square.angle == pytest.approx(math.radians(90))
 
 
 @pytest.mark.parametrize(("roll", "side"), [(0, 80), (90, 60), (180, 80), (-90, 60)])

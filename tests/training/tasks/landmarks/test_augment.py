@@ -63,7 +63,7 @@ def test_augmented_images_stay_levels_and_differ() -> None:
 def test_images_are_rotated_in_both_directions_up_to_the_maximum() -> None:
     torch.manual_seed(0)
     many = torch.from_numpy(POINTS[:1]).expand(500, -1, -1)
-    still = Changes(turned=1.0, turn=60.0, scale=0, shift=0, coarse=0, noise=0)
+    still = Changes(around=0, turned=1.0, turn=60.0, scale=0, shift=0, coarse=0, noise=0)
     _, points = augment(LEVELS[:1].expand(500, -1, -1, -1), many, still)
     across, down = (points[:, 1] - points[:, 0]).unbind(1)
     angles = torch.rad2deg(torch.atan2(down, across))

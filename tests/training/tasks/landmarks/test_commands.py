@@ -1,14 +1,16 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from fer_service.detection.landmarks import read_landmark_metadata
 from fer_service.onnx.session import Session
 from fer_training.errors import DataError, RecipeError, RunError
 from fer_training.tasks.landmarks.card import landmark_card_text
 
 from tests.training.commands import run_command
-from tests.training.tasks.landmarks.made import make_points, make_tiles, write_images
+from tests.training.tasks.landmarks.made import make_points, make_tiles, write_images, write_landmarks
 
 pytestmark = pytest.mark.trains
 
@@ -49,9 +51,36 @@ def test_other_recipes_refuse_landmarks(inputs: Path, tmp_path: Path) -> None:
         run_command("train", "fer-resnet18", *words, "--out", tmp_path / "run")
 
 
-def test_other_images_than_those_of_the_run_are_refused(exported: Path, tmp_path: Path) -> None:
-    write_images(make_tiles(make_points(600))[:590], tmp_path / "other.parquet")
+def test_other_data_than_that_of_the_run_is_refused(inputs: Path, exported: Path, tmp_path: Path) -> None:
+    points = make_points(600)
+    tiles = make_tiles(points)
+    write_images(tiles[:590], tmp_path / "other.parquet")
+    write_landmarks(tiles[:580], points[:580], tmp_path / "other.csv")
+    export = ["export", exported.with_name("run"), "--out", tmp_path / "a.onnx"]
     with pytest.raises(RunError, match="differs from the data"):
-        run_command(
-            "export", exported.with_name("run"), "--out", tmp_path / "a.onnx", "--data", tmp_path / "other.parquet"
-        )
+        run_command(*export, "--data", tmp_path / "other.parquet")
+    with pytest.raises(RunError, match="differs from the data"):
+        run_command(*export, "--landmarks", tmp_path / "other.csv")
+    train = ["train", inputs / "tiny.yaml", "--data", inputs / "faces.parquet", "--out", exported.with_name("run")]
+    with pytest.raises(RunError, match="data"):
+        run_command(*train, "--landmarks", tmp_path / "other.csv", "--resume", "--device", "cpu")
+
+
+def test_data_that_has_moved_is_named_for_the_export(inputs: Path, exported: Path, tmp_path: Path) -> None:
+    moved = shutil.copy(inputs / "landmarks.csv", tmp_path / "moved.csv")
+    run_command("export", exported.with_name("run"), "--out", tmp_path / "a.onnx", "--landmarks", moved)
+    assert read_landmark_metadata(Session.open(tmp_path / "a.onnx", device="cpu", threads=1), "a").images == (
+        480,
+        110,
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"widths": [16, 1, 8, 8]}, {"near": float("inf")}, {"changes": {"scale": 400}}]
+)
+def test_settings_without_sense_are_named(inputs: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    content = yaml.safe_load((inputs / "tiny.yaml").read_text()) | change
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(content))
+    words = ["--data", inputs / "faces.parquet", "--landmarks", inputs / "landmarks.csv"]
+    with pytest.raises(RecipeError, match=next(iter(change))):
+        run_command("train", tmp_path / "bad.yaml", *words, "--out", tmp_path / "run")

@@ -18,6 +18,13 @@ def test_faces_get_their_landmarks_and_others_none(tmp_path: Path) -> None:
     assert np.isnan(read[0]).all()
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    write_landmarks(TILES, POINTS, path)
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert np.isfinite(read_landmarks(path, TILES)).all()
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -25,7 +32,10 @@ def test_faces_get_their_landmarks_and_others_none(tmp_path: Path) -> None:
         ("", "missing column image"),
         ("wide", "not ten numbers"),
         ("short", "not ten numbers"),
-        ("other", "lists none of the 4 faces: label them with tools/label_landmarks.py"),
+        ("other", "lists none of the 4 faces. tools/label_landmarks.py labels grey images of 48×48 pixels"),
+        ("far", "are not pixels of a 48×48 image"),
+        ("nothing", "are not pixels of a 48×48 image"),
+        ("fractions", "are not pixels of a 48×48 image"),
     ],
 )
 def test_an_invalid_file_is_refused(tmp_path: Path, text: str, problem: str) -> None:
@@ -37,6 +47,9 @@ def test_an_invalid_file_is_refused(tmp_path: Path, text: str, problem: str) -> 
         "wide": [image, *numbers[1:], "wide"],
         "short": [image, *numbers[1:]],
         "other": ["0" * 64, *numbers],
+        "far": [image, *numbers[1:], "1e30"],
+        "nothing": [image, *numbers[1:], "nan"],
+        "fractions": [image, *["0.5"] * 10],
     }
     path.write_text(f"{header}\n{','.join(rows[text])}\n" if text in rows else text)
     with pytest.raises(DataError, match=problem):

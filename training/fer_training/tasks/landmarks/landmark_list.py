@@ -10,6 +10,7 @@ from fer_service.contract.schemas import Landmarks as Points
 from numpy.typing import NDArray
 
 from fer_training.errors import DataError
+from fer_training.tasks.landmarks.recipe import SIDE
 
 Landmarks = NDArray[np.float32]
 
@@ -29,14 +30,14 @@ def read_landmarks(path: Path, faces: NDArray[np.uint8]) -> Landmarks:
         float32 [n, 5, 2], in fractions of the side; NaN for faces that the file does not list.
 
     Raises:
-        DataError: The file cannot be read, lacks a column, or lists none of the faces.
+        DataError: The file cannot be read, lacks a column or has invalid values, or it lists none of the faces.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if missing := [name for name in (_IMAGE, *_COORDINATES) if name not in (rows.fieldnames or ())]:
                 raise DataError(f"{path}: missing column {', '.join(missing)}")
-            known = {row[_IMAGE]: [float(row[name]) for name in _COORDINATES] for row in rows}
+            known = {row[_IMAGE]: _coordinates(row, path) for row in rows}
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, TypeError) as error:
@@ -44,9 +45,25 @@ def read_landmarks(path: Path, faces: NDArray[np.uint8]) -> Landmarks:
     unknown = [float("nan")] * len(_COORDINATES)
     found = np.array([known.get(image_sha256(face), unknown) for face in faces], np.float32)
     if np.isnan(found).all():
-        raise DataError(f"{path} lists none of the {len(faces)} faces: label them with tools/label_landmarks.py")
-    points: Landmarks = found.reshape(-1, len(Points.model_fields), 2) / faces.shape[1]
+        raise DataError(
+            f"{path} lists none of the {len(faces)} faces. tools/label_landmarks.py labels grey images of "
+            f"{SIDE}×{SIDE} pixels; others are changed when they are read"
+        )
+    points: Landmarks = found.reshape(-1, len(Points.model_fields), 2) / np.float32(SIDE)
     return points
+
+
+def _coordinates(row: dict[str, str], path: Path) -> list[float]:
+    """Return the coordinates of a face in pixels.
+
+    Raises:
+        DataError: One lies far outside the image, or all lie within its first pixel, as fractions do.
+        ValueError, TypeError: One is no number.
+    """
+    values = [float(row[name]) for name in _COORDINATES]
+    if not all(-SIDE <= value <= 2 * SIDE for value in values) or max(values) <= 1:
+        raise DataError(f"{path}: the landmarks of image {row[_IMAGE]} are not pixels of a {SIDE}×{SIDE} image")
+    return values
 
 
 def image_sha256(face: NDArray[np.uint8]) -> str:

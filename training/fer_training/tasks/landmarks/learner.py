@@ -1,5 +1,6 @@
 """A landmark training: faces whose landmarks are known."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ class Faces:
 
 @dataclass(frozen=True)
 class LandmarkData:
-    """Faces for training and for validation, and the name and the checksum of the images."""
+    """Faces for training and for validation, the name of the data, and the checksum of images and landmarks."""
 
     train: Faces
     validation: Faces
@@ -65,7 +66,10 @@ def read_data(images: Path, landmarks: Path, limit: int | None = None) -> Landma
     data = load_dataset(images, SIDE)
     train = _known(_split(data, _TRAINING, images), landmarks, limit)
     validation = _known(_split(data, _VALIDATION, images), landmarks, limit)
-    return LandmarkData(train, validation, data.name, data.sha256)
+    digest = hashlib.sha256(data.sha256.encode())
+    for faces in (train, validation):
+        digest.update(faces.points.numpy().tobytes())
+    return LandmarkData(train, validation, data.name, digest.hexdigest())
 
 
 def read_validation(images: Path, landmarks: Path) -> Faces:

@@ -32,7 +32,7 @@ class LandmarkTask:
     recipe: type[Recipe] = LandmarkRecipe
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset({"landmarks"}),
-        "export": frozenset({"data"}),
+        "export": frozenset({"data", "landmarks"}),
         "evaluate": frozenset({"landmarks"}),
         "report": frozenset(),
     }
@@ -56,7 +56,7 @@ class LandmarkTask:
     def export(self, run: RunFolder, out: Path, options: Mapping[str, Any], console: Console) -> None:
         """Export a run (see `export_landmarks`)."""
         recipe = run.recipe(LandmarkRecipe)
-        made = export_landmarks(run, recipe, _run_data(run, options.get("data")), out)
+        made = export_landmarks(run, recipe, _run_data(run, options), out)
         print(f"{out}: mean distance {made.distance:.3f} sides, {made.turned_distance:.3f} rotated by {TURN:.0f}°")
 
     def is_model(self, path: Path) -> bool:
@@ -112,18 +112,22 @@ class LandmarkEvaluation:
             )
 
 
+_RECORDED = {"data": "path", "landmarks": "landmarks"}  # entries of environment.json by option
+
+
 def _landmarks(options: Mapping[str, Any]) -> Path:
     path: Path | None = options.get("landmarks")
     if path is None:
-        raise DataError("a landmark recipe requires the landmarks of the faces: give them with --landmarks")
+        raise DataError("a landmark network needs the landmarks of the faces: give them with --landmarks")
     return path
 
 
-def _run_data(run: RunFolder, data: Path | None) -> LandmarkData:
+def _run_data(run: RunFolder, options: Mapping[str, Any]) -> LandmarkData:
     recorded = run.environment()["data"]
-    found = read_data(data or Path(recorded["path"]), Path(recorded["landmarks"]), recorded["limit"])
+    data, landmarks = (Path(options.get(name) or recorded[key]) for name, key in _RECORDED.items())
+    found = read_data(data, landmarks, recorded["limit"])
     if found.sha256 != recorded["sha256"]:
-        raise RunError(f"{data or recorded['path']} differs from the data that {run.path} was trained on")
+        raise RunError(f"{data} or {landmarks} differs from the data that {run.path} was trained on")
     return found
 
 
