@@ -23,15 +23,16 @@ tags:
 
 {metadata.description}
 
-Input: crops of faces, {metadata.size}×{metadata.size} pixels, of any rotation. Output: eyes, nose and corners of the mouth.
+Input: crops of faces, {metadata.size}×{metadata.size} pixels, of any rotation. Output: eyes, nose and corners
+of the mouth.
 
 | {metadata.images[1]:,} validation images | as they are | rotated by 30° |
 | --- | --- | --- |
 | mean distance from the labels, in sides of the image | {metadata.distance:.3f} | {metadata.turned_distance:.3f} |
 | median error of the roll | {metadata.roll:.1f}° | {metadata.turned_roll:.1f}° |
 
-The labels of training and validation are answers of another network, MediaPipe's face mesh 0.10.14 (Apache-2.0), so
-these figures show how well its answers are repeated, not how exact they are.
+The labels of training and validation are answers of another network, MediaPipe's face mesh 0.10.14 (Apache-2.0).
+So these figures show how well its answers are repeated, not how exact they are.
 
 ## Training
 
