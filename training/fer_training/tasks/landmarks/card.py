@@ -24,7 +24,7 @@ tags:
 {metadata.description}
 
 Input: crops of faces, {metadata.size}×{metadata.size} pixels, of any rotation. Output: eyes, nose and corners
-of the mouth.
+of the mouth, the mean of those of a crop and of its mirror image.
 
 | {metadata.images[1]:,} validation images | as they are | rotated by 30° |
 | --- | --- | --- |
