@@ -67,4 +67,5 @@ class LandmarkExportWrapper(nn.Module):
         levels = faces.to(torch.float32).mean(dim=3)[:, None]
         straight, mirrored = self.network(torch.cat([levels, levels.flip(3)])).reshape(2, -1, 5, 2).unbind()
         x, y = mirrored[:, MIRRORED].unbind(dim=2)
-        return ((straight + torch.stack([1 - x, y], dim=2)) / 2).reshape(-1, 10)
+        points: Tensor = (straight + torch.stack([1 - x, y], dim=2)) / 2
+        return points.reshape(-1, 10)
