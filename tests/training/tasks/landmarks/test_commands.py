@@ -6,8 +6,11 @@ import pytest
 import yaml
 from fer_service.detection.landmarks import read_landmark_metadata
 from fer_service.onnx.session import Session
+from fer_training.engine.recipe import read_recipe, validate_recipe
 from fer_training.errors import DataError, RecipeError, RunError
 from fer_training.tasks.landmarks.card import landmark_card_text
+from fer_training.tasks.landmarks.network import LandmarkNetwork
+from fer_training.tasks.landmarks.recipe import LandmarkRecipe
 
 from tests.training.commands import run_command
 from tests.training.tasks.landmarks.made import make_points, make_tiles, write_images, write_landmarks
@@ -38,6 +41,12 @@ def test_the_file_is_evaluated_with_its_own_figures(inputs: Path, exported: Path
 
 def test_the_report_has_curves(exported: Path) -> None:
     assert "curves.png" in run_command("report", exported.with_name("run")).replace("\n", "")
+
+
+def test_the_shipped_recipe_is_listed_and_valid() -> None:
+    assert "landmarks: Five landmarks" in run_command("recipes")
+    recipe = validate_recipe(LandmarkRecipe, *read_recipe("landmarks"))
+    assert sum(weights.numel() for weights in LandmarkNetwork(recipe.widths).parameters()) < 60_000
 
 
 def test_the_landmarks_are_required(inputs: Path, tmp_path: Path) -> None:
