@@ -65,6 +65,42 @@ def test_a_face_turned_by_right_angles_has_the_same_points(
     assert distances(face, points).max() < 1
 
 
+@pytest.mark.parametrize("roll", [90, 180, -90])
+def test_a_face_that_was_found_in_the_wrong_orientation_is_turned_right(
+    finder: LandmarkFinder, astronaut: NDArray[np.uint8], roll: int
+) -> None:
+    square = Box(BOX.x - 6, BOX.y, BOX.height, BOX.height)
+    (face,) = finder.find(astronaut, [Face(square, roll=roll)], FRAME_SCALE)
+    assert distances(face, POINTS).max() < NEAR
+    assert face.landmarks is not None
+    assert roll_of(face.landmarks) == pytest.approx(1.4, abs=5)
+
+
+def test_points_of_the_mirror_image_are_mirrored(finder: LandmarkFinder, astronaut: NDArray[np.uint8]) -> None:
+    (face,) = finder.find(astronaut, [Face(BOX)], FRAME_SCALE)
+    turned = np.ascontiguousarray(astronaut[:, ::-1])
+    (mirrored,) = finder.find(turned, [Face(Box(512 - BOX.x - BOX.width, *BOX[1:]))], FRAME_SCALE)
+    assert face.landmarks is not None
+    swapped = tuple((512 - face.landmarks[number][0], face.landmarks[number][1]) for number in (1, 0, 2, 4, 3))
+    assert distances(mirrored, swapped).max() < 1
+
+
+def test_a_large_face_has_the_points_of_a_small_one(finder: LandmarkFinder, astronaut: NDArray[np.uint8]) -> None:
+    large = cv2.resize(astronaut, None, fx=6, fy=6, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    (face,) = finder.find(large, [Face(BOX.scaled(6, 6))], FRAME_SCALE)
+    assert distances(face, tuple((x * 6, y * 6) for x, y in POINTS)).max() < 6 * NEAR
+
+
+def test_more_faces_than_fit_in_one_run_have_the_same_points(
+    finder: LandmarkFinder, astronaut: NDArray[np.uint8]
+) -> None:
+    (alone,) = finder.find(astronaut, [Face(BOX)], FRAME_SCALE)
+    assert alone.landmarks is not None
+    faces = finder.find(astronaut, [Face(BOX)] * 150, FRAME_SCALE)
+    assert len(faces) == 150
+    assert max(distances(face, alone.landmarks).max() for face in faces) < 0.1
+
+
 def test_several_faces_keep_their_order_and_none_is_no_run(
     finder: LandmarkFinder, astronaut: NDArray[np.uint8]
 ) -> None:
