@@ -1,6 +1,6 @@
 """The pipeline for one image: decode → detect → crop → classify → assemble."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -80,8 +80,7 @@ class Analyzer:
             detector: Finds the faces.
             classifier: Predicts their emotions.
             limits: Limits per image.
-            landmarks: Finds the landmarks of the faces. Without it they are the detector's, or those of the given
-                boxes, if any.
+            landmarks: Finds the landmarks of the faces. Without it, only given boxes may have some.
         """
         self.detector = detector
         self.landmarks = landmarks
@@ -158,11 +157,11 @@ class Analyzer:
 
         Args:
             pixels: uint8 [H, W, 3], RGB, upright.
-            options: Choices; the defaults look for upright faces. Boxes and drawing are for encoded images.
+            options: Choices; the defaults look for upright faces. Drawing is for encoded images.
             job: Takes the time of each stage.
 
         Raises:
-            InvalidParameter: an option is out of range.
+            InvalidParameter: an option is out of range, or a box does not belong to the image.
         """
         job = job or Job()
         return self._classified(self.prepare_pixels(pixels, options or Options(turned=False), job), job)
@@ -176,16 +175,12 @@ class Analyzer:
             job: Takes the time of each stage.
 
         Raises:
-            InvalidParameter: an option is out of range.
+            InvalidParameter: an option is out of range, or a box does not belong to the image.
         """
-        job, size = job or Job(), (pixels.shape[1], pixels.shape[0])
-        max_faces, min_score = self.limits.checked(options)
-        if not options.detect:
-            return self._whole(size, pixels, job)
-        faces = self._detected(pixels, max_faces, min_score, job, turned=options.turned)
-        with job.stage(Stage.CROP):
-            faces = self._marked(pixels, faces)
-            return Prepared(size, pixels, faces, self._crops(pixels, faces))
+        size = pixels.shape[1], pixels.shape[0]
+        self.limits.checked(options)
+        check_boxes(options.boxes or (), *size)
+        return self._prepared(size, pixels, options, job or Job(), lambda _: pixels)
 
     def process_crops(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> list[Prediction]:
         """Classify crops of faces that were found elsewhere.
@@ -214,37 +209,22 @@ class Analyzer:
         Raises:
             RequestError: the image is refused; the subclass says why.
         """
-        max_faces, min_score = self.limits.checked(options)
         job, header = job or Job(), image.header
+
+        def finer(faces: Sequence[Face]) -> NDArray[np.uint8]:
+            with job.stage(Stage.DECODE):
+                reduction = self._finer_reduction(header, pixels, faces)
+                return pixels if reduction is None else decode(image, reduction)
+
         with job.stage(Stage.DECODE):
             pixels = decode(image, self._reduction(header, options))
-        size = header.width, header.height
-        if options.boxes is not None:
-            faces = [
-                face.scaled(pixels.shape[1] / header.width, pixels.shape[0] / header.height)
-                for face in options.boxes
-            ]
-            with job.stage(Stage.CROP):
-                faces = self._marked(pixels, faces)
-                return Prepared(size, pixels, faces, self._crops(pixels, faces))
-        if not options.detect:
-            return self._whole(size, pixels, job)
-        faces = self._detected(pixels, max_faces, min_score, job, turned=options.turned)
-        with job.stage(Stage.DECODE):
-            finer_reduction = self._finer_reduction(header, pixels, faces)
-            finer = pixels if finer_reduction is None else decode(image, finer_reduction)
-        with job.stage(Stage.CROP):
-            factor_x, factor_y = finer.shape[1] / pixels.shape[1], finer.shape[0] / pixels.shape[0]
-            faces = self._marked(finer, [face.scaled(factor_x, factor_y) for face in faces])
-            crops = self._crops(finer, faces)
-            faces = [face.scaled(1 / factor_x, 1 / factor_y) for face in faces]
-        return Prepared(size, pixels, faces, crops)
+        return self._prepared((header.width, header.height), pixels, options, job, finer)
 
     def warm(self) -> None:
-        """Do once, with small images, what the first request would otherwise do; the classifier warms itself."""
+        """Do once, with small images, what the first request would otherwise do."""
         black = np.zeros((64, 64, 3), np.uint8)
         self.analyze(cv2.imencode(".jpg", black)[1].tobytes())
-        self._marked(black, [Face(Box(8, 8, 48, 48))])
+        self.process_pixels(black, Options(boxes=(Face(Box(8, 8, 48, 48)),)))
 
     def reduction(self, header: Header, options: Options) -> int:
         """Return how far an image is reduced at least while it is decoded: 1, 2, 4 or 8."""
@@ -272,6 +252,39 @@ class Analyzer:
         factors = prepared.size[0] / width, prepared.size[1] / height
         return replace(prepared, pixels=pixels, faces=[face.scaled(*factors) for face in prepared.faces])
 
+    def _prepared(
+        self,
+        size: tuple[int, int],
+        pixels: NDArray[np.uint8],
+        options: Options,
+        job: Job,
+        finer: Callable[[Sequence[Face]], NDArray[np.uint8]],
+    ) -> Prepared:
+        """Detect and crop.
+
+        Args:
+            size: Width and height of the original in pixels.
+            pixels: The image, possibly reduced.
+            options: Checked choices.
+            job: Takes the time of each stage.
+            finer: Returns the image with enough pixels for the crops of faces in `pixels`.
+        """
+        if not options.detect and options.boxes is None:
+            return self._whole(size, pixels, job)
+        if options.boxes is not None:
+            factors = pixels.shape[1] / size[0], pixels.shape[0] / size[1]
+            faces = [face.scaled(*factors) for face in options.boxes]
+        else:
+            faces = self._detected(pixels, options, job)
+        larger = finer(faces)
+        with job.stage(Stage.CROP):
+            factor_x, factor_y = larger.shape[1] / pixels.shape[1], larger.shape[0] / pixels.shape[0]
+            faces = [face.scaled(factor_x, factor_y) for face in faces]
+            if self.landmarks is not None:
+                faces = self.landmarks.find(larger, faces, self.detector.frame_scale)
+            crops = self._crops(larger, faces)
+            return Prepared(size, pixels, [face.scaled(1 / factor_x, 1 / factor_y) for face in faces], crops)
+
     def _whole(self, size: tuple[int, int], pixels: NDArray[np.uint8], job: Job) -> Prepared:
         """Return an image that is one face."""
         with job.stage(Stage.CROP):
@@ -290,10 +303,9 @@ class Analyzer:
         with job.stage(Stage.DETECT):
             cover_faces(self.detector, pixels, [*boxes, *find_faces(self.detector, pixels, job)], kind, job)
 
-    def _detected(
-        self, pixels: NDArray[np.uint8], max_faces: int, min_score: float, job: Job, *, turned: bool
-    ) -> list[Face]:
-        detector = self.detector if turned else upright(self.detector)
+    def _detected(self, pixels: NDArray[np.uint8], options: Options, job: Job) -> list[Face]:
+        max_faces, min_score = self.limits.checked(options)
+        detector = self.detector if options.turned else upright(self.detector)
         with job.stage(Stage.DETECT):
             found = detector.detect(pixels, min_score, job)
         return sorted(found, key=lambda face: face.box.area, reverse=True)[:max_faces]
@@ -305,10 +317,6 @@ class Analyzer:
         smallest = min(face.height for face in faces)
         reduction = header.reduction(max(pixels.shape[:2]) * self._metadata.input_size / smallest)
         return reduction if max(header.width, header.height) / reduction > max(pixels.shape[:2]) else None
-
-    def _marked(self, pixels: NDArray[np.uint8], faces: list[Face]) -> list[Face]:
-        """Return the faces with their landmarks."""
-        return faces if self.landmarks is None else self.landmarks.find(pixels, faces, self.detector.frame_scale)
 
     def _crops(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> list[NDArray[np.uint8]]:
         geometry, size = self._metadata.crop, self._metadata.input_size

@@ -22,7 +22,7 @@ class Face:
         box: Bounding box; it may reach beyond the image.
         score: Confidence of the detector, 0 to 1; None if it gives none.
         landmarks: Right eye, left eye, nose, right and left corner of the mouth (the person's own right and left),
-            each as x and y; None if the detector gives none.
+            each as x and y. Detectors leave them out: see `detection/landmarks.py`.
         roll: Right angle by which the face is turned in the image, in degrees clockwise: 0, 90, 180 or -90.
     """
 

@@ -182,8 +182,7 @@ def unturned(face: Face, turns: int, size: tuple[int, ...]) -> Face:
     left, top, box_width, box_height = face.box
     corners = back(left, top), back(left + box_width, top + box_height)
     (left, right), (top, bottom) = map(sorted, zip(*corners, strict=True))
-    landmarks = face.landmarks and tuple(back(*point) for point in face.landmarks)
-    return Face(Box(left, top, right - left, bottom - top), face.score, landmarks, ROLLS[turns])
+    return Face(Box(left, top, right - left, bottom - top), face.score, roll=ROLLS[turns])
 
 
 def _turned(pixels: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:

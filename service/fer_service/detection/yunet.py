@@ -1,7 +1,8 @@
 """YuNet through onnxruntime (Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", MIR 20).
 
 The file has one output per stride s (8, 16, 32) and kind: `cls` and `obj` [1, n, 1], `bbox` [1, n, 4] and `kps`
-[1, n, 10], with one row per cell of a grid of H/s rows and W/s columns.
+[1, n, 10], with one row per cell of a grid of H/s rows and W/s columns. `kps`, five landmarks, is not used:
+`detection/landmarks.py` finds better ones (docs/decisions/landmarks.md).
 """
 
 from pathlib import Path
@@ -20,8 +21,9 @@ from fer_service.detection.weights import pull_command
 from fer_service.onnx.session import Session
 
 _STRIDES: Final = (8, 16, 32)
-_KINDS: Final = ("cls", "obj", "bbox", "kps")
+_KINDS: Final = ("cls", "obj", "bbox")
 _OUTPUTS: Final = tuple(f"{kind}_{stride}" for kind in _KINDS for stride in _STRIDES)
+_UNUSED_OUTPUTS: Final = tuple(f"kps_{stride}" for stride in _STRIDES)
 _OVERLAP: Final = 0.3  # boxes that overlap by more (IoU) are the same face
 _CANDIDATES: Final = 2000  # maximum number of cells, the best first, that non-maximum suppression sees
 
@@ -47,7 +49,7 @@ class YuNet:
         """
         names = {output.name for output in session.outputs}
         shapes = [entry.shape for entry in session.inputs]
-        if names != set(_OUTPUTS) or len(shapes) != 1 or len(shapes[0]) != 4:
+        if names != {*_OUTPUTS, *_UNUSED_OUTPUTS} or len(shapes) != 1 or len(shapes[0]) != 4:
             raise DetectorError(f"{name}: not a YuNet file (outputs: {', '.join(sorted(names))})")
         if any(isinstance(length, int) for length in shapes[0][2:]):
             raise DetectorError(
@@ -62,16 +64,13 @@ class YuNet:
         """Find the faces of an image (see `Detector.detect`)."""
         small = self.shrunk(pixels)
         blob = self.blob(small)
-        boxes, scores, landmarks = _decode(self.run(blob), blob.shape[3], max(min_score, 1e-3))
+        boxes, scores = _decode(self.run(blob), blob.shape[3], max(min_score, 1e-3))
         if not len(boxes):
             return []
         kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, _OVERLAP)
-        scale = np.array([pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]])
-        boxes, landmarks = boxes[kept] * np.tile(scale, 2), landmarks[kept] * scale
-        return [
-            Face(Box(*box), score, tuple(map(tuple, points)))
-            for box, score, points in zip(boxes.tolist(), scores[kept].tolist(), landmarks.tolist(), strict=True)
-        ]
+        scale = np.array([pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]] * 2)
+        found = zip((boxes[kept] * scale).tolist(), scores[kept].tolist(), strict=True)
+        return [Face(Box(*box), score) for box, score in found]
 
     def blob(self, small: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the network's input for an image uint8 [H, W, 3], RGB, at most as large as `side`.
@@ -90,7 +89,7 @@ class YuNet:
         return blob
 
     def run(self, blob: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Run the network alone; return its outputs by name."""
+        """Run the network alone; return the outputs that are used, by name."""
         return dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, {self._input: blob}), strict=True))
 
     def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -111,11 +110,11 @@ def open_yunet(path: Path, side: int) -> YuNet:
 
 def _decode(
     outputs: dict[str, NDArray[np.float32]], width: int, min_score: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return boxes [k, 4] (x, y, w, h), scores [k] and landmarks [k, 5, 2] of the cells with the score."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return boxes [k, 4] (x, y, w, h) and scores [k] of the cells with the score."""
     found = []
     for stride in _STRIDES:
-        classes, objects, offsets, points = (outputs[f"{kind}_{stride}"][0] for kind in _KINDS)
+        classes, objects, offsets = (outputs[f"{kind}_{stride}"][0] for kind in _KINDS)
         # The score is the root of two factors of at most 1, so each factor is at least its square. This test skips
         # nearly every cell, so that most of the outputs, hundreds of kilobytes outside the caches, are not read.
         cells = np.flatnonzero(objects >= min_score**2)
@@ -126,9 +125,9 @@ def _decode(
             grid = np.stack([columns, rows], axis=1).astype(np.float32)
             size = np.exp(offsets[cells, 2:]) * stride
             boxes = np.concatenate([(grid + offsets[cells, :2]) * stride - size / 2, size], axis=1)
-            found.append((boxes, scores, (points[cells].reshape(-1, 5, 2) + grid[:, None]) * stride))
+            found.append((boxes, scores))
     if not found:
-        return np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32)
-    boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return np.empty((0, 4), np.float32), np.empty(0, np.float32)
+    boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     best = np.argsort(-scores, kind="stable")[:_CANDIDATES] if len(scores) > _CANDIDATES else slice(None)
-    return boxes[best], scores[best], landmarks[best]
+    return boxes[best], scores[best]

@@ -269,7 +269,7 @@ def test_warming_runs_the_line_once() -> None:
     line.warm()
     assert isinstance(line.classifier, FakeClassifier)
     assert isinstance(line.detector, FakeDetector)
-    assert line.classifier.batches == [1]
+    assert line.classifier.batches == [1, 1]  # a found and a given face
     assert len(line.detector.seen) == 1
 
 

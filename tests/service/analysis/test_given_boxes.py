@@ -126,6 +126,14 @@ def test_boxes_that_do_not_belong_to_the_image_are_named(given: dict[str, Any], 
         check_boxes(parse_boxes(json.dumps([box(), given])), 100, 90)
 
 
+def test_pixels_take_boxes_as_encoded_images_do() -> None:
+    options = Options(boxes=parse_boxes(json.dumps([box(), box(landmarks=UPRIGHT)])))
+    pixels = stripes()
+    assert analyzer().process_pixels(pixels, options) == analyzer().analyze(encoded(pixels, "PNG"), options)
+    with pytest.raises(InvalidParameter, match="lies outside"):
+        analyzer().process_pixels(pixels[:10], options)
+
+
 @pytest.mark.parametrize(
     ("options", "limits", "message"),
     [

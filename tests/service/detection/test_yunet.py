@@ -27,7 +27,6 @@ class Plant:
     classes: float = 1.0
     objectness: float = 1.0
     box: tuple[float, float, float, float] = (0, 0, 0, 0)
-    points: tuple[float, ...] = (0,) * 10
 
 
 @dataclass
@@ -58,7 +57,7 @@ class PlantedSession:
         }
         for plant in self.plants:
             cell = plant.row * (width // plant.stride) + plant.column
-            values = {"cls": plant.classes, "obj": plant.objectness, "bbox": plant.box, "kps": plant.points}
+            values = {"cls": plant.classes, "obj": plant.objectness, "bbox": plant.box}
             for kind, value in values.items():
                 arrays[f"{kind}_{plant.stride}"][0, cell] = value
         return [arrays[name] for name in outputs]
@@ -83,13 +82,6 @@ def test_a_box_is_decoded_from_cell_offset_and_logarithm_of_the_size(stride: int
     (face,) = detector.detect(image(320, 320), 0.5)
     centre_x, centre_y, width, height = 3.5 * stride, 2.25 * stride, 2 * stride, 4 * stride
     assert_box(face, centre_x - width / 2, centre_y - height / 2, width, height)
-
-
-def test_landmarks_are_decoded_from_cell_and_offset() -> None:
-    points = (0, 0, 1, 0, 0.5, 1, 0, 2, 1, 2.5)
-    detector, _ = yunet(Plant(16, row=4, column=5, points=points))
-    (face,) = detector.detect(image(320, 320), 0.5)
-    assert face.landmarks == ((80, 64), (96, 64), (88, 80), (80, 96), (96, 104))
 
 
 def test_the_score_is_the_geometric_mean_of_class_and_objectness() -> None:
@@ -167,11 +159,10 @@ def test_large_images_are_shrunk_to_the_side_and_small_ones_are_not_enlarged(
     assert session.blobs[0].shape[2:] == network
 
 
-def test_boxes_and_landmarks_come_back_in_the_images_own_pixels() -> None:
-    detector, _ = yunet(Plant(32, row=1, column=2, points=(0.5,) * 10), side=160)
+def test_boxes_come_back_in_the_images_own_pixels() -> None:
+    detector, _ = yunet(Plant(32, row=1, column=2), side=160)
     (face,) = detector.detect(image(480, 800), 0.5)
     assert_box(face, 5 * (64 - 16), 5 * (32 - 16), 5 * 32, 5 * 32)
-    assert face.landmarks == ((5 * 80, 5 * 48),) * 5
 
 
 def test_a_file_with_other_outputs_is_refused() -> None:
