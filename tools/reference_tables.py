@@ -84,10 +84,11 @@ def robustness_table() -> str:
     rows = ["| images | accuracy |", "| --- | --- |", f"| as given | {_percent(about['metrics']['accuracy'])} |"]
     rows += [f"| {name} | {_percent(accuracy)} |" for name, accuracy in about["robustness"].items()]
     found = about["end_to_end"]
+    share = _percent(found["found"])
     rows.append(
-        f"| found in a larger image and cropped ({_percent(found['found'])}) | {_percent(found['accuracy'])} |"
+        f"| placed in a larger image, detected ({share} of them) and cropped | {_percent(found['accuracy'])} |"
     )
-    rows.append(f"| the same faces, as given | {_percent(found['direct'])} |")
+    rows.append(f"| the detected ones, as given | {_percent(found['direct'])} |")
     return "\n".join(rows)
 
 

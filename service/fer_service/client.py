@@ -69,7 +69,7 @@ class _Base:
             url: Address of the service.
             api_key: Key, if the service asks for one.
             timeout: Seconds for an answer.
-            retries: How often a request is repeated.
+            retries: Maximum repetitions after status 429 or 503, or a broken connection.
         """
         # websockets follows redirects, and leaves out this header, but not others, for another host.
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -179,7 +179,7 @@ class Client(_Base):
 
 
 class AsyncClient(_Base):
-    """The same for programs with an event loop."""
+    """A client for programs with an event loop: the methods and errors of `Client`; each call is awaited."""
 
     @cached_property
     def _http(self) -> httpx.AsyncClient:

@@ -203,7 +203,7 @@ def test_a_run_continues_only_with_resume(
         (["train", "TMP/tiny.yaml", "--data", "DATA", "--out", "TMP/run", "--device", "abacus"], "abacus"),
         (["train", "fine-tune", "--data", "DATA", "--out", "TMP/run"], "give --init bundled"),
         (["data", "DATA", "--out", "TMP/tiny.yaml"], "File exists"),
-        (["export", "TMP/run", "--out", "TMP/x.onnx"], "is not a run directory"),
+        (["export", "TMP/run", "--out", "TMP/x.onnx"], "is not a run folder"),
         (["evaluate", "--model", "TMP/odd.yaml", "--data", "DATA", "--split", "a"], "odd.yaml"),
         (["evaluate", "--model", "TMP/absent.onnx", "--data", "DATA", "--split", "a"], "absent.onnx"),
     ],
@@ -322,7 +322,7 @@ def test_a_folder_that_is_not_a_run_prints_one_line_and_exits_with_1(
 ) -> None:
     out = ["--out", tmp_path / "x.html"] if command == "compare" else []
     assert cli(command, tmp_path / "absent", *out) == 1
-    assert "is not a run directory" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 def test_a_missing_checkpoint_is_one_line_and_status_1(

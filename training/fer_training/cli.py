@@ -16,7 +16,7 @@ from fer_training.engine.recipe import available_recipes, read_recipe, validate_
 from fer_training.errors import RecipeError, TrainingError
 
 app = typer.Typer(
-    help="Train emotion models and face detectors, and export them for the service.",
+    help="Train emotion models, face detectors and landmark networks, and export them for the service.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -24,7 +24,11 @@ app = typer.Typer(
 _INTERRUPTED: Final = 130
 _Data = Annotated[
     Path,
-    typer.Option("--data", help="Data: FER-2013 as .parquet or .csv, or a folder with one folder per class."),
+    typer.Option(
+        "--data",
+        help="Labelled images: a folder with one folder per class, FER-2013 as .csv or .parquet, or another "
+        "layout of docs/data-sets.md. For a detector: a folder of photographs with faces.json.",
+    ),
 ]
 _Moved = Annotated[Path | None, typer.Option("--data", help="New path of the run's data, if it was moved.")]
 _Faces = Annotated[
@@ -137,7 +141,12 @@ def export(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Option(help="Exported ONNX file; bundled or large: the service's own on a CPU.")],
+    model: Annotated[
+        Path,
+        typer.Option(
+            help="Exported ONNX file, or bundled or large: the INT8 file that the service uses on a CPU."
+        ),
+    ],
     data: _Data,
     split: Annotated[str | None, typer.Option(help="Split of the data, if it has several: PublicTest, …")] = None,
     map_: Annotated[
@@ -149,7 +158,7 @@ def evaluate(
     detector: Annotated[
         str | None,
         typer.Option(
-            help="Find the faces first with this detector, a value of FER_DETECTOR. Default: an image is a face."
+            help="Find the faces first with this detector, a value of FER_DETECTOR. Default: an image is one face."
         ),
     ] = None,
     write: Annotated[
@@ -204,7 +213,7 @@ def robustness(
 
 @app.command("data")
 def describe_data(
-    path: Annotated[Path, typer.Argument(help="Data, in a format of --data.")],
+    path: Annotated[Path, typer.Argument(help="Labelled images, as for `fer-train train --data`.")],
     out: Annotated[Path | None, typer.Option(help="Write figures into this folder.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if a file cannot be read, or training would be refused.")
@@ -218,7 +227,7 @@ def describe_data(
 
 @app.command("cut-crema-d")
 def cut_crema_d(
-    folder: Annotated[Path, typer.Argument(help="CREMA-D, with processedResults/ and VideoFlash/.")],
+    folder: Annotated[Path, typer.Argument(help="CREMA-D folder: summaryTable.csv and the clips, at any depth.")],
     out: Annotated[Path, typer.Option(help="Write one folder per split and class into this folder.")],
     frames: Annotated[int, typer.Option(min=1, max=100, help="Images per clip.")] = 3,
     detector: Annotated[str, typer.Option(help="Detector, as in FER_DETECTOR.")] = "auto",

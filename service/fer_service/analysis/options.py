@@ -13,10 +13,11 @@ class Options:
 
     Attributes:
         detect: False takes the whole image as one face.
-        max_faces: Maximum faces, the largest first; None is the limit.
-        min_score: Minimum detector score, 0 to 1; None is the limit's.
-        draw: Also return the image, encoded in this format.
-        drawing: What it shows: boxes and labels, covered faces (`blur`, `pixelate`), or the image alone (`none`).
+        max_faces: Maximum faces, the largest first; None uses `Limits.max_faces`.
+        min_score: Minimum detector score, 0 to 1; None uses `Limits.min_score`.
+        draw: Format of the annotated image; None returns no image.
+        drawing: What the annotated image shows: boxes and labels, covered faces (`blur`, `pixelate`), or no marks
+            (`none`).
         turned: Also find the faces of a turned image, if the detector can. Cameras give upright ones.
         boxes: Faces in pixels of the upright image, instead of detection; they are answered in this order.
     """

@@ -159,14 +159,14 @@ def _pipeline(settings: Settings, has_gpu: bool) -> Iterator[Finding]:
     try:
         analyzer = load(settings)
     except FerError as error:
-        yield Finding("model and detector", "fault", str(error), "the table of docs/operations.md#troubleshooting")
+        yield Finding("model and detector", "fault", str(error), "see docs/operations.md#troubleshooting")
         return
     seconds = time.perf_counter() - began
     classifier, bundle = analyzer.classifier, analyzer.classifier.bundle
     name = f"{bundle.path.name} ({bundle.metadata.name} {bundle.metadata.version})"
     detail = f"{name} on {classifier.provider}, opened in {seconds:.1f} s"
     if has_gpu and cuda_is_built_in() and settings.device == "auto" and not classifier.on_gpu:
-        way_out = "FER_DEVICE=cuda fer-service doctor says why"
+        way_out = "run `FER_DEVICE=cuda fer-service doctor` to see the reason"
         yield Finding("model", "note", f"{detail}; the GPU is not used", way_out)
     else:
         yield Finding("model", "ok", detail)
@@ -177,7 +177,7 @@ def _pipeline(settings: Settings, has_gpu: bool) -> Iterator[Finding]:
             "threads",
             "note",
             f"{settings.threads} per process; Python's lock lets about {_MAX_THREADS} work at the same time",
-            f"FER_WORKERS={workers} FER_THREADS={math.ceil(total / workers)}",
+            f"set FER_WORKERS={workers} and FER_THREADS={math.ceil(total / workers)}",
         )
     yield _detector(analyzer.detector.name, settings)
     began = time.perf_counter()

@@ -47,7 +47,9 @@ def benchmark(
         typer.Argument(help="Images to send.", show_default=False, exists=True, dir_okay=False),
     ],
     detect: Annotated[bool, typer.Option(help="Detect faces, or treat each whole image as one face.")] = True,
-    seconds: Annotated[float, typer.Option(min=0.05, help="Seconds per measurement; 13 per image.")] = 3,
+    seconds: Annotated[
+        float, typer.Option(min=0.05, help="Seconds per measurement. There are 13 measurements per image.")
+    ] = 3,
     out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
     """Measure the kernels, the pipeline without HTTP, and a real server under load."""

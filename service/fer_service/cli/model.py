@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from fer_service import assets
+from fer_service.cli.options import Model
 from fer_service.contract.bundle import INPUT_NAME, OUTPUT_NAME
 from fer_service.contract.device import Device
 from fer_service.contract.errors import ResultsError
@@ -23,9 +24,9 @@ _KINDS: Final[dict[Device, str]] = {"cpu": "KIND_CPU", "cuda": "KIND_GPU", "tens
 
 def export_triton(
     folder: Annotated[Path, typer.Argument(help="Folder of the repository.", show_default=False)],
-    model: Annotated[str | None, typer.Option(help="Emotion model [FER_MODEL]: large, or a path.")] = None,
+    model: Model = None,
     device: Annotated[
-        str | None, typer.Option(help="Where Triton runs it [FER_DEVICE]: cpu (INT8), cuda, or auto.")
+        str | None, typer.Option(help="Where Triton runs it: cpu (INT8), cuda, or auto. [default: FER_DEVICE]")
     ] = None,
 ) -> None:
     """Write the emotion model as a model repository for Triton: from crops of faces to probabilities."""

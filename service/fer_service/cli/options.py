@@ -6,10 +6,18 @@ import typer
 
 from fer_service.contract.settings import Settings, load_settings
 
-MinScore: TypeAlias = Annotated[float | None, typer.Option(help="Minimum score of the detector, 0 to 1.")]
+MinScore: TypeAlias = Annotated[
+    float | None, typer.Option(help="Minimum score of the detector, 0 to 1. [default: FER_MIN_SCORE]")
+]
 MaxFaces: TypeAlias = Annotated[int | None, typer.Option(help="Maximum faces per image, the largest first.")]
-Model: TypeAlias = Annotated[str | None, typer.Option(help="Emotion model [FER_MODEL]: large, or a path.")]
-Detector: TypeAlias = Annotated[str | None, typer.Option(help="Face detector [FER_DETECTOR].")]
+Model: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Emotion model: bundled, large, or the path of an exported file. [default: FER_MODEL]"),
+]
+Detector: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Face detector: auto, own, yunet, haar, or the path of a file. [default: FER_DETECTOR]"),
+]
 
 
 def chosen_settings(model: str | None, detector: str | None, min_score: float | None) -> Settings:

@@ -53,7 +53,7 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Write the results to this .csv, .ndjson, .json or .parquet file. Of one video: its timeline."
+            help="Write the results to this .csv, .ndjson, .json or .parquet file. For one video: its timeline."
         ),
     ] = None,
     resume: Annotated[
@@ -62,8 +62,8 @@ def predict(
     annotate: Annotated[
         Path | None,
         typer.Option(
-            help="Write copies with boxes and labels into this folder: .png of .png, else .jpg or .mp4. "
-            "Of one video: to this file."
+            help="Write copies with boxes and labels into this folder: PNG files as .png, other images as .jpg, "
+            "videos as .mp4. For a single video: the file to write."
         ),
     ] = None,
     draw: Annotated[

@@ -6,7 +6,8 @@ FerError
 │   ├── BundleError           the model file is missing or breaks the contract
 │   ├── DetectorError         the detector file is missing or invalid
 │   └── ProviderError         the requested device is not available
-├── ClusterError             Ray is not installed, or its cluster cannot do the work
+├── ClusterError              Ray is not installed, or its cluster cannot do the work
+├── ResultsError              a file of results cannot be written or continued
 ├── ClipError                 a video cannot be read, or its results cannot be written
 │   └── ClipMemoryError       the process that read it was killed
 └── RequestError              one request is refused; the text is for the client
@@ -178,7 +179,7 @@ class InternalError(RequestError):
 
 
 class NotReady(RequestError):
-    """The model is not loaded yet, or a network's thread has ended."""
+    """The model is not loaded yet, a network's thread has ended, or every thread works on an overdue image."""
 
 
 class Draining(RequestError):

@@ -71,8 +71,16 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_cache_path("fer-service") / "tensorrt",
         description="Folder for TensorRT engines, which take minutes to build",
     )
-    workers: int = Field(1, ge=1, le=256, description="Number of processes; each is a full replica")
-    threads: int = Field(default_factory=available_cores, ge=1, le=1024, description="Number of CPU cores to use")
+    workers: int = Field(
+        1, ge=1, le=256, description="Number of processes; each is a full replica with `FER_THREADS` cores"
+    )
+    threads: int = Field(
+        default_factory=available_cores,
+        ge=1,
+        le=1024,
+        description="Number of CPU cores that each process uses. With several processes, set it to the cores "
+        "divided by `FER_WORKERS`",
+    )
     max_image_bytes: int = Field(20 * 2**20, ge=1, description="Maximum bytes per image")
     max_image_pixels: int = Field(
         50_000_000, ge=1, le=_MOST_PIXELS, description="Maximum pixels per image (width × height)"
@@ -104,8 +112,8 @@ class Settings(BaseSettings):
     max_per_client: int | None = Field(
         None,
         ge=1,
-        description="Maximum requests, uploads and streams per client (API key, else address; the /64 network of "
-        "an IPv6 address)",
+        description="Maximum requests, uploads, streams and videos per client (API key, else address; the /64 "
+        "network of an IPv6 address)",
     )
     max_batch_images: int = Field(16, ge=1, description="Maximum images per request to /predict/batch")
     max_videos: int = Field(
@@ -129,8 +137,8 @@ class Settings(BaseSettings):
         default_factory=lambda: secrets.token_urlsafe(24),
         min_length=16,
         repr=False,
-        description="Secret that signs session tokens (`session=`), the same one on all machines of a service; if "
-        "unset, a new one at each start",
+        description="Secret that signs session tokens (`session=`), at least 16 characters, the same on all "
+        "machines of a service; if unset, a new one at each start",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins that may call the API from a browser, separated by commas, or `*`"

@@ -1,4 +1,4 @@
-"""The project's own detector through onnxruntime; `fer_training.detector` trains it.
+"""The project's own detector through onnxruntime; `fer-train train detector` trains it.
 
 Input: `images` uint8 [N, H, W, 3], RGB, H and W multiples of 32. Outputs: the 1,000 best candidates per image,
 best first, as `boxes` float32 [N, 1000, 4] (x, y, width, height in pixels) and `scores` float32 [N, 1000]. The

@@ -103,7 +103,8 @@ def open_yunet(path: Path, side: int) -> YuNet:
     Raises:
         DetectorError: the file is missing or is not a YuNet file.
     """
-    missing = f"no such detector file; to download YuNet, run: {pull_command()}"
+    names = "auto, own, yunet, haar and paths of files"
+    missing = f"no such detector file; detectors are {names}. To download YuNet, run: {pull_command()}"
     session = Session.open(path, device="cpu", threads=1, failure=DetectorError, missing=missing)
     return YuNet(session, f"yunet:{path.stem}", side)
 

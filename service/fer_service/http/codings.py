@@ -20,7 +20,7 @@ def check_body(headers: Headers) -> None:
     """Refuse a request whose body is compressed.
 
     Raises:
-        UnsupportedCoding: it is.
+        UnsupportedCoding: the body is compressed.
     """
     for name in ("Content-Encoding", "Transfer-Encoding"):
         _check(name, headers.getlist(name))
@@ -33,7 +33,7 @@ def check_part(headers: Mapping[bytes, bytes]) -> None:
         headers: Headers of the part; names in small letters.
 
     Raises:
-        UnsupportedCoding: it is.
+        UnsupportedCoding: the part is compressed or encoded.
     """
     for name in ("Content-Encoding", "Content-Transfer-Encoding"):
         _check(name, [headers.get(name.lower().encode(), b"").decode("latin-1")])

@@ -58,10 +58,10 @@ def write_answer(
 
 
 def check_outputs(request: InferenceRequest, names: Sequence[str]) -> None:
-    """Refuse a request before its work begins if it wants outputs that there are not.
+    """Refuse a request for unknown outputs before its work begins.
 
     Raises:
-        InvalidTensor: it does.
+        InvalidTensor: the model does not have one of the outputs.
     """
     _wanted(request, dict.fromkeys(names))
 

@@ -49,7 +49,7 @@ def test_a_cpu_s_truth_is_told_with_its_rates(run: Run, monkeypatch: pytest.Monk
 
 
 @cpu_only
-@pytest.mark.parametrize(("threads", "way_out"), [("6", None), ("16", "FER_WORKERS=8 FER_THREADS=4")])
+@pytest.mark.parametrize(("threads", "way_out"), [("6", None), ("16", "set FER_WORKERS=8 and FER_THREADS=4")])
 def test_more_threads_than_python_s_lock_lets_work_are_noted(
     run: Run, monkeypatch: pytest.MonkeyPatch, threads: str, way_out: str | None
 ) -> None:
@@ -106,7 +106,7 @@ def test_a_gpu_that_does_not_bind_is_noted(run: Run, monkeypatch: pytest.MonkeyP
     finding = found(run, 0)["model"]
     assert finding["state"] == "note"
     assert finding["detail"].endswith("; the GPU is not used")
-    assert finding["way_out"] == "FER_DEVICE=cuda fer-service doctor says why"
+    assert finding["way_out"] == "run `FER_DEVICE=cuda fer-service doctor` to see the reason"
 
 
 def test_a_driver_that_does_not_work_has_a_way_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_a_full_disk_while_logging_is_a_run_error(run: RunFolder) -> None:
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_folder_without_a_recipe_is_not_a_run(tmp_path: Path, exists: bool) -> None:
     path = tmp_path if exists else tmp_path / "absent"
-    with pytest.raises(RunError, match=r"is not a run directory \(missing recipe\.yaml\)"):
+    with pytest.raises(RunError, match=r"is not a run folder: recipe\.yaml is missing"):
         run_recipe(RunFolder(path))
 
 

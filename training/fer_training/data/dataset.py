@@ -69,7 +69,8 @@ class FaceDataset:
         missing = [label for label in labels if label not in self.classes]
         if missing:
             raise DataError(
-                f"{self.name} has no class {', '.join(map(repr, missing))}; available: {', '.join(self.classes)}"
+                f"{self.name} has no class {', '.join(map(repr, missing))}; available: {', '.join(self.classes)}. "
+                "Give the data that the model was trained on"
             )
         new_index = np.full(len(self.classes), -1, np.int64)
         for index, label in enumerate(labels):

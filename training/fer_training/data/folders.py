@@ -133,4 +133,4 @@ def _empty_classes(tree: Tree, found: dict[File, Place]) -> list[str]:
     if not empty:
         return []
     note = f"{len(empty):,} empty folders: {', '.join(empty[:_LISTED])}" + ", …" * (len(empty) > _LISTED)
-    return [note + (f". No class: {', '.join(dict.fromkeys(new))}" if new else "")]
+    return [note + (f". Without images there is no class {', '.join(dict.fromkeys(new))}" if new else "")]

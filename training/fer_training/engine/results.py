@@ -52,7 +52,7 @@ def run_result(run: RunFolder, recipe: Recipe, note: str = "") -> Result:
     """Summarise a run.
 
     Raises:
-        RunError: The folder is not a run directory, or no epoch is complete.
+        RunError: The folder is not a run folder, or no epoch is complete.
     """
     environment, entries = run.environment(), run.metrics()
     if not entries:

@@ -98,7 +98,7 @@ class RunFolder:
             kind: Class of the task's recipes.
 
         Raises:
-            RunError: The folder is not a run directory, or recipe.yaml is damaged.
+            RunError: The folder is not a run folder, or recipe.yaml is damaged.
             RecipeError: The recipe is invalid, or is of another task.
         """
         return validate_recipe(kind, self.recipe_content(), str(self.path / "recipe.yaml"))
@@ -107,7 +107,7 @@ class RunFolder:
         """Read the content of recipe.yaml, of any task.
 
         Raises:
-            RunError: The folder is not a run directory, or recipe.yaml is damaged.
+            RunError: The folder is not a run folder, or recipe.yaml is damaged.
         """
         text = self._read("recipe.yaml")
         try:
@@ -120,7 +120,7 @@ class RunFolder:
         """Read versions, device, commit and data of the run.
 
         Raises:
-            RunError: The folder is not a run directory, or the file is damaged.
+            RunError: The folder is not a run folder, or the file is damaged.
         """
         text = self._read("environment.json")
         try:
@@ -135,7 +135,7 @@ class RunFolder:
         """Read the logged metrics, one entry per epoch.
 
         Raises:
-            RunError: The folder is not a run directory, or the file is damaged.
+            RunError: The folder is not a run folder, or the file is damaged.
         """
         lines = self._read("metrics.jsonl").splitlines()
         try:
@@ -155,7 +155,9 @@ class RunFolder:
         try:
             return (self.path / name).read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise RunError(f"{self.path} is not a run directory (missing {name})") from error
+            raise RunError(
+                f"{self.path} is not a run folder: {name} is missing. Give the folder of `fer-train train --out`"
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise RunError(f"cannot read {self.path / name}: {error}") from error
 

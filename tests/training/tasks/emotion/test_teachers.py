@@ -86,7 +86,7 @@ def test_a_learner_comes_closer_to_its_teacher(
 
 
 def test_a_recipe_with_a_teacher_loss_needs_teachers(tmp_path: Path, faces: FaceDataset, fabric: Fabric) -> None:
-    with pytest.raises(RecipeError, match="give finished runs with --teacher"):
+    with pytest.raises(RecipeError, match="give a finished run or an exported file with --teacher"):
         make_trainer(LEARNER, *train_and_validation(faces, LEARNER), RunFolder(tmp_path), fabric)
 
 

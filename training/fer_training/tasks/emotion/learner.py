@@ -96,7 +96,7 @@ class EmotionLearner:
         """
         if bool(teachers) != (recipe.loss.teachers > 0):
             raise RecipeError(
-                "the recipe sets loss.teachers: give finished runs with --teacher"
+                "the recipe sets loss.teachers: give a finished run or an exported file with --teacher"
                 if recipe.loss.teachers
                 else "--teacher requires loss.teachers in the recipe: set loss.teachers, or remove --teacher"
             )

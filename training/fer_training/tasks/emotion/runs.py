@@ -13,7 +13,7 @@ def run_recipe(run: RunFolder) -> EmotionRecipe:
     """Read the recipe of an emotion run.
 
     Raises:
-        RunError: The folder is not a run directory, or recipe.yaml is damaged.
+        RunError: The folder is not a run folder, or recipe.yaml is damaged.
         RecipeError: The recipe is invalid, or is of another task.
     """
     return run.recipe(EmotionRecipe)

@@ -19,8 +19,15 @@ from fer_training.tasks.emotion.runs import run_recipe
 
 
 def teacher_weights(teacher: Path) -> Path:
-    """Return the file with the weights of a teacher: an exported file itself, or the best checkpoint of a run."""
-    return teacher if teacher.is_file() else RunFolder(teacher).best
+    """Return the file with the weights of a teacher: an exported file itself, or the best checkpoint of a run.
+
+    Raises:
+        RunError: The path is neither.
+    """
+    weights = teacher if teacher.is_file() else RunFolder(teacher).best
+    if not weights.is_file():
+        raise RunError(f"--teacher {teacher}: not an exported file, and not a run folder with {weights.name}")
+    return weights
 
 
 class RunTeacher(nn.Module):
