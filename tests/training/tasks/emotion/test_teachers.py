@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from fer_service.contract.bundle import Metadata
@@ -10,7 +11,7 @@ from fer_training.errors import RecipeError, RunError
 from fer_training.tasks.emotion.predictions import best_network
 from fer_training.tasks.emotion.runs import run_recipe
 from fer_training.tasks.emotion.splits import train_and_validation
-from fer_training.tasks.emotion.teachers import Teachers
+from fer_training.tasks.emotion.teachers import Teachers, weights_sha256
 from lightning.fabric import Fabric
 
 from tests.training.runs import make_trainer, run_training, start_run
@@ -28,6 +29,25 @@ def other_run(tmp_path_factory: pytest.TempPathFactory, faces: FaceDataset, fabr
 
 def weights_of(*runs: RunFolder) -> dict[Path, Path]:
     return {run.path: run.best for run in runs}
+
+
+def test_figures_that_are_written_into_a_teacher_leave_its_weights_the_same(
+    exported: tuple[Path, Metadata], tmp_path: Path
+) -> None:
+    model = onnx.load(exported[0])
+    model.metadata_props.add(key="measured", value="later")
+    onnx.save(model, tmp_path / "measured.onnx")
+    assert weights_sha256(tmp_path / "measured.onnx") == weights_sha256(exported[0])
+    model.graph.initializer[0].raw_data = bytes(len(model.graph.initializer[0].raw_data))
+    onnx.save(model, tmp_path / "other.onnx")
+    assert weights_sha256(tmp_path / "other.onnx") != weights_sha256(exported[0])
+
+
+def test_a_teacher_that_is_neither_a_file_nor_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        RunError, match=r"x: not an exported file, and not a run folder with best\.ckpt"
+    ):
+        weights_sha256(tmp_path / "x")
 
 
 def test_an_exported_file_teaches_as_its_run_does(

@@ -73,7 +73,7 @@ def test_the_teachers_are_asked_once_for_all_runs_that_share_a_cache(learner: Le
 def test_a_cache_of_another_seed_is_refused(learner: Learn, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     learner("first", cache=cache)
-    with pytest.raises(RunError, match="holds views of other data, teachers, augmentation or seed"):
+    with pytest.raises(RunError, match="was made with other seed; give another folder"):
         learner("second", RECIPE.changed(seed=3), cache)
 
 

@@ -1,11 +1,14 @@
 """Teacher networks for knowledge distillation (Hinton et al. 2015, arXiv:1503.02531)."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from fer_service.classification.classifier import open_classifier
+from fer_service.contract.bundle import file_sha256
 from fer_service.system.cores import available_cores
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,6 +31,19 @@ def teacher_weights(teacher: Path) -> Path:
     if not weights.is_file():
         raise RunError(f"--teacher {teacher}: not an exported file, and not a run folder with {weights.name}")
     return weights
+
+
+def weights_sha256(teacher: Path) -> str:
+    """Return the SHA-256 of a teacher's weights. The metadata of an exported file do not count.
+
+    Raises:
+        RunError: See `teacher_weights`.
+    """
+    weights = teacher_weights(teacher)
+    if weights is not teacher:
+        return file_sha256(weights)
+    graph: bytes = onnx.load(weights).graph.SerializeToString(deterministic=True)
+    return hashlib.sha256(graph).hexdigest()
 
 
 class RunTeacher(nn.Module):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fer_service.contract.bundle import file_sha256
 from fer_service.system.files import open_atomically, write_atomically
 from lightning.fabric import Fabric
 from torch import Tensor
@@ -24,7 +23,7 @@ from fer_training.tasks.emotion.augment import augment
 from fer_training.tasks.emotion.inference import Split
 from fer_training.tasks.emotion.model import as_levels
 from fer_training.tasks.emotion.recipe import EmotionRecipe
-from fer_training.tasks.emotion.teachers import Teachers, teacher_weights
+from fer_training.tasks.emotion.teachers import Teachers, weights_sha256
 
 _BATCH = 256
 
@@ -80,7 +79,7 @@ class TeacherViews:
         about = {
             "data": split.data.sha256,
             "rows": hashlib.sha256(split.data.labels.tobytes()).hexdigest(),
-            "teachers": [file_sha256(teacher_weights(path)) for path in paths],
+            "teachers": [weights_sha256(path) for path in paths],
             "augment": recipe.augment.model_dump(exclude={"flip", "mixup", "cutmix"}),
             "input": [recipe.network.channels, recipe.network.input_size],
             "seed": recipe.seed,
@@ -91,10 +90,10 @@ class TeacherViews:
             if not index.exists():
                 write_atomically(index, json.dumps(about, indent=2) + "\n")
         fabric.barrier()
-        if json.loads(index.read_text(encoding="utf-8")) != about:
+        kept = json.loads(index.read_text(encoding="utf-8"))
+        if others := [name for name, value in about.items() if kept.get(name) != value]:
             raise RunError(
-                f"--teacher-cache {folder} holds views of other data, teachers, augmentation or seed; "
-                "give another folder"
+                f"--teacher-cache {folder} was made with other {', '.join(others)}; give another folder"
             )
 
     def load(self, epoch: int) -> View:
