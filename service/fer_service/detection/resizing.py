@@ -21,6 +21,16 @@ def shrunk(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 
+def enlarged(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return the image uint8 [H, W, 3], enlarged to a long side of at least `side` pixels."""
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    if scale <= 1:
+        return pixels
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+
+
 def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the image uint8 [H, W, 3] at half its height and width, by averaging."""
     rows, columns = (max(length // 2, 1) for length in pixels.shape[:2])

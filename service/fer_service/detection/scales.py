@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fer_service.contract.boxes import covered, iou
 from fer_service.contract.job import Job
 from fer_service.detection.detector import Detector, Face
-from fer_service.detection.resizing import halved, shrunk
+from fer_service.detection.resizing import enlarged, halved, shrunk
 
 # Each scale collects candidates down to this share of the wanted score. At half the size, a small face next to a
 # large one scores no more.
@@ -24,6 +24,8 @@ CANDIDATE_SCORE_RATIO: Final = 1 / 6
 MIN_FACE_HEIGHT: Final = 32.0
 # A scale with a shorter long side, in pixels, adds nothing.
 MIN_SIDE: Final = 64
+# A smaller image is enlarged to this long side in pixels: the built-in detector misses most faces of thumbnails.
+MIN_IMAGE_SIDE: Final = 128
 # A scale finds a face of this height, in its own pixels, with at least this share of the wanted score. For the
 # best face any candidate is enough.
 SURE_HEIGHTS: Final = (28.0, 200.0)
@@ -57,6 +59,11 @@ class Look:
     scale: float
     candidates: list[Face]
 
+    def scaled(self, factor_x: float, factor_y: float) -> "Look":
+        """Return the same look at an image resized by these factors."""
+        candidates = [face.scaled(factor_x, factor_y) for face in self.candidates]
+        return Look(self.pixels, self.scale / max(factor_x, factor_y), candidates)
+
 
 class Scales:
     """A detector at three scales, behind the `Detector` protocol."""
@@ -83,6 +90,16 @@ class Scales:
         self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None
     ) -> tuple[list[Face], list[Look]]:
         """Find the faces of an image; return also what each scale that was searched showed."""
+        larger = enlarged(pixels, MIN_IMAGE_SIDE)
+        faces, looks = self._search(larger, min_score, job)
+        if larger is pixels:
+            return faces, looks
+        factors = pixels.shape[1] / larger.shape[1], pixels.shape[0] / larger.shape[0]
+        return [face.scaled(*factors) for face in faces], [look.scaled(*factors) for look in looks]
+
+    def _search(
+        self, pixels: NDArray[np.uint8], min_score: float, job: Job | None
+    ) -> tuple[list[Face], list[Look]]:
         full, *smaller = scaled(pixels, self.side)
         looks: list[Look] = []
         for small in smaller:

@@ -4,6 +4,7 @@ OpenCV decodes; libheif decodes HEIC. The EXIF orientation (tag 0x0112) is appli
 for some formats only.
 """
 
+import io
 from typing import Final
 
 import cv2
@@ -22,7 +23,9 @@ _REDUCED: Final = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 # Two ends for a JPEG file without one. If pixels are missing, they are decoded from these bytes, and differ.
-_ENDS: Final = (bytes(96) + b"\xff\xd9", bytes(range(60, 252, 2)) + b"\xff\xd9")
+_END: Final = b"\xff\xd9"
+_ENDS: Final = (bytes(96) + _END, bytes(range(60, 252, 2)) + _END)
+_MIN_FILLER: Final = 256  # zeros at the end of a file that was not written to its end
 
 
 def decode(data: bytes, header: Header, reduction: int = 1) -> NDArray[np.uint8]:
@@ -40,14 +43,61 @@ def decode(data: bytes, header: Header, reduction: int = 1) -> NDArray[np.uint8]
         UndecodableImage: the data after the header are truncated or damaged.
         InsufficientMemory: memory ran out.
     """
-    if not header.unterminated:
-        pixels = _stored(data, header, reduction)
-    else:
+    if header.unterminated:
+        filled = data.rstrip(b"\0")
+        data = filled if len(data) - len(filled) >= _MIN_FILLER else data
         data = data.rstrip(b"\xff")
-        pixels, again = (_stored(data + end, header, reduction) for end in _ENDS)
-        if not np.array_equal(pixels, again):
-            raise UndecodableImage(f"the {header.format} image is truncated")
+        _check_end(data, 1)
+        data += _END
+    pixels = _stored(data, header, reduction)
+    if header.format == "JPEG" and not header.unterminated and (pixels[-1] == pixels[-1, 0]).all():
+        _check_end(data[: data.rindex(_END)], 8)
+    if header.format == "TIFF" and not pixels.any(axis=2).all():
+        _check_strips(data)
     return _upright(pixels, header.orientation)
+
+
+def _check_end(data: bytes, reduction: int) -> None:
+    """Refuse a JPEG image whose last pixels are missing: decoders fill them with one colour, without an error.
+
+    Args:
+        data: The file without its end marker.
+        reduction: Divisor of each side at which missing pixels are looked for.
+
+    Raises:
+        UndecodableImage: what follows the data changes the image.
+    """
+    from PIL.JpegImagePlugin import JpegImageFile  # unlike OpenCV, it does not print libjpeg's warnings
+
+    shown = []
+    for end in _ENDS:
+        try:
+            with JpegImageFile(io.BytesIO(data + end)) as image:
+                image.draft(None, (max(image.width // reduction, 1), max(image.height // reduction, 1)))
+                shown.append(np.asarray(image))
+        except (OSError, SyntaxError) as error:
+            raise UndecodableImage(f"the JPEG image is truncated or damaged{damage(data)}") from error
+    if not np.array_equal(shown[0], shown[1]):
+        raise UndecodableImage("the JPEG image is truncated")
+
+
+def _check_strips(data: bytes) -> None:
+    """Refuse a TIFF image with damaged strips or tiles: OpenCV leaves them black, without an error.
+
+    Raises:
+        UndecodableImage: Pillow cannot decode one. Kinds that it does not know are not checked.
+    """
+    from PIL.TiffImagePlugin import TiffImageFile  # only the processes that decode TIFF images load it
+
+    try:
+        image = TiffImageFile(io.BytesIO(data))
+    except (SyntaxError, ValueError):
+        return
+    with image:
+        try:
+            image.load()
+        except OSError as error:
+            raise UndecodableImage(f"the TIFF image is truncated or damaged ({error})") from error
 
 
 def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:

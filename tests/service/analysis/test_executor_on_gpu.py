@@ -169,9 +169,9 @@ def test_a_search_goes_on_with_the_shared_runs_of_its_network(orientations: bool
     try:
         assert isinstance(executor.analyzer.detector, type(search))
         assert isinstance(executor.analyzer.detector.network, BatchedDetector)
-        # An image this small has one scale. The sheet and the turned image show the same face.
+        # An image this small has two scales. The sheet and the turned image show the same face.
         assert len(executor.analyzer.analyze(plain("red", 64, 64)).faces) == 1
-        assert network.batches == ([1, 1, 1] if orientations else [1])
+        assert network.batches == [1] * (5 if orientations else 2)
         assert threading.get_ident() not in network.threads
     finally:
         executor.stop()

@@ -48,6 +48,24 @@ def test_a_close_face_that_only_the_quarter_finds_needs_no_full_scale() -> None:
     assert found([], [], [close]) == ([close], [320, 160])
 
 
+def test_a_thumbnail_is_enlarged_and_its_faces_are_in_its_own_pixels() -> None:
+    face = Face(Box(40, 30, 50, 60), 0.9)
+    network = FakeNetwork([], [], [])
+    network.faces = {128: [face.scaled(10, 10)], 64: [face.scaled(10, 10)]}  # in pixels of IMAGE
+    faces, looks = Scales(network).search(np.zeros((32, 64, 3), np.uint8), SCORE)
+    assert network.searched == [64, 128]
+    assert faces == [face.scaled(0.5, 0.5)]
+    assert [look.scale for look in looks] == [1, 2]
+    assert looks[0].candidates == faces
+
+
+@pytest.mark.parametrize("side", [40, 48, 64, 96])
+def test_the_face_of_a_thumbnail_is_found(astronaut: Pixels, side: int) -> None:
+    crop = cv2.resize(astronaut[:320, 90:410], (side, side), interpolation=cv2.INTER_AREA)
+    (face,) = choose_detector("own", 640).detect(crop.astype(np.uint8), SCORE)
+    assert face.box.center == pytest.approx((0.41 * side, 0.40 * side), abs=0.1 * side)
+
+
 @pytest.mark.parametrize(
     ("half", "quarter", "scales"),
     [

@@ -81,7 +81,7 @@ def test_an_unsupported_format_is_undecodable(kind: str) -> None:
         ("WebP animated", "lossy WebP 96×64"),
         ("GIF", "GIF 96×64, first frame"),
         ("BMP 32-bit", "BMP 96×64, 32-bit"),
-        ("TIFF turned", "TIFF 64×96, 8-bit, 3 samples, raw"),
+        ("TIFF turned", "TIFF 96×64, 8-bit, 3 samples, raw"),
         ("AVIF 10-bit", "AVIF of 10 or 12 bits 96×64"),
     ],
 )

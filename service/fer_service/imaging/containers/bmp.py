@@ -46,5 +46,8 @@ def read_bmp(data: bytes) -> Contents:
     rows = -(-width * depth // 32) * 4 * abs(height)
     if compression not in _COMPRESSED and offset + rows > len(data):
         raise UndecodableImage(f"the BMP image needs {rows:,} bytes of pixels; {len(data) - offset:,} follow")
+    if compression == _BITFIELDS and depth == 16:
+        # OpenCV looks for the masks of 16 bits where the shortest header has them; they follow its fields in all.
+        data = data[:14] + struct.pack("<I", 40) + data[18:]
     detail = f"{depth}-bit" + ", run-length encoded" * (compression in _COMPRESSED)
     return Contents(Layout.BMP, width, abs(height), data, detail, slow=True)

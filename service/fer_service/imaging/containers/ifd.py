@@ -11,7 +11,7 @@ from fer_service.contract.errors import UndecodableImage
 ORIENTATION: Final = 0x0112
 # The types of integers. Decoders read signed ones too, so a negative value must not be taken for a missing tag.
 _INTEGERS: Final = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
-_SIZES: Final = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # bytes per value of each type
+SIZES: Final = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # bytes per value of each type
 _XMP_ORIENTATION: Final = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 
 
@@ -42,7 +42,7 @@ class Directory:
         kind, count, at = self.entries[tag]
         if count > limit:
             raise UndecodableImage(f"TIFF tag {tag} has {count:,} values; at most {limit:,} make sense")
-        if at + count * _SIZES[kind] > len(self.data):
+        if at + count * SIZES[kind] > len(self.data):
             raise UndecodableImage(f"TIFF tag {tag} claims {count:,} values, which end beyond the file")
 
     def values(self, tag: int, limit: int) -> tuple[int, ...]:
@@ -101,10 +101,10 @@ def _entries(
     for at, (tag, kind, count, field) in zip(
         range(first, end, size), struct.iter_unpack(layout, data[first:end]), strict=True
     ):
-        if tag in seen or kind >= len(_SIZES):  # readers take the first of equal tags
+        if tag in seen or kind >= len(SIZES):  # readers take the first of equal tags
             continue
         seen.add(tag)
-        fits = count * _SIZES[kind] <= inline
+        fits = count * SIZES[kind] <= inline
         yield tag, (kind, count, at + size - inline if fits else struct.unpack(offset, field)[0])
 
 

@@ -6,26 +6,30 @@ from typing import Final
 
 from fer_service.contract.errors import UndecodableImage
 from fer_service.imaging.containers.contents import Contents, Layout
-from fer_service.imaging.containers.ifd import ORIENTATION, Directory, read_directory
+from fer_service.imaging.containers.ifd import ORIENTATION, SIZES, Directory, read_directory
 
 SIGNATURES: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT = 322, 323, 324, 325, 339
 _DNG_VERSION: Final = 50706
-# Besides those: fill order, options of CCITT, predictor, colour map, ink set, extra samples, JPEG tables, YCbCr.
+_EXTRA_SAMPLES: Final = 338
+# Besides those: fill order, options of CCITT, predictor, colour map, ink set, JPEG tables, YCbCr. The orientation
+# is not needed. It is applied after decoding, because libtiff turns each tile alone.
 _NEEDED: Final = frozenset(
-    {_WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIP_OFFSETS, ORIENTATION, _SAMPLES, _ROWS_PER_STRIP}
-    | {_STRIP_BYTES, _PLANAR, _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT}
-    | {266, 292, 293, 317, 318, 319, 320, 332, 338, 347, 529, 530, 531, 532}
+    {_WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES}
+    | {_PLANAR, _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT, _EXTRA_SAMPLES}
+    | {266, 292, 293, 317, 318, 319, 320, 332, 347, 529, 530, 531, 532}
 )
+_RAW: Final = 1
 _JPEG: Final = 7
 _COMPRESSIONS: Final = {
-    **{1: "raw", 2: "CCITT", 3: "CCITT", 4: "CCITT", 5: "LZW", _JPEG: "JPEG", 8: "deflate"},
+    **{_RAW: "raw", 2: "CCITT", 3: "CCITT", 4: "CCITT", 5: "LZW", _JPEG: "JPEG", 8: "deflate"},
     **{32771: "CCITT", 32773: "PackBits", 32946: "deflate"},
 }
 _UNSUPPORTED: Final = {6: "old-style JPEG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "Zstandard"}
-_PHOTOMETRICS: Final = (0, 1, 2, 3, 5, 6, 8)
+_YCBCR: Final = 6
+_PHOTOMETRICS: Final = (0, 1, 2, 3, 5, _YCBCR, 8)
 _FLOAT: Final = 3
 _MAX_VALUES: Final = 2**20
 _MAX_PADDING: Final = 2048  # a tile may be larger than its image, up to this side
@@ -52,6 +56,16 @@ class _Page:
         return across * down * (self.samples if self.separate else 1)
 
     @property
+    def last_rows(self) -> int:
+        """Rows of the last strips, or of each tile."""
+        return self.tile[1] if self.tiled else (self.height - 1) % self.tile[1] + 1
+
+    def raw_bytes(self, rows: int) -> int:
+        """Bytes of so many rows of a strip or tile without compression."""
+        samples = 1 if self.separate else self.samples
+        return rows * -(-self.tile[0] * samples * self.bits // 8)
+
+    @property
     def block_bytes(self) -> int:
         """Bytes that the decoder needs for one strip or tile: as RGBA, as it is stored, and JPEG coefficients."""
         coefficients = 16 if self.compression == _JPEG else 0
@@ -71,12 +85,18 @@ def read_tiff(data: bytes) -> Contents:
     longest = _check_blocks(directory, page)
     kept = _alone(directory)
     orientation = directory.value(ORIENTATION, 1)
-    width, height = page.width, page.height
-    if 5 <= orientation <= 8:  # the decoder turns the image itself
-        width, height = height, width
     detail = f"{page.bits}-bit, {page.samples} samples, {_COMPRESSIONS[page.compression]}"
     buffers = page.block_bytes + longest
-    return Contents(Layout.TIFF, width, height, kept, detail, buffers=buffers, slow=True)
+    return Contents(
+        layout=Layout.TIFF,
+        width=page.width,
+        height=page.height,
+        data=kept,
+        detail=detail,
+        orientation=orientation if 1 <= orientation <= 8 else 1,
+        buffers=buffers,
+        slow=True,
+    )
 
 
 def _page(directory: Directory) -> _Page:
@@ -96,7 +116,8 @@ def _page(directory: Directory) -> _Page:
         raise UndecodableImage(f"TIFF with {numbers}{kind} is not supported{_WAY_OUT}")
     if not 1 <= samples <= 4 or photometric not in _PHOTOMETRICS:
         raise UndecodableImage(
-            f"TIFF with {samples} samples of colour type {photometric} is not supported; send RGB, CMYK or grey"
+            f"TIFF with {samples} samples of colour type {photometric} is not supported; send RGB, CMYK or grey, "
+            "with at most one more channel"
         )
     tiled = _TILE_WIDTH in directory.entries
     if tiled:
@@ -122,6 +143,13 @@ def _check_blocks(directory: Directory, page: _Page) -> int:
         raise UndecodableImage(f"the TIFF image needs {page.blocks:,} lengths of strips; it has {len(lengths):,}")
     if any(at + length > size for at, length in zip(offsets, lengths, strict=False)):
         raise UndecodableImage(f"the TIFF image is truncated: strips or tiles end beyond its {size:,} bytes")
+    if page.compression == _RAW and directory.value(_PHOTOMETRIC, 0) != _YCBCR:  # whose colours may be subsampled
+        down = 1 if page.tiled else -(-page.height // page.tile[1])
+        for number, (at, length) in enumerate(zip(offsets[: page.blocks], lengths, strict=False), 1):
+            needed = page.raw_bytes(page.tile[1] if number % down else page.last_rows)
+            # Decoders estimate a wrong length of the only strip.
+            if at + needed > size or (length < needed and page.blocks > 1):
+                raise UndecodableImage(f"the TIFF image is truncated: strip {number:,} needs {needed:,} bytes")
     # Empty tiles may share their bytes. More than this is work without pixels.
     if sum(lengths) > 2 * size + page.width * page.height * page.samples * page.bits // 8:
         raise UndecodableImage(f"the TIFF strips claim {sum(lengths):,} bytes of a file of {size:,}")
@@ -134,6 +162,12 @@ def _alone(directory: Directory) -> bytes:
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
     size, number = (20, "Q") if big else (12, "I")
     first = directory.next_at - directory.count * size
+    if _EXTRA_SAMPLES in entries:
+        # Unspecified samples are ignored, as transparency is in other formats. Others would be multiplied.
+        directory.check(_EXTRA_SAMPLES, _MAX_VALUES)
+        kind, count, start = entries[_EXTRA_SAMPLES]
+        length = count * SIZES[kind]
+        data[start : start + length] = bytes(length)
     kept = []
     for at in range(first, directory.next_at, size):
         tag, kind, count = struct.unpack_from(f"{order}HH{number}", data, at)

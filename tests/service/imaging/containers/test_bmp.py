@@ -54,6 +54,16 @@ def test_sixteen_bits_are_read() -> None:
     assert np.argmax(pixels_of(data)[0, 0]) == 0
 
 
+@pytest.mark.parametrize("size", [40, 52, 56, 108, 124])
+def test_the_bit_fields_of_every_header_are_read(size: int) -> None:
+    masks = struct.pack("<4I", 0xF800, 0x7E0, 0x1F, 0)[: 12 if size < 56 else 16]
+    rest = bytes(max(size - 40 - len(masks), 0))
+    start = max(14 + size, 66)
+    pixels = struct.pack("<HH", 0x7E0, 0)
+    data = bmp(1, 1, 16, compression=3, palette=masks + rest, pixels=pixels, size=size, offset=start)
+    assert pixels_of(data).argmax() == 1
+
+
 def test_bytes_beyond_the_rows_are_ignored() -> None:
     assert (pixels_of(samples()["BMP"] + bytes(999)) == pixels_of(samples()["BMP"])).all()
 

@@ -9,7 +9,7 @@ from fer_service.imaging.encoded import open_image
 from PIL import Image
 
 from tests.service.conftest import Pixels, encoded
-from tests.service.imaging.samples import samples, turned
+from tests.service.imaging.samples import figure, samples, turned
 
 LIMIT = 1_000_000
 
@@ -69,6 +69,25 @@ def test_an_image_that_lacks_pixels_is_truncated(name: str, keep: float) -> None
     data = samples()[name]
     with pytest.raises(UndecodableImage, match=r"truncated|claims|ends before"):
         pixels_of(data[: int(len(data) * keep)])
+
+
+@pytest.mark.parametrize("end", [bytes(9999), b"\xff\xd9"])
+@pytest.mark.parametrize("name", ["JPEG", "JPEG 4:4:4", "JPEG grey", "JPEG CMYK"])
+@pytest.mark.parametrize("keep", [0.5, 0.7])
+def test_missing_pixels_are_noticed_whatever_follows(name: str, end: bytes, keep: float) -> None:
+    data = samples()[name]
+    with pytest.raises(UndecodableImage, match="truncated"):
+        pixels_of(data[: int(len(data) * keep)] + end)
+
+
+@pytest.mark.parametrize("quality", [40, 95])
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_flat_border_is_not_taken_for_missing_pixels(level: int, quality: int) -> None:
+    pixels = figure().copy()
+    pixels[-24:] = level
+    data = encoded(pixels, "JPEG", quality=quality, optimize=True)
+    for whole in (data, data + data, data + bytes(999), data[:-2]):
+        assert np.abs(pixels_of(whole).astype(int) - pixels).mean() < 20
 
 
 def test_an_image_cut_at_a_restart_marker_is_truncated() -> None:

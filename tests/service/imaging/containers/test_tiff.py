@@ -1,3 +1,4 @@
+import io
 import struct
 
 import numpy as np
@@ -7,7 +8,7 @@ from fer_service.imaging.containers.ifd import read_directory
 from fer_service.imaging.containers.tiff import read_tiff
 from fer_service.imaging.decode import decode
 from fer_service.imaging.encoded import open_image
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.service.conftest import Pixels, encoded
 from tests.service.imaging.samples import figure, samples, tiff, turned
@@ -15,6 +16,8 @@ from tests.service.imaging.samples import figure, samples, tiff, turned
 LIMIT = 1_000_000
 SHORT, LONG = 3, 4
 RGB = {256: (LONG, 4), 257: (LONG, 2), 258: (SHORT, 8, 8, 8), 259: (SHORT, 1), 262: (SHORT, 2), 277: (SHORT, 3)}
+
+LZW = {259: (SHORT, 5)}
 
 
 def pixels_of(data: bytes) -> Pixels:
@@ -47,7 +50,49 @@ def test_a_plain_file_is_read() -> None:
 @pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
 def test_the_size_is_that_of_the_upright_image(orientation: int) -> None:
     header = open_image(encoded(figure(), "TIFF", exif=turned(orientation)), LIMIT).header
-    assert (header.width, header.height, header.orientation) == ((96, 64, 1) if orientation < 5 else (64, 96, 1))
+    size = (96, 64) if orientation < 5 else (64, 96)
+    assert (header.width, header.height, header.orientation) == (*size, orientation)
+
+
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("options", [{"tile": (32, 32)}, {"rowsperstrip": 16}, {"tile": (16, 64)}])
+def test_tiles_and_strips_are_turned_as_a_whole(options: dict[str, object], orientation: int) -> None:
+    stored = figure()[:60, :90]
+    data = tiff(stored, extratags=[(274, 3, 1, orientation, True)], **options)
+    with Image.open(io.BytesIO(data)) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    assert (pixels_of(data) == upright).all()
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "unspecified"])
+@pytest.mark.parametrize("alpha", [0, 128, 255])
+def test_transparency_is_ignored(alpha: int, kind: str) -> None:
+    four = np.dstack([figure(), np.full(figure().shape[:2], alpha, np.uint8)])
+    assert (pixels_of(tiff(four, extrasamples=[kind])) == figure()).all()
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "packbits", "tiff_adobe_deflate", "jpeg"])
+@pytest.mark.parametrize("strip", [0, 2])
+def test_a_damaged_strip_is_an_error(compression: str | None, strip: int) -> None:
+    options: dict[str, object] = {"tiffinfo": {278: 16}} | ({"compression": compression} if compression else {})
+    data = bytearray(encoded(figure(), "TIFF", **options))
+    directory = read_directory(bytes(data))
+    at, length = directory.values(273, 9)[strip], directory.values(279, 9)[strip]
+    if compression is None:
+        place = directory.entries[279][2] + strip * struct.calcsize(
+            "I" if directory.entries[279][0] == LONG else "H"
+        )
+        data[place : place + 2] = (length - 1).to_bytes(2, "little")
+    else:
+        data[at : at + length] = bytes(length)
+    with pytest.raises(UndecodableImage, match="TIFF image is truncated"):
+        pixels_of(bytes(data))
+
+
+def test_black_pixels_are_no_damage() -> None:
+    black = np.zeros((40, 30, 3), np.uint8)
+    for data in (encoded(black, "TIFF", compression="tiff_lzw"), tiff(black.astype(np.uint16)), tiff(black)):
+        assert not pixels_of(data).any()
 
 
 def test_other_pages_and_tags_are_left_out() -> None:
@@ -77,7 +122,7 @@ def test_a_chain_of_pages_does_not_matter(loop: bool) -> None:
 
 
 def tiles(width: int, height: int) -> dict[int, tuple[int, ...]]:
-    return RGB | {322: (LONG, width), 323: (LONG, height), 324: (LONG, 8), 325: (LONG, 24)}
+    return RGB | LZW | {322: (LONG, width), 323: (LONG, height), 324: (LONG, 8), 325: (LONG, 24)}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +162,11 @@ def test_strips_and_tiles_count_in_memory() -> None:
         ({258: (SHORT, 8, 8, 16)}, "8, 16 bits per sample"),
         ({258: (SHORT, 32, 32, 32)}, "32 bits per sample is not supported; send 8 bits"),
         ({339: (SHORT, 3, 3, 3)}, "floats"),
-        ({277: (SHORT, 7)}, "7 samples"),
+        (
+            {277: (SHORT, 7)},
+            "7 samples .* send RGB, CMYK or grey, with at most one",
+        ),
+        ({279: (LONG, 23), 256: (LONG, 334)}, "strip 1 needs 2,004 bytes"),
         ({262: (SHORT, 32845)}, "colour type 32845"),
         ({259: (SHORT, 6)}, "old-style JPEG is not supported; send"),
         ({259: (SHORT, 50000)}, "Zstandard"),
@@ -141,7 +190,7 @@ def test_the_tags_must_fit_the_bytes(tags: dict[int, tuple[int, ...]], text: str
 
 def test_too_many_pixels_are_refused() -> None:
     with pytest.raises(TooManyPixels):
-        open_image(build(RGB | {256: (LONG, 2**20), 257: (LONG, 2**20), 278: (LONG, 2**20)}), LIMIT)
+        open_image(build(RGB | LZW | {256: (LONG, 2**20), 257: (LONG, 2**20), 278: (LONG, 2**20)}), LIMIT)
 
 
 @pytest.mark.parametrize(

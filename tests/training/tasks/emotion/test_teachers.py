@@ -44,9 +44,7 @@ def test_figures_that_are_written_into_a_teacher_leave_its_weights_the_same(
 
 
 def test_a_teacher_that_is_neither_a_file_nor_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        RunError, match=r"x: not an exported file, and not a run folder with best\.ckpt"
-    ):
+    with pytest.raises(RunError, match=r"x: not an exported file, and not a run folder with best\.ckpt"):
         weights_sha256(tmp_path / "x")
 
 
