@@ -50,11 +50,16 @@ def decode(data: bytes, header: Header, reduction: int = 1) -> NDArray[np.uint8]
         _check_end(data, 1)
         data += _END
     pixels = _stored(data, header, reduction)
-    if header.format == "JPEG" and not header.unterminated and (pixels[-1] == pixels[-1, 0]).all():
+    if header.format == "JPEG" and not header.unterminated and _ends_in_one_colour(pixels):
         _check_end(data[: data.rindex(_END)], 8)
     if header.format == "TIFF" and not pixels.any(axis=2).all():
         _check_strips(data)
     return _upright(pixels, header.orientation)
+
+
+def _ends_in_one_colour(pixels: NDArray[np.uint8]) -> bool:
+    """Return True if the last row is of one colour other than black and white, which many borders have."""
+    return bool((pixels[-1] == pixels[-1, 0]).all()) and 0 < int(pixels[-1, 0].sum()) < 3 * 255
 
 
 def _check_end(data: bytes, reduction: int) -> None:
