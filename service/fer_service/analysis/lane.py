@@ -60,14 +60,22 @@ class Lane:
         return future
 
     def run_in_each(self, work: Callable[[], None]) -> None:
-        """Start all threads and run `work` once in each."""
+        """Start all threads and run `work` once in each.
+
+        Raises:
+            RuntimeError: a thread cannot be started.
+        """
         barrier = threading.Barrier(self.threads)
 
         def run(_: int) -> None:
             barrier.wait(_START_SECONDS)
             work()
 
-        list(self._pool.map(run, range(self.threads)))
+        try:
+            list(self._pool.map(run, range(self.threads)))
+        except BaseException:
+            barrier.abort()  # threads that wait for others would keep the process
+            raise
 
     def overdue(self) -> list[Job]:
         """Return the jobs that still run after their deadline."""

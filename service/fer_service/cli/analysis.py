@@ -1,6 +1,7 @@
 """Many images on all cores, in order: the pipeline of `fer-service predict`."""
 
 import asyncio
+import contextlib
 import errno
 import sys
 from collections import deque
@@ -15,11 +16,15 @@ from fer_service.analysis.analyzer import Analysis, Analyzer
 from fer_service.analysis.executor import Executor
 from fer_service.analysis.options import Options
 from fer_service.cli.sources import STDIN
-from fer_service.contract.errors import RequestError
+from fer_service.contract.errors import ImageTooLarge, RequestError
 from fer_service.contract.job import Job
 from fer_service.contract.settings import Settings
+from fer_service.imaging.encoded import check_format
 from fer_service.observability.metrics import Metrics
 
+_HEAD_BYTES: Final = 4096
+_PIXEL_BYTES: Final = 8  # 16 bits of red, green, blue and opacity
+_OTHER_BYTES: Final = 2**26  # of metadata
 _File = TypeVar("_File")
 _AHEAD: Final = 4  # images per thread that are read before their turn
 
@@ -65,6 +70,8 @@ async def analyze_files(
             return error.strerror or str(error)
         except RequestError as error:
             return str(error)
+        except MemoryError:
+            return "not enough memory to read the file"
 
     waiting: deque[asyncio.Task[Analysis | str]] = deque()
     for file in files:
@@ -75,10 +82,21 @@ async def analyze_files(
         yield await waiting.popleft()
 
 
-def read_source(path: Path) -> bytes:
-    """Return the content of a file, or of standard input for -."""
-    if path != STDIN:
-        return path.read_bytes()
-    if sys.stdin is None:
+def read_source(path: Path, max_pixels: int) -> bytes:
+    """Return the content of an image file, or of standard input for -.
+
+    Raises:
+        UndecodableImage: it does not begin like an image.
+        ImageTooLarge: it has more bytes than an image of `max_pixels` needs.
+        OSError: it cannot be read.
+    """
+    if path == STDIN and sys.stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")
-    return sys.stdin.buffer.read()
+    most = max_pixels * _PIXEL_BYTES + _OTHER_BYTES
+    with contextlib.nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        check_format(head)
+        data = head + file.read(most)
+    if len(data) > most:
+        raise ImageTooLarge(f"the file has more than {most:,} bytes, which {max_pixels:,} pixels do not need")
+    return data

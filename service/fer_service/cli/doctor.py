@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fer_service import __version__
-from fer_service.contract.errors import FerError
+from fer_service.contract.errors import FerError, ResultsError
 from fer_service.contract.settings import PREFIX, Settings, load_settings
 from fer_service.contract.text import printable, printable_json
 from fer_service.observability.logs import configure_logging
@@ -57,11 +57,14 @@ def doctor(
     """Check settings, driver, model and detector, and measure rates. The exit status is 1 if something fails."""
     configure_logging("error", "console")  # the findings say what warnings would
     findings = list(examine())
-    if as_json:
-        text = json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False)
-        print(printable_json(text, sys.stdout.encoding))
-    else:
-        _print(findings)
+    try:
+        if as_json:
+            text = json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False)
+            print(printable_json(text, sys.stdout.encoding), flush=True)
+        else:
+            _print(findings)
+    except OSError as error:
+        raise ResultsError(f"cannot write the output: {error.strerror or error}") from error
     raise typer.Exit(any(finding.state == "fault" for finding in findings))
 
 

@@ -21,6 +21,7 @@ from fer_service.contract.errors import FerError, StartError
 from fer_service.contract.settings import load_settings
 from fer_service.contract.text import printable
 from fer_service.observability.logs import JsonFormatter, configure_logging
+from fer_service.system.descriptors import open_standard_streams
 from fer_service.system.terminal import escape_unencodable
 
 app = typer.Typer(
@@ -100,6 +101,7 @@ def options(
 
 def main() -> None:
     """Run the command; print an expected error as one line, without a traceback."""
+    open_standard_streams()
     escape_unencodable()
     try:
         app()

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -181,7 +182,8 @@ class _Run:
             advance()
         images = [path for path in todo if path not in self.videos]
         async with running(self.analyzer, self.settings) as executor:
-            analyses = analyze_files(executor, images, self._options, self.settings.threads, read_source)
+            read = partial(read_source, max_pixels=self.settings.max_image_pixels)
+            analyses = analyze_files(executor, images, self._options, self.settings.threads, read)
             for path in todo:
                 if path in self.videos:
                     await self._video(path, results)

@@ -57,6 +57,8 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
     searched: list[Path] = []
     passed_over = 0
     for word in words:
+        if not word:
+            raise typer.BadParameter("an argument is empty, such as an unset variable; the current folder is .")
         path = _path(word)
         if ADDRESS.match(word):
             raise typer.BadParameter(f"{printable(word)} is an address: save the image or record the video first")

@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from fer_service.system.cores import available_cores
 PREFIX = "FER_"
 _SECRET = "session_key"  # noqa: S105 (a name; its value is never shown)
 _MOST_PIXELS = 178_956_970  # 512 MiB at 3 bytes each
+_MOST_SECONDS = 86_400.0  # a day
 _DEFAULT_PORT = re.compile(r"(http://[^/]*):80$|(https://[^/]*):443$")
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _OWN_PATHS = (
@@ -43,7 +44,9 @@ _SERVICE_LINK = re.compile(
     r"FER_(\w+_)?(SERVICE_HOST=.+|SERVICE_PORT(_\w+)?=\d+|PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.+"
     r"|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=.+)"
 )
-_HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*|\*")
+_NAME = r"[a-z0-9_-]+(\.[a-z0-9_-]+)*"
+_HOST = re.compile(rf"(\*\.)?{_NAME}|\*")
+_ORIGIN_HOST = re.compile(rf"({_NAME}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?")
 
 
 class Settings(BaseSettings):
@@ -51,7 +54,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="Address to listen on")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 chooses a free one")
     model: str = Field(
         "bundled",
@@ -123,11 +126,16 @@ class Settings(BaseSettings):
     max_video_pixels: int = Field(
         9_000_000, ge=1, le=_MOST_PIXELS, description="Maximum pixels per frame of a video (width × height)"
     )
-    video_timeout: float = Field(600.0, gt=0, description="Seconds after which a video ends with an error")
-    request_timeout: float = Field(30.0, gt=0, description="Seconds after which a request fails with 504")
+    video_timeout: float = Field(
+        600.0, gt=0, le=_MOST_SECONDS, description="Seconds after which a video ends with an error"
+    )
+    request_timeout: float = Field(
+        30.0, gt=0, le=_MOST_SECONDS, description="Seconds after which a request fails with 504"
+    )
     drain_delay: float = Field(
         0.0,
         ge=0,
+        le=_MOST_SECONDS,
         description="Seconds after SIGTERM for which new requests are still accepted; /readyz fails at once",
     )
     api_keys_file: Path | None = Field(
@@ -187,10 +195,12 @@ class Settings(BaseSettings):
         for origin in origins:
             parts = urlsplit(origin)
             if origin != "*" and (
-                parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}"
+                parts.scheme not in {"http", "https"}
+                or origin != f"{parts.scheme}://{parts.netloc}"
+                or not _ORIGIN_HOST.fullmatch(parts.netloc)
             ):
                 raise ValueError(
-                    f"invalid origin {origin}; valid are https://example.org or http://localhost:3000"
+                    f"invalid origin {origin}; valid are https://example.org, http://localhost:3000, or * for all"
                 )
         return origins
 
@@ -219,7 +229,7 @@ class Settings(BaseSettings):
     def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         hosts = tuple(host.lower().removesuffix(".").strip("[]") for host in hosts)
         for host in hosts:
-            if not _HOST.fullmatch(host):
+            if not _HOST.fullmatch(host) and not _is_ipv6(host):
                 raise ValueError(f"invalid host {host}; valid are fer.example or *.fer.example, without a port")
         return hosts
 
@@ -268,6 +278,13 @@ def _similar(name: str) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return f"the settings are {', '.join(sorted(names))}"
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ip_address(host).version == 6
+    except ValueError:
+        return False
 
 
 def _is_service_link(name: str, value: str) -> bool:

@@ -1,8 +1,10 @@
 """The files of a multipart/form-data body (RFC 7578), in memory once."""
 
 import io
+import re
 from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -21,6 +23,8 @@ _OTHER_NAMES: Final = frozenset({"image", "img", "photo", "picture", "upload", "
 QUERY_ONLY: Final = {name.replace("_", ""): name for name in ("detect", "max_faces", "min_score", "draw")}
 _MAX_BOUNDARY: Final = 256  # what the parser accepts; RFC 2046 allows 70
 _OTHER_PARTS: Final = 32  # other fields, which are skipped
+# RFC 7578 forbids this form of a file's name, but some clients send it, also beside a name that is no better.
+_EXTENDED_NAME: Final = re.compile(rb";\s*filename\*=utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
 _SHOWN: Final = 5  # names of fields in an error
 _SHOWN_LENGTH: Final = 40
 
@@ -163,6 +167,8 @@ class FormReader:
 
     def _end_headers(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        if extended := _EXTENDED_NAME.search(self._headers.get(b"content-disposition", b"")):
+            options[b"filename"] = unquote_to_bytes(extended[1])
         name = options.get(b"name")
         if name is None:
             raise MissingImage("invalid multipart body: a part has no name in its Content-Disposition")

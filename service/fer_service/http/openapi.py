@@ -272,7 +272,7 @@ def answered(description: str, content: Mapping[str, Mapping[str, Any]], *header
 def _refusal(kinds: list[type[RequestError]]) -> dict[str, Any]:
     examples = {
         PROBLEMS[kind].code: {
-            "summary": (kind.__doc__ or "").splitlines()[0],
+            "summary": (kind.__doc__ or PROBLEMS[kind].code).splitlines()[0],  # -OO removes docstrings
             "value": problem_of(kind(_DETAILS[kind])).model_dump(),
         }
         for kind in kinds

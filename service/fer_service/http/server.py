@@ -206,7 +206,7 @@ def listen(settings: Settings) -> socket.socket:
 def announce(listener: socket.socket) -> None:
     """Log the address at which the service serves."""
     host, port = listener.getsockname()[:2]
-    logger.info("serving on http://%s:%s", host, port)
+    logger.info("serving on http://%s:%s", f"[{host}]" if ":" in host else host, port)
 
 
 def _accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:

@@ -1,7 +1,22 @@
-"""The limit of open files of this process."""
+"""Open files of this process: the standard streams, and the limit."""
 
 import contextlib
+import os
 import sys
+
+
+def open_standard_streams() -> None:
+    """Open the null device for each standard stream that is closed.
+
+    Otherwise a socket would get its number, and what is printed would go there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None and number > 0:
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def raise_descriptor_limit(wanted: int) -> int:

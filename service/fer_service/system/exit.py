@@ -3,7 +3,9 @@
 import logging
 import os
 import threading
+from typing import Final
 
+_LOG_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -16,9 +18,15 @@ def end_after(seconds: float) -> None:
         seconds: The time.
     """
 
-    def end() -> None:
+    def say() -> None:
         logger.warning("ending the process: threads still work %g s after the signal to stop", seconds)
         logging.shutdown()
+
+    def end() -> None:
+        # Nobody may read the log any more: then its write never returns.
+        saying = threading.Thread(target=say, daemon=True)
+        saying.start()
+        saying.join(_LOG_SECONDS)
         os._exit(0)
 
     timer = threading.Timer(seconds, end)

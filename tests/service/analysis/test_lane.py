@@ -135,3 +135,22 @@ def test_every_thread_runs_the_work_once() -> None:
     lane.run_in_each(lambda: threads.append(threading.get_ident()))
     lane.stop()
     assert len(set(threads)) == 3
+
+
+def test_threads_that_cannot_start_end_those_that_wait_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    lane = Lane("few", 3)
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        lane.run_in_each(lambda: None)
+    monkeypatch.undo()
+    lane.stop()
+    assert not any(thread.is_alive() for thread in started)

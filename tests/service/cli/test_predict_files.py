@@ -64,6 +64,17 @@ def test_a_folder_is_a_table_with_a_row_for_what_cannot_be_read(run: Run) -> Non
     )
 
 
+def test_a_file_that_is_far_too_large_is_a_row(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_MAX_IMAGE_PIXELS", "1000000")
+    for name, head in (("junk.jpg", b""), ("large.jpg", b"\xff\xd8\xff")):
+        (folder / name).write_bytes(head)
+        os.truncate(folder / name, 2**36)  # a sparse file; it would not fit into memory
+    assert run("predict", "photos/junk.jpg", "photos/large.jpg", "--out", "results.csv").status == 1
+    junk, large = rows("results.csv")
+    assert junk["error"].startswith("unknown image format")
+    assert large["error"] == "the file has more than 75,108,864 bytes, which 1,000,000 pixels do not need"
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("words", "found"),

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from fer_service.cli.sources import is_video
+import typer
+from fer_service.cli.sources import find_sources, is_video
 
 from tests.service.imaging.samples import samples
 from tests.service.video.conftest import plain_frame, write_clip
@@ -26,3 +27,8 @@ def test_the_suffix_decides_where_the_content_says_nothing(tmp_path: Path, name:
         (tmp_path / name).write_bytes(content)
         assert is_video(tmp_path / name) is video
     assert is_video(tmp_path / "missing.mp4")
+
+
+def test_an_empty_argument_is_not_the_current_folder() -> None:
+    with pytest.raises(typer.BadParameter, match="an argument is empty"):
+        find_sources([""], recursive=False)

@@ -113,6 +113,15 @@ def test_other_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ACCESS_LOG", "loud"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
+        ("HOST", ""),
+        ("REQUEST_TIMEOUT", "inf"),
+        ("VIDEO_TIMEOUT", "nan"),
+        ("DRAIN_DELAY", "1e308"),
+        ("ALLOWED_HOSTS", "127.0.0.1:8000"),
+        ("ALLOWED_HOSTS", "a:80"),
+        ("CORS_ORIGINS", "https://*.example.org"),
+        ("CORS_ORIGINS", "https://user@example.org"),
+        ("CORS_ORIGINS", "https://example.org x"),
     ],
 )
 def test_an_invalid_value_is_an_error_that_names_the_variable(

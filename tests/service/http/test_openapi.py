@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -297,3 +299,9 @@ def test_a_point_is_a_pair_of_integers(client: TestClient) -> None:
         assert (point["type"], point["items"]) == ("array", {"type": "integer"})
         assert (point["minItems"], point["maxItems"]) == (2, 2)
         assert all(type(number) is int for example in point["examples"] for number in example)
+
+
+def test_the_schema_is_made_without_docstrings() -> None:
+    program = "from fer_service.http.routes import predict; print(predict.__doc__)"
+    done = subprocess.run([sys.executable, "-OO", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr

@@ -291,6 +291,21 @@ def test_identity_is_no_coding(coding: str) -> None:
     assert one(made) == PICTURE
 
 
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ("name=\"image\"; filename*=utf-8''%C3%A9.jpg", "é.jpg"),
+        ("name=\"file\"; filename*=UTF-8'en'a%20b.png", "a b.png"),
+        ('name="file"; filename="=?utf-8?B?w6kuanBn?="; filename*=utf-8\'\'%C3%A9.jpg', "é.jpg"),
+        ('name="file"; filename="a*=utf-8.jpg"', "a*=utf-8.jpg"),
+    ],
+)
+def test_a_name_may_be_in_the_extended_form(disposition: str, name: str) -> None:
+    body = f"--x\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode() + PICTURE + b"\r\n--x--\r\n"
+    made = request(Body(body), "multipart/form-data; boundary=x")
+    assert asyncio.run(read_image(made, LIMIT)).name == name
+
+
 def part(*headers: str, name: str = "file", data: bytes = PICTURE) -> bytes:
     lines = [f'Content-Disposition: form-data; name="{name}"; filename="a"', *headers]
     return b"--x\r\n" + "\r\n".join(lines).encode() + b"\r\n\r\n" + data + b"\r\n"

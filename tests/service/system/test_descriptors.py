@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import pytest
@@ -33,3 +34,12 @@ def test_the_soft_limit_is_raised_as_far_as_wanted_and_allowed(
     limits.append((soft, hard))
     assert raise_descriptor_limit(wanted) == returned
     assert limits[-1] == after
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&- 2>&-", "<&- 2>&-", ">&-"])
+def test_a_closed_standard_stream_is_the_null_device(closed: str) -> None:
+    program = "from fer_service.system.descriptors import open_standard_streams; open_standard_streams(); "
+    program += "import os, sys; print('x'); print('y', file=sys.stderr); os.fstat(0); os.fstat(1); os.fstat(2); "
+    program += "sys.exit(3 if os.open('.', os.O_RDONLY) > 2 else 4)"
+    shell = f'exec "{sys.executable}" -c "{program}" {closed}'
+    assert subprocess.run(["sh", "-c", shell], check=False).returncode == 3

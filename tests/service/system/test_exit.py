@@ -23,3 +23,10 @@ def test_a_process_whose_threads_work_on_ends_with_one_line() -> None:
 def test_a_process_that_ends_by_itself_is_left_alone() -> None:
     ended = run(work=0, seconds=3600)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_log_that_nobody_reads_does_not_keep_the_process() -> None:
+    # The main thread fills the pipe and is stuck in a write.
+    program = PROGRAM.format(work=3600, seconds=0.1) + "import sys\nsys.stderr.write('x' * 10**7)\n"
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) as stuck:
+        assert stuck.wait(timeout=30) == 0

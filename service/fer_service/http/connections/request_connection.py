@@ -5,7 +5,7 @@ import logging
 from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 from websockets.http11 import MAX_LINE_LENGTH
 
@@ -19,10 +19,11 @@ from fer_service.contract.errors import (
 )
 from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import Pace
+from fer_service.http.connections.refusals import refusal
 from fer_service.http.connections.transport import Sending, Wire
 from fer_service.http.hosts import client_of
 from fer_service.http.middleware.request_metrics import REFUSED, UNMATCHED
-from fer_service.http.problems import MEDIA_TYPE, problem_of
+from fer_service.http.problems import problem_of
 
 # A connection that is new when the listener closes has this long to send its request.
 _GRACE_SECONDS = 2.0
@@ -319,16 +320,7 @@ class RequestConnection(HttpToolsProtocol):
             self._refusal = error
 
     def _answer(self, error: RequestError) -> None:
-        problem = problem_of(error)
         if not self._answering():  # otherwise the app counts the request
-            self.config.metrics.requests.labels(UNMATCHED, str(problem.status)).inc()
-        body = problem.model_dump_json().encode()
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-        self.transport.write(STATUS_LINE[problem.status] + lines + b"\r\n" + body)
+            self.config.metrics.requests.labels(UNMATCHED, str(problem_of(error).status)).inc()
+        self.transport.write(refusal(error, self.server_state.default_headers))
         self.transport.close()

@@ -2,21 +2,25 @@
 
 import asyncio
 import logging
+from http import HTTPStatus
 from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.frames import DATA_OPCODES, CloseCode, Frame, Opcode
+from websockets.http11 import Request
 from websockets.protocol import State
 
-from fer_service.contract.errors import Draining, Overloaded, Preempted
+from fer_service.contract.errors import Draining, InvalidRequest, Overloaded, Preempted
 from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import SMALL_FRAME, Pace, Rate
+from fer_service.http.connections.refusals import refusal
 from fer_service.http.connections.transport import Sending, Wire
 from fer_service.http.hosts import client_of
 from fer_service.http.ledger import Hold
-from fer_service.http.problems import MEDIA_TYPE, problem_of
+from fer_service.http.middleware.request_metrics import UNMATCHED
+from fer_service.http.problems import problem_of
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +79,16 @@ class StreamConnection(WebSocketsSansIOProtocol):
         # No frame is handled before the handshake is answered.
         self._wire.pause_reading()
         super().data_received(data)
-        if not self.handshake_initiated:  # websockets refuses the head
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.transport.close()
+        if not self.handshake_initiated:  # websockets does not take it for a handshake
+            self._refuse(self.conn.parser_exc)
+
+    def handle_connect(self, event: Request) -> None:
+        """Refuse an invalid handshake, or pass it on (called by uvicorn)."""
+        self.handshake_initiated = True
+        if self.conn.accept(event).status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            super().handle_connect(event)
+        else:
+            self._refuse(self.conn.handshake_exc)
 
     def start_keepalive(self) -> None:
         """Begin to read frames; the handshake has been answered."""
@@ -141,12 +152,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
             return
         # uvicorn answers 500 here, as for a defect.
         self._refused = True
-        problem = problem_of(Draining("the service is shutting down"))
-        response = self.conn.reject(problem.status, problem.model_dump_json())
-        del response.headers["Content-Type"]
-        response.headers["content-type"] = MEDIA_TYPE
-        self.conn.send_response(response)
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write(refusal(Draining("the service is shutting down"), self.default_headers))
         self.transport.close()
 
     def pause_writing(self) -> None:
@@ -181,6 +187,14 @@ class StreamConnection(WebSocketsSansIOProtocol):
             raise ClientDisconnected
         await super().send(message)
         self.handshake_complete |= self.initial_response is not None and self.close_sent
+
+    def _refuse(self, reason: Exception | None) -> None:
+        """Answer a request that is no valid handshake; websockets would answer with plain text."""
+        error = InvalidRequest(f"the handshake of the stream is invalid: {reason}")
+        self.config.metrics.requests.labels(UNMATCHED, str(problem_of(error).status)).inc()
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        self.transport.write(refusal(error, self.default_headers))
+        self.transport.close()
 
     def _excess(self, frames: list[Frame]) -> str:
         """Count the frames that were parsed; return the reason to refuse them, if any."""

@@ -76,9 +76,19 @@ def test_another_spelling_of_a_path_is_unknown(start: Start, url: bytes) -> None
     assert (status_of(answer), code_of(answer)) == (404, "not_found")
 
 
-def test_a_handshake_of_unknown_version_is_answered(start: Start) -> None:
-    handshake = HANDSHAKE.replace("Version: 13", "Version: 8").encode()
-    assert status_of(start().raw(b"GET /stream HTTP/1.1\r\nHost: x\r\n" + handshake + b"\r\n")) == 400
+@pytest.mark.parametrize(
+    ("method", "before", "after"),
+    [
+        (b"GET", "Version: 13", "Version: 8"),
+        (b"GET", "Sec-WebSocket-Key", "X-Key"),
+        (b"POST", "Sec-WebSocket", "Sec-WebSocket"),
+    ],
+)
+def test_an_invalid_handshake_gets_a_problem(start: Start, method: bytes, before: str, after: str) -> None:
+    handshake = HANDSHAKE.replace(before, after).encode()
+    answer = start().raw(method + b" /stream HTTP/1.1\r\nHost: x\r\n" + handshake + b"\r\n")
+    assert (status_of(answer), code_of(answer)) == (400, "invalid_request")
+    assert b"the handshake of the stream is invalid" in answer
 
 
 def test_a_head_that_does_not_end_in_time_gets_408(start: Start) -> None:
