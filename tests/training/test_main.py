@@ -377,3 +377,25 @@ def test_one_class_is_refused_before_anything_is_trained(
     for words in (["data", root], ["train", recipe_file, "--data", root, "--out", tmp_path / "run"]):
         assert cli(*words) == 1
         assert "has only one class, happy" in capsys.readouterr().err
+
+
+def test_a_run_is_not_written_into_the_data(
+    cli: Cli, capsys: pytest.CaptureFixture[str], recipe_file: Path, faces: FaceDataset, tmp_path: Path
+) -> None:
+    write_folders(faces, tmp_path / "faces")
+    assert cli("train", recipe_file, "--data", tmp_path / "faces", "--out", tmp_path / "faces" / "runs") == 1
+    assert "lies in the data, whose classes are its folders" in capsys.readouterr().err
+    assert not (tmp_path / "faces" / "runs").exists()
+
+
+def test_names_of_classes_are_shown_as_they_are(
+    cli: Cli, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for number, name in enumerate(("happy [new]", "$\\foo$", "sad [bold]")):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        for image in range(3):
+            pixels = np.full((48, 48, 3), 60 * number + image, np.uint8)
+            (tmp_path / "faces" / name / f"{image}.png").write_bytes(encode_image(pixels, ".png"))
+    assert cli("data", tmp_path / "faces", "--out", tmp_path / "figures [x]") == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("happy [new]", "$\\foo$", "sad [bold]"))

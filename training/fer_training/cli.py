@@ -82,6 +82,7 @@ def train(
     landmarks: _Landmarks = None,
 ) -> None:
     """Train a network from a recipe. Use `torchrun` for several processes."""
+    from fer_training.data.tree import refuse_output_inside
     from fer_training.engine.device import build_fabric
     from fer_training.engine.results import summary
     from fer_training.engine.run_folder import RunFolder
@@ -106,6 +107,8 @@ def train(
     fabric = build_fabric(device)
     fabric.launch()
     run = RunFolder(out)
+    if not run.last.exists():
+        refuse_output_inside(out, data)
     learner = task.learner(resolved, run, fabric, TrainArguments(data, limit, run.last.exists(), options))
     trainer = Trainer(resolved, learner, run, fabric)
     if fabric.is_global_zero:
@@ -136,7 +139,7 @@ def export(
     folder = RunFolder(run)
     task = task_of(folder.recipe_content())
     options = _given(task.options["export"], data=data, mirror=mirror, faces=faces, landmarks=landmarks)
-    task.export(folder, out, options, Console())
+    task.export(folder, out, options, Console(markup=False))
 
 
 @app.command()
@@ -191,7 +194,7 @@ def evaluate(
     if as_json:
         print(evaluation.as_json())
     else:
-        evaluation.print_to(Console())
+        evaluation.print_to(Console(markup=False))
 
 
 @app.command()
@@ -208,7 +211,7 @@ def robustness(
     """Measure a bundle on degraded images and through the whole pipeline, on its validation split."""
     from fer_training.tasks.emotion.robustness import measure_file, print_robustness
 
-    print_robustness(measure_file(model, data, detector, write=write), Console())
+    print_robustness(measure_file(model, data, detector, write=write), Console(markup=False))
 
 
 @app.command("data")
@@ -222,7 +225,7 @@ def describe_data(
     """Print and plot a data set: classes, duplicates, unreadable files, and what would spoil a training."""
     from fer_training.tasks.emotion.describe import describe
 
-    describe(path, out, Console(), strict=strict)
+    describe(path, out, Console(markup=False), strict=strict)
 
 
 @app.command("cut-crema-d")
@@ -270,7 +273,7 @@ def compare(
     from fer_training.engine.run_folder import RunFolder
     from fer_training.tasks.emotion.report import print_comparison, write_comparison
 
-    print_comparison(write_comparison([RunFolder(run) for run in runs], out, data), Console())
+    print_comparison(write_comparison([RunFolder(run) for run in runs], out, data), Console(markup=False))
     print(out)
 
 

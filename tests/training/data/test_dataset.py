@@ -107,3 +107,9 @@ def test_splits_are_found_in_any_spelling(faces: FaceDataset) -> None:
 def test_at_least_one_image_of_each_class_is_held_out_of_a_tiny_set(faces: FaceDataset) -> None:
     tiny = faces.limited(14).split("Training")
     assert counts(tiny.held_out("Training", 0.1, seed=0).split("held-out")).tolist() == [1] * 7
+
+
+def test_a_split_of_the_data_is_not_mixed_with_the_part_that_is_held_out(faces: FaceDataset) -> None:
+    own = replace(faces, splits=np.where(faces.splits == "Training", "train", "held-out"))
+    with pytest.raises(DataError, match=r"has a split held-out, .* data: \{validation: \[held-out\]\}"):
+        own.held_out("train", 0.1, seed=0)

@@ -147,3 +147,26 @@ def test_a_validation_split_inside_the_training_split_is_refused() -> None:
     )
     images[40:51] = 255 - images[40:51]
     assert find_doubts(replace(made, images=images), "train", "test") == []
+
+
+def test_as_many_other_folders_as_emotions_are_doubted_too() -> None:
+    (doubt,) = doubts(train={"happy": 20, "sad": 20, "Kopie von happy": 20, "Kopie von sad": 20})
+    assert doubt.text.startswith("not the names of emotions: Kopie von happy, Kopie von sad")
+
+
+def test_copies_that_would_be_held_out_too_are_a_warning() -> None:
+    twins = data(train={"happy": 20, "sad": 20})
+    twins.images[1::2] = twins.images[::2]
+    (doubt,) = find_doubts(twins, "train", None)
+    assert not doubt.refused
+    assert doubt.text.startswith("20 of 40 images of the training split train are copies of others")
+
+
+@pytest.mark.parametrize("name", ["happy ", "very\xa0angry", "new\nline", " "])
+def test_names_that_no_file_can_have_are_refused_with_the_line_that_renames_them(name: str) -> None:
+    found = doubts(train={name: 20, "sad": 20, "fear": 20})
+    (doubt,) = [doubt for doubt in found if doubt.refused]
+    line = doubt.text.rpartition("into the recipe: ")[2]
+    ((old, new),) = yaml.safe_load(line)["data"]["rename"].items()
+    assert old == name
+    assert new in ("happy", "very angry", "new line", "NAME")

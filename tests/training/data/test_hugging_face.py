@@ -314,3 +314,28 @@ def test_fer_2013_with_images_as_bytes_and_path_is_the_same_data(tmp_path: Path,
     data = load_dataset(write_parquet(faces, tmp_path / "x.parquet", image=cells), 48)
     assert np.array_equal(data.images, faces.images)
     assert data.classes == faces.classes
+
+
+@pytest.mark.parametrize(
+    "kind", [pyarrow.string(), pyarrow.large_string(), pyarrow.string_view(), pyarrow.dictionary("int8", "string")]
+)
+@pytest.mark.parametrize("column", ["emotion_name", "label"])
+def test_words_win_over_numbers_in_every_form_of_text(tmp_path: Path, column: str, kind: pyarrow.DataType) -> None:
+    content = pyarrow.table(
+        {
+            "image": [image(0), image(9)],
+            "emotion": [0, 1],
+            column: pyarrow.array(["surprise", "sad"]).cast(kind),
+        }
+    )
+    data = load_dataset(write(tmp_path / "train.parquet", content), 8)
+    assert [data.classes[label] for label in data.labels] == ["surprise", "sad"]
+
+
+@pytest.mark.parametrize("side", [12, 48])
+@pytest.mark.parametrize("usage", [True, False])
+def test_emotions_that_count_from_one_are_refused(tmp_path: Path, side: int, usage: bool) -> None:
+    columns = {"image": [image(row, side) for row in range(6)], "emotion": [1, 2, 3, 4, 5, 6]}
+    content = pyarrow.table(columns | ({"usage": ["Training"] * 6} if usage else {}))
+    with pytest.raises(DataError, match="emotions 1 to 6, but FER-2013 counts from 0"):
+        load_dataset(write(tmp_path / "train.parquet", content), side)

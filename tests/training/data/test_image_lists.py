@@ -282,3 +282,33 @@ def test_a_list_needs_no_header(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("images/0.png,3,0,7\nimages/1.png,1,9,0\n")
     with pytest.raises(DataError, match="the name of no class"):
         load_dataset(tmp_path, 8)
+
+
+def test_two_listed_images_are_not_one_file(tmp_path: Path) -> None:
+    put(tmp_path, "images/0.png", "images/1.png")
+    (tmp_path / "labels.csv").write_text("image,label\na/0.png,happy\nb/0.png,sad\na/1.png,sad\n")
+    with pytest.raises(DataError, match=r"labels\.csv: a/0\.png and b/0\.png are both read as .*images/0\.png"):
+        load_dataset(tmp_path, 8)
+
+
+def test_a_repeated_row_counts_once(tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png")
+    (tmp_path / "labels.csv").write_text("image,label\n0.png,happy\n./0.png,happy\n1.png,sad\n")
+    data = load_dataset(tmp_path, 8)
+    assert len(data) == 2
+    assert "1 rows that repeat another one left out" in data.notes
+
+
+@pytest.mark.parametrize("key", ["labels", "emotion_label", "class_name", "target"])
+def test_json_lines_name_their_labels_as_tables_do(tmp_path: Path, key: str) -> None:
+    put(tmp_path, "0.png", "1.png", "2.png")
+    rows = [{"file_name": f"{number}.png", key: label} for number, label in enumerate((0, 0.0, 1))]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert load_dataset(tmp_path, 8).classes == ("0", "1")
+
+
+def test_the_form_for_the_answers_of_a_competition_has_no_labels(tmp_path: Path) -> None:
+    put(tmp_path, "train/0.png", "train/1.png", "test/2.png")
+    (tmp_path / "train.csv").write_text("image,label\n0.png,happy\n1.png,sad\n")
+    (tmp_path / "sample_submission.csv").write_text("image,label\n2.png,happy\n")
+    assert load_dataset(tmp_path, 8).split_sizes == {"train": 2}

@@ -65,3 +65,9 @@ def test_another_table_is_not_changed(trained_run: RunFolder, tmp_path: Path) ->
 def test_a_missing_folder_is_named(trained_run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nowhere"):
         record(run_result(trained_run, RECIPE), tmp_path / "nowhere" / "results.csv")
+
+
+def test_a_file_that_is_no_text_is_not_changed(trained_run: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RunError, match="is not a table of results: it is not UTF-8 text"):
+        record(run_result(trained_run, RECIPE), tmp_path / "results.csv")

@@ -188,3 +188,10 @@ def test_a_file_of_a_run_that_is_something_else_is_damaged(run: RunFolder, name:
     (run.path / name).write_text(text, encoding="utf-8")
     with pytest.raises(RunError, match=f"{name} is damaged: "):
         run.environment() if name.startswith("env") else run.metrics()
+
+
+def test_a_recipe_of_the_user_is_not_replaced(tmp_path: Path, recipe: EmotionRecipe) -> None:
+    (tmp_path / "recipe.yaml").write_text("# mine")
+    with pytest.raises(RunError, match=r"has a recipe\.yaml, which the run would replace"):
+        RunFolder(tmp_path).start(recipe, {"data": {"sha256": "1", "limit": None}}, resume=False)
+    assert (tmp_path / "recipe.yaml").read_text() == "# mine"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fer_training.data.columns import class_names
 from fer_training.data.images import decode_square, resize_square
-from fer_training.data.labels import FER2013_LABELS, only_label
+from fer_training.data.labels import FER2013_LABELS, check_counted_from_zero, only_label
 from fer_training.data.names import is_missing, readable
 from fer_training.errors import DataError
 
@@ -51,7 +51,9 @@ def image_of(cell: Any, size: int, name: str, folder: Path) -> NDArray[np.uint8]
             raise ValueError(f"it has levels of {levels.min():g} to {levels.max():g}")
         return resize_square(_rgb(np.rint(levels).astype(np.uint8)), size)
     except (ValueError, OverflowError, TypeError) as error:
-        raise DataError(f"{name}: the image is neither a file nor levels of 0 to 255: {error}") from error
+        raise DataError(
+            f"{name}: the image is neither a file nor levels of 0 to 255: {_short(str(error))}"
+        ) from error
 
 
 def _file(path: str, folder: Path, name: str) -> bytes:
@@ -97,7 +99,7 @@ class LabelNames:
         self._known: list[str] = []
         self._numbers_of_fer = False
         self._skipped = 0
-        self._guessed = False
+        self._guessed: set[int] = set()  # numbers that were read as FER-2013's
 
     def add(self, schema: Any, column: str) -> None:
         """Take over the names of a file's ClassLabel column, if it has one."""
@@ -124,7 +126,7 @@ class LabelNames:
         if cell is None or cell == -1 or cell != cell or (isinstance(cell, str) and is_missing(cell)):
             self._skipped += 1
             return None
-        if isinstance(cell, str) and cell.strip().isdigit():
+        if isinstance(cell, str) and cell.strip().isdecimal():
             cell = int(cell)
         if not isinstance(cell, int) or isinstance(cell, bool):
             return readable(str(cell)).strip()
@@ -133,14 +135,20 @@ class LabelNames:
             return str(cell)
         if not 0 <= cell < len(names):
             raise DataError(f"{row}: invalid label {cell}, must be 0 to {len(names) - 1}: {', '.join(names)}")
-        self._guessed |= not self._names
+        if not self._names:
+            self._guessed.add(cell)
         return readable(names[cell])
 
     def ordered(self, used: set[str]) -> tuple[str, ...]:
-        """Return the classes that have images: named ones in the order of their numbers, others sorted."""
-        known = self._known or list(FER2013_LABELS) * self._guessed
+        """Return the classes that have images: named ones in the order of their numbers, others sorted.
+
+        Raises:
+            DataError: The numbers were read as FER-2013's, and count from 1.
+        """
+        check_counted_from_zero(self._guessed, "column emotion")
+        known = self._known or list(FER2013_LABELS) * bool(self._guessed)
         named = [readable(name) for name in known if readable(name) in used]
-        rest = sorted(used - set(named), key=lambda name: (int(name), name) if name.isdigit() else (-1, name))
+        rest = sorted(used - set(named), key=lambda name: (int(name), name) if name.isdecimal() else (-1, name))
         return (*dict.fromkeys(named), *rest)
 
     def notes(self) -> list[str]:

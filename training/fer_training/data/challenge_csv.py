@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.ferplus import VOTES_FILE, read_votes
-from fer_training.data.labels import FER2013, FER2013_LABELS
+from fer_training.data.labels import FER2013, FER2013_LABELS, check_counted_from_zero
 from fer_training.data.names import emotion_key, is_emotion, readable, split_in, split_name
 from fer_training.data.table import LABEL, PIXELS, SPLIT, Table, open_table
 from fer_training.errors import DataError
@@ -25,7 +25,6 @@ from fer_training.errors import DataError
 _CONTEMPT = len(FER2013_LABELS)
 _CLASSES = (*FER2013_LABELS, "contempt")
 _SHOWN = 8  # columns in a message
-_MANY = 5  # emotions; a file with as many and without the first one counts from 1
 _NO_SEPARATORS = str.maketrans("[](),;", "      ")
 
 
@@ -56,11 +55,7 @@ def read_several(paths: Sequence[Path]) -> FaceDataset:
     for path in paths:
         said += _read_into(path, images, labels, splits)
     contempt = labels.count(_CONTEMPT)
-    if 0 not in labels and max(labels) >= _CONTEMPT - 1 and len(set(labels)) >= _MANY:
-        raise DataError(
-            f"{paths[0]}: emotions {min(labels)} to {max(labels)}, but FER-2013 counts from 0, angry: "
-            "write names, or 0 to 6"
-        )
+    check_counted_from_zero(set(labels), str(paths[0]))
     notes = list(dict.fromkeys(said))
     if contempt:
         notes.append(f"emotion {_CONTEMPT} is read as contempt, as in CK+ ({contempt:,} images)")

@@ -18,7 +18,7 @@ _LABEL: Final = (
 )
 _WORDS: Final = (
     *("emotion", "emotions", "emotionname", "emotionlabel", "expression", "facialexpression"),
-    *("labelname", "labeltext", "classname"),
+    *("labelname", "labeltext", "classname", "label", "labels", "class", "cls", "category", "target"),
 )
 _SPLIT: Final = ("usage", "split", "set", "subset", "partition")
 
@@ -78,7 +78,7 @@ def _labels(schema: Any) -> list[str]:
     """Return the columns that may hold the labels, the most likely one first."""
     class_labels = [name for name in schema.names if class_names(schema, name)]
     emotions = [name for name in class_labels if any(map(is_emotion, class_names(schema, name)))]
-    words = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+    words = [field.name for field in schema if _is_text(field.type)]
     found = (
         *(_named(schema, _LABEL, emotions), *emotions),
         *(_named(schema, (name,), words) for name in _WORDS),
@@ -109,6 +109,14 @@ def _named(schema: Any, names: tuple[str, ...], among: list[str] | None = None) 
 
 def _is_binary(kind: Any) -> bool:
     return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+
+
+def _is_text(kind: Any) -> bool:
+    """Return True for every form of text that writers choose, such as Polars and pandas' categories."""
+    if pyarrow.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    types = pyarrow.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def _is_flag(field: Any) -> bool:

@@ -114,7 +114,15 @@ class FaceDataset:
         """Move a stratified random part of the split `train` to the split `held-out`.
 
         If the part would be empty, one image of each class that has several is moved.
+
+        Raises:
+            DataError: The data has a split of this name already.
         """
+        if HELD_OUT in self.split_sizes:
+            raise DataError(
+                f"{self.name} has a split {HELD_OUT}, the name of a part held out for validation: rename it, "
+                f"or validate on it with data: {{validation: [{HELD_OUT}]}} in the recipe"
+            )
         rng = np.random.default_rng(seed)
         splits = self.splits.astype(object)
         members = [
@@ -143,12 +151,16 @@ class FaceDataset:
 
     def limited(self, rows_per_split: int) -> "FaceDataset":
         """Draw about `rows_per_split` images of every split, stratified by class, for quick trials."""
+        return self._rows(self.limited_mask(rows_per_split))
+
+    def limited_mask(self, rows_per_split: int) -> NDArray[np.bool_]:
+        """Return the selection of `limited`, bool [N]."""
         keep = np.zeros(len(self), bool)
         for name in self.split_sizes:
             rows = np.flatnonzero(self.splits == name)
             part = self._rows(self.splits == name)
             keep[rows[part.stratified_mask(rows_per_split, seed=0)]] = True
-        return self._rows(keep)
+        return keep
 
     def _rows(self, chosen: NDArray[np.bool_]) -> "FaceDataset":
         return replace(

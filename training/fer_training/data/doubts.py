@@ -1,5 +1,6 @@
 """Reasons why a training would be meaningless, such as classes without training images."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from fer_training.errors import DataError
 _FEW: Final = 5
 _MANY_CLASSES: Final = 100
 _LISTED: Final = 8
+_COPIES: Final = 0.1  # share of the images
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,10 @@ def find_doubts(data: FaceDataset, train: str, validation: str | None) -> list[D
         doubts += _without_validation(counts, [label for label in used if label not in named], train, validation)
         doubts += _few(counts[validation], f"validation split {validation}")
         doubts += _learned(data, train, validation)
+    else:
+        doubts += _copies(data, train)
     doubts += _few(counts[train], f"training split {train}")
-    return doubts + _odd_names(used)
+    return doubts + _odd_names(used) + _unusable_names(used)
 
 
 def print_doubts(data: FaceDataset, doubts: list[Doubt], console: Console) -> None:
@@ -105,11 +109,8 @@ def _labels_line(labels: list[str]) -> str:
 
 def _yaml(value: dict[str, str] | list[str]) -> str:
     """Return YAML of one line. What cannot be seen or copied, such as U+200B, is written as an escape."""
-    lines = (
-        yaml.safe_dump(value, default_flow_style=True, allow_unicode=raw, width=10**6, sort_keys=False).strip()
-        for raw in (True, False)
-    )
-    return next(line for line in lines if line.isprintable())
+    flow = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6, sort_keys=False).strip()
+    return flow if flow.isprintable() else json.dumps(value)
 
 
 def suggested_names(missing: Iterable[str], available: Iterable[str]) -> dict[str, str]:
@@ -189,6 +190,32 @@ def _learned(data: FaceDataset, train: str, validation: str) -> list[Doubt]:
     ]
 
 
+def _copies(data: FaceDataset, train: str) -> list[Doubt]:
+    """Doubt a training split with many copies, a part of which is held out for validation."""
+    if isinstance(data.images, FileImages):  # a further pass over a large set takes too long
+        return []
+    keys = image_keys(data.split(train))
+    copies = len(keys) - len(set(keys))
+    if copies <= _COPIES * len(keys):
+        return []
+    return [
+        Doubt(
+            f"{copies:,} of {len(keys):,} images of the training split {train} are copies of others. Some of them "
+            "are learned from and held out for validation too, so the scores are too high: remove the copies"
+        )
+    ]
+
+
+def _unusable_names(used: list[str]) -> list[Doubt]:
+    unusable = [label for label in used if not label.isprintable() or label != label.strip() or not label]
+    if not unusable:
+        return []
+    line = rename_line({label: " ".join(label.split()) or "NAME" for label in unusable})
+    names = ", ".join(map(repr, unusable[:_LISTED]))
+    text = f"names with spaces around them or characters that cannot be shown: {names}"
+    return [Doubt(f"{text}. Put this into the recipe: {line}", refused=True)]
+
+
 def _few(counts: dict[str, int], where: str) -> list[Doubt]:
     few = [f"{label} {count}" for label, count in counts.items() if 0 < count < _FEW]
     if not few:
@@ -206,7 +233,7 @@ def _odd_names(used: list[str]) -> list[Doubt]:
         doubts.append(Doubt(f"{len(used):,} classes: are these names of persons or images?"))
     others = [label for label in used if label not in numbers and not is_emotion(label)]
     emotions = [label for label in used if is_emotion(label)]
-    if 0 < len(others) < len({emotion_key(label) for label in emotions}):
+    if others and len({emotion_key(label) for label in emotions}) > 1:
         text = f"not the names of emotions: {_some(others)}. If these are not classes: {_labels_line(emotions)}"
         doubts.append(Doubt(text))
     elif len(used) <= _MANY_CLASSES and not numbers and not emotions:

@@ -32,6 +32,11 @@ _BOXES: Final = (
     *({"xmin", "ymin", "xmax", "ymax"}, {"x", "y", "w", "h"}, {"x", "y", "width", "height"}),
     *({"x1", "y1", "x2", "y2"}, {"left", "top", "right", "bottom"}, {"bbox"}),
 )
+_JSON_LABELS: Final = (
+    *("emotion", "emotions", "emotionlabel", "emotionname", "expression"),
+    *("label", "labels", "labelname", "class", "classname", "target"),
+)
+_ANSWERS: Final = "sample_submission"  # of a competition: made-up labels for the images of the test
 _METADATA: Final = "metadata.jsonl"  # of `load_dataset`
 _WHOLE_NUMBER: Final = re.compile(r"^(\d+)\.0+$")  # a whole number, as pandas writes a column with gaps
 
@@ -64,6 +69,8 @@ def lists_of(tree: Tree) -> list[Table | File]:
     found: list[Table | File] = []
     boxes: list[Table] = []
     for file in tree.files:
+        if file.name.casefold().startswith(_ANSWERS):
+            continue
         if file.suffix == ".jsonl" and (file.name.casefold() == _METADATA or _begins_with_an_image(file)):
             found.append(file)
         elif may_be_list(file):
@@ -177,6 +184,7 @@ def read_listed(
     found: list[tuple[Path, ListedImage]] = []
     first: dict[tuple[Path, Box | None], int] = {}
     missing: list[str] = []
+    repeated = 0
     ends: set[str] = set()
     strip = _leading_folders(rows, by_name)
     for row in rows:
@@ -190,7 +198,14 @@ def read_listed(
         index = first.setdefault((path, row.box), len(found))
         other = found[index][1] if index < len(found) else row
         _refuse_contradiction(other, row)
-        if other is row or other.source == row.source:
+        if other is not row and _clean(other.name) != _clean(row.name) and other.source == row.source:
+            raise DataError(
+                f"{row.source}: {other.name} and {row.name} are both read as {readable(str(path))}, because the "
+                "folders of the list are missing: keep the images in their folders, or write their present names"
+            )
+        if other is not row and (other.label, other.split, other.source) == (row.label, row.split, row.source):
+            repeated += 1
+        elif other is row or other.source == row.source:
             found.append((path, row))
         elif other.split == ALL:
             found[index] = (path, row)
@@ -203,6 +218,8 @@ def read_listed(
     unlabelled = sum(not row.label for row in rows)
     if unlabelled:
         notes = [f"{unlabelled:,} rows without a label left out", *notes]
+    if repeated:
+        notes = [f"{repeated:,} rows that repeat another one left out", *notes]
     listed = {path for path, _ in found}
     notes = [*notes, *_unlisted([file for file in present if file.path not in listed])]
     return read_files(
@@ -320,15 +337,13 @@ def _json_rows(file: File) -> Iterator[ListedImage]:
             raise DataError(f"{file.place}, line {number}: not a JSON object: {error}") from error
         name = row.get("filename")
         try:
-            label = only_label(
-                next((row[key] for key in ("emotion", "expression", "label", "class") if key in row), None)
-            )
+            label = only_label(next((row[key] for key in _JSON_LABELS if key in row), None))
         except ValueError as error:
             raise DataError(f"{file.place}, line {number}: {error}") from error
         if not isinstance(name, str):
             raise DataError(f"{file.place}, line {number}: file_name and label are required")
         in_folder = f"{folders}/{name}" if folders else name
-        text = "" if label is None or is_missing(str(label)) else readable(str(label))
+        text = "" if label is None or is_missing(str(label)) else _WHOLE_NUMBER.sub(r"\1", readable(str(label)))
         flags = {key: value for key, value in row.items() if is_flag(value) and flagged_split(key)}
         split = str(row.get("split") or "") or (split_by_flags(flags) if flags else "")
         yield ListedImage(in_folder, text, _split(split, own_split, name), source=file.place)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fer_training.data.columns import class_names
 from fer_training.data.dataset import FaceDataset
-from fer_training.data.labels import FER2013, FER2013_LABELS
+from fer_training.data.labels import FER2013, FER2013_LABELS, check_counted_from_zero
 from fer_training.data.names import split_name
 from fer_training.data.votes import FERPLUS_COLUMNS, FERPLUS_ORDER, normalise_votes
 from fer_training.errors import DataError
@@ -62,6 +62,7 @@ def read(path: Path) -> FaceDataset:
             raise DataError(f"{path}, row {row}: invalid emotion {label}, must be 0 to 6")
         if split is None or not str(split).strip():
             raise DataError(f"{path}, row {row}: usage is empty")
+    check_counted_from_zero(set(columns["emotion"]), str(path))
     images = _decoded(columns["image"], path)
     rows = list(images)
     missing = [row for row in range(len(columns["image"])) if row not in images]

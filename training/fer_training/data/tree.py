@@ -53,7 +53,7 @@ class Tree:
         files: Regular files, sorted by path.
         system: Number of hidden and system entries that were passed over, by name.
         unreadable: Entries that cannot be opened, each with the reason.
-        empty: Folders without any entry.
+        empty: Folders without any entry but those of systems.
     """
 
     root: Path
@@ -86,6 +86,16 @@ def scan(root: Path) -> Tree:
     return tree
 
 
+def refuse_output_inside(out: Path, root: Path) -> None:
+    """Refuse to write into a folder of data, whose classes are its folders.
+
+    Raises:
+        DataError: `out` lies in the folder.
+    """
+    if root.is_dir() and out.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"--out {out} lies in the data, whose classes are its folders: choose a folder elsewhere")
+
+
 def refuse_git_lfs_pointer(path: Path) -> None:
     """Refuse what a clone without Git LFS has instead of a large file.
 
@@ -107,7 +117,7 @@ def _scan(tree: Tree, folder: Path, names: tuple[str, ...], above: set[tuple[int
             raise DataError(f"{readable(str(folder))}: {error.strerror}") from error
         tree.unreadable.append(f"{readable(str(folder))}: {error.strerror}")
         return
-    if not entries and names:
+    if names and all(is_system_entry(readable(entry.name)) for entry in entries):
         tree.empty.append(names)
     for entry in entries:
         name = readable(entry.name)

@@ -52,11 +52,13 @@ def trace(
 
 
 def check_output(out: Path) -> None:
-    """Make the folder of a file that is written after long work, and check that it can be written.
+    """Make the folder of an ONNX file that is written after long work, and check that it can be written.
 
     Raises:
-        ExportError: The file cannot be written.
+        ExportError: The file cannot be written, or has another suffix: its card gets the same name with .md.
     """
+    if out.suffix.lower() != ".onnx":
+        raise ExportError(f"--out {out}: give a name that ends in .onnx")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out.parent):

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+mpl.rcParams["text.parse_math"] = False  # names of classes may have dollar signs
 
 
 def learning_curves(runs: dict[str, list[dict[str, Any]]], measure: str = "accuracy") -> Figure:

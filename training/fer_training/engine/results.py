@@ -113,5 +113,7 @@ def record(result: Result, path: Path) -> None:
         writer.writeheader()
         writer.writerows(sorted([*rows, new], key=lambda row: row["started"]))
         write_atomically(path, table.getvalue())
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is not a table of results: it is not UTF-8 text") from error
     except OSError as error:
         raise RunError(f"{path}: {error.strerror or error}") from error

@@ -61,13 +61,16 @@ class RunFolder:
             resume: Accept an existing run.
 
         Raises:
-            RunError: A run exists and `resume` is False, or the run differs from the arguments.
+            RunError: A run exists and `resume` is False, the run differs from the arguments, or the folder has a
+                recipe of its own.
         """
         if self.last.exists():
             if not resume:
                 raise RunError(f"{self.path} already has a run: continue it with --resume, or give another --out")
             self._check_same(recipe, about)
             return
+        if (self.path / "recipe.yaml").exists() and not (self.path / "environment.json").exists():
+            raise RunError(f"{self.path} has a recipe.yaml, which the run would replace: give another --out")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

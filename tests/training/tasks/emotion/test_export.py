@@ -228,5 +228,8 @@ def test_an_unwritable_output_is_named(tmp_path: Path, trained_run: RunFolder) -
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ExportError, match=r"out\.onnx"):
         export(trained_run, tmp_path / "file" / "out.onnx")
+    (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(ExportError, match="Is a directory"):
-        export(trained_run, tmp_path)
+        export(trained_run, tmp_path / "folder.onnx")
+    with pytest.raises(ExportError, match=r"out\.md: give a name that ends in \.onnx"):
+        export(trained_run, tmp_path / "out.md")

@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,14 @@ import pytest
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.bundle import Metadata, Metrics
 from fer_training.data import FaceDataset
-from fer_training.errors import ExportError
+from fer_training.errors import DataError, ExportError
 from fer_training.tasks.emotion.card import card_text
 from fer_training.tasks.emotion.evaluate import probabilities_of
 from fer_training.tasks.emotion.labelled_images import evaluate_file
 from fer_training.tasks.emotion.quantize import Kind, variant
 from onnx import numpy_helper
+
+from tests.training.synthetic import write_parquet
 
 Exported = tuple[Path, Metadata]
 Smaller = tuple[Path, Kind]
@@ -138,3 +141,23 @@ def test_a_file_that_loses_too_much_is_not_written_unless_forced(
 def test_logging_is_restored(smaller: Smaller) -> None:
     assert smaller[0].exists()
     assert logging.getLogger().isEnabledFor(logging.WARNING)
+
+
+def test_what_would_be_lost_or_made_twice_is_refused(
+    exported: Exported, smaller: Smaller, parquet_file: Path, tmp_path: Path
+) -> None:
+    path, kind = smaller
+    with pytest.raises(ExportError, match="is the source, which would be lost"):
+        made(exported[0], exported[0], parquet_file, kind="int8")
+    with pytest.raises(ExportError, match=r"small\.md: give a name that ends in \.onnx"):
+        made(exported[0], tmp_path / "small.md", parquet_file, kind="int8")
+    if kind == "int8":
+        with pytest.raises(ExportError, match="is INT8 already"):
+            made(path, tmp_path / "twice.onnx", parquet_file, kind="int8")
+
+
+def test_other_data_is_refused(exported: Exported, faces: FaceDataset, tmp_path: Path) -> None:
+    fewer = replace(faces, splits=np.where(np.arange(len(faces)) % 3 == 0, "Training", faces.splits))
+    write_parquet(fewer, tmp_path / "fewer.parquet")
+    with pytest.raises(DataError, match=r"differs from the data that the model was made from: .* was scored on"):
+        made(exported[0], tmp_path / "small.onnx", tmp_path / "fewer.parquet", kind="int8")

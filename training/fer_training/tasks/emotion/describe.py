@@ -11,6 +11,7 @@ from rich.console import Console
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.data.audit import audit, print_audit
 from fer_training.data.doubts import print_doubts, refuse_doubts, refuse_one_class
+from fer_training.data.tree import refuse_output_inside
 from fer_training.engine.plots import image_grid
 from fer_training.errors import DataError
 from fer_training.tasks.emotion.plots import class_distribution
@@ -34,8 +35,8 @@ def describe(path: Path, out: Path | None, console: Console, *, strict: bool) ->
         DataError: The data cannot be read or has one class only, or `out` lies in it. With `strict`: also if a
             file cannot be read, or if a training would be refused.
     """
-    if out is not None and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-        raise DataError(f"--out {out} lies in the data, whose classes are its folders: choose a folder elsewhere")
+    if out is not None:
+        refuse_output_inside(out, path)
     faces = load_dataset(path, _SAMPLE_SIDE)
     found = audit(faces)
     print_audit(faces, found, console)

@@ -1,6 +1,7 @@
 """Metrics of a bundle's predictions, and the predictions, computed with the service's own code."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.data.audit import unseen_mask
+from fer_training.errors import DataError
 
 _BATCH = 256
 _BINS = 15
@@ -23,19 +25,47 @@ def bundle_data(metadata: Metadata, path: Path) -> FaceDataset:
     """Load the data that a bundle was made from, with the bundle's labels.
 
     Raises:
-        DataError: The data cannot be read, or lacks a label.
+        DataError: The data cannot be read, lacks a label, or is other data.
     """
-    data = load_dataset(path, metadata.input_size).renamed(metadata.data.rename)
-    return with_held_out(data.with_classes(metadata.labels), metadata)
+    loaded = with_held_out(load_dataset(path, metadata.input_size), metadata)
+    data = loaded.renamed(metadata.data.rename).with_classes(metadata.labels)
+    scored = metadata.metrics
+    images = np.bincount(data.labels[data.splits == scored.split], minlength=len(metadata.labels)).tolist()
+    if data.sha256 != metadata.data.sha256 and images != [
+        scored.per_class[label].support for label in data.classes
+    ]:
+        raise DataError(
+            f"{path} differs from the data that the model was made from: its split {scored.split} has "
+            f"{sum(images):,} images, the model was scored on {scored.count:,}. Give the original data, or use "
+            "`fer-train evaluate` for other data"
+        )
+    return data
 
 
 def with_held_out(data: FaceDataset, metadata: Metadata) -> FaceDataset:
-    """Restore the split that was held out in training, if any, if the bundle was made from this data."""
+    """Restore the split that was held out in training, if any, if the bundle was made from this data.
+
+    Args:
+        data: Data as it is loaded, with its own classes.
+        metadata: Metadata of the bundle.
+    """
     held_out = metadata.data.held_out
-    if held_out is None or data.sha256 != metadata.data.sha256:
+    if held_out is None or not is_own_data(data, metadata):
         return data
-    data = data.limited(held_out.limit) if held_out.limit else data
-    return data.held_out(held_out.split, held_out.fraction, held_out.seed)
+    renamed = data.renamed(metadata.data.rename)
+    rows = np.flatnonzero(np.isin(np.array(renamed.classes)[renamed.labels], metadata.labels))
+    trained = renamed.with_classes(metadata.labels)
+    if held_out.limit:
+        chosen = trained.limited_mask(held_out.limit)
+        rows, trained = rows[chosen], trained.limited(held_out.limit)
+    splits = data.splits.astype(object)
+    splits[rows] = trained.held_out(held_out.split, held_out.fraction, held_out.seed).splits
+    return replace(data, splits=splits.astype(np.str_))
+
+
+def is_own_data(data: FaceDataset, metadata: Metadata) -> bool:
+    """Return True if the bundle was made from this data."""
+    return data.sha256 == metadata.data.sha256
 
 
 def probabilities_of(classifier: Classifier, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -26,7 +26,13 @@ from fer_training.data.doubts import suggested_names
 from fer_training.data.folders import IN_MEMORY_BYTES
 from fer_training.data.images import FileImages
 from fer_training.errors import DataError
-from fer_training.tasks.emotion.evaluate import print_metrics, probabilities_of, score, with_held_out
+from fer_training.tasks.emotion.evaluate import (
+    is_own_data,
+    print_metrics,
+    probabilities_of,
+    score,
+    with_held_out,
+)
 
 
 @dataclass(frozen=True)
@@ -93,9 +99,9 @@ def evaluate_file(
     classifier = open_classifier(model, "auto", available_cores())
     metadata = classifier.bundle.metadata
     loaded = load_dataset(data, metadata.input_size, in_memory_bytes=0 if detector else IN_MEMORY_BYTES)
-    faces, left_out = with_labels(loaded, metadata, names or {})
-    chosen = with_held_out(faces, metadata)
-    chosen = chosen.split(split or _only_split(chosen))
+    learned = metadata.data.held_out is not None and is_own_data(loaded, metadata)
+    faces, left_out = with_labels(with_held_out(loaded, metadata), metadata, names or {})
+    chosen = faces.split(split or _only_split(faces, learned=learned))
     unread: tuple[str, ...] = ()
     if detector is None:
         evaluation = evaluate_faces(classifier, chosen)
@@ -229,8 +235,8 @@ def _share(mask: NDArray[np.bool_]) -> float:
     return round(float(mask.mean()), 5)
 
 
-def _only_split(data: FaceDataset) -> str:
-    if HELD_OUT in data.split_sizes:
+def _only_split(data: FaceDataset, *, learned: bool) -> str:
+    if learned:
         raise DataError(
             f"{data.name}: the model learned from some of these images; --split {HELD_OUT} scores the others"
         )

@@ -24,6 +24,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from fer_training.data import FaceDataset
+from fer_training.engine.onnx_export import check_output
 from fer_training.errors import ExportError
 from fer_training.tasks.emotion.card import write_card
 from fer_training.tasks.emotion.evaluate import bundle_data, probabilities_of, score, served_crops
@@ -118,9 +119,15 @@ def variant(
         Scores of the source and of the variant on the validation split.
 
     Raises:
-        ExportError: The variant loses more than `limit`. Nothing is written.
+        ExportError: The source is INT8 or would be replaced, the file cannot be written, or it loses more than
+            `limit`. Nothing is written then.
     """
+    check_output(out)
+    if out.exists() and out.samefile(source):
+        raise ExportError(f"--out {out} is the source, which would be lost: give another name")
     metadata = open_classifier(source, "cpu", 1).bundle.metadata
+    if metadata.weight_bits is not None:
+        raise ExportError(f"{source} is INT8 already: give the file that it was made from")
     data = bundle_data(metadata, data_path)
     validation = data.split(metadata.metrics.split)
     train = data.split(next(name for name in metadata.data.splits if name != metadata.metrics.split))

@@ -1,10 +1,11 @@
 """The recipe of an emotion model."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fer_service.contract.bundle import CropGeometry
-from pydantic import AliasChoices, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
 
 from fer_training.engine.recipe import Fraction, Phase, Recipe, Section, read_recipe, validate_recipe
 
@@ -56,11 +57,20 @@ class Data(Section):
     labels: tuple[str, ...] | None = Field(
         None, min_length=2, description="Classes in output order; None takes all classes."
     )
-    train: tuple[str, ...] = Field(("Training", "train"), validation_alias=AliasChoices("train", "fit"))
+    train: tuple[str, ...] = Field(
+        ("Training", "train"), min_length=1, validation_alias=AliasChoices("train", "fit")
+    )
     validation: tuple[str, ...] = Field(
         ("PublicTest", "val", "valid", "validation", "test"), validation_alias=AliasChoices("validation", "select")
     )
     hold_out: float = Field(0.1, gt=0, lt=1)
+
+    @field_validator("labels")
+    @classmethod
+    def _each_once(cls, labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if labels and (twice := [label for label, count in Counter(labels).items() if count > 1]):
+            raise ValueError(f"each class once, not {', '.join(twice)} twice")
+        return labels
 
 
 class FromLayer(Section):

@@ -85,8 +85,12 @@ def training_doubts(data: FaceDataset, config: Data) -> list[Doubt]:
     except DataError as error:
         return [Doubt(str(error), refused=True)]
     doubts = find_doubts(data, train, validation)
-    if validation is None and HELD_OUT not in data.held_out(train, config.hold_out, seed=0).split_sizes:
-        doubts.append(Doubt(_too_few(data, train, config), refused=True))
+    if validation is None:
+        try:
+            if HELD_OUT not in data.held_out(train, config.hold_out, seed=0).split_sizes:
+                doubts.append(Doubt(_too_few(data, train, config), refused=True))
+        except DataError as error:
+            doubts.append(Doubt(str(error), refused=True))
     return doubts
 
 
