@@ -46,6 +46,15 @@ def test_from_photographs_to_a_measured_file_by_four_commands(
     assert "bare 24–48" in compared
 
 
+def test_a_detector_starts_from_an_exported_one(
+    exported: tuple[Path, DetectorMetadata], train_words: tuple[object, ...], tmp_path: Path
+) -> None:
+    run_command(*train_words, "--init", exported[0], "--epochs", "1", "--limit", "8", "--out", tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    assert run.environment()["pretrained"]["path"] == str(exported[0].resolve())
+    assert run.metrics()[0]["val_ap50"] > 0.5  # after a few steps
+
+
 def test_a_detector_needs_faces_to_paste(detection_data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--faces"):
         run_command("train", detection_data / "tiny.yaml", "--data", detection_data / "photos", "--out", tmp_path)

@@ -33,6 +33,21 @@ def test_each_image_is_in_one_half_and_the_seed_decides_in_which(folder: Path) -
     assert [photo.name for photo in held_out] != [photo.name for photo in other]
 
 
+def test_the_index_may_have_the_splits(folder: Path) -> None:
+    index = json.loads((folder / "faces.json").read_text())
+    first, *others = sorted(index)
+    index[first]["split"] = "held-out"
+    (folder / "faces.json").write_text(json.dumps(index))
+    train, held_out = read_photographs(folder).split(0.5, 3)
+    assert [photo.name for photo in train] == others
+    assert [photo.name for photo in held_out] == [first]
+    for name in others:
+        index[name]["split"] = "held-out"
+    (folder / "faces.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match="all images are in the split held-out"):
+        read_photographs(folder)
+
+
 def test_other_images_have_another_sum(folder: Path) -> None:
     before = read_photographs(folder).sha256
     (folder / "photo03.png").write_bytes((folder / "photo04.png").read_bytes())

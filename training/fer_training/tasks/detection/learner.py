@@ -1,6 +1,7 @@
 """A detector training: generated images for training, held-out photographs for validation."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from fer_training.errors import RunError
 from fer_training.tasks.detection.assets import SceneAssets
 from fer_training.tasks.detection.batches import Batch, batches, steps_per_epoch
 from fer_training.tasks.detection.export_wrapper import TorchDetector
+from fer_training.tasks.detection.exported_weights import start_from
 from fer_training.tasks.detection.loss import detection_loss
 from fer_training.tasks.detection.network import DetectorNetwork, anchor_points
 from fer_training.tasks.detection.photographs import EVAL_SIDE
@@ -27,7 +29,12 @@ class DetectionLearner:
     keeps_best = False
 
     def __init__(
-        self, recipe: DetectionRecipe, assets: SceneAssets, fabric: Fabric, about: Mapping[str, Any] | None = None
+        self,
+        recipe: DetectionRecipe,
+        assets: SceneAssets,
+        fabric: Fabric,
+        about: Mapping[str, Any] | None = None,
+        init: Path | None = None,
     ) -> None:
         """Prepare.
 
@@ -36,6 +43,7 @@ class DetectionLearner:
             assets: Training data and held-out photographs.
             fabric: Device and precision.
             about: Entries of environment.json.
+            init: Exported file to start from; None starts from random weights.
 
         Raises:
             RunError: `torchrun` started several processes.
@@ -46,13 +54,21 @@ class DetectionLearner:
         self.about: Mapping[str, Any] = about or {}
         self.steps = steps_per_epoch(recipe)
         self.sizes = len(assets.train), len(assets.held_out)
-        self._assets, self._fabric = assets, fabric
+        self._assets, self._fabric, self._init = assets, fabric, init
         self._held_out = [photo.shrunk(EVAL_SIDE) for photo in assets.held_out]
         self._scenes = assets.scene_generator(recipe.scene_config(recipe.phases[0]))
 
     def build(self, phase: int) -> DetectorNetwork:
-        """Build the network of a phase."""
-        return DetectorNetwork(self.recipe.widths_of(phase))
+        """Build the network of a phase.
+
+        Raises:
+            DetectorError: The file to start from is not a detector of this project.
+            RecipeError: It does not fit the network.
+        """
+        network = DetectorNetwork(self.recipe.widths_of(phase))
+        if self._init and not phase:
+            start_from(network, self._init, next(self.batches(0)).pixels)
+        return network
 
     def changes_network(self, phase: int) -> bool:
         """Return True if the phase widens the network."""

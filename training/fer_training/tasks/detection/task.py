@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fer_service.contract.bundle import file_sha256
 from fer_service.contract.errors import DetectorError
 from fer_service.detection.tiny import is_tiny_detector, read_detector_metadata
 from fer_service.onnx.session import Session
@@ -19,6 +20,7 @@ from fer_training.errors import DataError
 from fer_training.tasks.detection.assets import NAME, SceneAssets, read_assets, run_assets
 from fer_training.tasks.detection.comparison import Measured, measure, print_comparison
 from fer_training.tasks.detection.export import export_detector
+from fer_training.tasks.detection.exported_weights import exported_file
 from fer_training.tasks.detection.learner import DetectionLearner
 from fer_training.tasks.detection.photographs import EVAL_SIDE, read_photographs
 from fer_training.tasks.detection.recipe import DetectionRecipe
@@ -30,7 +32,7 @@ class DetectionTask:
 
     recipe: type[Recipe] = DetectionRecipe
     options: Mapping[str, frozenset[str]] = {
-        "train": frozenset({"faces"}),
+        "train": frozenset({"faces", "init"}),
         "export": frozenset({"data", "faces"}),
         "evaluate": frozenset({"split", "beside"}),
         "report": frozenset({"data", "faces"}),
@@ -44,8 +46,14 @@ class DetectionTask:
         if faces is None:
             raise DataError("a detector recipe requires face images to paste: give them with --faces")
         assets = read_assets(arguments.data, faces, recipe, arguments.limit)
-        about = {"data": _about(arguments.data, faces, assets, arguments.limit)}
-        return DetectionLearner(recipe.limited(arguments.limit), assets, fabric, about)
+        about: dict[str, object] = {"data": _about(arguments.data, faces, assets, arguments.limit)}
+        init = exported_file(arguments.options.get("init"))
+        if init:
+            about["pretrained"] = {"path": str(init.resolve()), "sha256": file_sha256(init)}
+        # A resumed run takes its weights from the checkpoint.
+        return DetectionLearner(
+            recipe.limited(arguments.limit), assets, fabric, about, None if arguments.resumed else init
+        )
 
     def export(self, run: RunFolder, out: Path, options: Mapping[str, Any], console: Console) -> None:
         """Export a run (see `export_detector`)."""
