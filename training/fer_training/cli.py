@@ -169,7 +169,7 @@ def evaluate(
         typer.Option(metavar="NAME", help="Write the results into the bundle and its card under this name."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    beside: Annotated[
+    compare_with: Annotated[
         list[str] | None,
         typer.Option(help="Detector only: also measure this detector, a value of FER_DETECTOR. Repeatable."),
     ] = None,
@@ -188,7 +188,7 @@ def evaluate(
         detector=detector,
         write=write,
         landmarks=landmarks,
-        beside=beside,
+        compare_with=compare_with,
     )
     evaluation = task.evaluate(model, data, options)
     if as_json:

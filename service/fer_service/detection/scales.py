@@ -32,12 +32,12 @@ SURE_HEIGHTS: Final = (28.0, 200.0)
 CONFIRMING_SCORE_RATIO: Final = 1 / 2
 # The best face may stay without it, rather than none, if its score is this multiple of the wanted one.
 ALONE_SCORE_RATIO: Final = 1.1
-# One or two faces lower than this share of the highest one are likely buttons or leaves beside a portrait. More of
+# One or two faces lower than this share of the highest one are likely buttons or leaves in a portrait. More of
 # them are a crowd. Below this multiple of the wanted score, scales at which they are smaller must find them
 # too, from this height on.
-BESIDE_HEIGHT_RATIO: Final = 1 / 3
-MAX_BESIDE: Final = 2
-BESIDE_SCORE_RATIO: Final = 1.25
+MINOR_HEIGHT_RATIO: Final = 1 / 3
+MAX_MINOR: Final = 2
+MINOR_SCORE_RATIO: Final = 1.25
 MIN_VISIBLE_HEIGHT: Final = 8.0
 _STEPS: Final = 3  # full, half, quarter
 _OVERLAP: Final = 0.4  # boxes that overlap by more (IoU) are the same face
@@ -140,10 +140,10 @@ def together(looks: list[Look], min_score: float) -> tuple[list[Face], NDArray[n
     """
     faces = joined([face for look in looks for face in look.candidates if (face.score or 0) >= min_score])
     boxes, scores, confirmed = _boxes(faces), _scores(faces), np.ones(len(faces), bool)
-    beside = boxes[:, 3] < BESIDE_HEIGHT_RATIO * boxes[:, 3].max(initial=0)
+    minor = boxes[:, 3] < MINOR_HEIGHT_RATIO * boxes[:, 3].max(initial=0)
     enough = np.full(len(faces), min_score * CONFIRMING_SCORE_RATIO)
     enough[:1] = min_score * CANDIDATE_SCORE_RATIO
-    doubtful = beside & (beside.sum() <= MAX_BESIDE) & (scores < min_score * BESIDE_SCORE_RATIO)
+    doubtful = minor & (minor.sum() <= MAX_MINOR) & (scores < min_score * MINOR_SCORE_RATIO)
     for look in looks:
         heights = boxes[:, 3] * look.scale
         same = iou(boxes[:, None], _boxes(look.candidates)) > _LOOSE_OVERLAP

@@ -67,7 +67,7 @@ class Ledger:
        nothing is given up.
 
     The oldest upload of all does not yield by the second rule while its client holds at most half of the budget.
-    So uploads end, however many clients there are. Small transfers go on beside large ones, also if all come from
+    So uploads end, however many clients there are. Small transfers go on next to large ones, also if all come from
     one address. Bytes on which work has begun are not given up. One client may fill seven eighths of the budget
     with them, so that others find room. A hold larger than the budget is admitted if it is the only one, or the
     only answer.

@@ -23,7 +23,7 @@ _OTHER_NAMES: Final = frozenset({"image", "img", "photo", "picture", "upload", "
 QUERY_ONLY: Final = {name.replace("_", ""): name for name in ("detect", "max_faces", "min_score", "draw")}
 _MAX_BOUNDARY: Final = 256  # what the parser accepts; RFC 2046 allows 70
 _OTHER_PARTS: Final = 32  # other fields, which are skipped
-# RFC 7578 forbids this form of a file's name, but some clients send it, also beside a name that is no better.
+# RFC 7578 forbids this form of a file's name, but some clients send it, and an encoded `filename` too.
 _EXTENDED_NAME: Final = re.compile(rb";\s*filename\*=utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
 _SHOWN: Final = 5  # names of fields in an error
 _SHOWN_LENGTH: Final = 40

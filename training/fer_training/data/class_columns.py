@@ -16,7 +16,7 @@ _TRUTH: Final = {**dict.fromkeys(_ZERO, 0.0), **dict.fromkeys(_ONE, 1.0)}
 def class_columns(table: Table) -> dict[str, int]:
     """Return the positions of the columns by class; empty if the list is none with one column per class.
 
-    Such columns hold one 1 per row beside zeros, or are named after emotions.
+    Such columns hold one 1 per row and zeros, or are named after emotions.
 
     Raises:
         DataError: The file is not text, or not CSV.

@@ -57,7 +57,7 @@ def places(images: Sequence[File]) -> tuple[dict[File, Place], list[str]]:
 
 
 def _below_splits(images: Iterable[File]) -> dict[File, Place]:
-    """Return the images in `…/<split>/<class>/`, and those in folders of other names beside the splits."""
+    """Return the images in `…/<split>/<class>/`, and those in folders of other names next to the splits."""
     by_split: dict[str, dict[File, tuple[str, ...]]] = defaultdict(dict)
     above: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     rest: list[File] = []

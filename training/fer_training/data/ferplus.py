@@ -67,7 +67,7 @@ def _key(split: str) -> str:
 
 
 def read_ferplus(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset | None:
-    """Read the folders that FER+'s own program writes: `FER2013Train/label.csv` beside images, and others.
+    """Read the folders that FER+'s own program writes: `FER2013Train/label.csv` and its images, and others.
 
     The class is the emotion with most votes. Images that most found no face or unknown, and ties, are left out.
 

@@ -267,7 +267,7 @@ def _unlisted(files: Sequence[File]) -> list[str]:
 def _by_end_of_path(files: Sequence[File]) -> dict[str, Path]:
     """Return the files by every end of their paths that belongs to one file only; whole paths come first."""
     found: dict[str, Path] = {}
-    # Some lists leave the suffix out. Then `a.png` is meant, and not `a.txt` beside it.
+    # Some lists leave the suffix out. Then `a.png` is meant, and not `a.txt` in the same folder.
     for name_of, named in ((_stem, [file for file in files if is_image(file)]), (_place, files)):
         ends = Counter(end for file in named for end in _ends(name_of(file)))
         found |= {end: file.path for file in named for end in _ends(name_of(file)) if ends[end] == 1}

@@ -70,7 +70,7 @@ def read_expw(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset | None
 
 
 def read_affectnet(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset | None:
-    """Read AffectNet: `annotations/0_exp.npy` beside `images/0.jpg`, or training.csv and validation.csv.
+    """Read AffectNet: `annotations/0_exp.npy` for `images/0.jpg`, or training.csv and validation.csv.
 
     Images without one of the eight emotions (None, Uncertain, No-Face) are left out and counted.
 

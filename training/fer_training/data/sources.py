@@ -89,7 +89,7 @@ def _load_folder(tree: Tree, size: int, in_memory_bytes: int) -> FaceDataset:
 
 
 def _not_read(tree: Tree) -> list[str]:
-    """Name the files beside class folders that are data sets of their own."""
+    """Name the files next to class folders that are data sets of their own."""
     names = [file.place for file in tree.files if _is_data_set(file)]
     if not names:
         return []

@@ -38,7 +38,7 @@ def test_from_photographs_to_a_measured_file_by_four_commands(
         detection_data / "photos",
         "--split",
         "held-out",
-        "--beside",
+        "--compare-with",
         "haar",
     )
     assert "tiny" in compared

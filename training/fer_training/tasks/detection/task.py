@@ -34,7 +34,7 @@ class DetectionTask:
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset({"faces", "init"}),
         "export": frozenset({"data", "faces"}),
-        "evaluate": frozenset({"split", "beside"}),
+        "evaluate": frozenset({"split", "compare_with"}),
         "report": frozenset({"data", "faces"}),
     }
 
@@ -73,8 +73,8 @@ class DetectionTask:
         Args:
             model: File written by `export`.
             data: Folder of photographs.
-            options: `split`: `all`, or `held-out` if the detector was trained on this folder. `beside`: further
-                detectors, as values of FER_DETECTOR.
+            options: `split`: `all`, or `held-out` if the detector was trained on this folder. `compare_with`:
+                further detectors, as values of FER_DETECTOR.
 
         Raises:
             DetectorError: A file is not a detector.
@@ -93,7 +93,7 @@ class DetectionTask:
         chosen = photographs.images
         if split == "held-out":
             chosen = photographs.split(trained.hold_out, trained.seed)[1]
-        return DetectionEvaluation(measure([str(model), *options.get("beside", [])], chosen, EVAL_SIDE))
+        return DetectionEvaluation(measure([str(model), *options.get("compare_with", [])], chosen, EVAL_SIDE))
 
     def report(self, run: RunFolder, options: Mapping[str, Any]) -> Path:
         """Write the report of a run (see `write_detector_report`)."""

@@ -45,7 +45,7 @@ So these figures show how well its answers are repeated, not how exact they are.
 
 - Performance by age, sex or skin colour was not measured.
 - Covered eyes and mouths get points too: a guess of where they are.
-- Faces in profile, and crops that miss the face, get points beside the face.
+- Faces in profile, and crops that miss the face, get points that are not on the face.
 
 ## Licence
 
