@@ -122,7 +122,7 @@ def report_alignment(analyzer: Analyzer, faces: FaceDataset, images: list[NDArra
 
 def largest(analyzer: Analyzer, image: NDArray[np.uint8]) -> Face | None:
     """Return the largest detected face, or None."""
-    return next(iter(analyzer.prepare_pixels(image, LARGEST).faces), None)
+    return next(iter(analyzer.preparer.prepare_pixels(image, LARGEST).faces), None)
 
 
 def rotated(image: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:

@@ -62,8 +62,8 @@ def measure_kernels(
 def pipeline_parts(analyzer: Analyzer, data: bytes, options: Options) -> dict[str, Part]:
     """Return calls that run the pipeline and each of its kernels for one image, by field of `KernelCosts`."""
     image = analyzer.open(data, options)
-    crops = analyzer.prepare(image, options).crops
-    reduction = analyzer.reduction(image.header, options)
+    crops = analyzer.preparer.prepare(image, options).crops
+    reduction = analyzer.preparer.reduction(image.header, options)
     parts: dict[str, Part] = {
         "pipeline": lambda: analyzer.analyze(data, options).model_dump_json(),
         "decode": lambda: decode(image.data, image.header, reduction),

@@ -1,7 +1,7 @@
 """The pipeline for one image: decode → detect → crop → classify → assemble."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from fer_service.analysis.description import describe
 from fer_service.analysis.drawing import check_drawable, draw_prediction, encode
 from fer_service.analysis.given_boxes import check_boxes
 from fer_service.analysis.options import Limits, Options
+from fer_service.analysis.preparation import Prepared, Preparer, decode_here
 from fer_service.analysis.quality import measure
 from fer_service.classification.classifier import Classifier
 from fer_service.contract.boxes import Box
@@ -21,29 +22,8 @@ from fer_service.contract.job import Job, Stage
 from fer_service.contract.schemas import ImageSize, ModelName, Prediction
 from fer_service.detection.detector import Detector, Face
 from fer_service.detection.landmarks import LandmarkFinder
-from fer_service.detection.orientations import upright
 from fer_service.imaging.cover import Cover, cover
-from fer_service.imaging.crop import crop, square_around, square_over
-from fer_service.imaging.decode import decode as decode_pixels
 from fer_service.imaging.encoded import Decode, EncodedImage, open_image
-from fer_service.imaging.header import Header
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An image after everything that needs its pixels, before the classifier.
-
-    Attributes:
-        size: Width and height of the upright original in pixels.
-        pixels: The decoded image uint8 [H, W, 3], RGB, upright; smaller than the original if it was reduced.
-        faces: Faces in pixels of `pixels`, the largest first.
-        crops: One per face, uint8 [S, S, 3], RGB.
-    """
-
-    size: tuple[int, int]
-    pixels: NDArray[np.uint8]
-    faces: list[Face]
-    crops: list[NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -59,13 +39,12 @@ class Analysis:
     drawn: bytes | None = None
 
 
-def decode_here(image: EncodedImage, reduction: int) -> NDArray[np.uint8]:
-    """Decode an image on this thread."""
-    return decode_pixels(image.data, image.header, reduction)
-
-
 class Analyzer:
-    """Turns an image into a prediction; threads may share it."""
+    """Turns an image into a prediction; threads may share it.
+
+    Attributes:
+        preparer: Everything before the classifier.
+    """
 
     def __init__(
         self,
@@ -87,6 +66,7 @@ class Analyzer:
         self.classifier = classifier
         self.limits = limits or Limits()
         self._metadata = classifier.bundle.metadata
+        self.preparer = Preparer(detector, landmarks, self.limits, self._metadata)
         self._model = ModelName(name=self._metadata.name, version=self._metadata.version)
 
     def analyze(self, image: bytes | str | PathLike[str], options: Options | None = None) -> Prediction:
@@ -137,11 +117,11 @@ class Analyzer:
         Raises:
             RequestError: the image is refused; the subclass says why.
         """
-        prepared = self.prepare(image, options, job, decode)
+        prepared = self.preparer.prepare(image, options, job, decode)
         prediction = self._classified(prepared, job)
         if options.draw is None:
             return Analysis(prediction)
-        prepared = self._at_full_size(prepared, image, job, decode)
+        prepared = self.preparer.at_full_size(prepared, image, job, decode)
         pixels = prepared.pixels
         if options.drawing == "blur" or options.drawing == "pixelate":
             self._cover(prepared, options.drawing, options, job)
@@ -164,23 +144,7 @@ class Analyzer:
             InvalidParameter: an option is out of range, or a box does not belong to the image.
         """
         job = job or Job()
-        return self._classified(self.prepare_pixels(pixels, options or Options(turned=False), job), job)
-
-    def prepare_pixels(self, pixels: NDArray[np.uint8], options: Options, job: Job | None = None) -> Prepared:
-        """Detect and crop.
-
-        Args:
-            pixels: uint8 [H, W, 3], RGB, upright.
-            options: See `process_pixels`.
-            job: Takes the time of each stage.
-
-        Raises:
-            InvalidParameter: an option is out of range, or a box does not belong to the image.
-        """
-        size = pixels.shape[1], pixels.shape[0]
-        self.limits.checked(options)
-        check_boxes(options.boxes or (), *size)
-        return self._prepared(size, pixels, options, job or Job(), lambda _: pixels)
+        return self._classified(self.preparer.prepare_pixels(pixels, options or Options(turned=False), job), job)
 
     def process_crops(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> list[Prediction]:
         """Classify crops of faces that were found elsewhere.
@@ -201,96 +165,11 @@ class Analyzer:
         found = [describe(face, quality, _rounded(row), self._metadata, size) for quality, row in answered]
         return [Prediction(image=size, faces=[each], model=self._model) for each in found]
 
-    def prepare(
-        self, image: EncodedImage, options: Options, job: Job | None = None, decode: Decode = decode_here
-    ) -> Prepared:
-        """Decode, detect and crop.
-
-        Raises:
-            RequestError: the image is refused; the subclass says why.
-        """
-        job, header = job or Job(), image.header
-
-        def finer(faces: Sequence[Face]) -> NDArray[np.uint8]:
-            with job.stage(Stage.DECODE):
-                reduction = self._finer_reduction(header, pixels, faces)
-                return pixels if reduction is None else decode(image, reduction)
-
-        with job.stage(Stage.DECODE):
-            pixels = decode(image, self._reduction(header, options))
-        return self._prepared((header.width, header.height), pixels, options, job, finer)
-
     def warm(self) -> None:
         """Do once, with small images, what the first request would otherwise do."""
         black = np.zeros((64, 64, 3), np.uint8)
         self.analyze(cv2.imencode(".jpg", black)[1].tobytes())
         self.process_pixels(black, Options(boxes=(Face(Box(8, 8, 48, 48)),)))
-
-    def reduction(self, header: Header, options: Options) -> int:
-        """Return how far an image is reduced at least while it is decoded: 1, 2, 4 or 8."""
-        return 1 if options.draw else self._reduction(header, options)
-
-    def _reduction(self, header: Header, options: Options) -> int:
-        """Return how far an image is reduced for detection and, if the faces are large, for the crops."""
-        if options.boxes is not None:
-            smallest = min(face.height for face in options.boxes)
-            return header.reduction(self._metadata.input_size * max(header.width, header.height) / smallest)
-        if options.detect:
-            return header.reduction(self.detector.side)
-        # The short side is padded, so the long side fills the network's input.
-        return header.reduction(
-            self._metadata.input_size * max(header.width, header.height) / min(header.width, header.height)
-        )
-
-    def _at_full_size(self, prepared: Prepared, image: EncodedImage, job: Job, decode: Decode) -> Prepared:
-        """Return the same faces in pixels of the original, for drawing."""
-        width, height = prepared.pixels.shape[1], prepared.pixels.shape[0]
-        if (width, height) == prepared.size:
-            return prepared
-        with job.stage(Stage.DECODE):
-            pixels = decode(image, 1)
-        factors = prepared.size[0] / width, prepared.size[1] / height
-        return replace(prepared, pixels=pixels, faces=[face.scaled(*factors) for face in prepared.faces])
-
-    def _prepared(
-        self,
-        size: tuple[int, int],
-        pixels: NDArray[np.uint8],
-        options: Options,
-        job: Job,
-        finer: Callable[[Sequence[Face]], NDArray[np.uint8]],
-    ) -> Prepared:
-        """Detect and crop.
-
-        Args:
-            size: Width and height of the original in pixels.
-            pixels: The image, possibly reduced.
-            options: Checked choices.
-            job: Takes the time of each stage.
-            finer: Returns the image with enough pixels for the crops of faces in `pixels`.
-        """
-        if not options.detect and options.boxes is None:
-            return self._whole(size, pixels, job)
-        if options.boxes is not None:
-            factors = pixels.shape[1] / size[0], pixels.shape[0] / size[1]
-            faces = [face.scaled(*factors) for face in options.boxes]
-        else:
-            faces = self._detected(pixels, options, job)
-        larger = finer(faces)
-        with job.stage(Stage.CROP):
-            factor_x, factor_y = larger.shape[1] / pixels.shape[1], larger.shape[0] / pixels.shape[0]
-            faces = [face.scaled(factor_x, factor_y) for face in faces]
-            if self.landmarks is not None:
-                faces = self.landmarks.find(larger, faces, self.detector.frame_scale)
-            crops = self._crops(larger, faces)
-            return Prepared(size, pixels, [face.scaled(1 / factor_x, 1 / factor_y) for face in faces], crops)
-
-    def _whole(self, size: tuple[int, int], pixels: NDArray[np.uint8], job: Job) -> Prepared:
-        """Return an image that is one face."""
-        with job.stage(Stage.CROP):
-            height, width = pixels.shape[:2]
-            whole = crop(pixels, square_over(width, height), self._metadata.input_size, self._metadata.crop)
-        return Prepared(size, pixels, [Face(Box(0, 0, width, height))], [whole])
 
     def _cover(self, prepared: Prepared, kind: Cover, options: Options, job: Job) -> None:
         """Cover the faces, and all that may be one: also those of low scores and those beyond `max_faces`."""
@@ -302,29 +181,6 @@ class Analyzer:
             return
         with job.stage(Stage.DETECT):
             cover_faces(self.detector, pixels, [*boxes, *find_faces(self.detector, pixels, job)], kind, job)
-
-    def _detected(self, pixels: NDArray[np.uint8], options: Options, job: Job) -> list[Face]:
-        max_faces, min_score = self.limits.checked(options)
-        detector = self.detector if options.turned else upright(self.detector)
-        with job.stage(Stage.DETECT):
-            found = detector.detect(pixels, min_score, job)
-        return sorted(found, key=lambda face: face.box.area, reverse=True)[:max_faces]
-
-    def _finer_reduction(self, header: Header, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> int | None:
-        """Return the reduction that leaves the smallest face enough pixels, or None if it has them already."""
-        if not faces or pixels.shape[1] == header.width:
-            return None
-        smallest = min(face.height for face in faces)
-        reduction = header.reduction(max(pixels.shape[:2]) * self._metadata.input_size / smallest)
-        return reduction if max(header.width, header.height) / reduction > max(pixels.shape[:2]) else None
-
-    def _crops(self, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> list[NDArray[np.uint8]]:
-        geometry, size = self._metadata.crop, self._metadata.input_size
-        scale = self.detector.frame_scale
-        return [
-            crop(pixels, square_around(face.box, face.landmarks, geometry, scale, face.roll), size, geometry)
-            for face in faces
-        ]
 
     def _classified(self, prepared: Prepared, job: Job) -> Prediction:
         rows: NDArray[np.float32] | list[NDArray[np.float32]] = []

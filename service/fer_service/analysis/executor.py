@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Histogram
 
-from fer_service.analysis.analyzer import Analysis, Analyzer, decode_here
+from fer_service.analysis.analyzer import Analysis, Analyzer
 from fer_service.analysis.lane import Lane
 from fer_service.analysis.options import Options
+from fer_service.analysis.preparation import decode_here
 from fer_service.classification.batched import BatchedClassifier
 from fer_service.contract.job import Job
 from fer_service.contract.schemas import Prediction
@@ -213,7 +214,7 @@ class Executor:
     def _analysed(self, data: bytes, options: Options, job: Job) -> Analysis | EncodedImage:
         """Return the analysis, or the image if the other lane must analyse it."""
         image = self.analyzer.open(data, options, job)
-        if _is_costly(image, self.analyzer.reduction(image.header, options)):
+        if _is_costly(image, self.analyzer.preparer.reduction(image.header, options)):
             self._isolated.check(image)
             return image
         return image if options.covers else self._process(image, options, job)

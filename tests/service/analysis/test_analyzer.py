@@ -198,9 +198,11 @@ def test_the_crop_of_a_turned_face_is_upright(roll: int, turns: int) -> None:
     face = Face(Box(10, 10, 100, 100), 0.9, roll=roll)
     line = analyzer(face)
     image = line.open(encoded(turned, "PNG"), Options())
-    (crop,) = line.prepare(image, Options()).crops
+    (crop,) = line.preparer.prepare(image, Options()).crops
     expected_line = analyzer(Face(face.box, 0.9))
-    (expected,) = expected_line.prepare(expected_line.open(encoded(upright, "PNG"), Options()), Options()).crops
+    (expected,) = expected_line.preparer.prepare(
+        expected_line.open(encoded(upright, "PNG"), Options()), Options()
+    ).crops
     assert np.abs(crop.astype(int) - expected).max() <= 1
 
 
@@ -223,7 +225,7 @@ def test_without_detection_an_image_is_padded_by_its_border() -> None:
     pixels = np.zeros((16, 48, 3), np.uint8)
     pixels[0], pixels[-1] = (255, 0, 0), (0, 255, 0)
     line, options = analyzer(), Options(detect=False)
-    (crop,) = line.prepare(line.open(encoded(pixels, "PNG"), options), options).crops
+    (crop,) = line.preparer.prepare(line.open(encoded(pixels, "PNG"), options), options).crops
     assert (crop[:16] == (255, 0, 0)).all()
     assert (crop[32:] == (0, 255, 0)).all()
 
@@ -245,7 +247,7 @@ def test_the_crop_goes_by_the_bundles_frame_and_the_detectors_scale() -> None:
         FakeDetector(Face(Box(40, 40, 24, 24))), FakeClassifier(bundle_metadata=metadata(crop=geometry))
     )
     pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
-    (crop,) = line.prepare(line.open(encoded(pixels, "PNG"), Options()), Options()).crops
+    (crop,) = line.preparer.prepare(line.open(encoded(pixels, "PNG"), Options()), Options()).crops
     np.testing.assert_array_equal(crop, pixels[28:76, 28:76])
 
 

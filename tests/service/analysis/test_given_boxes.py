@@ -56,7 +56,7 @@ def test_a_box_that_reaches_beyond_the_image_is_clipped_and_its_crop_repeats_the
     (face,) = line.analyze(encoded(stripes(), "PNG"), options).faces
     assert face.box == BoundingBox(x=0, y=10, width=40, height=80)
     assert (face.quality.cut, face.emotion, face.quality.size) == (0.5, "angry", 40)
-    (crop,) = line.prepare(line.open(encoded(stripes(), "PNG"), options), options).crops
+    (crop,) = line.preparer.prepare(line.open(encoded(stripes(), "PNG"), options), options).crops
     assert (crop == (250, 0, 0)).all()
 
 
@@ -154,7 +154,7 @@ def test_an_image_is_reduced_as_far_as_the_smallest_box_allows(height: int, redu
     line = analyzer()
     options = Options(boxes=(Face(Box(0, 0, 1000, 1000)), Face(Box(0, 0, 5, height))))
     image = line.open(plain("red", 2000, 1500), options)
-    assert line.reduction(image.header, options) == reduction
-    prepared = line.prepare(image, options)
+    assert line.preparer.reduction(image.header, options) == reduction
+    prepared = line.preparer.prepare(image, options)
     assert prepared.pixels.shape[:2] == (-(-1500 // reduction), 2000 // reduction)
     assert line.analyze(image.data, options).faces[0].box.width == 1000

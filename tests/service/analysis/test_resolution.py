@@ -62,7 +62,7 @@ def test_boxes_are_told_in_pixels_of_the_whole_image(jpeg: bytes) -> None:
 def test_a_small_faces_crop_is_cut_from_enough_resolution(jpeg: bytes, large: Pixels) -> None:
     # 6 of 200 pixels are 48 of 1600: only the whole image has as many as the network wants.
     analyzer, detector = line(Face(Box(100, 50, 6, 6)), side=200)
-    (crop,) = analyzer.prepare(analyzer.open(jpeg, Options()), Options()).crops
+    (crop,) = analyzer.preparer.prepare(analyzer.open(jpeg, Options()), Options()).crops
     assert detector.seen == [(150, 200, 3)]
     assert np.abs(crop.astype(int) - large[400:448, 800:848]).mean() < 4
 
@@ -83,7 +83,7 @@ def has_stripes(crop: Pixels) -> bool:
 )
 def test_an_image_is_decoded_again_only_for_faces_that_need_it(height: int, decodes_again: bool) -> None:
     analyzer, detector = line(Face(Box(100, 100, height, height)), side=400)
-    (crop,) = analyzer.prepare(analyzer.open(stripes(), Options()), Options()).crops
+    (crop,) = analyzer.preparer.prepare(analyzer.open(stripes(), Options()), Options()).crops
     assert detector.seen == [(300, 400, 3)]
     assert has_stripes(crop) is decodes_again
 
@@ -91,9 +91,9 @@ def test_an_image_is_decoded_again_only_for_faces_that_need_it(height: int, deco
 def test_the_smallest_of_several_faces_decides(jpeg: bytes, large: Pixels) -> None:
     faces = Face(Box(20, 20, 240, 240)), Face(Box(300, 150, 24, 24))
     analyzer, _ = line(*faces, side=400)
-    _, small = analyzer.prepare(analyzer.open(stripes(), Options()), Options()).crops
+    _, small = analyzer.preparer.prepare(analyzer.open(stripes(), Options()), Options()).crops
     assert has_stripes(small)
-    big, small = analyzer.prepare(analyzer.open(jpeg, Options()), Options()).crops
+    big, small = analyzer.preparer.prepare(analyzer.open(jpeg, Options()), Options()).crops
     assert np.abs(big.astype(int) - area(large[80:1040, 80:1040], 48)).mean() < 6
     assert np.abs(small.astype(int) - area(large[600:696, 1200:1296], 48)).mean() < 6
 
@@ -103,7 +103,7 @@ def test_the_whole_image_as_a_face_is_the_whole_image_padded(large: Pixels, widt
     pixels = np.ascontiguousarray(large[:height, :width])
     analyzer, _ = line(side=64)
     options = Options(detect=False)
-    prepared = analyzer.prepare(analyzer.open(encoded(pixels, "JPEG", quality=95), options), options)
+    prepared = analyzer.preparer.prepare(analyzer.open(encoded(pixels, "JPEG", quality=95), options), options)
     beside, above = (max(width, height) - width) // 2, (max(width, height) - height) // 2
     padded = cv2.copyMakeBorder(pixels, above, above, beside, beside, cv2.BORDER_REPLICATE).astype(np.uint8)
     assert prepared.size == (width, height)

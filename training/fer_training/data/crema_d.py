@@ -93,7 +93,9 @@ class _Cutter:
         self._analyzer = load(load_settings(device="cpu", model="bundled", detector=detector))
 
     def face(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-        found = self._analyzer.prepare_pixels(pixels, Options(max_faces=1, min_score=_SCORE, turned=False)).faces
+        found = self._analyzer.preparer.prepare_pixels(
+            pixels, Options(max_faces=1, min_score=_SCORE, turned=False)
+        ).faces
         if not found:
             return None
         geometry = self._analyzer.classifier.bundle.metadata.crop

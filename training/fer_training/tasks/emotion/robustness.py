@@ -145,7 +145,7 @@ def end_to_end(analyzer: Analyzer, faces: FaceDataset) -> EndToEnd:
         faces: Images with the labels of the bundle.
     """
     classifier = analyzer.classifier
-    found = [analyzer.prepare_pixels(in_an_image(image), LARGEST).crops for image in faces.images]
+    found = [analyzer.preparer.prepare_pixels(in_an_image(image), LARGEST).crops for image in faces.images]
     rows = [row for row, crops in enumerate(found) if crops]
     direct = probabilities_of(classifier, faces.images).argmax(axis=1) == faces.labels
     right = classified(classifier, [crop for crops in found for crop in crops]) == faces.labels[rows]
