@@ -125,7 +125,8 @@ class ParquetTable:
         self._writer.close()
 
     def _flush(self) -> None:
-        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
-        named = dict(zip(self._schema.names, columns, strict=True))
+        if not self._rows:
+            return
+        named = dict(zip(self._schema.names, zip(*self._rows, strict=True), strict=True))
         self._writer.write_table(self._table.from_pydict(named, self._schema))
         self._rows = []

@@ -254,7 +254,7 @@ def report(
     data: _Moved = None,
     faces: _Faces = None,
 ) -> None:
-    """Write report.html and figures into a run folder."""
+    """Write the report of a run into its folder."""
     from fer_training.engine.run_folder import RunFolder
     from fer_training.tasks import task_of
 

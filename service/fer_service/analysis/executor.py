@@ -199,6 +199,8 @@ class Executor:
             for start in range(0, len(crops), size):
                 work = partial(self.analyzer.process_crops, crops[start : start + size], job)
                 predictions += await self._run_in(self._lane, work, job)
+                if not self._shares_runs:
+                    self._metrics.batch_size.observe(len(crops[start : start + size]))
         except asyncio.CancelledError:
             job.cancel()
             raise

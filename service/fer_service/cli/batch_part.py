@@ -84,7 +84,7 @@ class PartWorker:
         analyses = analyze_files(self._executor, images, lambda _: self._options, self._threads, _read)
         for name, place in files:
             if place in videos:
-                errors += self._add_video(name, place, results)
+                errors += await asyncio.to_thread(self._add_video, name, place, results)
                 continue
             analysis = await anext(analyses)
             errors += isinstance(analysis, str)
@@ -103,7 +103,7 @@ class PartWorker:
         try:
             with _local_copy(place) as path:
                 damage = analyze_video(
-                    self._analyzer, path, None, "none", self._clips.every, self._clips.half_life, add
+                    self._executor.analyzer, path, None, "none", self._clips.every, self._clips.half_life, add
                 )
         except (ClipError, OSError) as error:
             damage = [str(error)]

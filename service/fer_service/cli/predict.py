@@ -107,15 +107,19 @@ def predict(
     analyzer = load(settings)
     options = Options(max_faces=max_faces, draw="jpeg" if annotate else None, drawing=draw or "box")
     if len(found.files) == 1 and is_video(found.files[0]) and (out or annotate):
-        complete = predict_video(
-            analyzer,
-            found.files[0],
-            out=out,
-            annotate=annotate,
-            drawing=options.drawing,
-            every=every,
-            half_life=smooth,
-        )
+        try:
+            complete = predict_video(
+                analyzer,
+                found.files[0],
+                out=out,
+                annotate=annotate,
+                drawing=options.drawing,
+                every=every,
+                half_life=smooth,
+            )
+        except OSError as error:
+            place = error.filename or out or annotate
+            raise ResultsError(f"cannot write {place}: {error.strerror or error}") from error
         raise typer.Exit(0 if complete else 1)
     if annotate and annotate.suffix.lower() in {".mp4", ".mov", ".mkv", ".webm", ".jpg", ".png"}:
         raise typer.BadParameter(f"--annotate {printable(annotate)}: give a folder for the copies of these files")
@@ -186,7 +190,7 @@ class _Run:
             analyses = analyze_files(executor, images, self._options, self.settings.threads, read)
             for path in todo:
                 if path in self.videos:
-                    await self._video(path, results)
+                    await self._video(executor.analyzer, path, results)
                 else:
                     analysis = await anext(analyses)
                     if not isinstance(analysis, str) and analysis.drawn:
@@ -194,7 +198,7 @@ class _Run:
                     self._add(path, analysis if isinstance(analysis, str) else analysis.prediction, results)
                 advance()
 
-    async def _video(self, path: Path, results: Results) -> None:
+    async def _video(self, analyzer: "Analyzer", path: Path, results: Results) -> None:
         if self.prints:
             self._add(path, "for a video, pass --out, or for a single one --annotate", results)
             return
@@ -210,7 +214,7 @@ class _Run:
         copy = self._copy(path) if path in self.copies else None
         try:
             damage = await asyncio.to_thread(
-                analyze_video, self.analyzer, path, copy, self.options.drawing, self.every, self.half_life, add
+                analyze_video, analyzer, path, copy, self.options.drawing, self.every, self.half_life, add
             )
         except ClipError as error:
             damage = [str(error)]

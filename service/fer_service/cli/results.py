@@ -54,12 +54,13 @@ def open_results(path: Path, labels: Sequence[str], *, resume: bool) -> Abstract
     Raises:
         ResultsError: Unknown suffix, the file cannot be written or continued, or pyarrow is not installed.
     """
-    if path.suffix not in _FORMATS:
+    suffix = path.suffix.lower()
+    if suffix not in _FORMATS:
         raise ResultsError(f"{path}: unknown suffix for results; use {', '.join(_FORMATS)}")
-    if resume and path.suffix not in (".csv", ".ndjson"):
+    if resume and suffix not in (".csv", ".ndjson"):
         raise ResultsError(f"--resume needs a .csv or .ndjson file: {path} is complete only at its end")
     try:
-        return _FORMATS[path.suffix](path, labels, resume and path.exists())
+        return _FORMATS[suffix](path, labels, resume and path.exists())
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
 

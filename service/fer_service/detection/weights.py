@@ -3,8 +3,6 @@
 import contextlib
 import hashlib
 import http.client
-import os
-import tempfile
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Final
 import platformdirs
 
 from fer_service.contract.errors import DetectorError
+from fer_service.system.files import write_atomically
 from fer_service.system.terminal import as_typed
 
 _TIMEOUT_SECONDS: Final = 10
@@ -84,10 +83,7 @@ class Weights:
             )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(dir=self.path.parent)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(partial).replace(self.path)
+            write_atomically(self.path, content)
         except OSError as error:
             raise DetectorError(f"cannot write {self.path}: {error.strerror or error}") from error
         return self.path

@@ -96,7 +96,11 @@ class Server(uvicorn.Server):
             seconds, last = min(now - last, 2 * tick), now
             connections = connections_of(self.server_state)
             for connection in connections:
-                connection.check(seconds)
+                try:
+                    connection.check(seconds)
+                except Exception:  # the others must be checked nevertheless
+                    logger.exception("cannot check a connection")
+                    connection.abort()
             shed((connection.sending for connection in connections), self.config.limits.unsent_bytes)
 
     def _cut(self) -> None:

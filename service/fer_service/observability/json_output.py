@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_service.observability import json_filter
+from fer_service.system.descriptors import open_standard_streams
 
 
 @contextlib.contextmanager
@@ -20,7 +21,7 @@ def json_output() -> Iterator[None]:
     The filter (see `json_filter`) writes to what was standard error before. Child processes write to it too. At
     the end of the block it has written all that came before; a container ends with its first process.
     """
-    _open_standard_files()
+    open_standard_streams()
     _flush()
     (reader, writer), (done, mark) = os.pipe(), os.pipe()
     # A group of its own: Ctrl-C ends the service, and the filter writes its last lines.
@@ -39,13 +40,6 @@ def json_output() -> Iterator[None]:
         os.read(done, 1)  # returns when the filter has come to the mark
         os.close(done)
         program.returncode = 0  # it ends after this process
-
-
-def _open_standard_files() -> None:
-    """Open the standard files that are closed: a pipe would take their numbers."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)
 
 
 def _flush() -> None:

@@ -68,7 +68,7 @@ class Metrics:
         )
         self.queue_depth = Gauge(
             "fer_queue_depth",
-            "Images that wait for a CPU core, or crops that wait for the GPU",
+            "Images that wait for a thread",
             registry=registry,
             multiprocess_mode="livesum",
         )

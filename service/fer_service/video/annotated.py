@@ -10,6 +10,7 @@ from fer_service.contract.errors import ClipError
 from fer_service.video.clip import ClipFrame
 
 if TYPE_CHECKING:
+    from av import VideoFrame
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
@@ -43,9 +44,11 @@ class AnnotatedClip:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._output is not None:
-            container, stream = self._output
-            container.mux(stream.encode(None))
-            container.close()
+            container, _ = self._output
+            try:
+                self._encode(None)
+            finally:
+                container.close()
 
     def add(self, frames: Iterable[ClipFrame]) -> None:
         """Write frames.
@@ -66,13 +69,24 @@ class AnnotatedClip:
         height, width = (length - length % 2 for length in frame.pixels.shape[:2])
         if self._output is None:
             self._output = _open_output(self._path, width, height)
-        container, stream = self._output
+        _, stream = self._output
         image = av.VideoFrame.from_ndarray(frame.pixels[:height, :width].copy(), format="rgb24")
         if (stream.width, stream.height) != (width, height):
             image = image.reformat(stream.width, stream.height)
         image.pts = self._last_ticks = max(round(frame.time * _TICKS), self._last_ticks + 1)
         image.time_base = Fraction(1, _TICKS)
-        container.mux(stream.encode(image))
+        self._encode(image)
+
+    def _encode(self, image: "VideoFrame | None") -> None:
+        """Write a frame, or with None those that the encoder still holds."""
+        import av
+
+        assert self._output is not None  # noqa: S101 (for the type checker)
+        container, stream = self._output
+        try:
+            container.mux(stream.encode(image))
+        except (av.FFmpegError, OSError) as error:
+            raise ClipError(f"cannot write {self._path}: {error.strerror}") from error
 
 
 def _open_output(path: Path, width: int, height: int) -> "tuple[OutputContainer, VideoStream]":

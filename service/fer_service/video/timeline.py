@@ -44,10 +44,11 @@ def open_timeline(path: Path, labels: Sequence[str]) -> Timeline:
         ClipError: unknown suffix, or the file cannot be written.
         ResultsError: pyarrow is not installed.
     """
-    if path.suffix not in _FORMATS:
+    suffix = path.suffix.lower()
+    if suffix not in _FORMATS:
         raise ClipError(f"{path}: unknown timeline suffix; use {', '.join(_FORMATS)}")
     try:
-        return _FORMATS[path.suffix](path, labels)
+        return _FORMATS[suffix](path, labels)
     except OSError as error:
         raise ClipError(f"cannot write {path}: {error.strerror}") from error
 

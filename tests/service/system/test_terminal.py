@@ -27,9 +27,11 @@ def test_what_an_encoding_lacks_is_escaped_as_in_json(
 
 
 def test_other_streams_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(sys, "stderr", None)
     escape_unencodable()
+    assert (sys.stdout, sys.stderr) == (stream, None)
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,13 @@ def test_the_file_is_complete_after_an_error(tmp_path: Path, suffix: str) -> Non
     assert path.read_bytes() == written(tmp_path / f"whole{suffix}", result(0, 1)).read_bytes()
 
 
+@pytest.mark.parametrize("suffix", [".CSV", ".Json", ".PARQUET"])
+def test_the_suffix_may_be_in_capitals(tmp_path: Path, suffix: str) -> None:
+    with open_timeline(tmp_path / f"t{suffix}", ("happy",)):
+        pass
+    assert (tmp_path / f"t{suffix}").exists()
+
+
 def test_an_unknown_suffix_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ClipError, match=r"t\.xlsx: unknown timeline suffix; use \.csv, \.json, \.parquet"):
         open_timeline(tmp_path / "t.xlsx", LABELS)

@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, current_thread
@@ -80,3 +81,11 @@ def test_an_exception_while_prefetching_is_raised_after_what_came_before() -> No
     assert next(found) == 1
     with pytest.raises(DataError, match="gone"):
         next(found)
+
+
+def test_prefetching_ends_with_its_consumer() -> None:
+    found = prefetch(iter(range(20)))
+    assert next(found) == 0
+    assert any(thread.name.startswith("prefetch") for thread in threading.enumerate())
+    found.close()  # type: ignore[attr-defined]
+    assert not any(thread.name.startswith("prefetch") for thread in threading.enumerate())

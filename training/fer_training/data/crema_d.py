@@ -21,6 +21,7 @@ from fer_service.contract.errors import ClipError
 from fer_service.contract.extras import install_command
 from fer_service.contract.settings import load_settings
 from fer_service.imaging.crop import crop, square_around
+from fer_service.system.files import write_atomically
 from fer_service.video.clip import Clip
 from numpy.typing import NDArray
 
@@ -130,7 +131,8 @@ def _cut(clip: File, folder: Path, frames: int, cutter: _Cutter, label: str) -> 
         if face is None:
             yield "frames without a face"
         else:
-            cv2.imwrite(str(path), cv2.cvtColor(face, cv2.COLOR_RGB2BGR))
+            _, png = cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_RGB2BGR))
+            write_atomically(path, png.tobytes())
             yield label
 
 

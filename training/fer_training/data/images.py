@@ -1,11 +1,11 @@
 """Images of data sets that do not fit in memory, decoded on demand."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
-from threading import Lock, Thread
-from typing import TypeVar
+from threading import Lock
+from typing import TypeVar, cast
 
 import numpy as np
 from fer_service.contract.bundle import CropGeometry
@@ -144,24 +144,15 @@ def prefetch(items: Iterator[_Item], depth: int = 2) -> Iterator[_Item]:
 
     Args:
         items: Source of items. Its exceptions are raised here.
-        depth: Maximum number of items in the queue.
+        depth: Number of items that are produced ahead.
     """
-    queue: Queue[tuple[_Item | None, BaseException | None]] = Queue(depth)
-
-    def produce() -> None:
+    end = object()
+    with ThreadPoolExecutor(1, "prefetch") as pool:
+        ahead = deque(pool.submit(next, items, end) for _ in range(depth))
         try:
-            for item in items:
-                queue.put((item, None))
-            queue.put((None, StopIteration()))
-        except BaseException as error:
-            queue.put((None, error))
-
-    Thread(target=produce, daemon=True, name="prefetch").start()
-    while True:
-        item, error = queue.get()
-        if isinstance(error, StopIteration):
-            return
-        if error is not None:
-            raise error
-        assert item is not None  # noqa: S101 (for the type checker)
-        yield item
+            while (item := ahead.popleft().result()) is not end:
+                ahead.append(pool.submit(next, items, end))
+                yield cast(_Item, item)
+        finally:
+            for left in ahead:
+                left.cancel()

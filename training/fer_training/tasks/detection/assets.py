@@ -60,7 +60,7 @@ def read_assets(photographs: Path, faces: Path, recipe: DetectionRecipe, limit: 
     if split is None:
         raise DataError(f"{faces}: no split is named Training, train or all; found {', '.join(data.split_sizes)}")
     chosen = data.split(split)
-    tiles = np.stack([image.mean(axis=2).astype(np.uint8) for image in chosen.images][:limit])
+    tiles = np.stack([image.mean(axis=2).astype(np.uint8) for image in chosen.images[:limit]])
     train, held_out = boxed.limited(limit).split(recipe.hold_out, recipe.seed)
     empty = tuple(
         Photograph(name, pixels, no_boxes(), np.empty(0, bool))

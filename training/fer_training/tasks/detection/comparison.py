@@ -131,5 +131,4 @@ def _milliseconds(choices: Sequence[str], photographs: Sequence[Photograph]) -> 
         f"{choice} {side}": lambda detector=detector, side=side: detector.detect(scaled[side], SERVED_SCORE)
         for (choice, side), detector in detectors.items()
     }
-    # `cpu_milliseconds` runs until it has measured the entry `line`.
-    return cpu_milliseconds(parts | {"line": lambda: None}, _SECONDS * len(parts))
+    return cpu_milliseconds(parts, _SECONDS * len(parts))

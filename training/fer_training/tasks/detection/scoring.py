@@ -113,12 +113,16 @@ def evaluate(
     return match_boxes([detector.detect(photo.pixels, min_score) for photo in photographs], photographs, overlap)
 
 
+def _score(face: Face) -> float:
+    return _UNSCORED if face.score is None else face.score
+
+
 def match_boxes(found: Sequence[list[Face]], photographs: Sequence[Photograph], overlap: float) -> EvalResult:
     """Match the boxes detected in each photograph to its faces."""
     scores, heights, images, faces, first = [], [], [], [], 0
     for number, (boxes, photo) in enumerate(zip(found, photographs, strict=True)):
-        ranked = sorted(boxes, key=lambda face: -(face.score or _UNSCORED))
-        scores += [_UNSCORED if face.score is None else face.score for face in ranked]
+        ranked = sorted(boxes, key=_score, reverse=True)
+        scores += [_score(face) for face in ranked]
         heights += [face.box.height for face in ranked]
         images += [number] * len(ranked)
         faces += [index + first if index >= 0 else -1 for index in _matches(corners(ranked), photo.boxes, overlap)]

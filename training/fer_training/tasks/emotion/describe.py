@@ -90,7 +90,7 @@ def report_unreadable(files: tuple[str, ...], *, strict: bool) -> None:
     """
     for line in files[:_LISTED]:
         print(f"unreadable: {printable(line)}", file=sys.stderr)
-    if more := len(files) - _LISTED if len(files) > _LISTED else 0:
+    if (more := len(files) - _LISTED) > 0:
         print(f"unreadable: {more:,} more files; `fer-train data --out` lists all", file=sys.stderr)
     if files and strict:
         raise DataError(f"{len(files)} files cannot be read: repair or remove them, or run without --strict")

@@ -100,10 +100,9 @@ class TeacherViews:
         """Load the view of an epoch. Create it if it is missing."""
         number = epoch % self._recipe.loss.teacher_views
         path = self._folder / f"view-{number:03}.npz"
-        if not path.exists():
-            if self._fabric.is_global_zero:
-                self._make(number, path)
-            self._fabric.barrier()
+        if self._fabric.is_global_zero and not path.exists():
+            self._make(number, path)
+        self._fabric.barrier()
         with np.load(path) as content:
             pixels, probabilities = (torch.from_numpy(content[name]) for name in ("pixels", "answers"))
         return View(pixels, probabilities.to(self._fabric.device))
