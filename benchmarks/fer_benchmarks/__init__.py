@@ -19,6 +19,12 @@ Programs, run with `python -m fer_benchmarks.NAME`:
     training_speed  Share of a training step that the network takes.
     recall          Faces that each detector finds, and its cost.
     scales          Recall and cost of detection at several scales.
+    orientations    Turned portraits: faces found, and the cost.
+    quality         What the quality flags say about the answers.
+    groups          Answers on portraits, by groups of people.
+    options         CPU time of each kind of request.
+    decode_memory   Peak memory of decoding, compared with the estimates.
+    scaling         `predict` and `batch` over many images, compared with the service.
     crop_frame      Detector boxes compared with FER-2013's framing.
     peers.servers   Other model servers around the same pipeline.
     peers.products  The packages `fer` and DeepFace.

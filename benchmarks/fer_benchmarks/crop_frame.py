@@ -9,19 +9,19 @@ tight to wide, and with and without alignment by the eyes. Needs the training en
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.loading import assemble
 from fer_service.classification.classifier import Classifier, open_classifier
-from fer_service.detection.choice import Detector, Face, choose_detector
+from fer_service.detection.choice import choose_detector
+from fer_service.detection.detector import Detector, Face
 from fer_service.imaging.crop import crop, square_around
 from fer_service.system.cores import available_cores
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.data.framing import FACE_SIDE, IMAGE_SIDE, in_an_image
 from fer_training.tasks.emotion.evaluate import probabilities_of
-from fer_training.tasks.emotion.robustness import LARGEST, classified
+from fer_training.tasks.emotion.robustness import LARGEST, classified, rotated
 from numpy.typing import NDArray
 
 TURNS = (0, 10, 20, 30)  # degrees clockwise
@@ -96,7 +96,7 @@ def report_alignment(analyzer: Analyzer, faces: FaceDataset, images: list[NDArra
     """Print the accuracy of upright crops and of crops aligned by the eyes, as found and in rotated images."""
     metadata = analyzer.classifier.bundle.metadata
     for turn in TURNS:
-        turned = [rotated(image, turn) for image in images]
+        turned = [rotated(turn)(image) for image in images]
         found = [largest(analyzer, image) for image in turned]
         rows = [row for row, face in enumerate(found) if face is not None]
         right = {}
@@ -123,15 +123,6 @@ def report_alignment(analyzer: Analyzer, faces: FaceDataset, images: list[NDArra
 def largest(analyzer: Analyzer, image: NDArray[np.uint8]) -> Face | None:
     """Return the largest detected face, or None."""
     return next(iter(analyzer.preparer.prepare_pixels(image, LARGEST).faces), None)
-
-
-def rotated(image: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
-    """Rotate an image clockwise about its centre; the border is repeated."""
-    middle = (IMAGE_SIDE - 1) / 2
-    turn = cv2.getRotationMatrix2D((middle, middle), -degrees, 1.0)
-    return cv2.warpAffine(image, turn, (IMAGE_SIDE, IMAGE_SIDE), borderMode=cv2.BORDER_REPLICATE).astype(
-        np.uint8, copy=False
-    )
 
 
 if __name__ == "__main__":

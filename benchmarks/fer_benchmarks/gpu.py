@@ -3,7 +3,7 @@
     python -m fer_benchmarks.gpu --out gpu.json             # on a host with an NVIDIA GPU
     python -m fer_benchmarks.gpu --device cpu --quick       # on any host, as a check
 
-Needs the extras `training` and `cuda` in one environment: `uv pip install -e ".[training,cuda]"`.
+Needs the extras `training` and `gpu` in one environment: docs/decisions/gpu.md has the commands.
 """
 
 import argparse

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import skimage.data
 from fer_service.contract.errors import RequestError
-from fer_service.detection.choice import Detector, Face, choose_detector
+from fer_service.detection.choice import choose_detector
+from fer_service.detection.detector import Detector, Face
 from fer_service.imaging.decode import decode
 from fer_service.imaging.encoded import open_image
 from numpy.typing import NDArray

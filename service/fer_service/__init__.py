@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 __all__ = ["Analyzer", "Options", "load"]
 _MODULES = {
     "Analyzer": "fer_service.analysis.analyzer",
-    "Options": "fer_service.analysis.analyzer",
+    "Options": "fer_service.analysis.options",
     "load": "fer_service.analysis.loading",
 }
 

@@ -9,7 +9,8 @@ from fer_service.classification.classifier import Classifier, open_classifier
 from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError, DetectorError
 from fer_service.contract.settings import Settings, load_settings
-from fer_service.detection.choice import Detector, choose_detector
+from fer_service.detection.choice import choose_detector
+from fer_service.detection.detector import Detector
 from fer_service.detection.landmarks import open_landmarks
 from fer_service.onnx.gpu_support import cuda_is_built_in
 from fer_service.onnx.session import Gpu

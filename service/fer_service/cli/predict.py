@@ -258,11 +258,6 @@ class _Printed:
         if isinstance(outcome, Prediction):
             self._kept.append((name, outcome))
 
-    def __enter__(self) -> "_Printed":
-        return self
-
-    def __exit__(self, *exception: object) -> None: ...
-
     def show(self, *, as_json: bool, single: bool) -> None:
         """Print a table, or JSON: of a single image as /predict answers, of several as /predict/batch does."""
         if as_json:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
 
 from fer_service.contract.errors import ResultsError
@@ -22,7 +21,7 @@ _COLUMNS: Final = {"file": str, "error": str, "frame": int, "time": float, "face
 
 
 class Results(Protocol):
-    """Writes results in order. As a context manager, it completes the file also after an error."""
+    """Writes results in order."""
 
     def has(self, name: str) -> bool:
         """Return True if an earlier run has completed a file."""
@@ -30,15 +29,9 @@ class Results(Protocol):
     def add(self, name: str, outcome: Outcome) -> None:
         """Write the result of a file, or of one frame of it."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
 
 def open_results(path: Path, labels: Sequence[str], *, resume: bool) -> AbstractContextManager[Results]:
-    """Create or replace a file of results, or continue one.
+    """Create or replace a file of results, or continue one. The file is completed also after an error.
 
     CSV and parquet have one row per face, one per image without faces, and one per file that cannot be read, with
     its `error`. The probabilities are in columns named by the labels; a label that is the name of another column

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fer_service.contract.errors import BundleError, StartError
 from fer_service.contract.validation import first_error
@@ -185,8 +185,7 @@ class Metadata(_Record):
     metrics: Metrics
     deduplicated: Metrics | None = None
     robustness: dict[str, Fraction] = Field(default_factory=dict)  # accuracy by condition
-    # Older files say "whole_line".
-    end_to_end: EndToEnd | None = Field(None, validation_alias=AliasChoices("end_to_end", "whole_line"))
+    end_to_end: EndToEnd | None = None
     evaluations: dict[str, Evaluation] = Field(default_factory=dict)  # on other data, by its name
     # Bits of INT8 weights. With at most 7, the sum of two products fits int16 (2 · 255 · 64 < 2¹⁵).
     weight_bits: int | None = Field(None, ge=1, le=8)

@@ -28,7 +28,6 @@ def choose_detector(
     orientations: bool = False,
     device: Device = "cpu",
     gpu: Gpu | None = None,
-    own: Path = assets.DETECTOR,
 ) -> Detector:
     """Open a detector.
 
@@ -41,7 +40,6 @@ def choose_detector(
         orientations: Also find the faces of turned images (see `Orientations`). Haar finds only upright ones.
         device: Device of the project's own detector; YuNet and Haar always run on the CPU (docs/decisions/gpu.md).
         gpu: GPU options.
-        own: File of the project's own detector.
 
     Raises:
         DetectorError: the file is missing or is not a detector.
@@ -52,7 +50,7 @@ def choose_detector(
     if falls_back(choice):
         logger.warning("YuNet finds more small faces, but is not installed. To install it: %s", pull_command())
         choice = "own"
-    network = _open_network("yunet" if choice == "auto" else choice, side, device, gpu, own)
+    network = _open_network("yunet" if choice == "auto" else choice, side, device, gpu)
     on_gpu = isinstance(network, TinyDetector) and network.on_gpu
     scales = Scales(network, coarse_first=coarse_first and not on_gpu)
     return Orientations(scales, upright_score=network.upright_score) if orientations else scales
@@ -66,9 +64,9 @@ def falls_back(choice: str) -> bool:
     return choice == "auto" and not YUNET.is_cached
 
 
-def _open_network(choice: str, side: int, device: Device, gpu: Gpu | None, own: Path) -> TinyDetector | YuNet:
+def _open_network(choice: str, side: int, device: Device, gpu: Gpu | None) -> TinyDetector | YuNet:
     if choice == "own":
-        return open_tiny(own, side, device, gpu)
+        return open_tiny(assets.DETECTOR, side, device, gpu)
     if choice != "yunet" and is_tiny_detector(Path(choice)):
         return open_tiny(Path(choice), side, device, gpu)
     return open_yunet(YUNET.path if choice == "yunet" else Path(choice), side)

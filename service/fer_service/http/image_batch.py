@@ -57,8 +57,3 @@ async def _analyze_one(
         return BatchError(name=upload.name, error=problem_of(error)), {}
     record_image(request.scope, analysis, job)
     return BatchPrediction(name=upload.name, **dict(analysis.prediction)), job.seconds
-
-
-def server_timing(seconds: Mapping[Stage, float], total: float) -> str:
-    """Return the Server-Timing header (W3C), in milliseconds."""
-    return ", ".join(f"{stage};dur={value * 1e3:.2f}" for stage, value in [*seconds.items(), ("total", total)])

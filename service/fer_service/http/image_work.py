@@ -1,6 +1,7 @@
 """Times and faces of a request's images: the routes record them for logs and traces."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,3 +54,8 @@ def recorded_images(scope: Scope) -> list[ImageWork]:
 
 def _work(analysis: Analysis, job: Job) -> ImageWork:
     return ImageWork(len(analysis.prediction.faces), dict(job.seconds), time.time_ns())
+
+
+def server_timing(seconds: Mapping[Stage, float], total: float) -> str:
+    """Return the Server-Timing header (W3C), in milliseconds."""
+    return ", ".join(f"{stage};dur={value * 1e3:.2f}" for stage, value in [*seconds.items(), ("total", total)])

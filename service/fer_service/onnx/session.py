@@ -42,12 +42,10 @@ class Gpu:
         cuda_graphs: Record the kernels of each bucket once and replay them, which saves single launches.
         tensorrt_cache: Folder for TensorRT's engines and timings, which take minutes to build; None disables it.
             Each model file has its own folder below: TensorRT does not see that a file has other weights.
-        tensorrt_fp16: Let TensorRT compute in half precision.
     """
 
     cuda_graphs: bool = False
     tensorrt_cache: Path | None = None
-    tensorrt_fp16: bool = True
 
 
 class Session:
@@ -245,7 +243,7 @@ def providers_for(device: str, gpu: Gpu) -> list[Any]:
         return [_PROVIDERS["cpu"]]
     if device == "cuda":
         return [cuda]
-    tensorrt = {"trt_fp16_enable": str(gpu.tensorrt_fp16)}
+    tensorrt = {"trt_fp16_enable": "True"}
     if gpu.tensorrt_cache:
         folder = str(gpu.tensorrt_cache)
         tensorrt |= {

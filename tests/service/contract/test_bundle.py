@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fer_service.contract.bundle import METADATA_KEY, CropGeometry, EndToEnd, Tensor, file_sha256, read_metadata
+from fer_service.contract.bundle import METADATA_KEY, CropGeometry, Tensor, file_sha256, read_metadata
 from fer_service.contract.errors import BundleError
 
 from tests.fakes import LABELS, metadata
@@ -130,17 +130,6 @@ def test_an_invalid_input_is_named(inputs: list[Entry], text: str) -> None:
 def test_an_invalid_output_is_named(outputs: list[Entry], text: str) -> None:
     with pytest.raises(BundleError, match=rf"tiny\.onnx: .*{text}"):
         read_metadata(FakeGraph(outputs=[tensor(*entry) for entry in outputs]), "tiny.onnx")
-
-
-@pytest.mark.parametrize("key", ["end_to_end", "whole_line"])
-def test_the_end_to_end_figures_are_read_under_the_new_key_and_the_old_one(key: str) -> None:
-    figures = {"detector": "fake", "found": 0.9, "direct": 0.7, "accuracy": 0.6}
-    content = {name: value for name, value in fields().items() if name != "end_to_end"}
-    about = read_metadata(FakeGraph({METADATA_KEY: json.dumps(content | {key: figures})}), "tiny.onnx")
-    assert about.end_to_end == EndToEnd.model_validate(figures)
-    written = json.loads(about.model_dump_json(by_alias=True))
-    assert written["end_to_end"] == figures
-    assert "whole_line" not in written
 
 
 def test_older_files_do_not_declare_the_bits_of_their_weights() -> None:

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import platform
-import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -147,7 +146,7 @@ class RunFolder:
                 raise ValueError("a line is not the entry of an epoch")
         except ValueError as error:
             raise RunError(f"{self.path / 'metrics.jsonl'} is damaged: {error}") from error
-        return [_with_current_names(entry) for entry in entries]
+        return entries
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append the metrics of an epoch. An epoch that is repeated after a resume replaces its old entry."""
@@ -173,11 +172,6 @@ class RunFolder:
 
 def _hashes(about: Mapping[str, Any]) -> list[str]:
     return [teacher["sha256"] for teacher in about.get("teachers", [])]
-
-
-def _with_current_names(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the entry with current names. Earlier versions wrote `select_` instead of `val_`."""
-    return {re.sub("^select_", "val_", name): value for name, value in entry.items()}
 
 
 def commit() -> str:

@@ -15,8 +15,7 @@ from fer_service.contract.job import Job
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.deepface_body import read_deepface
-from fer_service.http.image_batch import server_timing
-from fer_service.http.image_work import record_image
+from fer_service.http.image_work import record_image, server_timing
 from fer_service.http.openapi import DEEPFACE_RESULT, ONE_IMAGE_AS_JSON, answered, refused
 from fer_service.http.preemption import preemptible
 from fer_service.http.state import get_state

@@ -33,7 +33,8 @@ from fer_service.contract.validation import first_error
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.codings import check_body
-from fer_service.http.image_batch import Result, analyze_batch, server_timing
+from fer_service.http.image_batch import Result, analyze_batch
+from fer_service.http.image_work import server_timing
 from fer_service.http.openapi import (
     INFERENCE,
     INFERENCE_ANSWER,

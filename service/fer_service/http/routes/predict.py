@@ -13,8 +13,8 @@ from fer_service.contract.job import Job
 from fer_service.contract.schemas import BatchResult, Landmarks, Prediction, SessionPrediction
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
-from fer_service.http.image_batch import analyze_batch, server_timing
-from fer_service.http.image_work import record_image
+from fer_service.http.image_batch import analyze_batch
+from fer_service.http.image_work import record_image, server_timing
 from fer_service.http.json_body import IMAGE, IMAGES
 from fer_service.http.multipart import FIELD
 from fer_service.http.negotiation import negotiate

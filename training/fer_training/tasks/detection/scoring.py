@@ -15,6 +15,8 @@ from fer_training.tasks.detection.photographs import Photograph
 Floats = NDArray[np.float64]
 MIN_HEIGHT = 12.0  # pixels; smaller faces are ignored
 SIZES = {"12–24": (12.0, 24.0), "24–48": (24.0, 48.0), "48+": (48.0, np.inf)}
+_MIN_SCORE = 0.01
+_OVERLAP = 0.5  # minimum IoU of a match
 _UNSCORED = 1.0  # score of boxes from detectors without scores
 
 
@@ -99,18 +101,14 @@ class EvalResult:
         return float(false.sum() / self.images)
 
 
-def evaluate(
-    detector: Detector, photographs: Sequence[Photograph], *, min_score: float = 0.01, overlap: float = 0.5
-) -> EvalResult:
+def evaluate(detector: Detector, photographs: Sequence[Photograph]) -> EvalResult:
     """Detect the faces of photographs, and match the boxes to the ground truth.
 
     Args:
         detector: Detector to evaluate. Boxes without a score count as score 1.
         photographs: Photographs, already resized for the evaluation.
-        min_score: Boxes with a lower score are dropped.
-        overlap: Minimum IoU of a match.
     """
-    return match_boxes([detector.detect(photo.pixels, min_score) for photo in photographs], photographs, overlap)
+    return match_boxes([detector.detect(photo.pixels, _MIN_SCORE) for photo in photographs], photographs, _OVERLAP)
 
 
 def _score(face: Face) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fer_service.contract.bundle import CropGeometry
-from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from fer_training.engine.recipe import Fraction, Phase, Recipe, Section, read_recipe, validate_recipe
 
@@ -57,12 +57,8 @@ class Data(Section):
     labels: tuple[str, ...] | None = Field(
         None, min_length=2, description="Classes in output order; None takes all classes."
     )
-    train: tuple[str, ...] = Field(
-        ("Training", "train"), min_length=1, validation_alias=AliasChoices("train", "fit")
-    )
-    validation: tuple[str, ...] = Field(
-        ("PublicTest", "val", "valid", "validation", "test"), validation_alias=AliasChoices("validation", "select")
-    )
+    train: tuple[str, ...] = Field(("Training", "train"), min_length=1)
+    validation: tuple[str, ...] = Field(("PublicTest", "val", "valid", "validation", "test"))
     hold_out: float = Field(0.1, gt=0, lt=1)
 
     @field_validator("labels")
