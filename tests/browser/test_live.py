@@ -260,3 +260,18 @@ def test_a_service_that_restarts_is_found_again_and_one_that_has_gone_is_reporte
         # The browser logs every failed connection as an error.
         assert all("ERR_CONNECTION_REFUSED" in error for error in visit.errors)
         visit.errors.clear()
+
+
+def test_a_recording_goes_on_after_a_reconnect(live: Visit) -> None:
+    face = {"id": 1, "box": {}, "reasons": [], "probabilities": {}}
+    results = [{"time": time, "frame": 0, "faces": [face]} for time in (10, 12, 0, 1)]
+    rows = live.page.evaluate(
+        """async (results) => {
+            const { Recorder } = await import(new URL("web/recorder.js", document.baseURI));
+            const recorder = new Recorder();
+            results.forEach((result) => recorder.add(result));
+            return recorder.rows.map(({ time, id }) => [time, id]);
+        }""",
+        results,
+    )
+    assert rows == [[0, 1], [2, 1], [2, 2], [3, 2]]

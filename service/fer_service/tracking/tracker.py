@@ -6,6 +6,7 @@ greedy, best first. Faces that moved too far to overlap are matched by the dista
 size of the faces.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -66,15 +67,20 @@ class Tracker:
         next_id: Id of the next new face.
     """
 
-    def __init__(self, max_age: float = 1.0, tracks: Sequence[Track] = (), next_id: int = 1) -> None:
+    def __init__(
+        self, max_age: float = 1.0, tracks: Sequence[Track] = (), next_id: int = 1, *, keeps_last: bool = False
+    ) -> None:
         """Start without faces, or go on with those of another tracker.
 
         Args:
             max_age: Seconds without a detection after which a track is dropped.
             tracks: Tracks to go on with.
             next_id: Id of the next new face.
+            keeps_last: Also keep the tracks of the last frame, however long ago it was, as in a slow video.
         """
         self.max_age = max_age
+        self._keeps_last = keeps_last
+        self._last_time = -math.inf
         self._tracks = list(tracks)
         self.next_id = next_id
 
@@ -88,7 +94,11 @@ class Tracker:
         Returns:
             One track id per box, in order; ids count from 1.
         """
-        alive = [track for track in self._tracks if time - track.last_seen <= self.max_age]
+        oldest = time - self.max_age
+        if self._keeps_last:
+            oldest = min(oldest, self._last_time)
+        self._last_time = time
+        alive = [track for track in self._tracks if track.last_seen >= oldest]
         predicted = [track.predicted(time) for track in alive]
         matches = _match(predicted, boxes)
         found = {

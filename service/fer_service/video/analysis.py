@@ -8,6 +8,7 @@ from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.drawing import Drawing
 from fer_service.contract.schemas import FramePrediction, Prediction, TrackedFace
 from fer_service.tracking.tracked_stream import HALF_LIFE, TrackedStream
+from fer_service.tracking.tracker import Tracker
 from fer_service.video.annotated import AnnotatedClip
 from fer_service.video.clip import Clip, ClipFrame
 from fer_service.video.isolated import IsolatedClip
@@ -48,7 +49,7 @@ def analyze_clip(
         ClipError: a file cannot be written.
     """
     metadata = analyzer.classifier.bundle.metadata
-    tracked = TrackedStream(metadata.uncertain_below, half_life)
+    tracked = TrackedStream(metadata.uncertain_below, half_life, Tracker(keeps_last=True))
     sampling, analysed = Sampling(every), 0
     with contextlib.ExitStack() as stack:
         # Opened first, as it writes nothing before its first frame: an invalid suffix of either leaves no file.

@@ -4,6 +4,7 @@ PyAV rather than OpenCV's VideoCapture: docs/decisions/video.md.
 """
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from fer_service.contract.errors import ClipError
 from fer_service.contract.extras import install_command
+from fer_service.system.cores import available_cores
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -28,6 +30,9 @@ _FORMATS: Final = (
     "av1,obu,mxf,dv,nut,mjpeg,yuv4mpegpipe,rm,wtv,swf,mp3,wav,flac,aac"
 )
 _MAX_PIXEL_SHAPE: Final = 4  # width by height of a pixel; anamorphic film has 2
+_MAX_THREADS: Final = 4  # of the decoder
+_JUMP: Final = 0.5  # seconds back in time; the order of frames may be wrong by less
+_TAG: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")  # of the duration of a Matroska track
 _END_TOLERANCE: Final = 1.0  # seconds; containers round the duration, and the sound may be longer than the video
 
 
@@ -104,9 +109,11 @@ class Clip:
         shape = self._stream.sample_aspect_ratio
         self._pixel_shape = shape if shape and 1 / _MAX_PIXEL_SHAPE <= shape <= _MAX_PIXEL_SHAPE else Fraction(1)
         self._stream.thread_type = "AUTO"
+        # FFmpeg takes a thread per core of the machine, and each needs memory for a frame and its stack.
+        self._stream.codec_context.thread_count = min(available_cores(), _MAX_THREADS)
         self._stream.codec_context.options = {"max_pixels": str(max_pixels)}  # a frame may differ from the header
         self._start = Fraction(self._stream.start_time or 0) * (self._stream.time_base or 1)
-        self.duration = self._duration()
+        self.duration, self._is_own_duration = self._durations()
 
     def __enter__(self) -> "Clip":
         return self
@@ -119,12 +126,18 @@ class Clip:
     def frames(self) -> Iterator[ClipFrame]:
         """Yield all readable frames; count damaged ones in `damage`."""
         number, last, damaged = 0, 0.0, 0
+        shift = end = 0.0
         orientation: tuple[bool, int, int] | None = None
         for frame in self._decoded():
             if frame is None or frame.is_corrupt:
                 damaged += 1
                 continue
-            last = max(self._time(frame, number), last)
+            time = self._time(frame, number) + shift
+            if last - time > _JUMP:  # recordings that were joined: the clock begins again
+                shift += end - time
+                time = end
+            last = max(time, last)
+            end = last + _shown_for(frame, self._stream)
             # Of the first frame only: a frame whose side data were asked for is freed late.
             orientation = orientation or _orientation(frame)
             yield ClipFrame(number, last, _upright(frame, orientation, self._pixel_shape))
@@ -133,8 +146,8 @@ class Clip:
             self.damage.append("no frame could be read")
         if damaged:
             self.damage.append(f"{damaged} damaged {'frame' if damaged == 1 else 'frames'} skipped")
-        if self.duration is not None and self.duration - last > _END_TOLERANCE:
-            self.damage.append(f"the video ends after {last:.1f} s of {self.duration:.1f} s")
+        if self.duration is not None and self._is_own_duration and self.duration - end > _END_TOLERANCE:
+            self.damage.append(f"the video ends after {end:.1f} s of {self.duration:.1f} s")
 
     def _decoded(self) -> Iterator["VideoFrame | None"]:
         """Yield frames in display order, and None for a packet that cannot be decoded."""
@@ -160,11 +173,23 @@ class Clip:
             return float(number / rate)
         return float(frame.pts * frame.time_base - self._start)
 
-    def _duration(self) -> float | None:
+    def _durations(self) -> tuple[float | None, bool]:
+        """Return the duration, and whether it is that of the video; the sound of the same file may be longer."""
         if self._stream.duration is not None and self._stream.time_base is not None:
-            return float(self._stream.duration * self._stream.time_base)
-        # The duration of a Matroska file counts from 0, not from the first frame.
-        return self._container.duration / 1e6 - float(self._start) if self._container.duration else None
+            return float(self._stream.duration * self._stream.time_base), True
+        # Those of a Matroska file count from 0, not from the first frame.
+        if tag := _TAG.fullmatch(self._stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = map(float, tag.groups())
+            return hours * 3600 + minutes * 60 + seconds - float(self._start), True
+        whole = self._container.duration / 1e6 - float(self._start) if self._container.duration else None
+        return whole, len(self._container.streams) == 1
+
+
+def _shown_for(frame: "VideoFrame", stream: "VideoStream") -> float:
+    """Return for how many seconds a frame is shown, as far as the file says so."""
+    if frame.duration and frame.time_base:
+        return float(frame.duration * frame.time_base)
+    return float(1 / (stream.average_rate or Fraction(25)))
 
 
 def name_of(source: Path | bytes) -> str:
@@ -196,7 +221,7 @@ def _upright(frame: "VideoFrame", orientation: tuple[bool, int, int], pixel_shap
         orientation: From the display matrix, in which phones store how they were held.
         pixel_shape: Width of a pixel by its height.
     """
-    pixels: NDArray[Any] = frame.to_ndarray(format="rgb24")
+    pixels: NDArray[Any] = frame.to_ndarray(format="rgb24", threads=1)  # else a thread per core for each frame
     height, width = pixels.shape[:2]
     if pixel_shape != 1:  # the longer side grows, so that nothing is lost
         size = round(width * max(pixel_shape, 1)), round(height * max(1 / pixel_shape, 1))

@@ -31,7 +31,7 @@ export class Clip {
     this.file = file;
     this.error = null;
     this.running = true;
-    this.recorder = new Recorder();
+    this.recorder = new Recorder(0);
     this.result = { clip: { name: file.name, duration: null }, frames: [], summary: null, damage: [] };
     this.timeline.clear();
     this.player.open(file, this.result.frames);
@@ -99,7 +99,7 @@ export class Clip {
     if (this.failed) byId("unplayable").hidden = true;
     byId("clip-status").textContent = this.failed ? "" : frames.length || !this.running ? t("faces", { count: this.timeline.followed.length }) : t("detecting");
     byId("clip-damage").hidden = !damage.length;
-    byId("clip-damage").textContent = t("clip_damage", { damage: damage.join(" ") });
+    byId("clip-damage").textContent = t("clip_damage", { damage: damage.join("; ") });
     byId("clip-error").hidden = !this.error;
     byId("clip-body").hidden = this.failed;
     if (this.error) {

@@ -7,7 +7,7 @@ import { showLegend } from "./timeline.js";
 import { number, t } from "./words.js";
 
 const MAX_CHARTS = 20;
-const MIN_FRAMES = 2; // a face in one frame only gets no chart
+const MIN_FRAMES = 2; // a face in one frame gets no chart if others are in more
 const GAP = 0.5; // seconds without the face that break the lines
 const STEPS = { ArrowLeft: -0.2, ArrowRight: 0.2, PageDown: -5, PageUp: 5, Home: -Infinity, End: Infinity }; // seconds
 const seconds = (time) => t("clip_seconds", { time: number(time, 1, true) });
@@ -44,9 +44,11 @@ export class ClipTimeline {
     this.draw();
   }
 
-  /** The faces that were followed over several frames. */
+  /** The faces that were followed over several frames; all, if none was. */
   get followed() {
-    return [...this.tracks.values()].filter(({ faces }) => faces.length >= MIN_FRAMES);
+    const tracks = [...this.tracks.values()];
+    const several = tracks.filter(({ faces }) => faces.length >= MIN_FRAMES);
+    return several.length ? several : tracks;
   }
 
   draw() {

@@ -7,24 +7,36 @@ const COLUMNS = ["time", "frame", "face", "x", "y", "width", "height", "score", 
 
 /** Rows of a table: one per face and frame. */
 export class Recorder {
-  constructor() {
+  /** `start` is the time that counts as 0; without it that of the first result. */
+  constructor(start = null) {
     this.rows = [];
-    this.start = null;
+    this.start = start;
+    this.last = -Infinity;
     this.seconds = 0;
+    this.ids = { before: 0, highest: 0 };
   }
 
-  /** Add a result, unless the table is full; times count from the first one. */
+  /** Add a result, unless the table is full. A stream that was opened again has another clock and other IDs. */
   add({ time, frame, faces }) {
     this.start ??= time;
+    if (time < this.last) {
+      this.start = time - this.seconds;
+      this.ids.before = this.ids.highest;
+    }
+    this.last = time;
     this.seconds = time - this.start;
     if (this.rows.length > MAX_ROWS) return;
-    this.rows.push(...faces.map((face) => ({ time: Number(this.seconds.toFixed(3)), frame, face })));
+    for (const face of faces) {
+      const id = face.id + this.ids.before;
+      this.ids.highest = Math.max(this.ids.highest, id);
+      this.rows.push({ time: Number(this.seconds.toFixed(3)), frame, face, id });
+    }
   }
 
   /** CSV with one row per face and frame. */
   toCsv() {
-    return table(COLUMNS, this.rows.map(({ time, frame, face }) => ({
-      values: [time, frame, face.id, face.box.x, face.box.y, face.box.width, face.box.height, face.score ?? "", face.emotion, face.confidence, face.uncertain, face.reasons.join("; ")],
+    return table(COLUMNS, this.rows.map(({ time, frame, face, id }) => ({
+      values: [time, frame, id, face.box.x, face.box.y, face.box.width, face.box.height, face.score ?? "", face.emotion, face.confidence, face.uncertain, face.reasons.join("; ")],
       probabilities: face.probabilities,
     })));
   }

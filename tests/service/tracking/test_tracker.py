@@ -116,3 +116,15 @@ def test_old_tracks_are_dropped() -> None:
     assert {track.id for track in tracker.tracks} == {1, 2}
     tracker.update([face(100)], 1.1)
     assert {track.id for track in tracker.tracks} == {1}
+
+
+@pytest.mark.parametrize(("keeps_last", "ids"), [(True, [1, 1, 1]), (False, [1, 2, 3])])
+def test_a_slow_video_keeps_the_faces_of_its_last_frame(keeps_last: bool, ids: list[int]) -> None:
+    tracker = Tracker(keeps_last=keeps_last)
+    assert [tracker.update([Box(10, 10, 50, 50)], time)[0] for time in (0.0, 2.0, 60.0)] == ids
+
+
+def test_a_face_that_a_slow_video_has_lost_is_forgotten() -> None:
+    tracker = Tracker(keeps_last=True)
+    assert [tracker.update(boxes, time) for time, boxes in ((0.0, [Box(10, 10, 50, 50)]), (2.0, []))] == [[1], []]
+    assert tracker.update([Box(10, 10, 50, 50)], 4.0) == [2]

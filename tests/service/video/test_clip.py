@@ -216,3 +216,44 @@ def test_a_name_may_have_colons(tmp_path: Path) -> None:
             copy.add([frame])
     with Clip(tmp_path / "12:31:00.MP4") as clip:
         assert len(list(clip.frames())) == 2
+
+
+def test_joined_recordings_go_on_in_time(tmp_path: Path) -> None:
+    parts = [write_clip(tmp_path / f"{n}.ts", [plain_frame(90, 90, 90)] * 20, STEADY).read_bytes() for n in (1, 2)]
+    (tmp_path / "joined.ts").write_bytes(b"".join(parts))
+    with Clip(tmp_path / "joined.ts") as clip:
+        times = [frame.time for frame in clip.frames()]
+    assert len(times) >= 38  # the decoder may drop a frame at the join
+    assert times[-1] == pytest.approx(3.9, abs=0.2)
+    assert np.diff(times).max() < 0.3
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_a_last_frame_that_is_shown_for_long_is_no_damage(tmp_path: Path, suffix: str) -> None:
+    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
+    path = write_clip(tmp_path / f"slow{suffix}", [plain_frame(90, 90, 90)] * 4, [0, 3, 6, 9], codec)
+    with Clip(path) as clip:
+        assert [round(frame.time) for frame in clip.frames()] == [0, 3, 6, 9]
+    assert clip.damage == []
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_sound_that_is_longer_than_the_video_is_no_damage(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"sound{suffix}"
+    with av.open(str(path), "w") as container:
+        video, sound = container.add_stream("libx264", rate=10), container.add_stream("aac", rate=8000)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        sound.layout = "mono"
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(plain_frame(90, 90, 90), format="rgb24")
+            frame.pts = number
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        for number in range(40):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            samples.sample_rate, samples.pts = 8000, number * 1024
+            container.mux(sound.encode(samples))
+        container.mux(sound.encode(None))
+    with Clip(path) as clip:
+        assert len(list(clip.frames())) == 10
+    assert clip.damage == []
