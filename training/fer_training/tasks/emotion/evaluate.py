@@ -152,7 +152,8 @@ def print_metrics(metrics: Metrics, console: Console) -> None:
     """Print the metrics as tables, with a row for each class that has images."""
     console.print(
         f"{metrics.split}: {metrics.count} images  accuracy {metrics.accuracy:.2%}  "
-        f"macro-F1 {metrics.macro_f1:.4f}  ECE-15 {metrics.ece15:.4f}  NLL {metrics.nll:.4f}"
+        f"macro-F1 {metrics.macro_f1:.4f}  ECE-15 {metrics.ece15:.4f}  NLL {metrics.nll:.4f}",
+        soft_wrap=True,
     )
     report = Table("class", "precision", "recall", "F1", "support", title="per class")
     classes = {label: entry for label, entry in metrics.per_class.items() if entry.support}
