@@ -55,6 +55,8 @@ def read_tiles(images: Path) -> Iterator[Tile]:
     Raises:
         SystemExit: An image cannot be read or has another size.
     """
+    if not images.exists():
+        raise SystemExit(f"{images}: no such file or folder")
     for name, tile in _decoded(images):
         if tile is None or tile.shape != (SIDE, SIDE):
             raise SystemExit(f"{name} is not a readable grey image of {SIDE}×{SIDE} pixels")

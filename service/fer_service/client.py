@@ -222,13 +222,13 @@ class AsyncClient(_Base):
                 yield line
             _check_last(line)
 
-    async def stream(self, frames: AsyncIterable[Image], **query: Any) -> AsyncIterator[Frame]:
+    async def stream(self, frames: AsyncIterable[Image] | Iterable[Image], **query: Any) -> AsyncIterator[Frame]:
         """Send each frame of a video after the answer to the last one, and yield the answers."""
         address, options = self._stream(query)
         with _connecting():
             socket = await connect_async(address, **options)
         async with socket:
-            async for frame in frames:
+            async for frame in _each(frames):
                 await socket.send(_content(frame))
                 with _reading():
                     answer = _FRAME.validate_json(await asyncio.wait_for(socket.recv(), self._timeout))
@@ -311,6 +311,15 @@ def _content(image: Image) -> bytes:
         return image.read_bytes()
     # httpx would send a text as it is.
     raise TypeError(f"an image or video is bytes or a Path, not {type(image).__name__}")
+
+
+async def _each(frames: AsyncIterable[Image] | Iterable[Image]) -> AsyncIterator[Image]:
+    if isinstance(frames, AsyncIterable):
+        async for frame in frames:
+            yield frame
+    else:
+        for frame in frames:
+            yield frame
 
 
 @contextmanager

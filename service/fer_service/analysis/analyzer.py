@@ -142,6 +142,7 @@ class Analyzer:
 
         Raises:
             InvalidParameter: an option is out of range, or a box does not belong to the image.
+            TypeError: the pixels have another form.
         """
         job = job or Job()
         return self._classified(self.preparer.prepare_pixels(pixels, options or Options(turned=False), job), job)

@@ -87,7 +87,10 @@ class Preparer:
 
         Raises:
             InvalidParameter: an option is out of range, or a box does not belong to the image.
+            TypeError: the pixels have another form.
         """
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+            raise TypeError(f"pixels must be uint8 [H, W, 3], RGB, not {pixels.dtype} {list(pixels.shape)}")
         size = pixels.shape[1], pixels.shape[0]
         self._limits.checked(options)
         check_boxes(options.boxes or (), *size)

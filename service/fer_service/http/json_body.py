@@ -35,6 +35,7 @@ _ESCAPES: Final = (
 _LONGEST_ESCAPE: Final = 6
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")  # from the URL-safe alphabet
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]")
+_PATH: Final = re.compile(rb"\.(jpe?g|png|webp|gif|bmp|tiff?|avif|heic)\s*$", re.IGNORECASE)
 _BLOCK: Final = 2**16  # characters that are decoded at a time
 _MAX_PREFIX: Final = 1000  # characters of a data URL before its data
 _SHOWN: Final = 40  # characters of an unknown name in an error
@@ -94,6 +95,8 @@ def decode_text(body: bytes, start: int, end: int, name: str) -> bytes:
     head = _unescaped(body[start : min(start + _MAX_PREFIX, end)]).lstrip()
     if ADDRESS.match(head):
         raise UndecodableImage(f"{name}: this is an address. {NOT_FETCHED}")
+    if _PATH.search(head):
+        raise UndecodableImage(f"{name}: this is the name of a file, and the service reads no files; send base64")
     if head[:5].lower() == b"data:":
         start = _after_prefix(body, start, end, name)
     with io.BytesIO() as out:

@@ -334,3 +334,11 @@ def test_what_is_no_probability_is_not_answered(wrong: float, caplog: pytest.Log
     with pytest.raises(InternalError, match="no probabilities"):
         line.analyze(plain("red"))
     assert str(wrong) in caplog.text
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (48, 48, 4), (0, 48, 3)])
+def test_pixels_of_another_form_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(TypeError, match=r"pixels must be uint8 \[H, W, 3\], RGB, not uint8"):
+        analyzer().process_pixels(np.zeros(shape, np.uint8))
+    with pytest.raises(TypeError, match="not float32"):
+        analyzer().process_pixels(np.zeros((48, 48, 3), np.float32))  # type: ignore[arg-type]

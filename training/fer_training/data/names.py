@@ -86,13 +86,13 @@ _FILLERS: Final = {
     "fer",
 }
 _SYNONYMS: Final = {
-    **dict.fromkeys(("anger", "angry", "mad"), "angry"),
+    **dict.fromkeys(("anger", "angry", "angered", "annoyed", "furious", "mad"), "angry"),
     **dict.fromkeys(("disgust", "disgusted", "disgusting"), "disgust"),
-    **dict.fromkeys(("fear", "fearful", "afraid", "scared"), "fear"),
+    **dict.fromkeys(("fear", "fearful", "afraid", "frightened", "scared"), "fear"),
     **dict.fromkeys(("happy", "happiness", "joy", "joyful", "smile", "smiling"), "happy"),
     **dict.fromkeys(("sad", "sadness", "unhappy"), "sad"),
-    **dict.fromkeys(("surprise", "surprised", "surprising"), "surprise"),
-    **dict.fromkeys(("neutral", "neutrality"), "neutral"),
+    **dict.fromkeys(("surprise", "surprised", "surprising", "amazed", "astonished"), "surprise"),
+    **dict.fromkeys(("neutral", "neutrality", "calm"), "neutral"),
     **dict.fromkeys(("contempt", "contemptuous"), "contempt"),
 }
 

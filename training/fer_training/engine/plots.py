@@ -23,7 +23,9 @@ def learning_curves(runs: dict[str, list[dict[str, Any]]], measure: str = "accur
     for name, entries in runs.items():
         epochs = [entry["epoch"] for entry in entries]
         for axis, key in zip(axes, ("loss", f"val_{measure}", "lr"), strict=True):
-            axis.plot(epochs, [entry[key] for entry in entries], label=name)
+            axis.plot(
+                epochs, [entry[key] for entry in entries], label=name, marker="o" if len(entries) == 1 else ""
+            )
     for axis, title in zip(axes, ("training loss", f"validation {measure}", "learning rate"), strict=True):
         axis.set(title=title, xlabel="epoch")
     if len(runs) > 1:

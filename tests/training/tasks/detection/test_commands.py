@@ -52,7 +52,7 @@ def test_a_detector_starts_from_an_exported_one(
     run_command(*train_words, "--init", exported[0], "--epochs", "1", "--limit", "8", "--out", tmp_path / "run")
     run = RunFolder(tmp_path / "run")
     assert run.environment()["pretrained"]["path"] == str(exported[0].resolve())
-    assert run.metrics()[0]["val_ap50"] > 0.5  # after a few steps
+    assert run.metrics()[0]["val_ap50"] > 0.2  # after a few steps; with random weights it is 0
 
 
 def test_a_detector_needs_faces_to_paste(detection_data: Path, tmp_path: Path) -> None:
@@ -70,6 +70,15 @@ def test_options_of_the_other_networks_are_refused(
 
 def test_the_recipes_are_listed_with_the_detector_among_them() -> None:
     assert "detector: Face detector" in run_command("recipes")
+
+
+def test_a_limit_puts_no_held_out_photograph_into_the_training(detection_data: Path) -> None:
+    photos, faces = detection_data / "photos", detection_data / "faces.parquet"
+    whole, some = (read_assets(photos, faces, make_recipe(), limit) for limit in (None, 2))
+    assert (len(some.train), len(some.held_out)) == (2, 2)
+    held_out = {photo.name for photo in whole.held_out}
+    assert {photo.name for photo in some.held_out} <= held_out
+    assert held_out.isdisjoint(photo.name for photo in some.train)
 
 
 def test_the_pasted_faces_come_from_the_training_split(detection_data: Path, faces: FaceDataset) -> None:

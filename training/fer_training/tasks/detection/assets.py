@@ -49,7 +49,7 @@ def read_assets(photographs: Path, faces: Path, recipe: DetectionRecipe, limit: 
         photographs: Folder of photographs (see `read_photographs`).
         faces: Path of the face data (see `load_dataset`). The training split is used.
         recipe: Recipe with the held-out share and the seed.
-        limit: Maximum number of photographs and of faces; None uses all.
+        limit: Maximum number of photographs of each split, and of faces; None uses all.
 
     Raises:
         DataError: The data cannot be read, or the faces have no training split.
@@ -61,7 +61,8 @@ def read_assets(photographs: Path, faces: Path, recipe: DetectionRecipe, limit: 
         raise DataError(f"{faces}: no split is named Training, train or all; found {', '.join(data.split_sizes)}")
     chosen = data.split(split)
     tiles = np.stack([image.mean(axis=2).astype(np.uint8) for image in chosen.images[:limit]])
-    train, held_out = boxed.limited(limit).split(recipe.hold_out, recipe.seed)
+    # Split first: an evaluation of the file splits the whole folder.
+    train, held_out = (part[:limit] for part in boxed.split(recipe.hold_out, recipe.seed))
     empty = tuple(
         Photograph(name, pixels, no_boxes(), np.empty(0, bool))
         for name, pixels in load_negatives(HELD_OUT_NEGATIVES).items()

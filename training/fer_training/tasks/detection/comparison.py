@@ -94,8 +94,9 @@ def print_comparison(measured: Sequence[Measured], console: Console) -> None:
     kinds = list(measured[0].found)
     table = Table("faces", "count", *(entry.name for entry in measured), title="AP50 / recall at 0.5 false boxes")
     for kind in kinds:
+        count = measured[0].found[kind].count
         cells = (f"{entry.found[kind].ap50:.3f} / {entry.found[kind].recall:.3f}" for entry in measured)
-        table.add_row(kind, str(measured[0].found[kind].count), *cells)
+        table.add_row(kind, str(count), *(cells if count else ["–"] * len(measured)))
     for name in PERTURBATIONS:
         table.add_row(f"{_BARE}, {name}", "", *(f"– / {entry.perturbations[name]:.3f}" for entry in measured))
     table.add_row("false boxes per image at 0.6", "", *(f"{entry.false_boxes:.2f}" for entry in measured))

@@ -96,10 +96,6 @@ class Photographs:
         train = tuple(image for row, image in enumerate(self.images) if row not in held)
         return train, tuple(image for row, image in enumerate(self.images) if row in held)
 
-    def limited(self, count: int | None) -> "Photographs":
-        """Keep the first `count` photographs, or all if `count` is None."""
-        return Photographs(self.images[:count], self.sha256)
-
 
 def read_photographs(folder: Path) -> Photographs:
     """Read all photographs of a folder.
