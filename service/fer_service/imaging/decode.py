@@ -5,6 +5,7 @@ for some formats only.
 """
 
 import io
+import logging
 from typing import Final
 
 import cv2
@@ -15,6 +16,7 @@ from fer_service.contract.errors import InsufficientMemory, UndecodableImage
 from fer_service.imaging.foreign import damage
 from fer_service.imaging.header import Header
 
+logger = logging.getLogger(__name__)
 _REDUCED: Final = {
     # OpenCV's flags for these that end in COLOR mean BGR; the grey flags hold the reduction alone.
     1: 0,
@@ -80,7 +82,9 @@ def _check_end(data: bytes, reduction: int) -> None:
             with JpegImageFile(io.BytesIO(data + end)) as image:
                 image.draft(None, (max(image.width // reduction, 1), max(image.height // reduction, 1)))
                 shown.append(np.asarray(image))
-        except (OSError, SyntaxError) as error:
+        except (SyntaxError, ValueError):  # odd metadata must not refuse an image
+            return
+        except OSError as error:
             raise UndecodableImage(f"the JPEG image is truncated or damaged{damage(data)}") from error
     if not np.array_equal(shown[0], shown[1]):
         raise UndecodableImage("the JPEG image is truncated")
@@ -95,14 +99,12 @@ def _check_strips(data: bytes) -> None:
     from PIL.TiffImagePlugin import TiffImageFile  # only the processes that decode TIFF images load it
 
     try:
-        image = TiffImageFile(io.BytesIO(data))
-    except (SyntaxError, ValueError):
-        return
-    with image:
-        try:
+        with TiffImageFile(io.BytesIO(data)) as image:
             image.load()
-        except OSError as error:
-            raise UndecodableImage(f"the TIFF image is truncated or damaged ({error})") from error
+    except OSError as error:
+        raise UndecodableImage(f"the TIFF image is truncated or damaged ({error})") from error
+    except Exception:  # OpenCV has read the image: what only Pillow or its memory refuses is not checked
+        logger.debug("cannot check the strips", exc_info=True)
 
 
 def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
