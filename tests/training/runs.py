@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from fer_training.data import FaceDataset
-from fer_training.engine.run_folder import RunFolder
+from fer_training.engine.run_folder import RunFolder, file_record
 from fer_training.engine.trainer import Trainer
 from fer_training.tasks.emotion.learner import EmotionLearner
 from fer_training.tasks.emotion.recipe import EmotionRecipe
 from fer_training.tasks.emotion.splits import train_and_validation
-from fer_training.tasks.emotion.task import data_record, file_record
+from fer_training.tasks.emotion.task import data_record
 from lightning.fabric import Fabric
 
 from tests.training.synthetic import PHASE, make_recipe

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fer_training.data import FaceDataset, load_dataset
-from fer_training.engine.run_folder import RunFolder
-from fer_training.errors import RunError, TrainingError
+from fer_training.engine.run_folder import RunFolder, file_record
+from fer_training.errors import RecipeError, RunError, TrainingError
 from fer_training.tasks.emotion.recipe import EmotionRecipe
 from fer_training.tasks.emotion.runs import run_data, run_recipe
 
@@ -195,3 +195,8 @@ def test_a_recipe_of_the_user_is_not_replaced(tmp_path: Path, recipe: EmotionRec
     with pytest.raises(RunError, match=r"has a recipe\.yaml, which the run would replace"):
         RunFolder(tmp_path).start(recipe, {"data": {"sha256": "1", "limit": None}}, resume=False)
     assert (tmp_path / "recipe.yaml").read_text() == "# mine"
+
+
+def test_a_missing_file_of_a_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"absent\.onnx: No such file or directory"):
+        file_record(tmp_path / "absent.onnx")

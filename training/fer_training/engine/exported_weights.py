@@ -32,7 +32,13 @@ def exported_weights(model: Path) -> dict[str, Tensor]:
 
 
 def load_weights(
-    network: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor, unfit: str, unused: Iterable[str] = ()
+    network: nn.Module,
+    weights: Mapping[str, Tensor],
+    inputs: Tensor,
+    *,
+    model: Path,
+    recipe: str,
+    unused: Iterable[str] = (),
 ) -> None:
     """Load the weights of an exported file into a network, in place.
 
@@ -40,7 +46,8 @@ def load_weights(
         network: Network of the same architecture as the exported one.
         weights: Weights of `exported_weights`.
         inputs: Input of the network, of which the batch norms get the statistics.
-        unfit: Beginning and end of the error, with `{}` for what does not fit.
+        model: The exported file, for errors.
+        recipe: Name of a recipe whose network it fits, for errors.
         unused: Beginnings of the names that no file has.
 
     Raises:
@@ -53,7 +60,11 @@ def load_weights(
         shift = entries.get(f"{convolution}.weight_bias", entries.get(f"{convolution}.bias"))
         if f"{norm}.weight" not in entries and shift is not None:
             entries |= _identity(norm, network.get_submodule(norm), shift)
-    _load(network, entries, unfit, tuple(unused))
+    if reason := _load(network, entries, tuple(unused)):
+        raise RecipeError(
+            f"--init {model} does not fit the recipe's network: {reason}; "
+            f"copy the network section of the recipe {recipe}"
+        )
     _take_statistics([network.get_submodule(norm) for norm in norms.values()], network, inputs)
 
 
@@ -97,18 +108,18 @@ def _identity(name: str, norm: nn.Module, shift: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _load(network: nn.Module, weights: Mapping[str, Tensor], unfit: str, unused: tuple[str, ...]) -> None:
+def _load(network: nn.Module, weights: Mapping[str, Tensor], unused: tuple[str, ...]) -> str:
+    """Load the entries; return why they do not fit, or nothing."""
     own = network.state_dict()
     needed = {name for name in own if not name.startswith(unused) and not name.endswith("num_batches_tracked")}
     for name in sorted(needed):
         if name not in weights:
-            raise RecipeError(unfit.format(f"it has no weights for {name}"))
+            return f"it has no weights for {name}"
         if weights[name].shape != own[name].shape:
             shapes = [list(entry.shape) for entry in (weights[name], own[name])]
-            raise RecipeError(
-                unfit.format(f"{name} has the shape {shapes[0]} in the file and {shapes[1]} in the network")
-            )
+            return f"{name} has the shape {shapes[0]} in the file and {shapes[1]} in the network"
     network.load_state_dict({name: weights[name] for name in needed}, strict=False)
+    return ""
 
 
 def _take_statistics(norms: Sequence[Any], network: nn.Module, inputs: Tensor) -> None:

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from fer_service.contract.bundle import file_sha256
 from fer_service.system.files import write_atomically
 
 from fer_training.engine.recipe import Recipe, validate_recipe
-from fer_training.errors import RunError
+from fer_training.errors import RecipeError, RunError
 
 _Recipe = TypeVar("_Recipe", bound=Recipe)
 _PACKAGES = ("torch", "timm", "lightning", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu")
@@ -172,6 +173,18 @@ class RunFolder:
 
 def _hashes(about: Mapping[str, Any]) -> list[str]:
     return [teacher["sha256"] for teacher in about.get("teachers", [])]
+
+
+def file_record(path: Path | None, file: Path | None = None) -> dict[str, str] | None:
+    """Describe a file, or a folder by the file that holds its weights, for environment.json.
+
+    Raises:
+        RecipeError: The file cannot be read.
+    """
+    try:
+        return {"path": str(path.resolve()), "sha256": file_sha256(file or path)} if path else None
+    except OSError as error:
+        raise RecipeError(f"{file or path}: {error.strerror or error}") from error
 
 
 def commit() -> str:

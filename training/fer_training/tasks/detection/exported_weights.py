@@ -36,7 +36,5 @@ def start_from(network: DetectorNetwork, model: Path, pixels: Tensor) -> None:
     read_detector_metadata(session, str(model))
     weights = exported_weights(model)
     weights[_FIRST] = weights[_FIRST] * _LEVELS
-    unfit = (
-        f"--init {model} does not fit the recipe's network: {{}}; its widths are in the recipe fine-tune-detector"
-    )
-    load_weights(network, weights, pixels.permute(0, 3, 1, 2).float(), unfit)
+    levels = pixels.permute(0, 3, 1, 2).float()
+    load_weights(network, weights, levels, model=model, recipe="fine-tune-detector")

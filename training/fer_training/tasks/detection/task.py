@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_service.contract.bundle import file_sha256
 from fer_service.contract.errors import DetectorError
 from fer_service.detection.tiny import is_tiny_detector, read_detector_metadata
 from fer_service.onnx.session import Session
@@ -14,7 +13,7 @@ from lightning.fabric import Fabric
 from rich.console import Console
 
 from fer_training.engine.recipe import Recipe
-from fer_training.engine.run_folder import RunFolder
+from fer_training.engine.run_folder import RunFolder, file_record
 from fer_training.engine.task import TrainArguments
 from fer_training.errors import DataError
 from fer_training.tasks.detection.assets import NAME, SceneAssets, read_assets, run_assets
@@ -49,7 +48,7 @@ class DetectionTask:
         about: dict[str, object] = {"data": _about(arguments.data, faces, assets, arguments.limit)}
         init = exported_file(arguments.options.get("init"))
         if init:
-            about["pretrained"] = {"path": str(init.resolve()), "sha256": file_sha256(init)}
+            about["pretrained"] = file_record(init)
         # A resumed run takes its weights from the checkpoint.
         return DetectionLearner(
             recipe.limited(arguments.limit), assets, fabric, about, None if arguments.resumed else init

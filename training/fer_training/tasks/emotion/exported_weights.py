@@ -49,12 +49,8 @@ def start_from(network: EmotionNetwork, model: Path, classes: Sequence[str], lev
             for name, row in known.items():
                 new[list(classes).index(name)] = weights[f"{last}.{part}"][row]
             weights[f"{last}.{part}"] = new
-    unfit = (
-        f"--init {model} does not fit the recipe's network: {{}}; copy the network section of the recipe "
-        f"{metadata.recipe}, with which the file was trained"
-    )
     # The votes head is used only in training.
-    load_weights(network, weights, levels, unfit, unused=["votes."])
+    load_weights(network, weights, levels, model=model, recipe=metadata.recipe, unused=["votes."])
     return labels
 
 

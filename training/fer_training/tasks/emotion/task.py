@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from fer_service.classification.classifier import open_classifier
-from fer_service.contract.bundle import file_sha256
 from fer_service.contract.text import printable
 from lightning.fabric import Fabric
 from rich.console import Console
 
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.engine.recipe import Recipe
-from fer_training.engine.run_folder import RunFolder
+from fer_training.engine.run_folder import RunFolder, file_record
 from fer_training.engine.task import TrainArguments
 from fer_training.errors import RecipeError
 from fer_training.tasks.emotion.calibrate import ENOUGH_IMAGES
@@ -148,18 +147,6 @@ def data_record(data: FaceDataset, path: Path, limit: int | None) -> dict[str, A
         "classes": list(data.classes),
         "limit": limit,
     }
-
-
-def file_record(path: Path | None, file: Path | None = None) -> dict[str, str] | None:
-    """Describe a file, or a folder by the file that holds its weights, for environment.json.
-
-    Raises:
-        RecipeError: The file cannot be read.
-    """
-    try:
-        return {"path": str(path.resolve()), "sha256": file_sha256(file or path)} if path else None
-    except OSError as error:
-        raise RecipeError(f"{file or path}: {error.strerror or error}") from error
 
 
 TASK = EmotionTask()
