@@ -76,7 +76,7 @@ class Tracker:
             max_age: Seconds without a detection after which a track is dropped.
             tracks: Tracks to go on with.
             next_id: Id of the next new face.
-            keeps_last: Also keep the tracks of the last frame, however long ago it was, as in a slow video.
+            keeps_last: Also keep the tracks of the last frame, however long ago it was, as in a slow stream.
         """
         self.max_age = max_age
         self._keeps_last = keeps_last

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -69,6 +70,15 @@ def test_a_frame_is_answered_with_its_number_time_and_the_faces_ids(client: Test
     (face,) = second["faces"]
     assert (face["id"], face["emotion"]) == (1, "angry")
     assert face["probabilities"] == face["raw_probabilities"]
+
+
+def test_a_face_keeps_its_id_when_frames_come_seldom(client: TestClient) -> None:
+    with client.websocket_connect("/stream") as stream:
+        first = answered(stream, GREEN)
+        time.sleep(1.2)
+        second = answered(stream, GREEN)
+    assert second["time"] - first["time"] > 1.1
+    assert second["faces"][0]["id"] == first["faces"][0]["id"]
 
 
 def test_probabilities_are_smoothed_unless_it_is_turned_off(client: TestClient) -> None:
