@@ -51,5 +51,5 @@ class FrameLimits:
             raise StreamClosed(f"{BAD_FRAMES} frames in a row that are not images")
 
     def good(self) -> None:
-        """Count an analyzed frame."""
+        """Count a frame that is not the client's fault: bad ones before it are not in a row with later ones."""
         self._bad = 0

@@ -159,11 +159,11 @@ class Session:
         return data
 
     def _judge(self, result: Prediction | RequestError) -> None:
-        """Count a good frame, or one that is the client's fault."""
-        if isinstance(result, Prediction):
-            self._limits.good()
-        elif isinstance(result, _CLIENTS_FAULTS):
+        """Count a frame that is the client's fault, or one that is not."""
+        if isinstance(result, _CLIENTS_FAULTS):
             self._limits.bad()
+        else:
+            self._limits.good()
 
     def _drop(self, frame: Frame | None) -> None:
         if frame is not None:

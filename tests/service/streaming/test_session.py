@@ -71,6 +71,12 @@ def test_frames_that_the_service_has_no_room_for_are_not_bad() -> None:
         crowded.receive(FRAME)
 
 
+def test_bad_frames_between_frames_that_there_is_no_room_for_are_not_in_a_row() -> None:
+    crowded = session(Places(0))
+    for frame in [*[b"no image"] * (BAD_FRAMES - 1), FRAME, b"no image"]:
+        crowded.receive(frame)
+
+
 def test_the_newest_frame_is_analyzed_when_a_place_is_free() -> None:
     analyzed: list[bytes] = []
 
