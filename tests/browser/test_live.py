@@ -221,7 +221,10 @@ def test_the_timeline_is_recorded_and_stop_saves_it_and_releases_the_camera(live
     assert {row["face"] for row in rows} == {"1"}
     times = [float(row["time"]) for row in rows]
     assert times[0] == 0
-    assert times == sorted(set(times))
+    # Two frames can arrive in the same millisecond when the service is busy.
+    assert times == sorted(times)
+    numbers = [int(row["frame"]) for row in rows]
+    assert numbers == sorted(set(numbers))
     assert sum(float(rows[0][label]) for label in LABELS) == pytest.approx(1, abs=1e-4)
 
     page.get_by_role("button", name="Record CSV").click()
