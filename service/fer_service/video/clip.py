@@ -112,7 +112,11 @@ class Clip:
         # FFmpeg takes a thread per core of the machine, and each needs memory for a frame and its stack.
         self._stream.codec_context.thread_count = min(available_cores(), _MAX_THREADS)
         self._stream.codec_context.options = {"max_pixels": str(max_pixels)}  # a frame may differ from the header
-        self._start = Fraction(self._stream.start_time or 0) * (self._stream.time_base or 1)
+        first = Fraction(self._stream.start_time or 0) * (self._stream.time_base or 1)
+        # Players count from the first sound or frame, whichever comes earlier.
+        whole = self._container.start_time
+        self._start = first if whole is None else min(first, Fraction(whole, 1_000_000))
+        self._delay = first - self._start
         self.duration, self._is_own_duration = self._durations()
 
     def __enter__(self) -> "Clip":
@@ -174,9 +178,9 @@ class Clip:
         return float(frame.pts * frame.time_base - self._start)
 
     def _durations(self) -> tuple[float | None, bool]:
-        """Return the duration, and whether it is that of the video; the sound of the same file may be longer."""
+        """Return when the last frame ends, and whether the video itself says so; the sound may be longer."""
         if self._stream.duration is not None and self._stream.time_base is not None:
-            return float(self._stream.duration * self._stream.time_base), True
+            return float(self._stream.duration * self._stream.time_base + self._delay), True
         # Those of a Matroska file count from 0, not from the first frame.
         if tag := _TAG.fullmatch(self._stream.metadata.get("DURATION", "")):
             hours, minutes, seconds = map(float, tag.groups())

@@ -237,16 +237,15 @@ def test_a_last_frame_that_is_shown_for_long_is_no_damage(tmp_path: Path, suffix
     assert clip.damage == []
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
-def test_sound_that_is_longer_than_the_video_is_no_damage(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"sound{suffix}"
+def write_with_sound(path: Path, late: int) -> Path:
+    """One second of video, that begins after so many tenths of a second of the five seconds of sound."""
     with av.open(str(path), "w") as container:
         video, sound = container.add_stream("libx264", rate=10), container.add_stream("aac", rate=8000)
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
         sound.layout = "mono"
         for number in range(10):
             frame = av.VideoFrame.from_ndarray(plain_frame(90, 90, 90), format="rgb24")
-            frame.pts = number
+            frame.pts = number + late
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         for number in range(40):
@@ -254,6 +253,21 @@ def test_sound_that_is_longer_than_the_video_is_no_damage(tmp_path: Path, suffix
             samples.sample_rate, samples.pts = 8000, number * 1024
             container.mux(sound.encode(samples))
         container.mux(sound.encode(None))
-    with Clip(path) as clip:
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_sound_that_is_longer_than_the_video_is_no_damage(tmp_path: Path, suffix: str) -> None:
+    with Clip(write_with_sound(tmp_path / f"sound{suffix}", late=0)) as clip:
         assert len(list(clip.frames())) == 10
+    assert clip.damage == []
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".ts"])
+def test_times_count_from_the_sound_if_it_begins_first(tmp_path: Path, suffix: str) -> None:
+    path = write_with_sound(tmp_path / f"late{suffix}", late=15)
+    # Encoders put some silence before the sound: 2,048 samples at most.
+    assert times(path) == pytest.approx([1.5 + number / 10 for number in range(10)], abs=2048 / 8000 + 0.01)
+    with Clip(path) as clip:
+        list(clip.frames())
     assert clip.damage == []
