@@ -179,6 +179,20 @@ def test_errors_are_said_in_words(video: Visit, clip: Path, image_file: Path, su
     video.errors.clear()
 
 
+def test_of_several_files_one_is_analysed_and_the_page_says_so(video: Visit, clip: Path) -> None:
+    dropped = """bytes => {
+        const data = new DataTransfer();
+        for (const name of ["first.webm", "second.webm"]) data.items.add(new File([new Uint8Array(bytes)], name));
+        document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
+    }"""
+    video.page.evaluate(dropped, list(clip.read_bytes()))
+    expect(video.page.get_by_role("heading", name="first.webm")).to_be_visible()
+    expect(video.page.get_by_text("One video at a time: 1 other file was left out.")).to_be_visible()
+    expect(video.page.get_by_role("button", name="Cancel")).to_be_hidden()
+    analyse(video.page, clip)
+    expect(video.page.get_by_text("One video at a time")).to_be_hidden()
+
+
 def test_an_answer_that_breaks_off_is_an_error(video: Visit, clip: Path) -> None:
     page = video.page
     begin = '{"type":"clip","duration":null}\n'

@@ -32,14 +32,14 @@ function load(id) {
   return panels[id];
 }
 
-async function openVideo(file) {
+async function openVideo(file, others = 0) {
   showPanel("videos");
-  (await load("videos"))?.open(file);
+  (await load("videos"))?.open(file, others);
 }
 
 function onFiles(files) {
   if (!byId("videos").hidden) {
-    openVideo(files[0]);
+    openVideo(files[0], files.length - 1);
     return;
   }
   showPanel("images");

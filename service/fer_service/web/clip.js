@@ -24,11 +24,12 @@ export class Clip {
     onLanguage(() => this.render());
   }
 
-  /** Analyse a file instead of the one before. */
-  async open(file) {
+  /** Analyse a file instead of the one before, and say that so many others were left out. */
+  async open(file, others = 0) {
     this.abort?.abort();
     const abort = (this.abort = new AbortController());
     this.file = file;
+    this.others = others;
     this.error = null;
     this.running = true;
     this.recorder = new Recorder(0);
@@ -98,6 +99,8 @@ export class Clip {
     byId("clip-json").hidden = byId("clip-csv").hidden = !frames.length;
     if (this.failed) byId("unplayable").hidden = true;
     byId("clip-status").textContent = this.failed ? "" : frames.length || !this.running ? t("faces", { count: this.timeline.followed.length }) : t("detecting");
+    byId("clip-alone").hidden = !this.others;
+    byId("clip-alone").textContent = t("clip_alone", { count: this.others });
     byId("clip-damage").hidden = !damage.length;
     byId("clip-damage").textContent = t("clip_damage", { damage: damage.join("; ") });
     byId("clip-error").hidden = !this.error;
