@@ -139,6 +139,13 @@ class TrainingData(_Record):
     held_out: HeldOut | None = None
 
 
+class StartingWeights(_Record):
+    """The file whose weights the training started from: its name, and its SHA-256 in hexadecimal."""
+
+    file: str
+    sha256: str
+
+
 class Parity(_Record):
     """Largest difference of probabilities between the exported graph and the trained network."""
 
@@ -182,6 +189,7 @@ class Metadata(_Record):
     seed: int | None = None
     epochs: int | None = None
     data: TrainingData
+    start: StartingWeights | None = None  # None: random weights, or those that timm has for the recipe
     metrics: Metrics
     deduplicated: Metrics | None = None
     robustness: dict[str, Fraction] = Field(default_factory=dict)  # accuracy by condition

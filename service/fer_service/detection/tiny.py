@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from fer_service.contract.boxes import Box
-from fer_service.contract.bundle import Name, read_property
+from fer_service.contract.bundle import Name, StartingWeights, read_property
 from fer_service.contract.device import Device
 from fer_service.contract.errors import DetectorError
 from fer_service.contract.job import Job
@@ -76,6 +76,7 @@ class DetectorMetadata(_Record):
     """JSON object in the metadata property of the file.
 
     Attributes:
+        start: File whose weights the training started from; None means random weights.
         frame_scale: Side of the square that frames a face as FER-2013 does, as a multiple of the box's height.
         found: Quality on the validation photographs per kind of faces (`all`, `bare 24–48`, …).
         false_boxes: False boxes per validation image at a score of 0.6.
@@ -90,6 +91,7 @@ class DetectorMetadata(_Record):
     description: str
     frame_scale: float = Field(gt=0)
     data: Trained
+    start: StartingWeights | None = None
     found: dict[str, Found]
     false_boxes: float = Field(ge=0)
     parity: float = Field(ge=0)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_service.contract.bundle import StartingWeights, file_sha256
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.engine.run_folder import RunFolder, file_record
 from fer_training.errors import RecipeError, RunError, TrainingError
@@ -63,6 +64,21 @@ def test_a_run_of_another_recipe_is_not_resumed(
 def test_a_run_on_other_data_is_not_resumed(run: RunFolder, recipe: EmotionRecipe, faces: FaceDataset) -> None:
     with pytest.raises(RunError, match="has a run with other data"):
         start_run(run, recipe, replace(faces, sha256="1" * 64), Path("data.csv"), resume=True)
+
+
+def test_a_run_from_other_weights_is_not_resumed(tmp_path: Path, recipe: EmotionRecipe) -> None:
+    first, other = tmp_path / "first.onnx", tmp_path / "other.onnx"
+    first.write_bytes(b"first")
+    other.write_bytes(b"other")
+    about = {"data": {"sha256": "1" * 64, "limit": None}}
+    run = RunFolder(tmp_path / "run")
+    run.start(recipe, about | {"pretrained": file_record(first)}, resume=False)
+    run.last.write_bytes(b"a checkpoint")
+    run.start(recipe, about | {"pretrained": file_record(first)}, resume=True)
+    run.start(recipe, about, resume=True)  # the checkpoint has the weights
+    with pytest.raises(RunError, match=f"did not start from {other}: leave that out, or give another --out"):
+        run.start(recipe, about | {"pretrained": file_record(other)}, resume=True)
+    assert run.starting_weights() == StartingWeights(file="first.onnx", sha256=file_sha256(first))
 
 
 def test_a_run_that_never_ended_an_epoch_starts_afresh(run: RunFolder, faces: FaceDataset) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from fer_service.contract.bundle import file_sha256
+from fer_service.contract.bundle import StartingWeights, file_sha256
 from fer_service.system.files import write_atomically
 
 from fer_training.engine.recipe import Recipe, validate_recipe
@@ -57,7 +57,7 @@ class RunFolder:
         Args:
             recipe: Resolved recipe.
             about: Entries of environment.json. In an existing run, `sha256` and `limit` of `data` must match, and
-                the `sha256` of `teachers`.
+                the `sha256` of `teachers` and, if it is given, of `pretrained`.
             resume: Accept an existing run.
 
         Raises:
@@ -88,11 +88,27 @@ class RunFolder:
             difference = "other data"
         elif _hashes(recorded) != _hashes(about):
             raise RunError(f"{self.path} has a run with other teachers: give the same --teacher, or another --out")
+        elif (start := about.get("pretrained")) and start["sha256"] != (recorded.get("pretrained") or {}).get(
+            "sha256"
+        ):
+            raise RunError(
+                f"{self.path} has a run that did not start from {start['path']}: leave that out, "
+                "or give another --out"
+            )
         elif (limit := recorded["data"].get("limit")) != about["data"]["limit"]:
             raise RunError(f"{self.path} has a run with --limit {limit}: give the same --limit, or another --out")
         else:
             return
         raise RunError(f"{self.path} has a run with {difference}: give another --out")
+
+    def starting_weights(self) -> StartingWeights | None:
+        """Read from which file the weights of the run started.
+
+        Raises:
+            RunError: The folder is not a run folder, or the file is damaged.
+        """
+        record = self.environment().get("pretrained")
+        return StartingWeights(file=Path(record["path"]).name, sha256=record["sha256"]) if record else None
 
     def recipe(self, kind: type[_Recipe]) -> _Recipe:
         """Read the run's recipe.

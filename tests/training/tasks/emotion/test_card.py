@@ -52,6 +52,12 @@ def test_the_threshold_comes_with_its_share_of_accepted_faces() -> None:
     assert "90% of the accepted answers are correct" in text
 
 
+def test_the_weights_that_the_training_started_from_are_named() -> None:
+    started = metadata(start={"file": "emotion.onnx", "sha256": "cd" * 32})
+    assert f"- Started from the weights of `emotion.onnx`, SHA-256 `{'cd' * 32}`.\n" in card(started)
+    assert "Started from" not in card(metadata())
+
+
 def test_a_threshold_that_few_images_did_not_choose_is_called_a_default() -> None:
     text = card(metadata(uncertain_below=0.7, accepted=2 / 3))
     assert "threshold is a default" in text

@@ -21,6 +21,8 @@ def detector_card_text(metadata: DetectorMetadata) -> str:
         else f"| all, at least 12 px | {entry.count:,} | {entry.ap50:.3f} | {entry.recall:.3f} |"
         for kind, entry in metadata.found.items()
     )
+    start = metadata.start
+    started = f"\n- Started from the weights of `{start.file}` (SHA-256 `{start.sha256}`)." if start else ""
     return f"""---
 license: mit
 pipeline_tag: object-detection
@@ -47,7 +49,7 @@ photographs and on {len(HELD_OUT_NEGATIVES)} images without people, so the figur
 - Recipe `{metadata.name}`, {metadata.epochs} epochs, seed {data.seed}.
 - Exported {metadata.created} at commit `{metadata.commit}`.
 - Data: {data.name}: {data.images[0]:,} training photographs (SHA-256 `{data.sha256[0]}`), {data.faces:,} pasted
-  faces (SHA-256 `{data.sha256[1]}`).
+  faces (SHA-256 `{data.sha256[1]}`).{started}
 - Maximum difference of scores between the exported graph and the trained network, on the held-out photographs:
   {metadata.parity:.1e}.
 

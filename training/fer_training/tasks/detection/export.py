@@ -83,6 +83,7 @@ def export_detector(run: RunFolder, recipe: DetectionRecipe, assets: SceneAssets
             description=recipe.description,
             frame_scale=frame_scale(TinyDetector(session, 1.0, recipe.name, IMAGE_SIDE), assets.faces),
             data=_trained(recipe, assets),
+            start=run.starting_weights(),
             found=metrics_by_kind(result),
             false_boxes=round(result.false_boxes(SERVED_SCORE), 4),
             parity=parity,

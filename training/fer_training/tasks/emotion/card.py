@@ -65,7 +65,7 @@ Faces whose top probability is below {metadata.uncertain_below:.3f} are marked `
 
 - Recipe `{metadata.recipe}`{_run(metadata)}.{_variant(metadata)}
 - Exported {metadata.created} at commit `{metadata.commit}`.
-- Data: {metadata.data.name} ({splits}), SHA-256 `{metadata.data.sha256}`.
+- Data: {metadata.data.name} ({splits}), SHA-256 `{metadata.data.sha256}`.{_start(metadata)}
 - Parity of the fp32 graph with the trained network over {metadata.parity.rows:,} faces: probabilities differ
   by at most {metadata.parity.max_difference:.1e}; top-1 answers are identical.
 
@@ -201,6 +201,11 @@ def _faces(found: Evaluation) -> str:
 
 def _run(metadata: Metadata) -> str:
     return "" if metadata.seed is None else f", seed {metadata.seed}, {metadata.epochs} epochs"
+
+
+def _start(metadata: Metadata) -> str:
+    start = metadata.start
+    return f"\n- Started from the weights of `{start.file}`, SHA-256 `{start.sha256}`." if start else ""
 
 
 def _variant(metadata: Metadata) -> str:

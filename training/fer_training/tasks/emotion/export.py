@@ -166,6 +166,7 @@ def _metadata(
             rename=recipe.data.rename,
             held_out=_held_out(run, recipe, train, validation),
         ),
+        start=run.starting_weights(),
         parity=parity,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit() or run.environment()["commit"],
