@@ -86,9 +86,10 @@ def robustness_table() -> str:
     found = about["end_to_end"]
     share = _percent(found["found"])
     rows.append(
-        f"| placed in a larger image, detected ({share} of them) and cropped | {_percent(found['accuracy'])} |"
+        f"| placed in a larger image, then detected ({share}) and cropped: accuracy over the detected faces "
+        f"| {_percent(found['accuracy'])} |"
     )
-    rows.append(f"| the detected ones, as given | {_percent(found['direct'])} |")
+    rows.append(f"| the same faces, original crops | {_percent(found['direct'])} |")
     return "\n".join(rows)
 
 
