@@ -14,7 +14,6 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -73,8 +72,12 @@ class _Base:
         """
         # websockets follows redirects, and leaves out this header, but not others, for another host.
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._options: dict[str, Any] = {"base_url": url, "headers": self._headers, "timeout": timeout}
         self._url, self._timeout, self._retries = url.rstrip("/"), timeout, retries
+        self._open(base_url=url, headers=self._headers, timeout=timeout)
+
+    def _open(self, **options: Any) -> None:
+        """Make the HTTP client of httpx, which connects later."""
+        raise NotImplementedError
 
     def _pause(self, outcome: httpx.Response | httpx.TransportError, attempt: int) -> float | None:
         """Return the seconds until the next attempt, or None if there should be none."""
@@ -96,20 +99,23 @@ class _Base:
 
 
 class Client(_Base):
-    """A client for programs without an event loop; threads may share it.
+    """A client for programs without an event loop; threads may share it. `with` or `close` ends its connections.
 
     All methods raise ServiceError if the service refuses, and httpx.TransportError if there is no connection or no
     answer in time.
     """
 
-    @cached_property
-    def _http(self) -> httpx.Client:
-        return httpx.Client(**self._options)
+    def _open(self, **options: Any) -> None:
+        self._http = httpx.Client(**options)
 
     def __enter__(self) -> "Client":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def predict(self, image: Image, **query: Any) -> schemas.Prediction:
@@ -181,14 +187,17 @@ class Client(_Base):
 class AsyncClient(_Base):
     """A client for programs with an event loop: the methods and errors of `Client`; each call is awaited."""
 
-    @cached_property
-    def _http(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(**self._options)
+    def _open(self, **options: Any) -> None:
+        self._http = httpx.AsyncClient(**options)
 
     async def __aenter__(self) -> "AsyncClient":
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
         await self._http.aclose()
 
     async def predict(self, image: Image, **query: Any) -> schemas.Prediction:

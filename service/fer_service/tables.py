@@ -69,8 +69,13 @@ class CsvTable:
             write_atomically(path, begin.getvalue())
         self._file = path.open("a" if kept else "w", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
-        if not kept:
+        if kept:
+            return
+        try:
             self.add([[*columns]])
+        except OSError:
+            self._file.close()
+            raise
 
     def add(self, rows: Iterable[Iterable[object]]) -> None:
         """Write rows."""

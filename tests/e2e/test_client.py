@@ -45,6 +45,23 @@ def test_without_the_extra_the_client_says_what_to_install(monkeypatch: pytest.M
         importlib.import_module("fer_service.client")
 
 
+def test_a_client_may_be_closed_without_a_block(server: Server, photo: Path) -> None:
+    client = Client(server.url)
+    client.predict(photo)
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.predict(photo)
+
+    async def ask() -> None:
+        with_a_loop = AsyncClient(server.url)
+        await with_a_loop.predict(photo)
+        await with_a_loop.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await with_a_loop.predict(photo)
+
+    asyncio.run(ask())
+
+
 def test_an_image_is_its_bytes_or_its_path(server: Server, photo: Path) -> None:
     with Client(server.url) as client:
         prediction = client.predict(photo)

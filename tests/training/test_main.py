@@ -206,6 +206,7 @@ def test_a_run_continues_only_with_resume(
         (["export", "TMP/run", "--out", "TMP/x.onnx"], "is not a run folder"),
         (["evaluate", "--model", "TMP/odd.yaml", "--data", "DATA", "--split", "a"], "odd.yaml"),
         (["evaluate", "--model", "TMP/absent.onnx", "--data", "DATA", "--split", "a"], "absent.onnx"),
+        (["evaluate", "--model", "large", "--data", "DATA", "--write", "Mine"], "give the path of a file"),
     ],
     ids=[
         "recipe",
@@ -219,6 +220,7 @@ def test_a_run_continues_only_with_resume(
         "run",
         "bundle",
         "bundle-file",
+        "write",
     ],
 )
 def test_a_foreseen_error_is_one_line_and_status_1(

@@ -179,6 +179,8 @@ def evaluate(
     from fer_training.tasks import task_of_model
 
     if (bundled := assets.MODELS.get(str(model))) is not None:
+        if write:
+            raise RecipeError(f"--write would change the installed file of {model}: give the path of a file")
         model = assets.int8_file(bundled)
     task = task_of_model(model)
     options = _given(

@@ -1,4 +1,4 @@
-"""Faces that are found, covered, looked for again, and covered again until no detector finds them."""
+"""Faces that are found, covered, looked for again, and covered again, until none is found or eight times."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -30,7 +30,8 @@ def cover_faces(
     """Cover faces in place, and look again.
 
     What the detector finds afterwards over a covered face is a false alarm, but a program that counts faces would
-    take it for one. Such a face gets another pattern; other faces are covered too.
+    take it for one. Such a face gets another pattern; other faces are covered too. What the eighth search finds is
+    covered, but not looked for again.
 
     Args:
         detector: Looks again.
@@ -56,6 +57,8 @@ def cover_faces(
                 todo.append(box)
         if not todo:
             return
+    for box in todo:
+        cover(pixels, box, kind, _ATTEMPTS)
 
 
 def _under(box: Box, hidden: list[Box]) -> list[Box]:

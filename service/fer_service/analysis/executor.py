@@ -49,7 +49,7 @@ class Executor:
     """
 
     def __init__(
-        self, analyzer: Analyzer, metrics: Metrics, *, threads: int, max_batch: int, decode_memory: int = 2**30
+        self, analyzer: Analyzer, metrics: Metrics, *, threads: int, max_batch: int, decode_memory: int
     ) -> None:
         """Prepare; call `start` before the first image.
 

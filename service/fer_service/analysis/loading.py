@@ -1,9 +1,11 @@
 """From settings to an analyzer."""
 
 from pathlib import Path
+from typing import Final
 
 from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.executor import Executor
 from fer_service.analysis.options import Limits
 from fer_service.classification.classifier import Classifier, open_classifier
 from fer_service.contract.device import Device
@@ -12,8 +14,12 @@ from fer_service.contract.settings import Settings, load_settings
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.detector import Detector
 from fer_service.detection.landmarks import open_landmarks
+from fer_service.observability.metrics import Metrics
 from fer_service.onnx.gpu_support import cuda_is_built_in
 from fer_service.onnx.session import Gpu
+from fer_service.system.memory import memory_limit
+
+_MAX_DECODE_MEMORY: Final = 5 * 2**28
 
 
 def load(settings: Settings | None = None) -> Analyzer:
@@ -45,6 +51,29 @@ def load(settings: Settings | None = None) -> Analyzer:
 def assemble(detector: Detector, classifier: Classifier, limits: Limits | None = None) -> Analyzer:
     """Build the pipeline from a detector and a classifier, with the bundled landmark network."""
     return Analyzer(detector, classifier, limits, open_landmarks(assets.LANDMARKS))
+
+
+def make_executor(analyzer: Analyzer, settings: Settings, metrics: Metrics) -> Executor:
+    """Prepare the threads and processes that run an analyzer, within the settings and the machine's memory."""
+    return Executor(
+        analyzer,
+        metrics,
+        threads=settings.threads,
+        max_batch=settings.max_batch,
+        decode_memory=decode_memory(settings, memory_limit()),
+    )
+
+
+def decode_memory(settings: Settings, limit: int | None) -> int:
+    """Return the maximum bytes for the images that one replica decodes in child processes at the same time.
+
+    Args:
+        settings: The setting, and the number of replicas that share the container.
+        limit: Memory limit of the container in bytes.
+    """
+    if settings.decode_memory is not None:
+        return settings.decode_memory
+    return min(_MAX_DECODE_MEMORY, 3 * limit // 8 if limit else _MAX_DECODE_MEMORY) // settings.workers
 
 
 def detector_device(device: Device, on_gpu: bool) -> Device:

@@ -17,8 +17,9 @@ from fer_service.contract.bundle import (
 from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError
 from fer_service.contract.job import Job
+from fer_service.contract.text import first_line
 from fer_service.onnx.buckets import Buckets
-from fer_service.onnx.session import Gpu, Session, first_line
+from fer_service.onnx.session import Gpu, Session
 
 # See `Session.open`: 2 · 255 · 64 fits int16, 2 · 255 · 127 does not.
 _MAX_FAST_BITS = 7

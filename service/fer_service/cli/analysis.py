@@ -5,7 +5,7 @@ import contextlib
 import errno
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from fer_service.analysis.analyzer import Analysis, Analyzer
 from fer_service.analysis.executor import Executor
+from fer_service.analysis.loading import make_executor
 from fer_service.analysis.options import Options
 from fer_service.cli.sources import STDIN
 from fer_service.contract.errors import ImageTooLarge, RequestError
@@ -32,9 +33,7 @@ _AHEAD: Final = 4  # images per thread that are read before their turn
 @asynccontextmanager
 async def running(analyzer: Analyzer, settings: Settings) -> AsyncIterator[Executor]:
     """Start an executor with the threads and the batches of the settings, and stop it."""
-    executor = Executor(
-        analyzer, Metrics(CollectorRegistry()), threads=settings.threads, max_batch=settings.max_batch
-    )
+    executor = make_executor(analyzer, settings, Metrics(CollectorRegistry()))
     await asyncio.to_thread(executor.start)
     try:
         yield executor
@@ -48,8 +47,8 @@ async def analyze_files(
     options: Callable[[_File], Options],
     threads: int,
     read: Callable[[_File], bytes],
-) -> AsyncIterator[Analysis | str]:
-    """Analyse images, several at the same time.
+) -> AsyncGenerator[Analysis | str]:
+    """Analyse images, several at the same time. Close the generator before the executor stops.
 
     Args:
         executor: A started executor.
@@ -74,12 +73,17 @@ async def analyze_files(
             return "not enough memory to read the file"
 
     waiting: deque[asyncio.Task[Analysis | str]] = deque()
-    for file in files:
-        waiting.append(asyncio.create_task(analyzed(file)))
-        if len(waiting) >= _AHEAD * threads:
+    try:
+        for file in files:
+            waiting.append(asyncio.create_task(analyzed(file)))
+            if len(waiting) >= _AHEAD * threads:
+                yield await waiting.popleft()
+        while waiting:
             yield await waiting.popleft()
-    while waiting:
-        yield await waiting.popleft()
+    finally:  # after an error or Ctrl-C
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def read_source(path: Path, max_pixels: int) -> bytes:

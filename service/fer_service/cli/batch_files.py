@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
 
 import typer
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _FILES: Final = "_files.parquet"  # readers of the folder pass over names with an underscore
 _ABOUT: Final = b"fer"
 _PARTIAL: Final = ".partial"
+_PART: Final = re.compile(r"part-(\d{8})\.parquet")
 
 
 def is_uri(word: str) -> bool:
@@ -99,11 +102,21 @@ def _in_prefix(uri: str, *, recursive: bool) -> Iterator[tuple[str, bytes]]:
     from pyarrow.fs import FileSelector, FileType
 
     system, root = open_place(uri)
-    base = uri[: -len(root)] if uri.endswith(root) else uri[: uri.index("://") + 3]
+    scheme, netloc, _, query, _ = urlsplit(uri)
+    user, at, host = netloc.rpartition("@")
+    bucket = root.partition("/")[0]  # empty for file systems of a host
+    public = f"{scheme}://{'' if bucket else host}"
+    # What the workers need besides the path: credentials, and options such as region or endpoint_override.
+    base = f"{scheme}://{user}{at}{'' if bucket else host}" if bucket in ("", host) else public
+    options = f"?{query}" if query else ""
+
+    def named(path: str) -> tuple[str, bytes]:
+        return public + path, (base + quote(path) + options).encode()
+
     waiting = [root]
     try:
         if system.get_file_info(root).type == FileType.File:
-            yield uri, uri.encode()
+            yield named(root)
             return
         while waiting:
             folders = []
@@ -112,7 +125,7 @@ def _in_prefix(uri: str, *, recursive: bool) -> Iterator[tuple[str, bytes]]:
                 if entry.type == FileType.Directory and recursive and not hidden:
                     folders.append(entry.path)
                 elif entry.type == FileType.File and Path(entry.path).suffix.lower() in MEDIA and not hidden:
-                    yield base + entry.path, (base + entry.path).encode()
+                    yield named(entry.path)
             waiting += reversed(folders)
     except OSError as error:
         raise ResultsError(f"cannot list {printable(uri)}: {error}") from error
@@ -138,8 +151,8 @@ class BatchFolder:
 
         system, root = open_place(self.place)
         entries = system.get_file_info(FileSelector(root, allow_not_found=True))
-        names = [entry.base_name for entry in entries]
-        return {int(name[5:13]) for name in names if name.startswith("part-") and name.endswith(".parquet")}
+        names = [_PART.fullmatch(entry.base_name) for entry in entries]
+        return {int(name[1]) for name in names if name}
 
     def errors(self, number: int) -> int | None:
         """Return the number of files with an error in a part, or None if it has no results."""

@@ -5,15 +5,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from fer_service.analysis.executor import Executor
-from fer_service.analysis.loading import load
+from fer_service.analysis.loading import load, make_executor
 from fer_service.analysis.options import Options
 from fer_service.cli.analysis import analyze_files
 from fer_service.cli.batch_files import BatchFolder, is_uri, open_place
@@ -57,8 +56,8 @@ class PartWorker:
         self._files = folder.open()
         set_up_process()
         self._analyzer = load(settings)
-        metrics = Metrics(CollectorRegistry())
-        self._executor = Executor(self._analyzer, metrics, threads=threads, max_batch=settings.max_batch)
+        settings = settings.model_copy(update={"threads": threads})
+        self._executor = make_executor(self._analyzer, settings, Metrics(CollectorRegistry()))
         self._executor.start()
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, int]:
@@ -82,13 +81,14 @@ class PartWorker:
         videos = {place for _, place in files if is_video(Path(place))}
         images = [place for _, place in files if place not in videos]
         analyses = analyze_files(self._executor, images, lambda _: self._options, self._threads, _read)
-        for name, place in files:
-            if place in videos:
-                errors += await asyncio.to_thread(self._add_video, name, place, results)
-                continue
-            analysis = await anext(analyses)
-            errors += isinstance(analysis, str)
-            results.add(name, analysis if isinstance(analysis, str) else analysis.prediction)
+        async with aclosing(analyses):
+            for name, place in files:
+                if place in videos:
+                    errors += await asyncio.to_thread(self._add_video, name, place, results)
+                    continue
+                analysis = await anext(analyses)
+                errors += isinstance(analysis, str)
+                results.add(name, analysis if isinstance(analysis, str) else analysis.prediction)
         return errors
 
     def _add_video(self, name: str, place: str, results: Results) -> bool:

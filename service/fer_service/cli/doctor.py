@@ -21,7 +21,7 @@ from rich.table import Table
 from fer_service import __version__
 from fer_service.contract.errors import FerError, ResultsError
 from fer_service.contract.settings import PREFIX, Settings, load_settings
-from fer_service.contract.text import printable, printable_json
+from fer_service.contract.text import first_line, printable, printable_json
 from fer_service.observability.logs import configure_logging
 from fer_service.system.cores import available_cores
 from fer_service.system.cuda_driver import CudaDriverError, cuda_driver
@@ -188,7 +188,7 @@ def _pipeline(settings: Settings, has_gpu: bool) -> Iterator[Finding]:
         classifier.warm(settings.max_batch)
         analyzer.warm()
     except Exception as error:  # onnxruntime's own exceptions share no base class
-        yield Finding("first run", "fault", str(error).splitlines()[0], "set FER_DEVICE=cpu, or check cuDNN 9")
+        yield Finding("first run", "fault", first_line(error), "set FER_DEVICE=cpu, or check cuDNN 9")
         return
     yield Finding("first run", "ok", f"{time.perf_counter() - began:.1f} s")
     import cv2

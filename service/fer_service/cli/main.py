@@ -17,7 +17,7 @@ from fer_service.cli.doctor import doctor
 from fer_service.cli.model import export_triton
 from fer_service.cli.predict import predict
 from fer_service.cli.serve import serve
-from fer_service.contract.errors import FerError, StartError
+from fer_service.contract.errors import FerError, ResultsError
 from fer_service.contract.settings import load_settings
 from fer_service.contract.text import printable
 from fer_service.observability.logs import JsonFormatter, configure_logging
@@ -63,11 +63,17 @@ def benchmark(
 
     settings, reports = load_settings(), []
     configure_logging("error", settings.log_format)
-    for photo in photos:
-        reports.append(measure(photo.name, photo.read_bytes(), settings, Options(detect=detect), seconds))
-        print_report(reports[-1], Console(width=120))
-    if out:
-        out.write_text(json.dumps([asdict(report) for report in reports], indent=2) + "\n", encoding="utf-8")
+    try:
+        images = [(photo.name, photo.read_bytes()) for photo in photos]
+        if out:
+            out.open("a").close()  # a wrong place is told before minutes of measuring
+        for name, data in images:
+            reports.append(measure(name, data, settings, Options(detect=detect), seconds))
+            print_report(reports[-1], Console(width=120))
+        if out:
+            out.write_text(json.dumps([asdict(report) for report in reports], indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(f"{error.filename or out}: {error.strerror or error}") from error
 
 
 @app.command()
@@ -105,7 +111,7 @@ def main() -> None:
     escape_unencodable()
     try:
         app()
-    except (StartError, FerError) as error:
+    except FerError as error:
         print(_line(error), file=sys.stderr)
         sys.exit(1)
 

@@ -1,9 +1,11 @@
 """`fer-service predict`."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,7 @@ from fer_service.cli.results import Outcome, Results, json_name, open_results
 from fer_service.cli.sources import Sources, find_sources, is_video
 from fer_service.cli.video import analyze_video, parse_seconds, predict_video
 from fer_service.contract.errors import ClipError, ResultsError
-from fer_service.contract.schemas import BatchPrediction, BatchResult, FaceEmotion, FramePrediction, Prediction
+from fer_service.contract.schemas import BatchPrediction, FaceEmotion, FramePrediction, Prediction
 from fer_service.contract.settings import Settings
 from fer_service.contract.summaries import FaceCounts, sentence_of
 from fer_service.contract.text import printable, printable_json
@@ -98,6 +100,8 @@ def predict(
         raise typer.BadParameter("--resume needs --out")
     if draw and not annotate:
         raise typer.BadParameter("--draw needs --annotate")
+    if as_json and out:
+        raise typer.BadParameter("--json prints the results, --out writes them: give one of the two")
 
     from fer_service.analysis.loading import load
     from fer_service.analysis.options import Options  # takes seconds, which other commands do not need
@@ -106,7 +110,8 @@ def predict(
     set_up_process()
     analyzer = load(settings)
     options = Options(max_faces=max_faces, draw="jpeg" if annotate else None, drawing=draw or "box")
-    if len(found.files) == 1 and is_video(found.files[0]) and (out or annotate):
+    # With --resume, the file has the results of other files too.
+    if len(found.files) == 1 and is_video(found.files[0]) and (out or annotate) and not resume:
         try:
             complete = predict_video(
                 analyzer,
@@ -185,9 +190,11 @@ class _Run:
         for _ in range(self.skipped):
             advance()
         images = [path for path in todo if path not in self.videos]
-        async with running(self.analyzer, self.settings) as executor:
-            read = partial(read_source, max_pixels=self.settings.max_image_pixels)
-            analyses = analyze_files(executor, images, self._options, self.settings.threads, read)
+        read = partial(read_source, max_pixels=self.settings.max_image_pixels)
+        async with (
+            running(self.analyzer, self.settings) as executor,
+            aclosing(analyze_files(executor, images, self._options, self.settings.threads, read)) as analyses,
+        ):
             for path in todo:
                 if path in self.videos:
                     await self._video(executor.analyzer, path, results)
@@ -249,30 +256,36 @@ class _Printed:
     """Results that are kept and printed at the end."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[str, Prediction]] = []
+        self._kept: list[tuple[str, Outcome]] = []
 
     def has(self, name: str) -> bool:
         return False
 
     def add(self, name: str, outcome: Outcome) -> None:
-        if isinstance(outcome, Prediction):
-            self._kept.append((name, outcome))
+        self._kept.append((name, outcome))
 
     def show(self, *, as_json: bool, single: bool) -> None:
         """Print a table, or JSON: of a single image as /predict answers, of several as /predict/batch does."""
+        found = [(name, outcome) for name, outcome in self._kept if isinstance(outcome, Prediction)]
+        counts = FaceCounts()
+        for _, prediction in found:
+            counts.add(prediction.faces)
         if as_json:
-            results = [BatchPrediction(name=name, **dict(prediction)) for name, prediction in self._kept]
-            batch = BatchResult(results=list(results))
-            printed = [prediction for _, prediction in self._kept] if single else [batch]
-            text = "\n".join(each.model_dump_json(indent=2) for each in printed)
+            results = [_result(name, outcome, single=single) for name, outcome in self._kept]
+            whole = results[0] if single else {"results": results, "summary": counts.summary().model_dump()}
+            text = json.dumps(whole, indent=2, ensure_ascii=False)
             print(printable_json(text, sys.stdout.encoding))
-        elif self._kept:
+        elif found:
             console = Console(width=None if Console().is_terminal else _WIDE)
-            console.print(_table(self._kept))
-            counts = FaceCounts()
-            for _, prediction in self._kept:
-                counts.add(prediction.faces)
+            console.print(_table(found))
             console.print(Text(printable(sentence_of(counts.summary()))))
+
+
+def _result(name: str, outcome: Outcome, *, single: bool) -> dict[str, Any]:
+    if not isinstance(outcome, Prediction):
+        return {"name": name, "error": {"detail": outcome}}
+    answer = outcome if single else BatchPrediction(name=name, **dict(outcome))
+    return answer.model_dump(mode="json")
 
 
 def _table(kept: list[tuple[str, Prediction]]) -> Table:

@@ -156,7 +156,7 @@ def _rows(name: str, outcome: Outcome, labels: Sequence[str]) -> Iterator[list[A
         yield [name, outcome, None, None, None, *empty]
         return
     frame = (outcome.frame, outcome.time) if isinstance(outcome, FramePrediction) else (None, None)
-    if not outcome.faces and (frame[0] or 0) <= 1:  # so that every file has a row
+    if not outcome.faces and not frame[0]:  # so that every file has a row
         yield [name, None, *frame, None, *empty]
     for number, face in enumerate(outcome.faces, 1):
         probabilities = [face.probabilities[label] for label in labels]

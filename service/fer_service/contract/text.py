@@ -17,6 +17,11 @@ def printable(text: object) -> str:
     )
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, at most 300 characters, or the name of its class."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+
+
 def printable_json(text: str, encoding: str = "utf-8") -> str:
     """Return a JSON text with JSON's escapes for all but newlines that a terminal obeys or cannot show.
 

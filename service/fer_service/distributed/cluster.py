@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from fer_service.contract.errors import ClusterError
 from fer_service.contract.extras import install_command
+from fer_service.contract.text import first_line
 
 # Ray reads them when it is imported and when it starts its processes. What is set already stays.
 ENVIRONMENT: Final = {
@@ -55,8 +56,7 @@ def connected(address: str | None, cores: int) -> Iterator[None]:
             with _home_with_a_cloud():
                 ray.init("local", num_cpus=cores, include_dashboard=False, _node_ip_address=_LOOPBACK, **options)
     except Exception as error:  # Ray raises the base class itself, for example if a busy machine starts slowly
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ClusterError(f"cannot use Ray at {address or 'this machine'}: {first}") from error
+        raise ClusterError(f"cannot use Ray at {address or 'this machine'}: {first_line(error)}") from error
     try:
         yield
     finally:

@@ -68,4 +68,6 @@ def run_parts(
     try:
         yield from done.iter_rows()
     except RayError as error:
-        raise ClusterError(f"the job failed: {str(error).strip().splitlines()[-1]}") from error
+        # The lines before the last are the worker's traceback.
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ClusterError(f"the job failed: {reason[-1]}") from error

@@ -12,8 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from fer_service import __version__
 from fer_service.analysis.analyzer import Analyzer
-from fer_service.analysis.executor import Executor
-from fer_service.analysis.loading import load
+from fer_service.analysis.loading import load, make_executor
 from fer_service.contract.schemas import ModelCard
 from fer_service.contract.settings import Settings, load_settings
 from fer_service.http.admission import Admission
@@ -46,8 +45,6 @@ _DESCRIPTION = (
     "Finds every face in an image and returns each face's emotion probabilities. The labels name apparent "
     "expressions, not feelings. No image is stored or sent anywhere."
 )
-
-_MAX_DECODE_MEMORY = 5 * 2**28
 
 
 def create_app(
@@ -144,18 +141,6 @@ def byte_budget(settings: Settings, limit: int | None) -> int:
     return wanted if limit is None else min(wanted, limit // 8 // settings.workers)
 
 
-def decode_memory(settings: Settings, limit: int | None) -> int:
-    """Return the maximum bytes for the images that one replica decodes in child processes at the same time.
-
-    Args:
-        settings: The setting, and the number of replicas that share the container.
-        limit: Memory limit of the container in bytes.
-    """
-    if settings.decode_memory is not None:
-        return settings.decode_memory
-    return min(_MAX_DECODE_MEMORY, 3 * limit // 8 if limit else _MAX_DECODE_MEMORY) // settings.workers
-
-
 def _state(settings: Settings, analyzer: Analyzer, keys: ApiKeys | None) -> AppState:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
@@ -172,13 +157,7 @@ def _state(settings: Settings, analyzer: Analyzer, keys: ApiKeys | None) -> AppS
         max_videos=settings.max_videos,
         max_per_client=settings.max_per_client,
     )
-    executor = Executor(
-        analyzer,
-        metrics,
-        threads=settings.threads,
-        max_batch=settings.max_batch,
-        decode_memory=decode_memory(settings, memory_limit()),
-    )
+    executor = make_executor(analyzer, settings, metrics)
     tokens = SessionTokens(settings.session_key, card.sha256, card.labels, card.uncertain_below)
     return AppState(settings, executor, admission, Lifecycle(), metrics, registry, keys, card, tokens)
 

@@ -18,9 +18,9 @@ BOXES: Final = "boxes"
 ONE_IMAGE_ONLY: Final = "boxes belong to one image: send each image with its boxes to /predict"
 # What other services call it, also in the plural. Such a field counts if it has a file name: others are texts.
 _OTHER_NAMES: Final = frozenset({"image", "img", "photo", "picture", "upload", "video", "clip", "movie"})
-# Parameters of the query. A form that has them would get an answer that ignores them.
-# Parameters of the query, by their names without signs, as other spellings have them (`maxFaces`).
-QUERY_ONLY: Final = {name.replace("_", ""): name for name in ("detect", "max_faces", "min_score", "draw")}
+# Parameters of the query, which would be ignored in a form, by their names without signs (`maxFaces`).
+_PARAMETERS: Final = ("detect", "max_faces", "min_score", "draw", "session", "smooth", "every")
+QUERY_ONLY: Final = {name.replace("_", ""): name for name in _PARAMETERS}
 _MAX_BOUNDARY: Final = 256  # what the parser accepts; RFC 2046 allows 70
 _OTHER_PARTS: Final = 32  # other fields, which are skipped
 # RFC 7578 forbids this form of a file's name, but some clients send it, and an encoded `filename` too.

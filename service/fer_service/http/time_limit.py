@@ -45,9 +45,10 @@ async def cancel_on_disconnect(request: Request, work: Awaitable[_Result]) -> _R
         ClientDisconnect: the client disconnected.
     """
     task, disconnect = asyncio.current_task(), asyncio.ensure_future(request.receive())
+    working = True
 
     def cancel(received: asyncio.Future[Message]) -> None:
-        if task and not received.cancelled():
+        if task and working and not received.cancelled():
             task.cancel()
 
     disconnect.add_done_callback(cancel)
@@ -59,4 +60,5 @@ async def cancel_on_disconnect(request: Request, work: Awaitable[_Result]) -> _R
             raise ClientDisconnect from error
         raise
     finally:
+        working = False  # the callback may be due already
         disconnect.cancel()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fer_service.contract.bundle import Tensor
 from fer_service.contract.device import Device
 from fer_service.contract.errors import ProviderError, StartError
+from fer_service.contract.text import first_line
 from fer_service.onnx.binding import BoundRun
 from fer_service.onnx.gpu_support import SEE_DOCTOR, GpuUnavailable, require_gpu
 from fer_service.onnx.model_file import read_model_file
@@ -263,8 +264,3 @@ def _made_folder(folder: Path) -> Path:
     except OSError as error:
         raise ProviderError(f"FER_TENSORRT_CACHE: cannot make {folder}: {error.strerror}") from error
     return folder
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error of onnxruntime, shortened."""
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -47,12 +47,13 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """Open a file for a streaming write that takes effect when the block ends.
 
     The content goes into `<name>.partial` in the same folder, which then replaces the file. If the block raises,
-    the partial file is deleted and the old file is unchanged. The data is not synced to disk, and a file must have
-    only one writer at a time.
+    the partial file is deleted and the old file is unchanged. Of a link, the file that it names is replaced. The
+    data is not synced to disk, and a file must have only one writer at a time.
 
     Raises:
         OSError: The file cannot be written.
     """
+    path = Path(os.path.realpath(path))
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as file:

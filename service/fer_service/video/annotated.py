@@ -43,12 +43,20 @@ class AnnotatedClip:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._output is not None:
-            container, _ = self._output
+        import av
+
+        if self._output is None:
+            return
+        container, _ = self._output
+        try:
             try:
-                self._encode(None)
+                if kind is None:
+                    self._encode(None)
             finally:
-                container.close()
+                container.close()  # writes the rest
+        except (av.FFmpegError, OSError) as failure:
+            if kind is None:  # the first error is the one to report
+                raise ClipError(f"cannot write {self._path}: {failure.strerror}") from failure
 
     def add(self, frames: Iterable[ClipFrame]) -> None:
         """Write frames.
@@ -102,5 +110,6 @@ def _open_output(path: Path, width: int, height: int) -> "tuple[OutputContainer,
     try:
         container.start_encoding()  # opens the file; `av.open` does not
     except (av.FFmpegError, OSError) as error:
+        container.close()
         raise ClipError(f"cannot write {path}: {error.strerror}") from error
     return container, stream

@@ -17,6 +17,7 @@ from tests.fakes import FakeDetector
 from tests.service.conftest import SECONDS, HeldClassifier
 
 LATER = 3600.0
+MEMORY = 2**30  # bytes for images in child processes
 
 
 class Running:
@@ -29,7 +30,9 @@ class Running:
         self.classifier.on_gpu = on_gpu
         self.registry = CollectorRegistry()
         analyzer = Analyzer(FakeDetector(*faces), self.classifier, limits)
-        self.executor = Executor(analyzer, Metrics(self.registry), threads=2, max_batch=max_batch)
+        self.executor = Executor(
+            analyzer, Metrics(self.registry), threads=2, max_batch=max_batch, decode_memory=MEMORY
+        )
 
     def __enter__(self) -> "Running":
         self.executor.start()

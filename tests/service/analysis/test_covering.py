@@ -138,4 +138,24 @@ def test_looking_again_ends_at_the_deadline() -> None:
 def test_a_detector_that_always_finds_something_ends_too() -> None:
     detector = FakeDetector(Face(Box(10, 10, 20, 20), 0.9))
     cover_faces(detector, np.zeros((60, 60, 3), np.uint8), [Box(10, 10, 20, 20)], "pixelate")
+
+
+def test_what_the_last_search_finds_is_covered_too() -> None:
+    class EverFurther(FakeDetector):
+        """Finds a face right of the last one in every search of the upright image."""
+
+        found = 0
+
+        def detect(self, pixels: Pixels, min_score: float, job: Job | None = None) -> list[Face]:
+            if pixels.shape[:2] != (60, 2000):
+                return []
+            self.found += 1
+            return [Face(Box(100 * self.found, 20, 20, 20), 0.9)]
+
+    detector = EverFurther()
+    gradient = np.arange(60 * 2000 * 3, dtype=np.uint32).reshape(60, 2000, 3).astype(np.uint8)
+    pixels = gradient.copy()
+    cover_faces(detector, pixels, [Box(0, 20, 20, 20)], "pixelate")
+    last = slice(100 * detector.found, 100 * detector.found + 20)
+    assert (pixels[20:40, last] != gradient[20:40, last]).mean() > 0.9
     assert len(detector.seen) < 40

@@ -21,7 +21,7 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from tests.fakes import FakeClassifier, FakeDetector
-from tests.service.analysis.running import Running
+from tests.service.analysis.running import MEMORY, Running
 from tests.service.conftest import SECONDS, Pixels, costly, encoded, plain
 
 FACE = Face(Box(0, 0, 60, 60))
@@ -110,7 +110,7 @@ def test_a_failure_of_the_classifier_reaches_the_caller() -> None:
         return [1, 0, 0]
 
     analyzer = Analyzer(FakeDetector(FACE), FakeClassifier(broken))
-    executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=1, max_batch=4)
+    executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=1, max_batch=4, decode_memory=MEMORY)
     executor.start()
     with pytest.raises(ArithmeticError):
         asyncio.run(executor.run(plain("red"), Options(), Job()))
@@ -137,7 +137,7 @@ def test_every_thread_warms_its_own_networks() -> None:
             return super().classify(crops, job)
 
     analyzer = Analyzer(FakeDetector(FACE), Noted())
-    executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=3, max_batch=4)
+    executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=3, max_batch=4, decode_memory=MEMORY)
     executor.start()
     executor.stop()
     assert len(threads) == 3
@@ -151,7 +151,13 @@ def test_a_classifier_that_cannot_run_stops_the_start(on_gpu: bool) -> None:
 
     classifier = Broken()
     classifier.on_gpu = on_gpu
-    executor = Executor(Analyzer(FakeDetector(), classifier), Metrics(CollectorRegistry()), threads=1, max_batch=4)
+    executor = Executor(
+        Analyzer(FakeDetector(), classifier),
+        Metrics(CollectorRegistry()),
+        threads=1,
+        max_batch=4,
+        decode_memory=MEMORY,
+    )
     with pytest.raises(ProviderError, match="no cuDNN"):
         executor.start()
     executor.stop()
@@ -199,7 +205,7 @@ def test_ordinary_images_do_not_wait_for_those_whose_faces_are_covered() -> None
         assert all(analysis.drawn for analysis in await asyncio.gather(*covering))
 
     analyzer = Analyzer(Slow(FACE), FakeClassifier())
-    executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=2, max_batch=4)
+    executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=2, max_batch=4, decode_memory=MEMORY)
     executor.start()
     asyncio.run(scenario(executor))
     executor.stop()

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from tests.fakes import FakeBatchDetector, FakeClassifier, FakeDetector
-from tests.service.analysis.running import Running
+from tests.service.analysis.running import MEMORY, Running
 from tests.service.conftest import SECONDS, Pixels, plain
 
 FACE = Face(Box(0, 0, 60, 60))
@@ -115,7 +115,11 @@ def test_the_classifier_runs_in_the_thread_that_warmed_it() -> None:
 
     classifier = Noted()
     executor = Executor(
-        Analyzer(FakeDetector(FACE), classifier), Metrics(CollectorRegistry()), threads=1, max_batch=4
+        Analyzer(FakeDetector(FACE), classifier),
+        Metrics(CollectorRegistry()),
+        threads=1,
+        max_batch=4,
+        decode_memory=MEMORY,
     )
     executor.start()
     asyncio.run(executor.run(plain("red"), Options(), Job()))
@@ -127,7 +131,9 @@ def test_the_classifier_runs_in_the_thread_that_warmed_it() -> None:
 
 def test_images_share_the_runs_of_the_detector() -> None:
     detector, registry = FakeBatchDetector(), CollectorRegistry()
-    executor = Executor(Analyzer(detector, FakeClassifier()), Metrics(registry), threads=2, max_batch=4)
+    executor = Executor(
+        Analyzer(detector, FakeClassifier()), Metrics(registry), threads=2, max_batch=4, decode_memory=MEMORY
+    )
     executor.start()
     assert detector.warmed == [4], "two threads wait for the GPU while two others decode"
     detector.batches.clear()
@@ -163,7 +169,13 @@ def test_a_search_goes_on_with_the_shared_runs_of_its_network(orientations: bool
     network = FakeBatchDetector()
     scales = Scales(network, coarse_first=False)
     search = Orientations(scales, upright_score=1.1) if orientations else scales
-    executor = Executor(Analyzer(search, FakeClassifier()), Metrics(CollectorRegistry()), threads=1, max_batch=4)
+    executor = Executor(
+        Analyzer(search, FakeClassifier()),
+        Metrics(CollectorRegistry()),
+        threads=1,
+        max_batch=4,
+        decode_memory=MEMORY,
+    )
     executor.start()
     network.batches.clear()
     try:
@@ -188,7 +200,7 @@ def test_an_image_in_progress_when_the_executor_stops_is_not_ready() -> None:
             return super().detect(pixels, min_score)
 
     analyzer = Analyzer(HeldDetector(FACE), FakeClassifier())
-    executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=1, max_batch=4)
+    executor = Executor(analyzer, Metrics(CollectorRegistry()), threads=1, max_batch=4, decode_memory=MEMORY)
     executor.start()
 
     async def scenario() -> None:

@@ -7,9 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 from fer_service.analysis.options import Options
+from fer_service.cli import batch_files
 from fer_service.cli.batch_files import BatchFolder, list_files
 from fer_service.cli.batch_part import ClipOptions, PartWorker
 from fer_service.contract.settings import load_settings
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from tests.service.cli.conftest import Run
 from tests.service.conftest import plain
@@ -37,6 +39,38 @@ def test_folders_patterns_lists_and_uris_name_the_same_files(tmp_path: Path) -> 
     (tmp_path / "list.txt").write_text(f"{flat[1]}\n\n{flat[0]}\n{flat[1]}\n")
     assert names(tmp_path / "list.txt") == [flat[1], flat[0]]
     assert names(tmp_path, f"{tmp_path}/*.jpg") == flat
+
+
+def test_workers_get_the_options_of_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos(tmp_path, "bucket/my photos/50% #1.jpg")
+    bucket = SubTreeFileSystem(str(tmp_path), LocalFileSystem())
+    monkeypatch.setattr(batch_files, "open_place", lambda word: (bucket, "bucket/my photos"))
+    options = "?region=x&endpoint_override=localhost:9000"
+    ((name, place),) = list_files([f"s3://key:secret@bucket/my%20photos{options}"], recursive=False)
+    assert name == "s3://bucket/my photos/50% #1.jpg"
+    assert place == f"s3://key:secret@bucket/my%20photos/50%25%20%231.jpg{options}".encode()
+
+
+def test_the_host_of_a_uri_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos(tmp_path, "a b.jpg")
+    monkeypatch.setattr(batch_files, "open_place", lambda word: (LocalFileSystem(), str(tmp_path)))
+    ((name, place),) = list_files([f"hdfs://host:9000{tmp_path}"], recursive=False)
+    assert (name, place) == (
+        f"hdfs://host:9000{tmp_path}/a b.jpg",
+        f"hdfs://host:9000{tmp_path}/a%20b.jpg".encode(),
+    )
+
+
+def test_a_place_with_any_characters_is_opened(tmp_path: Path) -> None:
+    photos(tmp_path, "a b/50% #1?.jpg")
+    ((_, place),) = list_files([(tmp_path / "a b").as_uri()], recursive=False)
+    assert batch_files.open_place(place.decode())[1] == str(tmp_path / "a b/50% #1?.jpg")
+
+
+def test_parts_of_other_programs_are_none(tmp_path: Path) -> None:
+    for name in ("part-00000003", "part-00000-7f3c.snappy", "part-0"):
+        (tmp_path / f"{name}.parquet").touch()
+    assert BatchFolder(str(tmp_path)).done() == {3}
 
 
 def test_what_names_nothing_is_an_error(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fer_service.analysis.analyzer import Analyzer
 from fer_service.cli import doctor as module
 from fer_service.onnx.gpu_support import cuda_is_built_in
 from fer_service.system.cuda_driver import CudaDriver, CudaDriverError
@@ -138,3 +139,12 @@ def test_the_screen_has_a_line_per_finding_and_its_way_out(
     assert ended.status == 1
     assert "fault" in ended.out
     assert "→ " in ended.out
+
+
+def test_a_first_run_that_fails_without_a_text_is_a_finding(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Analyzer) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Analyzer, "warm", fail)
+    monkeypatch.setenv("FER_DETECTOR", "own")
+    assert found(run, 1)["first run"]["detail"] == "MemoryError"

@@ -1,17 +1,21 @@
 import csv
+import errno
+import gc
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pyarrow.parquet
 import pytest
 from fer_service import __version__
+from fer_service.tables import CsvTable
 
 from tests.service.cli.conftest import Ended, Run
-from tests.service.conftest import plain
+from tests.service.conftest import encoded, plain
 from tests.service.video.conftest import plain_frame, write_clip
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
@@ -215,6 +219,7 @@ def test_results_of_another_model_are_not_continued(run: Run) -> None:
         (["photos", "--out", "a.parquet", "--resume"], "--resume needs a .csv or .ndjson file"),
         (["photos", "--out", "a.xlsx"], "unknown suffix for results; use .csv, .ndjson, .json, .parquet"),
         (["photos", "--resume"], "--resume needs --out"),
+        (["photos", "--json", "--out", "a.json"], "give one of the two"),
         (["photos/*.gif"], "no file matches photos/*.gif"),
         (["."], "has no images or videos; --recursive searches its subfolders"),
         (["photos", "--annotate", "photos"], "--annotate: photos holds files to analyse"),
@@ -291,6 +296,68 @@ def test_images_and_videos_are_mixed(run: Run, folder: Path) -> None:
     assert [float(row["time"]) for row in clip] == [0.0, 0.1, 0.2]
     assert {row["emotion"] for row in clip} == {"happy"}
     assert "cannot read photos/broken.mp4 as a video" in broken["error"]
+
+
+def test_a_video_without_faces_has_one_row(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_DETECTOR", "own")  # finds no face in a plain frame
+    write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2])
+    run("predict", "photos", "--out", "results.csv")
+    (row,) = [row for row in rows("results.csv") if row["file"] == "photos/clip.mp4"]
+    assert (row["frame"], row["face"], row["error"]) == ("0", "", "")
+
+
+def test_a_resumed_run_of_one_video_keeps_the_results_of_others(run: Run, folder: Path) -> None:
+    run("predict", "photos/b-red.jpg", "--out", "results.csv")
+    write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 2, [0, 0.1])
+    run("predict", "photos/b-red.jpg", "photos/clip.mp4", "--out", "results.csv", "--resume")
+    assert names("results.csv") == ["photos/b-red.jpg", *["photos/clip.mp4"] * 2]
+    assert run("predict", "photos/clip.mp4", "--out", "results.csv", "--resume").status == 0
+    assert names("results.csv") == ["photos/b-red.jpg", *["photos/clip.mp4"] * 2]
+    Path("results.csv").write_text("precious")
+    assert run("predict", "photos/clip.mp4", "--out", "results.csv", "--resume").status == 1
+    assert Path("results.csv").read_text() == "precious"
+
+
+@pytest.mark.usefixtures("folder")
+def test_printed_json_has_an_error_for_what_cannot_be_read(run: Run) -> None:
+    ended = run("predict", "photos/b-red.jpg", "photos/c-bad.png", "--json")
+    answer = json.loads(ended.out)
+    red, bad = answer["results"]
+    assert (ended.status, red["faces"][0]["emotion"], answer["summary"]["faces"]) == (1, "angry", 1)
+    assert bad == {"name": "photos/c-bad.png", "error": {"detail": bad["error"]["detail"]}}
+    assert bad["error"]["detail"].startswith("unknown image format")
+    assert json.loads(run("predict", "photos/c-bad.png", "--json").out) == bad
+
+
+def test_an_error_while_results_are_written_leaves_no_work_behind(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        (folder / f"{number}.jpg").write_bytes(plain("red"))
+    unfinished: list[object] = []
+
+    write = CsvTable.add
+
+    def write_the_head_alone(table: CsvTable, rows: Any) -> None:
+        if rows[0][0] != "file":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(table, rows)
+
+    monkeypatch.setattr(CsvTable, "add", write_the_head_alone)
+    loops = "asyncio.base_events.BaseEventLoop.call_exception_handler"
+    monkeypatch.setattr(loops, lambda loop, context: unfinished.append(context))
+    ended = run("predict", "photos", "--out", "results.csv")
+    gc.collect()
+    assert (ended.status, unfinished) == (1, [])
+    assert ended.err.splitlines()[-1] == "fer-service: cannot write results.csv: No space left on device"
+
+
+def test_the_memory_for_images_in_child_processes_is_that_of_the_setting(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_DECODE_MEMORY", str(2**20))
+    (folder / "c-bad.png").write_bytes(encoded(np.zeros((2000, 2000, 3), np.uint8), "TIFF"))
+    assert "(FER_DECODE_MEMORY)" in run("predict", "photos/c-bad.png").err
 
 
 def test_standard_input_is_a_source(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

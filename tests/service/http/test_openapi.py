@@ -152,6 +152,11 @@ def test_answers_to_videos_are_as_described(serve: Serve, tmp_path: Path) -> Non
     client = serve(FACE, max_video_bytes=20_000)
     assert check(client, "POST", "/predict/video", content=clip) == (200, "")
     assert check(client, "POST", "/predict/video", content=b"%PDF-1.4") == (422, "undecodable_video")
+    described = client.get("/openapi.json").json()["paths"]["/predict/video"]["post"]["responses"]["422"][
+        "content"
+    ]
+    example = described["application/problem+json"]["examples"]["undecodable_video"]["value"]
+    assert client.post("/predict/video", content=b"%PDF-1.4").json()["detail"] == example["detail"]
     assert check(client, "POST", "/predict/video", content=bytes(20_001)) == (413, "image_too_large")
     off = serve(FACE, max_videos=0)
     assert check(off, "POST", "/predict/video", content=clip) == (501, "videos_not_supported")

@@ -1,8 +1,8 @@
 import pytest
 from fer_service.analysis.options import Options
 from fer_service.contract.errors import InvalidParameter
-from fer_service.http.multipart import QUERY_ONLY
-from fer_service.http.query import ImageQuery, PredictQuery, StreamQuery, parse_query
+from fer_service.http.multipart import BOXES, QUERY_ONLY
+from fer_service.http.query import ImageQuery, PredictQuery, StreamQuery, VideoQuery, parse_query
 from starlette.datastructures import QueryParams
 
 
@@ -43,4 +43,4 @@ def test_an_invalid_parameter_is_named(query: str, named: str) -> None:
 
 
 def test_a_form_knows_the_parameters_that_are_not_its_fields() -> None:
-    assert {*PredictQuery.model_fields, "draw"} == set(QUERY_ONLY.values()) <= set(ImageQuery.model_fields)
+    assert set(QUERY_ONLY.values()) == {*ImageQuery.model_fields, *VideoQuery.model_fields} - {BOXES}

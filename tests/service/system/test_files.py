@@ -21,6 +21,15 @@ def test_a_new_write_replaces_the_old_file_and_leaves_no_other(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_of_a_link_the_file_that_it_names_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("old")
+    (tmp_path / "link").symlink_to("folder/file")
+    write_atomically(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "folder" / "file").read_text() == "new"
+
+
 def test_the_old_file_stays_until_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")

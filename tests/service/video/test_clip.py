@@ -10,7 +10,7 @@ import pytest
 from av.stream import Disposition
 from fer_service.contract.errors import ClipError
 from fer_service.video.annotated import AnnotatedClip
-from fer_service.video.clip import Clip
+from fer_service.video.clip import Clip, ClipFrame
 
 from tests.service.conftest import Pixels
 from tests.service.video.conftest import STEADY, cut, noise, plain_frame, write_clip
@@ -271,3 +271,11 @@ def test_times_count_from_the_sound_if_it_begins_first(tmp_path: Path, suffix: s
     with Clip(path) as clip:
         list(clip.frames())
     assert clip.damage == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+def test_a_disk_that_is_full_at_the_end_of_an_annotated_video_is_named(tmp_path: Path) -> None:
+    (tmp_path / "copy.mkv").symlink_to("/dev/full")
+    full = pytest.raises(ClipError, match=r"cannot write .*copy\.mkv: No space left")
+    with full, AnnotatedClip(tmp_path / "copy.mkv") as copy:
+        copy.add([ClipFrame(0, 0.0, plain_frame(90, 90, 90))])

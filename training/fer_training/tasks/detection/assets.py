@@ -59,8 +59,8 @@ def read_assets(photographs: Path, faces: Path, recipe: DetectionRecipe, limit: 
     split = data.first_split(("Training", "train", "all"))
     if split is None:
         raise DataError(f"{faces}: no split is named Training, train or all; found {', '.join(data.split_sizes)}")
-    chosen = data.split(split)
-    tiles = np.stack([image.mean(axis=2).astype(np.uint8) for image in chosen.images[:limit]])
+    chosen = data.split(split).limited(limit) if limit else data.split(split)
+    tiles = np.stack([image.mean(axis=2).astype(np.uint8) for image in chosen.images])
     # Split first: an evaluation of the file splits the whole folder.
     train, held_out = (part[:limit] for part in boxed.split(recipe.hold_out, recipe.seed))
     empty = tuple(

@@ -85,7 +85,8 @@ def _split(data: FaceDataset, names: tuple[str, ...], images: Path) -> FaceDatas
 
 
 def _known(data: FaceDataset, landmarks: Path, limit: int | None) -> Faces:
-    grey = np.stack([image.mean(axis=2).astype(np.uint8) for image in data.images[:limit]])
+    chosen = data.limited(limit) if limit else data
+    grey = np.stack([image.mean(axis=2).astype(np.uint8) for image in chosen.images])
     points = read_landmarks(landmarks, grey)
     known = np.isfinite(points).all(axis=(1, 2))
     return Faces(torch.from_numpy(grey[known]).float()[:, None], torch.from_numpy(points[known]))
