@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fer_service import assets
 from fer_service.contract.device import Device
-from fer_service.detection.detector import Detector, Face
+from fer_service.detection.detector import Detector
 from fer_service.detection.haar import Haar
 from fer_service.detection.orientations import Orientations
 from fer_service.detection.scales import Scales
@@ -14,7 +14,6 @@ from fer_service.detection.weights import YUNET, pull_command
 from fer_service.detection.yunet import YuNet, open_yunet
 from fer_service.onnx.session import Gpu
 
-__all__ = ["Detector", "Face", "choose_detector", "falls_back"]
 logger = logging.getLogger(__name__)
 
 _HAAR_SIDE = 320  # pixels; its time grows faster with the side than a network's

@@ -6,6 +6,7 @@ the environment of the replicas.
 """
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -46,15 +47,11 @@ class RayMetrics:
             "deployment": context.deployment,
             "replica": context.replica_id.unique_id,
         }
-        self._ended = threading.Event()
         threading.Thread(target=self._run, name="ray-metrics", daemon=True).start()
 
-    def stop(self) -> None:
-        """Copy no more."""
-        self._ended.set()
-
     def _run(self) -> None:
-        while not self._ended.wait(_EXPORT_SECONDS):
+        while True:
+            time.sleep(_EXPORT_SECONDS)
             for family in self._registry.collect():
                 for sample in family.samples:
                     if not sample.name.endswith("_created"):

@@ -62,7 +62,6 @@ class Batcher(Generic[Item, Result]):
         max_batch: int,
         max_queue: int,
         setup: Callable[[], None] | None = None,
-        on_depth: Callable[[int], None] | None = None,
         name: str = "batcher",
     ) -> None:
         """Prepare; the thread starts with `start`.
@@ -73,7 +72,6 @@ class Batcher(Generic[Item, Result]):
             max_queue: Maximum items in the queue.
             setup: Called by the same thread before its first batch: a CUDA graph belongs to the thread that
                 recorded it.
-            on_depth: Called with the length of the queue at every change, in order; must be quick.
             name: Name of the thread.
         """
         self.max_batch = max_batch
@@ -81,7 +79,6 @@ class Batcher(Generic[Item, Result]):
         self._run = run
         self._setup = setup or (lambda: None)
         self._ready: Future[None] = Future()
-        self._on_depth = on_depth or (lambda depth: None)
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -121,7 +118,6 @@ class Batcher(Generic[Item, Result]):
             if len(self._queue) + len(waiting) > self.max_queue:
                 raise QueueFull(f"{len(self._queue)} of {self.max_queue} items are waiting")
             self._queue.extend(waiting)
-            self._on_depth(len(self._queue))
             self._changed.notify()
         return [entry.future for entry in waiting]
 
@@ -163,7 +159,6 @@ class Batcher(Generic[Item, Result]):
                 if not self._queue:
                     return []
                 taken = [self._queue.popleft() for _ in range(min(self.max_batch, len(self._queue)))]
-                self._on_depth(len(self._queue))
             wanted = [entry for entry in taken if _still_wanted(entry)]
             if wanted:
                 return wanted

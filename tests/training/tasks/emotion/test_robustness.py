@@ -6,7 +6,7 @@ from fer_service.analysis.analyzer import Analyzer
 from fer_service.contract.boxes import Box
 from fer_service.contract.bundle import EndToEnd
 from fer_service.contract.job import Job
-from fer_service.detection.choice import Face
+from fer_service.detection.detector import Face
 from fer_training.data import FaceDataset
 from fer_training.data.framing import FACE_SIDE, IMAGE_SIDE, in_an_image
 from fer_training.tasks.emotion.robustness import (
