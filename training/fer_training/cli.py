@@ -65,17 +65,17 @@ def train(
     ] = None,
     init: Annotated[
         str | None,
-        typer.Option(help="Start from an exported file with the recipe's network: bundled, large, or a path."),
+        typer.Option(help="Start from a model file with the recipe's network: bundled, large, or a path."),
     ] = None,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Start from random weights, even if the recipe sets pretrained.")
     ] = False,
     teacher: Annotated[
         list[Path] | None,
-        typer.Option(help="Run folder or exported file of a teacher. Repeat for an ensemble."),
+        typer.Option(help="Run folder or model file of a teacher. Repeat for an ensemble."),
     ] = None,
     teacher_cache: Annotated[
-        Path | None, typer.Option(help="Cache the teachers' predictions in this folder (loss.teacher_views).")
+        Path | None, typer.Option(help="Store the teachers' predictions in this folder (loss.teacher_views).")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if a file cannot be read.")] = False,
     faces: _Faces = None,
@@ -147,7 +147,7 @@ def evaluate(
     model: Annotated[
         Path,
         typer.Option(
-            help="Exported ONNX file, or bundled or large: the INT8 file that the service uses on a CPU."
+            help="Exported model file (.onnx), or bundled or large: the INT8 file that the service uses on a CPU."
         ),
     ],
     data: _Data,
@@ -166,7 +166,7 @@ def evaluate(
     ] = None,
     write: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Write the results into the bundle and its card under this name."),
+        typer.Option(metavar="NAME", help="Write the results into the model file and its card under this name."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     compare_with: Annotated[
@@ -201,16 +201,16 @@ def evaluate(
 
 @app.command()
 def robustness(
-    model: Annotated[Path, typer.Option(help="Bundle (ONNX file).")],
+    model: Annotated[Path, typer.Option(help="Exported model file (.onnx).")],
     data: _Data,
     detector: Annotated[
         str, typer.Option(help="Face detector of the pipeline, a value of FER_DETECTOR.")
     ] = "auto",
     write: Annotated[
-        bool, typer.Option("--write", help="Write the results into the bundle and its card.")
+        bool, typer.Option("--write", help="Write the results into the model file and its card.")
     ] = False,
 ) -> None:
-    """Measure a bundle on degraded images and through the whole pipeline, on its validation split."""
+    """Measure a model on degraded images and through the whole pipeline, on its validation split."""
     from fer_training.tasks.emotion.robustness import measure_file, print_robustness
 
     print_robustness(measure_file(model, data, detector, write=write), Console(markup=False))
@@ -237,7 +237,7 @@ def cut_crema_d(
     frames: Annotated[int, typer.Option(min=1, max=100, help="Images per clip.")] = 3,
     detector: Annotated[str, typer.Option(help="Detector, as in FER_DETECTOR.")] = "auto",
 ) -> None:
-    """Cut face images out of the clips of CREMA-D, labelled by what raters saw in the face."""
+    """Cut face images out of the clips of CREMA-D, labelled with the raters' majority vote without sound."""
     from rich.progress import Progress
 
     from fer_training.data.crema_d import cut_faces
@@ -301,7 +301,7 @@ def record(
 
 @app.command()
 def quantize(
-    model: Annotated[Path, typer.Argument(help="Bundle (ONNX file).")],
+    model: Annotated[Path, typer.Argument(help="Exported model file (.onnx).")],
     data: _Data,
     out: Annotated[Path, typer.Option(help="Write this file.")],
     fp16: Annotated[bool, typer.Option("--fp16", help="Store the weights in fp16, compute in fp32.")] = False,
@@ -311,7 +311,7 @@ def quantize(
         bool, typer.Option("--force", help="Write the file even if the accuracy drops too far.")
     ] = False,
 ) -> None:
-    """Write a smaller variant of a bundle (default INT8). Fail if the accuracy drops more than 0.5 points."""
+    """Write a smaller variant (default INT8). Fail if the accuracy drops by more than 0.5 percentage points."""
     from fer_training.tasks.emotion.quantize import variant
 
     if fp16 and half:

@@ -44,13 +44,15 @@ def batch(
     detector: Detector = None,
     every: Annotated[
         float,
-        typer.Option(parser=parse_seconds, metavar="SECONDS", help="Video: time between frames, as 0.2s."),
+        typer.Option(
+            parser=parse_seconds, metavar="SECONDS", help="Video: time between analysed frames, such as 0.2s."
+        ),
     ] = 0.0,
 ) -> None:
     """Analyse millions of files on the machines of a Ray cluster, or on this one. It needs the extra `ray`.
 
-    The columns are those of `fer-service predict --out results.parquet`. Each file has its rows exactly once, in
-    any order. The exit status is 1 if a file cannot be read.
+    The columns are those of `fer-service predict --out results.parquet`. No file is skipped or repeated. Row order
+    is not defined. The exit status is 1 if a file cannot be read.
 
     Examples:
     fer-service batch photos/ --recursive --out results/

@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 detector_app = typer.Typer(help="Manage the weights of the face detector.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
-model_app = typer.Typer(help="Write the emotion model for other servers.", no_args_is_help=True)
+model_app = typer.Typer(help="Export the emotion model for Triton.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 app.command()(serve)
 app.command()(predict)
@@ -53,7 +53,7 @@ def benchmark(
     ] = 3,
     out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
-    """Measure the kernels, the pipeline without HTTP, and a real server under load."""
+    """Measure the pipeline stages, the pipeline without HTTP, and a real server under load."""
     from dataclasses import asdict
 
     from fer_benchmarks.benchmark import benchmark as measure
@@ -94,7 +94,7 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Find faces in images and predict the emotion of each one.
+    """Find faces in images and predict the apparent expression of each face.
 
     Examples:
     fer-service serve

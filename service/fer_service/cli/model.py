@@ -23,10 +23,11 @@ _KINDS: Final[dict[Device, str]] = {"cpu": "KIND_CPU", "cuda": "KIND_GPU", "tens
 
 
 def export_triton(
-    folder: Annotated[Path, typer.Argument(help="Folder of the repository.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
     model: Model = None,
     device: Annotated[
-        str | None, typer.Option(help="Where Triton runs it: cpu (INT8), cuda, or auto. [default: FER_DEVICE]")
+        str | None,
+        typer.Option(help="Where Triton runs it: cpu (INT8), cuda, or auto.", show_default="FER_DEVICE"),
     ] = None,
 ) -> None:
     """Write the emotion model as a model repository for Triton: from crops of faces to probabilities."""

@@ -7,16 +7,18 @@ import typer
 from fer_service.contract.settings import Settings, load_settings
 
 MinScore: TypeAlias = Annotated[
-    float | None, typer.Option(help="Minimum score of the detector, 0 to 1. [default: FER_MIN_SCORE]")
+    float | None, typer.Option(help="Minimum score of the detector, 0 to 1.", show_default="FER_MIN_SCORE")
 ]
 MaxFaces: TypeAlias = Annotated[int | None, typer.Option(help="Maximum faces per image, the largest first.")]
 Model: TypeAlias = Annotated[
     str | None,
-    typer.Option(help="Emotion model: bundled, large, or the path of an exported file. [default: FER_MODEL]"),
+    typer.Option(help="Emotion model: bundled, large, or the path of a model file.", show_default="FER_MODEL"),
 ]
 Detector: TypeAlias = Annotated[
     str | None,
-    typer.Option(help="Face detector: auto, own, yunet, haar, or the path of a file. [default: FER_DETECTOR]"),
+    typer.Option(
+        help="Face detector: auto, own, yunet, haar, or the path of a file.", show_default="FER_DETECTOR"
+    ),
 ]
 
 

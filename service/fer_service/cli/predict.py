@@ -71,7 +71,9 @@ def predict(
     ] = None,
     draw: Annotated[
         _Drawing | None,
-        typer.Option(help="What the copies show: boxes and labels, covered faces, or no marks. [default: box]"),
+        typer.Option(
+            help="What the copies show: boxes and labels, anonymised faces, or no marks.", show_default="box"
+        ),
     ] = None,
     min_score: MinScore = None,
     max_faces: MaxFaces = None,

@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on [FER_HOST].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on [FER_PORT].")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="FER_HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="FER_PORT")] = None,
 ) -> None:
     """Serve over HTTP until SIGTERM or SIGINT. Environment variables (FER_…) hold all other settings."""
     options = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}

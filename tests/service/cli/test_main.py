@@ -213,3 +213,8 @@ def test_invalid_options_for_a_video_are_one_sentence(
 )
 def test_times_may_have_units(text: str, seconds: float) -> None:
     assert parse_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("command", "variable"), [("serve", "FER_HOST"), ("predict", "FER_MODEL")])
+def test_the_help_names_the_variable_that_an_option_replaces(run: Run, command: str, variable: str) -> None:
+    assert f"({variable})" in run(command, "--help").out
