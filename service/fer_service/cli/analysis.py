@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -96,6 +97,8 @@ def read_source(path: Path, max_pixels: int) -> bytes:
     """
     if path == STDIN and sys.stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")
+    if path.is_dir():
+        os.listdir(path)  # noqa: PTH208 (its error says why the folder was not searched)
     most = max_pixels * _PIXEL_BYTES + _OTHER_BYTES
     with contextlib.nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb") as file:
         head = file.read(_HEAD_BYTES)

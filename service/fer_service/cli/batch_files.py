@@ -12,10 +12,11 @@ from urllib.parse import quote, urlsplit
 import typer
 
 from fer_service.cli.results import json_name
-from fer_service.cli.sources import ADDRESS, MEDIA, files_in, find_sources
+from fer_service.cli.sources import ADDRESS, MEDIA, files_in, find_sources, is_media
 from fer_service.contract.errors import ResultsError
 from fer_service.contract.extras import install_command
 from fer_service.contract.text import printable
+from fer_service.system.entries import is_system_entry
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -87,7 +88,7 @@ def _of_word(word: str, *, recursive: bool) -> Iterator[tuple[str, bytes]]:
                 yield (line, line.encode()) if is_uri(line) else _local(Path(line))
     elif os.path.isdir(word):  # noqa: PTH112 (for a name that is too long, Path raises)
         paths = files_in(Path(word), recursive=recursive)
-        yield from (_local(path) for path in paths if path.suffix.lower() in MEDIA)
+        yield from (_local(path) for path in paths if is_media(path))
     elif word == "-":
         raise typer.BadParameter("a batch cannot read standard input; give a .txt file with a path per line")
     else:
@@ -121,7 +122,7 @@ def _in_prefix(uri: str, *, recursive: bool) -> Iterator[tuple[str, bytes]]:
         while waiting:
             folders = []
             for entry in sorted(system.get_file_info(FileSelector(waiting.pop())), key=lambda entry: entry.path):
-                hidden = entry.base_name.startswith(".")
+                hidden = is_system_entry(entry.base_name)
                 if entry.type == FileType.Directory and recursive and not hidden:
                     folders.append(entry.path)
                 elif entry.type == FileType.File and Path(entry.path).suffix.lower() in MEDIA and not hidden:

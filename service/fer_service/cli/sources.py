@@ -16,6 +16,7 @@ from fer_service.contract.errors import UndecodableImage
 from fer_service.contract.text import printable
 from fer_service.imaging.encoded import check_format
 from fer_service.imaging.foreign import foreign_content
+from fer_service.system.entries import is_system_entry
 
 STDIN: Final = Path("-")
 # What a folder is searched for. A file that is named itself may have any suffix.
@@ -64,7 +65,7 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
             raise typer.BadParameter(f"{printable(word)} is an address: save the image or record the video first")
         if os.path.isdir(path):  # noqa: PTH112 (for a name that is too long, Path raises)
             files = list(files_in(path, recursive=recursive))
-            media = [file for file in files if file.suffix.lower() in MEDIA]
+            media = [file for file in files if is_media(file)]
             if not media:
                 hint = "" if recursive else "; --recursive searches its subfolders"
                 raise typer.BadParameter(f"{printable(path)} has no images or videos{hint}")
@@ -81,6 +82,11 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
             for file in matches:
                 found.setdefault(file, Path(file.name))
     return Sources(list(found), list(found.values()), passed_over, tuple(searched))
+
+
+def is_media(path: Path) -> bool:
+    """Return True for a file of `files_in` that is an image or a video by its suffix, and for a folder."""
+    return path.suffix.lower() in MEDIA or path.is_dir()
 
 
 def is_video(path: Path) -> bool:
@@ -126,9 +132,30 @@ def _matches(pattern: str) -> list[Path]:
 
 
 def files_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
-    """Yield the files of a folder that are not hidden, sorted."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        paths = (Path(place, name) for name in sorted(names) if not name.startswith("."))
-        # A damaged link is reported when it is read. A pipe would be waited for.
-        yield from (path for path in paths if path.is_symlink() or path.is_file())
+    """Yield the files of a folder, sorted, without hidden ones and those of systems (`is_system_entry`).
+
+    Links to folders are followed, and each folder is searched once. A folder that cannot be searched is yielded
+    itself: reading it says why.
+    """
+    yield from _files_in(folder, set(), recursive=recursive)
+
+
+def _files_in(folder: Path, searched: set[tuple[int, int]], *, recursive: bool) -> Iterator[Path]:
+    try:
+        status = folder.stat()
+        names = sorted(name for name in os.listdir(folder) if not is_system_entry(name))  # noqa: PTH208
+    except OSError:
+        yield folder
+        return
+    if (place := (status.st_dev, status.st_ino)) in searched:
+        return
+    searched.add(place)
+    folders = []
+    for path in (folder / name for name in names):
+        if path.is_dir():
+            folders.append(path)
+        elif path.is_file() or (path.is_symlink() and not path.exists()):
+            yield path  # a damaged link is reported when it is read; a pipe would be waited for
+    if recursive:
+        for path in folders:
+            yield from _files_in(path, searched, recursive=True)

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -44,15 +45,26 @@ _SERVICE_LINK = re.compile(
     r"FER_(\w+_)?(SERVICE_HOST=.+|SERVICE_PORT(_\w+)?=\d+|PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.+"
     r"|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=.+)"
 )
+_PROTECTING = ("FER_API_KEYS_FILE", "FER_ALLOWED_HOSTS")
 _NAME = r"[a-z0-9_-]+(\.[a-z0-9_-]+)*"
 _HOST = re.compile(rf"(\*\.)?{_NAME}|\*")
 _ORIGIN_HOST = re.compile(rf"({_NAME}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?")
 
 
-class Settings(BaseSettings):
-    """All settings with their defaults. The variable of a field is FER_ and its name in capital letters."""
+def _cache_folder() -> Path:
+    try:
+        return platformdirs.user_cache_path("fer-service")
+    except RuntimeError:  # a user without a home folder and without an entry in the list of users
+        return Path(tempfile.gettempdir(), "fer-service")
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+class Settings(BaseSettings):
+    """All settings with their defaults. The variable of a field is FER_ and its name in capital letters.
+
+    An empty variable counts as unset.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 chooses a free one")
@@ -71,7 +83,7 @@ class Settings(BaseSettings):
     )
     cuda_graphs: bool = Field(False, description="Record the GPU kernels of each batch size once and replay them")
     tensorrt_cache: Path = Field(
-        default_factory=lambda: platformdirs.user_cache_path("fer-service") / "tensorrt",
+        default_factory=lambda: _cache_folder() / "tensorrt",
         description="Folder for TensorRT engines, which take minutes to build",
     )
     workers: int = Field(
@@ -195,12 +207,10 @@ class Settings(BaseSettings):
         for origin in origins:
             parts = urlsplit(origin)
             if origin != "*" and (
-                parts.scheme not in {"http", "https"}
-                or origin != f"{parts.scheme}://{parts.netloc}"
-                or not _ORIGIN_HOST.fullmatch(parts.netloc)
+                origin != f"{parts.scheme}://{parts.netloc}" or not _ORIGIN_HOST.fullmatch(parts.netloc)
             ):
                 raise ValueError(
-                    f"invalid origin {origin}; valid are https://example.org, http://localhost:3000, or * for all"
+                    f"invalid origin {origin}; valid are https://example.org, capacitor://localhost, or * for all"
                 )
         return origins
 
@@ -261,6 +271,9 @@ def load_settings(**overrides: Any) -> Settings:
             continue
         if not _is_service_link(name, value):
             raise SettingsError(f"unknown setting {name}; {_similar(name) or _listed(known)}")
+    for name in _PROTECTING:
+        if os.environ.get(name) == "":
+            raise SettingsError(f"{name} is empty, which would turn its protection off: give a value, or unset it")
     try:
         return Settings(**overrides)
     except ValidationError as error:

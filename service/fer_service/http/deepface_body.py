@@ -1,6 +1,8 @@
-"""The JSON body of DeepFace's API: options, and an image in base64."""
+"""The bodies of DeepFace's API: options, and in JSON an image in base64."""
 
 import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from pydantic import ValidationError
@@ -32,14 +34,28 @@ def read_deepface(body: bytes) -> tuple[bytes, DeepFaceRequest]:
     rest = body if found is None else body[: found.start(2)] + body[found.end(2) :]
     if len(rest) > _MAX_OPTIONS:
         raise InvalidParameter(f"the JSON without its image has more than {_MAX_OPTIONS:,} bytes")
-    try:
-        options = DeepFaceRequest.model_validate_json(rest)
-    except ValidationError as error:
-        raise InvalidParameter(first_error(error.errors()).sentence("the JSON")) from error
-    check_supported(options)
+    options = _checked(partial(DeepFaceRequest.model_validate_json, rest), "the JSON")
     if found is None or not found[2]:
         raise MissingImage('missing image; send {"img": "<base64>", "actions": ["emotion"]}')
     return decode_text(body, *found.span(2), found[1].decode()), options
+
+
+def form_options(texts: Mapping[str, str]) -> DeepFaceRequest:
+    """Return the options of a form; without `actions` they are the service's own.
+
+    Raises:
+        InvalidParameter: a value is invalid, or asks for what the service cannot do.
+    """
+    return _checked(partial(DeepFaceRequest.model_validate, {"actions": [EMOTION], **texts}), "the form")
+
+
+def _checked(read: Callable[[], DeepFaceRequest], whole: str) -> DeepFaceRequest:
+    try:
+        options = read()
+    except ValidationError as error:
+        raise InvalidParameter(first_error(error.errors()).sentence(whole)) from error
+    check_supported(options)
+    return options
 
 
 def check_supported(options: DeepFaceRequest) -> None:

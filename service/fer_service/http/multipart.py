@@ -2,7 +2,8 @@
 
 import io
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -25,6 +26,8 @@ _MAX_BOUNDARY: Final = 256  # what the parser accepts; RFC 2046 allows 70
 _OTHER_PARTS: Final = 32  # other fields, which are skipped
 # RFC 7578 forbids this form of a file's name, but some clients send it, and an encoded `filename` too.
 _EXTENDED_NAME: Final = re.compile(rb";\s*filename\*=utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
+_INDEX: Final = re.compile(r"\[\d*\]$")
+_FILE_TYPES: Final = (b"image/", b"video/", b"application/octet-stream")
 _SHOWN: Final = 5  # names of fields in an error
 _SHOWN_LENGTH: Final = 40
 
@@ -38,32 +41,35 @@ class Upload:
         data: The encoded image.
         error: Why there is no image, if its text could not be decoded.
         boxes: JSON text of the boxes that came with it, or None.
+        texts: Values of the other fields that were asked for.
     """
 
     name: str
     data: bytes
     error: RequestError | None = None
     boxes: bytes | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 class FormReader:
     """Collects the images from a body that comes in chunks; other parts are skipped.
 
-    An image is a field `file`, or a file in a field of another usual name (`image`, `files[]`). The field `boxes`
-    belongs to a single image.
+    An image is a field `file`, or a file in a field of another usual name (`image`, `files[]`, `file[0]`). The
+    field `boxes` belongs to a single image. A file input of a page that is left empty is skipped.
 
     Attributes:
         uploads: The complete parts.
         max_count: Maximum number of them.
     """
 
-    def __init__(self, content_type: str, max_count: int, excess: str) -> None:
+    def __init__(self, content_type: str, max_count: int, excess: str, texts: Collection[str] = ()) -> None:
         """Start with the head of the request.
 
         Args:
             content_type: Content type with its boundary.
             max_count: Maximum number of images.
             excess: Text of the refusal of more.
+            texts: Names of other fields whose values are kept.
 
         Raises:
             MissingImage: the boundary is missing or too long.
@@ -83,11 +89,15 @@ class FormReader:
         self._in_part = False
         self._header, self._value = b"", b""
         self._headers: dict[bytes, bytes] = {}
-        self._name = ""
+        self._name, self._has_name = "", False
         self._skipped: list[str] = []
         self._data: io.BytesIO | None = None  # None for a part that is skipped
         self._in_boxes = False
         self._boxes: bytes | None = None
+        self._wanted = texts
+        self._text = ""  # name of the text that is read
+        self._texts: dict[str, str] = {}
+        self._left_empty = False
         self._parser = MultipartParser(
             boundary,
             {
@@ -126,8 +136,9 @@ class FormReader:
             raise MissingImage(f"invalid multipart body: {error}") from error
         if self._in_part:
             raise MissingImage("the multipart body ends before its closing boundary; send all of it")
-        if self._boxes is not None:
-            self.uploads = [replace(upload, boxes=self._boxes) for upload in self.uploads]
+        if self._left_empty and not self.uploads:
+            self.uploads = [Upload("0", b"")]
+        self.uploads = [replace(upload, boxes=self._boxes, texts=self._texts) for upload in self.uploads]
         if not self.uploads:
             raise MissingImage(
                 f"missing field {FIELD!r} in the multipart body{self._others()}; send the image or video "
@@ -172,11 +183,14 @@ class FormReader:
         name = options.get(b"name")
         if name is None:
             raise MissingImage("invalid multipart body: a part has no name in its Content-Disposition")
+        # Some libraries give the type of a file and no name.
+        is_file = b"filename" in options or self._headers.get(b"content-type", b"").lower().startswith(_FILE_TYPES)
+        text = name.decode("utf-8", "replace")
+        self._text = text if text in self._wanted and not is_file else ""
         self._in_boxes = name == BOXES.encode()
         if self._in_boxes:
             self._check_boxes()
-        elif not _is_image(name, b"filename" in options):
-            text = name.decode("utf-8", "replace")
+        elif not self._text and not _is_image(name, is_file):
             parameter = QUERY_ONLY.get(text.replace("_", "").replace("-", "").casefold())
             if parameter and b"filename" not in options:
                 raise InvalidParameter(
@@ -187,7 +201,9 @@ class FormReader:
             self._data = None
             return
         check_part(self._headers)
-        self._name = options.get(b"filename", b"").decode("utf-8", "replace") or str(len(self.uploads))
+        name = options.get(b"filename", b"")
+        self._has_name = bool(name) or b"filename" not in options
+        self._name = name.decode("utf-8", "replace") or str(len(self.uploads))
         self._data = io.BytesIO()
 
     def _read_data(self, data: bytes, start: int, end: int) -> None:
@@ -198,12 +214,17 @@ class FormReader:
         self._in_part = False
         if self._data is None:
             return
+        content, self._data = self._data.getvalue(), None  # getvalue() shares the buffer's memory
         if self._in_boxes:
-            self._boxes, self._data = self._data.getvalue(), None
+            self._boxes = content
             return
-        # getvalue() shares the buffer's memory.
-        self.uploads.append(Upload(self._name, self._data.getvalue()))
-        self._data = None
+        if self._text:
+            self._texts[self._text] = content.decode("utf-8", "replace")
+            return
+        if not content and not self._has_name:
+            self._left_empty = True
+            return
+        self.uploads.append(Upload(self._name, content))
         if len(self.uploads) > self.max_count:
             raise InvalidParameter(self._excess)
 
@@ -217,5 +238,6 @@ class FormReader:
 def _is_image(name: bytes, is_file: bool) -> bool:
     if name == FIELD.encode():
         return True
-    usual = name.decode("latin-1").lower().removesuffix("[]").removesuffix("s")
+    # PHP and others number the fields of a list.
+    usual = _INDEX.sub("", name.decode("latin-1").lower()).removesuffix("s")
     return is_file and (usual == FIELD or usual in _OTHER_NAMES)

@@ -30,6 +30,7 @@ from fer_service.system.process import set_up_process
 
 # Files other than connections: the listener, logs, the event loop, and what a library may open for a moment.
 _OTHER_FILES = 128
+_KEEP_ALIVE = 620  # seconds between two requests; load balancers wait up to 600, and would use a closed connection
 _BACKLOG = 2048  # uvicorn's; the kernel holds no more connections
 _GUARD_SECONDS = 4.0  # from the end of all connections to the end of the process
 logger = logging.getLogger(__name__)
@@ -181,6 +182,7 @@ def connection_config(app: FastAPI, settings: Settings, limits: ConnectionLimits
         server_header=False,
         proxy_headers=False,  # TrustedProxiesMiddleware reads them
         # A net below `Server._cut`: a request whose connection is closed ends by itself.
+        timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=math.ceil(settings.request_timeout) + 2,
     )
 

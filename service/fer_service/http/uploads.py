@@ -1,7 +1,7 @@
 """Images in the body of a request. They stay in memory, and no more is read than allowed."""
 
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import closing
 from typing import Final
 
@@ -17,7 +17,8 @@ from fer_service.http.multipart import FIELD, ONE_IMAGE_ONLY, FormReader, Upload
 _PART_OVERHEAD: Final = 64 * 2**10  # bytes that multipart adds to an image: boundaries and the part's headers
 _FORM: Final = "multipart/form-data"
 _JSON: Final = "application/json"
-_RAW_TYPES: Final = ("application/octet-stream", "application/x-www-form-urlencoded")
+# Amazon S3 sends objects without a type as binary/octet-stream.
+_RAW_TYPES: Final = ("application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded")
 _OTHER_VIDEO_TYPES: Final = ("application/mp4", "application/ogg", "image/gif", "image/apng")
 _MAX_CONTENT_TYPE: Final = 1000  # characters; the time to parse it grows faster than its length
 _MAX_LENGTH_DIGITS: Final = 18  # a real body is shorter
@@ -28,13 +29,16 @@ def _book_nothing(size: int) -> None:
     """Allow every chunk."""
 
 
-async def read_image(request: Request, max_bytes: int, book: Book = _book_nothing) -> Upload:
+async def read_image(
+    request: Request, max_bytes: int, book: Book = _book_nothing, texts: Collection[str] = ()
+) -> Upload:
     """Read the one image of a request, and its boxes: its file, its raw body, or the base64 in its JSON.
 
     Args:
         request: The request.
         max_bytes: Maximum bytes of the image; nothing beyond them is read.
         book: Called with the bytes of each chunk before it is kept; may raise.
+        texts: Names of other fields of a form whose values are kept.
 
     Raises:
         MissingImage: the body is empty, invalid multipart, or multipart without an image.
@@ -48,7 +52,7 @@ async def read_image(request: Request, max_bytes: int, book: Book = _book_nothin
     media_type = media_type_of(request)
     if media_type == _FORM:
         excess = "the request has 2 images; send several images to /predict/batch"
-        form = FormReader(_content_type(request), 1, excess)
+        form = FormReader(_content_type(request), 1, excess, texts)
         (upload,) = await _read_form(request, form, max_bytes, book)
     elif media_type == _JSON:
         upload = await run_in_threadpool(decode_image, await read_json(request, 1, max_bytes, book))

@@ -191,6 +191,22 @@ def test_pipes_and_loops_of_links_stop_nothing(run: Run, folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_folder_that_cannot_be_searched_is_a_row(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.listdir
+
+    def locked(path: Any) -> list[str]:
+        if Path(path).name == "more":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", locked)
+    ended = run("predict", "photos", "--recursive", "--out", "results.csv")
+    (row,) = [row for row in rows("results.csv") if row["file"] == "photos/more"]
+    assert (ended.status, row["error"]) == (1, "Permission denied")
+
+
 def test_a_file_may_be_called_like_standard_input(run: Run) -> None:
     Path("-").write_bytes(plain("red"))
     assert run("predict", "./-", "--out", "a.csv").status == 0

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,31 @@ def test_the_suffix_decides_where_the_content_says_nothing(tmp_path: Path, name:
 def test_an_empty_argument_is_not_the_current_folder() -> None:
     with pytest.raises(typer.BadParameter, match="an argument is empty"):
         find_sources([""], recursive=False)
+
+
+def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
+    left = ("@eaDir/a.jpg", "$RECYCLE.BIN/b.jpg", "__MACOSX/a.jpg", "~$a.jpg", ".cache/c.jpg")
+    for name in ("a.jpg", "sub/d.jpg", *left):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_sources([str(tmp_path)], recursive=True).names == [Path("a.jpg"), Path("sub/d.jpg")]
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    photos, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    for folder in (photos, elsewhere):
+        folder.mkdir()
+        (folder / "a.jpg").touch()
+    (photos / "more").symlink_to(elsewhere)
+    (photos / "again").symlink_to(elsewhere)
+    (elsewhere / "loop").symlink_to(photos)
+    assert find_sources([str(photos)], recursive=True).names == [Path("a.jpg"), Path("again/a.jpg")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs Unix")
+def test_a_link_to_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "b.jpg").symlink_to("pipe")
+    (tmp_path / "c.jpg").symlink_to("missing")  # is reported when it is read
+    assert find_sources([str(tmp_path)], recursive=False).names == [Path("a.jpg"), Path("c.jpg")]

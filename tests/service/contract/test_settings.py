@@ -1,4 +1,5 @@
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,10 @@ def test_other_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DRAIN_DELAY", "-1"),
         ("CORS_ORIGINS", "example.org"),
         ("CORS_ORIGINS", "https://example.org/page"),
-        ("CORS_ORIGINS", "https://example.org, ftp://example.org"),
+        ("CORS_ORIGINS", "https://example.org, //example.org"),
         ("ACCESS_LOG", "loud"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
-        ("HOST", ""),
         ("REQUEST_TIMEOUT", "inf"),
         ("VIDEO_TIMEOUT", "nan"),
         ("DRAIN_DELAY", "1e308"),
@@ -130,6 +130,35 @@ def test_an_invalid_value_is_an_error_that_names_the_variable(
     monkeypatch.setenv(f"FER_{name}", value)
     with pytest.raises(SettingsError, match=rf"^FER_{name}={re.escape(value)}: .+"):
         load_settings()
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOST", "MODEL", "DETECTOR", "THREADS", "ROOT_PATH", "CORS_ORIGINS", "SESSION_KEY", "LOG_LEVEL"):
+        monkeypatch.setenv(f"FER_{name}", "")
+    settings = load_settings()
+    assert (settings.host, settings.model, settings.detector) == ("127.0.0.1", "bundled", "auto")
+
+
+@pytest.mark.parametrize("name", ["FER_API_KEYS_FILE", "FER_ALLOWED_HOSTS"])
+def test_what_protects_the_service_is_not_turned_off_by_an_empty_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "")
+    with pytest.raises(SettingsError, match=f"{name} is empty"):
+        load_settings()
+
+
+def test_a_user_without_a_home_folder_has_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("platformdirs.user_cache_path", missing)
+    assert load_settings().tensorrt_cache == Path(tempfile.gettempdir(), "fer-service", "tensorrt")
+
+
+@pytest.mark.parametrize("origin", ["capacitor://localhost", "tauri://localhost", "chrome-extension://abcdefgh"])
+def test_apps_are_origins_too(origin: str) -> None:
+    assert load_settings(cors_origins=origin).cors_origins == (origin,)
 
 
 OTHER_VALUES: dict[str, Any] = {

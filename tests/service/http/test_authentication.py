@@ -92,7 +92,7 @@ def test_other_pages_are_shut_out_by_default(client: TestClient) -> None:
 def test_pages_that_are_named_may_ask(serve: Serve, key_file: Path) -> None:
     client = serve(FACE, cors_origins="https://example.org", api_keys_file=key_file)
     origin = {"Origin": "https://example.org"}
-    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "X-API-Key"}
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "X-API-Key, traceparent"}
     preflight = client.options("/predict", headers=origin | asked)
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == "https://example.org"

@@ -21,6 +21,17 @@ def asked(client: TestClient, **options: Any) -> Any:
     return client.post("/analyze", json={"img": RED, "actions": ["emotion"]} | options)
 
 
+def test_a_form_has_the_options_of_json(serve: Serve) -> None:
+    file = {"img": plain("red")}
+    blind = serve()
+    assert "enforce_detection=false" in blind.post("/analyze", files=file).json()["detail"]
+    answer = blind.post("/analyze", files=file, data={"enforce_detection": "false", "actions": "['emotion']"})
+    assert answer.json()["results"][0]["dominant_emotion"] == "angry"
+    refused = blind.post("/analyze", files=file, data={"actions": '["age"]'})
+    assert (refused.status_code, "only emotion is supported, not age" in refused.text) == (422, True)
+    assert blind.post("/analyze", files=file, data={"max_faces": "many"}).status_code == 422
+
+
 @pytest.mark.parametrize("image", [{"img": RED}, {"img": f"data:image/png;base64,{RED}"}, {"img_path": RED}])
 def test_the_answer_has_deepface_s_form(client: TestClient, image: dict[str, str]) -> None:
     answer = client.post("/analyze", json={**image, "actions": ["emotion"], "align": True, "unknown": 1})

@@ -119,7 +119,8 @@ def test_a_parameter_in_the_form_is_refused_instead_of_ignored(client: TestClien
     assert code(answer) == (422, "invalid_parameter")
     assert "not a field of the form: send it in the query, /predict?max_faces=…" in answer.json()["detail"]
     assert "/predict?max_faces=…" in client.post("/predict", files={"file": GREEN}, data={"maxFaces": "1"}).text
-    other = client.post("/predict", files={"file": GREEN}, data={"session": "a client's own"})
+    assert "/predict?session=…" in client.post("/predict", files={"file": GREEN}, data={"session": "new"}).text
+    other = client.post("/predict", files={"file": GREEN}, data={"csrf_token": "a client's own"})
     assert other.status_code == 200
 
 

@@ -101,7 +101,20 @@ def test_the_field_called_file_is_the_image() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["image", "images", "files", "img", "photo", "picture", "upload", "Image", "FILE", "file[]", "images[]"],
+    [
+        "image",
+        "images",
+        "files",
+        "img",
+        "photo",
+        "picture",
+        "upload",
+        "Image",
+        "FILE",
+        "file[]",
+        "images[]",
+        "file[0]",
+    ],
 )
 def test_a_file_in_a_field_with_another_usual_name_is_the_image(name: str) -> None:
     assert one(form((name, ("a.png", PICTURE)))) == PICTURE
@@ -125,6 +138,29 @@ def test_a_text_with_a_usual_name_is_no_image() -> None:
 def test_fields_that_came_instead_are_named(made: Request, text: str) -> None:
     with pytest.raises(MissingImage, match=f"missing field 'file' in the multipart body, {text}"):
         one(made)
+
+
+def raw_form(*parts: tuple[str, bytes]) -> Request:
+    """A form of parts with any head."""
+    body = b"".join(b"--x\r\n" + head.encode() + b"\r\n\r\n" + data + b"\r\n" for head, data in parts)
+    return request(Body(body + b"--x--\r\n"), "multipart/form-data; boundary=x")
+
+
+def test_a_part_with_the_type_of_an_image_needs_no_file_name() -> None:
+    head = 'Content-Disposition: form-data; name="image"\r\nContent-Type: image/jpeg'
+    assert one(raw_form((head, PICTURE))) == PICTURE
+
+
+def test_a_file_input_that_was_left_empty_is_skipped() -> None:
+    empty = (
+        'Content-Disposition: form-data; name="file"; filename=""\r\nContent-Type: application/octet-stream',
+        b"",
+    )
+    full = ('Content-Disposition: form-data; name="file"; filename="a.png"', PICTURE)
+    for parts in ((empty, full), (full, empty)):
+        assert one(raw_form(*parts)) == PICTURE
+    with pytest.raises(MissingImage, match="the image is empty"):
+        one(raw_form(empty))
 
 
 def test_a_field_without_a_file_name_is_the_image_too() -> None:

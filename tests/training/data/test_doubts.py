@@ -46,6 +46,12 @@ def test_names_that_differ_by_case_are_refused_with_the_line_that_merges_them() 
     assert doubt.text.endswith("data: {rename: {Happy: happy}}")
 
 
+def test_a_name_that_cannot_be_shown_is_refused_with_one_that_can() -> None:
+    (doubt,) = doubts(train={"ha\u200bppy ": 30, "sad": 20})
+    assert doubt.refused
+    assert doubt.text.endswith('data: {rename: {"ha\\u200bppy ": "happy"}}')
+
+
 def test_sad_here_and_sadness_there_are_refused() -> None:
     (doubt,) = doubts(train={"sad": 20, "awe": 20}, test={"sadness": 20, "awe": 20})
     assert doubt.refused

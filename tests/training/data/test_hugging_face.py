@@ -181,6 +181,13 @@ def test_a_column_may_hold_the_splits(tmp_path: Path) -> None:
     assert load_dataset(path, 8).split_sizes == {"train": 1, "test": 1}
 
 
+@pytest.mark.parametrize("name", ["phase", "Data Split", "dataset"])
+def test_a_column_of_splits_may_have_another_name(tmp_path: Path, name: str) -> None:
+    splits = {name: ["train", "train", "Test", "test"]}
+    made = table(["happy", "sad", "happy", "sad"], note=["a", "b", "c", "d"], **splits)
+    assert load_dataset(write(tmp_path / "faces.parquet", made), 8).split_sizes == {"test": 2, "train": 2}
+
+
 def test_a_column_of_splits_may_be_a_class_label(tmp_path: Path) -> None:
     features = {"label": {"names": NAMES}, "split": {"names": ["train", "test"]}}
     made = table([0, 1, 2], split=[0, 1, 1])

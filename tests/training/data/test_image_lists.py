@@ -45,6 +45,20 @@ def test_images_are_found_by_the_end_of_their_path(tmp_path: Path, name: str) ->
     assert load_dataset(tmp_path, 8).classes == ("happy", "sad")
 
 
+def test_a_list_may_write_names_in_other_letters(tmp_path: Path) -> None:
+    put(tmp_path, "images/a0.png", "images/A1.png", "images/B.png", "images/b.png")
+    rows = "images/A0.PNG,happy\nimages/a1.png,sad\nimages/B.png,happy\nimages/b.png,sad\n"
+    (tmp_path / "labels.csv").write_text(f"image,label\n{rows}")
+    data = load_dataset(tmp_path, 8)
+    assert (data.classes, data.pixels(np.arange(4))[:, 0, 0, 0].tolist()) == (("happy", "sad"), [0, 1, 2, 3])
+    (tmp_path / "labels.csv").write_text("image,label\nimages/A0.png,happy\n")
+    with_two = "images/a0.png,sad\nimages/C.png,happy\n"
+    (tmp_path / "labels.csv").write_text(f"image,label\n{with_two}")
+    assert load_dataset(tmp_path, 8).unreadable == (
+        "images/C.png: listed in labels.csv, but there is no such file",
+    )
+
+
 def test_a_list_may_leave_the_suffixes_out(tmp_path: Path) -> None:
     put(tmp_path, "images/0.png", "images/1.png")
     for name in ("images/0.json", "images/1.txt"):

@@ -78,7 +78,7 @@ def _labels(schema: Any) -> list[str]:
     """Return the columns that may hold the labels, the most likely one first."""
     class_labels = [name for name in schema.names if class_names(schema, name)]
     emotions = [name for name in class_labels if any(map(is_emotion, class_names(schema, name)))]
-    words = [field.name for field in schema if _is_text(field.type)]
+    words = text_columns(schema)
     found = (
         *(_named(schema, _LABEL, emotions), *emotions),
         *(_named(schema, (name,), words) for name in _WORDS),
@@ -117,6 +117,11 @@ def _is_text(kind: Any) -> bool:
         return _is_text(kind.value_type)
     types = pyarrow.types
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def text_columns(schema: Any) -> list[str]:
+    """Return the names of the columns of text."""
+    return [field.name for field in schema if _is_text(field.type)]
 
 
 def _is_flag(field: Any) -> bool:

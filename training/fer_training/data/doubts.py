@@ -210,10 +210,15 @@ def _unusable_names(used: list[str]) -> list[Doubt]:
     unusable = [label for label in used if not label.isprintable() or label != label.strip() or not label]
     if not unusable:
         return []
-    line = rename_line({label: " ".join(label.split()) or "NAME" for label in unusable})
+    line = rename_line({label: _usable(label) or "NAME" for label in unusable})
     names = ", ".join(map(repr, unusable[:_LISTED]))
     text = f"names with spaces around them or characters that cannot be shown: {names}"
     return [Doubt(f"{text}. Put this into the recipe: {line}", refused=True)]
+
+
+def _usable(label: str) -> str:
+    words = label.split()  # at line breaks too, which are not printable
+    return " ".join("".join(filter(str.isprintable, word)) for word in words).strip()
 
 
 def _few(counts: dict[str, int], where: str) -> list[Doubt]:

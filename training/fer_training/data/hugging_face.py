@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fer_training.data.cells import LabelNames, image_of
 from fer_training.data.class_folders import ALL
-from fer_training.data.columns import Columns, class_names, find_columns, has_images
+from fer_training.data.columns import Columns, class_names, find_columns, has_images, text_columns
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.image_files import IN_MEMORY_BYTES, refuse_many_classes
 from fer_training.data.names import readable, split_in, split_name
@@ -119,7 +119,7 @@ def read_shards(root: Path, shards: Sequence[Shard], size: int) -> FaceDataset:
     splits: list[str] = []
     unreadable: list[str] = []
     schemas = [_schema(shard) for shard in shards]
-    all_columns = [find_columns(schema, shard.place) for schema, shard in zip(schemas, shards, strict=True)]
+    all_columns = [_columns(shard, schema) for schema, shard in zip(schemas, shards, strict=True)]
     # A file that was written again by other programs may have lost the names.
     written = [class_names(schema, own.label) for schema, own in zip(schemas, all_columns, strict=True)]
     names = LabelNames(next(filter(None, written), ()))
@@ -195,10 +195,23 @@ def _schema(shard: Shard) -> Any:
         raise DataError(f"{shard.path}: not a parquet or Arrow file: {error}") from error
 
 
+def _columns(shard: Shard, schema: Any) -> Columns:
+    """Find the columns; that of the split also by the first row, for one under another name, such as `phase`."""
+    columns = find_columns(schema, shard.place)
+    texts = [name for name in text_columns(schema) if name not in (columns.image, columns.label)]
+    if columns.split or columns.flags or not texts:
+        return columns
+    first: dict[str, Any] = next(_cells(shard, texts), {})
+    split = next((name for name in texts if split_name(first.get(name) or "")), None)
+    return replace(columns, split=split, others=tuple(name for name in columns.others if name != split))
+
+
 def _rows(shard: Shard, columns: Columns) -> Iterator[dict[str, Any]]:
-    wanted = list(
-        dict.fromkeys(name for name in (columns.image, columns.label, columns.split, *columns.flags) if name)
-    )
+    wanted = (columns.image, columns.label, columns.split, *columns.flags)
+    return _cells(shard, list(dict.fromkeys(name for name in wanted if name)))
+
+
+def _cells(shard: Shard, wanted: list[str]) -> Iterator[dict[str, Any]]:
     try:
         if is_arrow(shard.path):
             with _arrow(shard.path) as reader:

@@ -180,16 +180,21 @@ def read_listed(
     """
     present = (tree or scan(root)).files
     by_name = _by_end_of_path(present)
+    by_letters = _by_letters(by_name)
     of_split = _by_split(present)
     found: list[tuple[Path, ListedImage]] = []
     first: dict[tuple[Path, Box | None], int] = {}
     missing: list[str] = []
     repeated = 0
     ends: set[str] = set()
-    strip = _leading_folders(rows, by_name)
+    strip = _leading_folders(rows, by_letters)
     for row in rows:
         name = _clean(row.name, strip)
-        path = of_split.get(split_key(row.split), {}).get(name) or by_name.get(name)
+        path = (
+            of_split.get(split_key(row.split), {}).get(name)
+            or by_name.get(name)
+            or by_letters.get(name.casefold())
+        )
         if path is None:
             ends = ends or {end for file in present for of in (_place, _stem) for end in _ends(of(file))}
             why = "several files have this name" if name in ends else "there is no such file"
@@ -274,6 +279,16 @@ def _by_end_of_path(files: Sequence[File]) -> dict[str, Path]:
     return found | {file.place: file.path for file in files}
 
 
+def _by_letters(by_name: dict[str, Path]) -> dict[str, Path]:
+    """Return the files by names in small letters, where these name one file: on Windows they are the same."""
+    found: dict[str, Path] = {}
+    several = set()
+    for name, path in by_name.items():
+        if found.setdefault(name.casefold(), path) != path:
+            several.add(name.casefold())
+    return {name: path for name, path in found.items() if name not in several}
+
+
 def _place(file: File) -> str:
     return file.place
 
@@ -287,12 +302,17 @@ def _ends(place: str) -> Iterator[str]:
     return ("/".join(parts[start:]) for start in range(len(parts)))
 
 
-def _leading_folders(rows: Sequence[ListedImage], by_name: dict[str, Path]) -> int:
+def _leading_folders(rows: Sequence[ListedImage], by_letters: dict[str, Path]) -> int:
     """Return how many folders the names begin with that are not here, such as those of another machine."""
     some = rows[:200]
     depth = max((_clean(row.name).count("/") for row in some), default=0)
     return next(
-        (strip for strip in range(depth + 1) if any(_clean(row.name, strip) in by_name for row in some)), 0
+        (
+            strip
+            for strip in range(depth + 1)
+            if any(_clean(row.name, strip).casefold() in by_letters for row in some)
+        ),
+        0,
     )
 
 

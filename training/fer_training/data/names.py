@@ -1,4 +1,4 @@
-"""Names in data sets: entries of systems and tools, names of splits, names that mean the same class."""
+"""Names in data sets: names of splits, and names that mean the same class."""
 
 import os
 import re
@@ -6,31 +6,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-_SYSTEM: Final = {
-    "__macosx",
-    "__pycache__",
-    "@eadir",
-    "@recycle",
-    "@recently-snapshot",
-    "#recycle",
-    "#snapshot",
-    "$recycle.bin",
-    "system volume information",
-    "lost+found",
-    "network trash folder",
-    "temporary items",
-    "recycler",
-    "@tmp",
-    "cvs",
-    "node_modules",
-    "thumbs.db",
-    "ehthumbs.db",
-    "ehthumbs_vista.db",
-    "desktop.ini",
-    "icon\r",
-}
 _CACHED: Final = 4096  # names; those of folders are asked for once per image
-_LOST: Final = re.compile(r"FOUND\.\d{3}", re.IGNORECASE)  # what Windows' chkdsk found
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 # These names stay as they are. All other spellings become `train`, `validation` or `test`.
 _SPLITS: Final = ("Training", "train", "PublicTest", "PrivateTest", "validation", "valid", "val", "test")
@@ -109,11 +85,6 @@ def readable(name: str) -> str:
     except UnicodeEncodeError:
         name = os.fsencode(name).decode("latin-1")
     return unicodedata.normalize("NFC", name)
-
-
-def is_system_entry(name: str) -> bool:
-    """Return True for hidden files and for those that systems and tools leave behind, such as `__MACOSX`."""
-    return name.startswith((".", "~$")) or name.casefold() in _SYSTEM or bool(_LOST.fullmatch(name))
 
 
 @lru_cache(_CACHED)

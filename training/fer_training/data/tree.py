@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from fer_service.onnx.model_file import GIT_LFS_POINTER
+from fer_service.system.entries import is_system_entry
 
-from fer_training.data.names import is_system_entry, readable
+from fer_training.data.names import readable
 from fer_training.errors import DataError
 
 _MAX_DEPTH: Final = 16

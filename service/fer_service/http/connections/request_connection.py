@@ -195,7 +195,7 @@ class RequestConnection(HttpToolsProtocol):
             self._body_left = int(value[-_LENGTH_DIGITS:])
         elif name == b"transfer-encoding":
             self._early = True
-        elif name == b"expect" and value.lower() == b"100-continue":
+        elif name == b"expect" and value.lower() == b"100-continue" and self.parser.get_http_version() != "1.0":
             self.expect_100_continue = self._early = True
         self.headers.append((name, value))
 

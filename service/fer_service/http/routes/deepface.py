@@ -9,12 +9,12 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from fer_service.analysis.options import Options
-from fer_service.contract.deepface import EMOTION, DeepFaceRequest, DeepFaceResult, deepface_result
+from fer_service.contract.deepface import DeepFaceRequest, DeepFaceResult, deepface_result
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.job import Job
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
-from fer_service.http.deepface_body import read_deepface
+from fer_service.http.deepface_body import form_options, read_deepface
 from fer_service.http.image_work import record_image, server_timing
 from fer_service.http.openapi import DEEPFACE_RESULT, ONE_IMAGE_AS_JSON, answered, refused
 from fer_service.http.preemption import preemptible
@@ -32,7 +32,10 @@ _BODY: Final = {
         "schema": {
             "type": "object",
             "required": ["img"],
-            "properties": {"img": {"type": "string", "format": "binary"}},
+            "properties": {
+                "img": {"type": "string", "format": "binary"},
+                **DeepFaceRequest.model_json_schema()["properties"],
+            },
         }
     },
     _JSON: {
@@ -58,8 +61,7 @@ router = APIRouter(tags=["predict"])
 async def analyze(request: Request) -> Response:
     """Answer as DeepFace's `POST /analyze` with the action `emotion`; percentages instead of probabilities.
 
-    An image without a face is 422 `invalid_parameter`, unless `enforce_detection` is false. A form is read without
-    options.
+    An image without a face is 422 `invalid_parameter`, unless `enforce_detection` is false.
     """
     state = get_state(request)
     client = authenticate(request, state.keys)
@@ -76,8 +78,8 @@ async def analyze(request: Request) -> Response:
                     body = await read_json(request, 1, max_bytes, book)
                     image, asked = await run_in_threadpool(read_deepface, body)
                 else:
-                    image = (await read_image(request, max_bytes, book)).data
-                    asked = DeepFaceRequest(actions=[EMOTION])
+                    upload = await read_image(request, max_bytes, book, DeepFaceRequest.model_fields)
+                    image, asked = upload.data, form_options(upload.texts)
             if len(image) > max_bytes:
                 raise too_large(len(image), max_bytes)
             options = Options(detect=asked.detector_backend != "skip", max_faces=asked.max_faces)
