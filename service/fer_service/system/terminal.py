@@ -42,8 +42,12 @@ def as_typed(program: str, module: str) -> str:
 
 def _from_here(path: str) -> str:
     """Return a path below the current folder without this folder, other paths as they are."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was deleted
+        return path
     # Not resolved: the Python of an environment is a link.
-    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

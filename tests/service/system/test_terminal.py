@@ -57,3 +57,12 @@ def test_a_hint_names_the_program_as_the_user_started_it(
     monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
     monkeypatch.setattr(sys, "argv", [started.format(here=tmp_path)])
     assert as_typed("fer-service", "fer_service") == typed
+
+
+def test_a_hint_in_a_folder_that_was_deleted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    monkeypatch.setattr("sys.argv", ["/opt/fer/bin/fer-service"])
+    assert as_typed("fer-service", "fer_service") == "/opt/fer/bin/fer-service"

@@ -29,6 +29,12 @@ def test_columns_are_found_by_name_not_by_place(path: Path) -> None:
     assert (data.images == 7).all()
 
 
+def test_rows_without_an_emotion_are_counted(path: Path) -> None:
+    path.write_text(f"{HEADER}{GOOD},{PIXELS},Training\nNaN,{PIXELS},Training\n{GOOD}")
+    data = read(path)
+    assert (len(data), data.notes) == (2, ("2 rows without a label left out",))
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

@@ -18,7 +18,7 @@ from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.ferplus import VOTES_FILE, read_votes
 from fer_training.data.labels import FER2013, FER2013_LABELS, check_counted_from_zero
-from fer_training.data.names import emotion_key, is_emotion, readable, split_in, split_name
+from fer_training.data.names import emotion_key, is_emotion, is_missing, readable, split_in, split_name
 from fer_training.data.table import LABEL, PIXELS, SPLIT, Table, open_table
 from fer_training.errors import DataError
 
@@ -78,9 +78,12 @@ def _read_into(path: Path, images: list[NDArray[np.uint8]], labels: list[int], s
     table = open_table(path)
     _check_columns(table)
     own_split = split_in(path.name.split(".")[0]) or ALL
-    count = len(images)
+    count, unlabelled = len(images), 0
     for line, row in table.rows():
         try:
+            if is_missing(row[table.columns[LABEL]]) and row[table.columns[LABEL]].strip() != "-1":
+                unlabelled += 1
+                continue
             label, pixels = _label(row[table.columns[LABEL]]), _pixels(row, table)
             split = table.split_of(row) if SPLIT in table.columns else own_split
             if images and pixels.shape != images[0].shape:
@@ -94,7 +97,8 @@ def _read_into(path: Path, images: list[NDArray[np.uint8]], labels: list[int], s
         splits.append(split_name(split) or readable(split))
     if len(images) == count:
         raise DataError(f"{path}: no images")
-    return table.split_notes()
+    left_out = [f"{unlabelled:,} rows without a label left out"] if unlabelled else []
+    return [*left_out, *table.split_notes()]
 
 
 def _check_columns(table: Table) -> None:
