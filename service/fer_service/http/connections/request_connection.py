@@ -203,6 +203,9 @@ class RequestConnection(HttpToolsProtocol):
         """Start the request."""
         if len(self.pipeline) >= self._limits.pipelined:
             raise InvalidRequest(f"more than {self._limits.pipelined} requests wait on this connection")
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
+            raise InvalidRequest(f"the request has {hosts} headers Host, it must have one (RFC 9112, section 3.2)")
         self._in_head = False
         self._marks += 1
         if self.parser.should_upgrade():

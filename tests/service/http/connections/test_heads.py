@@ -115,6 +115,20 @@ def test_a_connection_that_sends_nothing_is_closed_without_a_word(start: Start) 
     assert read_all(start(ConnectionLimits(head_seconds=0.1, tick=0.02)).connect()) == b""
 
 
+@pytest.mark.parametrize("hosts", [b"", b"Host: x\r\nHost: x\r\n"])
+def test_a_request_has_one_host(start: Start, hosts: bytes) -> None:
+    answer = start().raw(b"GET /livez HTTP/1.1\r\n" + hosts + CLOSE + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"it must have one" in answer
+
+
+def test_version_1_0_needs_no_host_and_knows_no_continue(start: Start) -> None:
+    service = start()
+    assert service.raw(b"GET /livez HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    body = b"Content-Type: text/plain\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\nx"
+    assert service.raw(b"POST /predict HTTP/1.0\r\n" + body).startswith(b"HTTP/1.1 415 ")
+
+
 def test_a_line_break_after_an_answer_does_not_keep_the_connection(start: Start) -> None:
     connection = start(ConnectionLimits(head_seconds=0.2, tick=0.02)).connect()
     connection.sendall(GET + b"\r\n")
