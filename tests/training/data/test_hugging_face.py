@@ -1,3 +1,4 @@
+import base64
 import json
 from pathlib import Path
 
@@ -211,7 +212,7 @@ def test_folds_are_said_not_to_be_splits(tmp_path: Path) -> None:
     assert data.notes[0].startswith("column fold is not read")
 
 
-@pytest.mark.parametrize("kind", ["bytes", "levels", "flat", "text", "path"])
+@pytest.mark.parametrize("kind", ["bytes", "levels", "flat", "text", "path", "base64", "lines", "url"])
 def test_images_in_any_form_are_read(tmp_path: Path, kind: str) -> None:
     (tmp_path / "0.png").write_bytes(image(7))
     levels = np.full((12, 12), 7)
@@ -221,6 +222,9 @@ def test_images_in_any_form_are_read(tmp_path: Path, kind: str) -> None:
         "flat": levels.ravel().tolist(),
         "text": " ".join(map(str, levels.ravel())),
         "path": {"bytes": None, "path": "0.png"},
+        "base64": base64.b64encode(image(7)).decode(),
+        "lines": base64.encodebytes(image(7)).decode(),
+        "url": f"data:image/png;base64,{base64.b64encode(image(7)).decode()}",
     }[kind]
     path = write(tmp_path / "x.parquet", pyarrow.table({"img": [cell, cell], "label": ["a", "b"]}))
     data = load_dataset(path, 8)

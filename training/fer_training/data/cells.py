@@ -1,6 +1,9 @@
 """Cells of parquet and Arrow files: an image in any common form, a label as a number or a word."""
 
+import base64
+import binascii
 import math
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +17,8 @@ from fer_training.data.names import is_missing, readable
 from fer_training.errors import DataError
 
 _MAX_LEVEL: Final = 255
+# The beginnings of PNG, JPEG, GIF and RIFF (WebP); a path is shorter.
+_BASE64: Final = re.compile(r"\s*(data:image/\w+;base64,)?(iVBORw0KGgo|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/\s]{60}")
 _SHOWN: Final = 60  # characters of a cell in a message
 
 
@@ -21,7 +26,8 @@ def image_of(cell: Any, size: int, name: str, folder: Path) -> NDArray[np.uint8]
     """Return the image of a cell, uint8 [size, size, 3], RGB.
 
     Args:
-        cell: Bytes of an image file; {bytes, path}; the path of a file; or grey levels as numbers or as text.
+        cell: Bytes of an image file, also in base64; {bytes, path}; the path of a file; or grey levels as numbers
+            or as text.
         size: Side of the square in pixels.
         name: Name of the row in error messages.
         folder: Folder to which paths are relative.
@@ -31,6 +37,8 @@ def image_of(cell: Any, size: int, name: str, folder: Path) -> NDArray[np.uint8]
     """
     if isinstance(cell, dict):
         cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, str):
+        cell = _decoded(cell)
     if isinstance(cell, bytes):
         return decode_square(cell, size, name)
     if isinstance(cell, str) and len(cell.split()) < 64:
@@ -54,6 +62,16 @@ def image_of(cell: Any, size: int, name: str, folder: Path) -> NDArray[np.uint8]
         raise DataError(
             f"{name}: the image is neither a file nor levels of 0 to 255: {_short(str(error))}"
         ) from error
+
+
+def _decoded(text: str) -> str | bytes:
+    """Return the bytes of an image in base64 or in a data URL, and other texts as they are."""
+    if not _BASE64.match(text):
+        return text
+    try:
+        return base64.b64decode("".join(text.rpartition(",")[2].split()), validate=True)
+    except binascii.Error:
+        return text
 
 
 def _file(path: str, folder: Path, name: str) -> bytes:
