@@ -84,8 +84,6 @@ def test_a_limit_puts_no_held_out_photograph_into_the_training(detection_data: P
 def test_the_pasted_faces_come_from_the_training_split(detection_data: Path, faces: FaceDataset) -> None:
     assets = read_assets(detection_data / "photos", detection_data / "faces.parquet", make_recipe())
     assert len(assets.faces) == faces.split_sizes["Training"]
-    assert (
-        len(read_assets(detection_data / "photos", detection_data / "faces.parquet", make_recipe(), limit=5).faces)
-        == 5
-    )
+    some = read_assets(detection_data / "photos", detection_data / "faces.parquet", make_recipe(), limit=21)
+    assert len(some.faces) == pytest.approx(21, abs=3)  # a share of each class
     assert [len(photo.boxes) for photo in assets.empty] == [0] * len(HELD_OUT_NEGATIVES)

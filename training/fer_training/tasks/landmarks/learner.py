@@ -58,7 +58,7 @@ def read_data(images: Path, landmarks: Path, limit: int | None = None) -> Landma
     Args:
         images: Face images (see `load_dataset`), with a split for training and one for validation.
         landmarks: Their landmarks (see `read_landmarks`). Images that it does not list are left out.
-        limit: Maximum number of images per split; None uses all.
+        limit: About how many images per split, of all classes; None uses all.
 
     Raises:
         DataError: The data cannot be read, or a split is missing.
