@@ -49,7 +49,7 @@ def read_assets(photographs: Path, faces: Path, recipe: DetectionRecipe, limit: 
         photographs: Folder of photographs (see `read_photographs`).
         faces: Path of the face data (see `load_dataset`). The training split is used.
         recipe: Recipe with the held-out share and the seed.
-        limit: Maximum number of photographs of each split, and about how many faces, of all classes; None uses all.
+        limit: Maximum photographs of each split, and about how many faces, of all classes; None uses all.
 
     Raises:
         DataError: The data cannot be read, or the faces have no training split.
