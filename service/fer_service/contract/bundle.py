@@ -257,8 +257,8 @@ def read_metadata(graph: Graph, where: str) -> Metadata:
     text = graph.properties.get(METADATA_KEY)
     if text is None:
         raise BundleError(
-            f"{where} is not an emotion bundle: missing metadata property {METADATA_KEY!r}. "
-            "Make a bundle with `fer-train export`."
+            f"{where} is not a model file of fer-service: missing metadata property {METADATA_KEY!r}. "
+            "Make one with `fer-train export`."
         )
     metadata = read_property(text, METADATA_KEY, Metadata, where, BundleError)
     size, classes = metadata.input_size, len(metadata.labels)

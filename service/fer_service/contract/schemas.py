@@ -272,7 +272,7 @@ class ModelCard(_Response):
     landmarks: str = Field(description="Landmark network in use")
     fallback: list[str] = Field(
         description="Parts for which `auto` uses less than the best choice: `device` (the CPU instead of a GPU), "
-        "`detector` (the project's own detector instead of YuNet)"
+        "`detector` (the built-in detector instead of YuNet)"
     )
     card: dict[str, Any] = Field(description="Metadata of the model file")
 

@@ -71,11 +71,11 @@ class Settings(BaseSettings):
     model: str = Field(
         "bundled",
         description="`bundled`, `large` (more accurate, 8 to 11 times slower per face; both use INT8 on a CPU), "
-        "or the path of a bundle made by `fer-train export`",
+        "or the path of a model file made by `fer-train export`",
     )
     detector: str = Field(
         "auto",
-        description="`auto` (YuNet if its file was downloaded, else the project's own detector), `own`, `yunet`, "
+        description="`auto` (YuNet if its file was downloaded, else the built-in detector), `own`, `yunet`, "
         "`haar`, or a file path",
     )
     device: Device = Field(
@@ -116,8 +116,8 @@ class Settings(BaseSettings):
     )
     orientations: bool = Field(
         True,
-        description="Also find faces in images that are turned by 90, 180 or 270 degrees. False finds only upright"
-        " faces, as streams and videos always do",
+        description="Also find faces in images that are rotated by 90, 180 or 270 degrees. False finds only "
+        "upright faces, as streams and videos always do",
     )
     max_batch: int = Field(64, ge=1, le=1024, description="Maximum crops per inference batch")
     max_in_flight: int = Field(

@@ -31,13 +31,13 @@ def choose_detector(
     """Open a detector.
 
     Args:
-        choice: `auto` (YuNet if its file was downloaded, else the project's own detector), `own`, `yunet`, `haar`,
-            or the path of a YuNet file or of a file of the project's own detector.
+        choice: `auto` (YuNet if its file was downloaded, else the built-in detector), `own`, `yunet`, `haar`,
+            or the path of a YuNet file or of a file of the built-in detector.
         side: Long side in pixels at which networks search; Haar uses 320 at most.
         coarse_first: Skip the full scale of an image if smaller ones are conclusive (see `Scales`). A GPU always
             searches all scales, because most of the time is the transfer; Haar searches its own.
         orientations: Also find the faces of turned images (see `Orientations`). Haar finds only upright ones.
-        device: Device of the project's own detector; YuNet and Haar always run on the CPU (docs/decisions/gpu.md).
+        device: Device of the built-in detector; YuNet and Haar always run on the CPU (docs/decisions/gpu.md).
         gpu: GPU options.
 
     Raises:

@@ -178,7 +178,7 @@ def faces_of(boxes: NDArray[np.float32], scores: NDArray[np.float32], min_score:
 
 
 def open_tiny(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = None) -> TinyDetector:
-    """Open a file of the project's own detector; on a CPU with one thread per image.
+    """Open a file of the built-in detector; on a CPU with one thread per image.
 
     Args:
         path: Detector file.
@@ -197,7 +197,7 @@ def open_tiny(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = N
 
 
 def is_tiny_detector(path: Path) -> bool:
-    """Return True if the file contains the metadata key of the project's own detector; does not open a session."""
+    """Return True if the file contains the metadata key of the built-in detector; does not open a session."""
     try:
         return METADATA_KEY.encode() in read_file(path, MAX_BYTES)
     except OSError:

@@ -98,7 +98,7 @@ class Metrics:
         )
         self._fallback = Gauge(
             "fer_fallback",
-            "1 if `auto` uses less than the best choice: the CPU instead of a GPU, the project's own detector "
+            "1 if `auto` uses less than the best choice: the CPU instead of a GPU, the built-in detector "
             "instead of YuNet",
             ["part"],
             registry=registry,

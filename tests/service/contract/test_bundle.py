@@ -71,7 +71,7 @@ def test_any_number_of_classes_and_any_names_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("graph", "text"),
     [
-        (FakeGraph({}), r"not an emotion bundle: missing metadata property 'fer'.*fer-train export"),
+        (FakeGraph({}), r"not a model file of fer-service: missing metadata property 'fer'.*fer-train export"),
         (FakeGraph({METADATA_KEY: "{no json"}), r"property 'fer': the whole property: invalid JSON"),
         (FakeGraph({METADATA_KEY: "[]"}), r"property 'fer': the whole property"),
         (without("labels"), r"labels: missing"),
