@@ -13,18 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
-from fer_service.analysis.loading import load
-from fer_service.analysis.options import Options
 from fer_service.contract.errors import ClipError
 from fer_service.contract.extras import install_command
-from fer_service.contract.settings import load_settings
-from fer_service.imaging.crop import crop, square_around
-from fer_service.system.files import write_atomically
 from fer_service.video.clip import Clip
 from numpy.typing import NDArray
 
+from fer_training.data.face_cutter import FaceCutter, write_face
 from fer_training.data.tree import File, scan
 from fer_training.errors import DataError
 
@@ -36,8 +31,6 @@ _SHARES: Final = (
     0.3,
     0.7,
 )  # part of a clip, of its duration, in which frames are taken: its ends are often neutral
-_SIDE: Final = 96  # pixels of an image
-_SCORE: Final = 0.6  # of a face
 _MAX_PIXELS: Final = 4_000_000
 
 
@@ -74,7 +67,7 @@ def cut_faces(
         raise DataError(
             f"{folder} has no clips such as VideoFlash/1001_DFA_ANG_XX.flv (Git LFS: run git lfs pull)"
         )
-    cutter = _Cutter(detector)
+    cutter = FaceCutter(detector)
     counts: Counter[str] = Counter()
     for clip in clips:
         label = votes.get(clip.path.stem)
@@ -87,23 +80,6 @@ def cut_faces(
     return counts
 
 
-class _Cutter:
-    """Finds the largest face of an image and cuts it out as the service does."""
-
-    def __init__(self, detector: str) -> None:
-        self._analyzer = load(load_settings(device="cpu", model="bundled", detector=detector))
-
-    def face(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-        found = self._analyzer.preparer.prepare_pixels(
-            pixels, Options(max_faces=1, min_score=_SCORE, turned=False)
-        ).faces
-        if not found:
-            return None
-        geometry = self._analyzer.classifier.bundle.metadata.crop
-        scale = self._analyzer.detector.frame_scale
-        return crop(pixels, square_around(found[0].box, found[0].landmarks, geometry, scale), _SIDE, geometry)
-
-
 def _votes(table: File) -> Mapping[str, str]:
     """Return the class of each clip that has a majority."""
     try:
@@ -114,7 +90,7 @@ def _votes(table: File) -> Mapping[str, str]:
         raise DataError(f"{table.place}: not the table of CREMA-D with FileName and FaceVote: {error}") from error
 
 
-def _cut(clip: File, folder: Path, frames: int, cutter: _Cutter, label: str) -> Iterator[str]:
+def _cut(clip: File, folder: Path, frames: int, cutter: FaceCutter, label: str) -> Iterator[str]:
     """Write the faces of a clip; yield what is counted."""
     paths = [folder / f"{clip.path.stem}_{number}.png" for number in range(frames)]
     if all(path.exists() for path in paths):
@@ -125,14 +101,12 @@ def _cut(clip: File, folder: Path, frames: int, cutter: _Cutter, label: str) -> 
     except ClipError:
         yield "clips that cannot be read"
         return
-    folder.mkdir(parents=True, exist_ok=True)
     for path, pixels in zip(paths, images, strict=False):
-        face = cutter.face(pixels)
+        face = cutter.face(pixels, turned=False)
         if face is None:
             yield "frames without a face"
         else:
-            _, png = cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_RGB2BGR))
-            write_atomically(path, png.tobytes())
+            write_face(path, face)
             yield label
 
 

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fer_training.cli import app
+from fer_training.data.face_cutter import cut_photographs
+from fer_training.errors import DataError
+from typer.testing import CliRunner
+
+from tests.scenes import astronaut, blank, encode_image
+
+
+def photographs(folder: Path) -> Path:
+    files = {
+        "train/happy/a.jpg": encode_image(astronaut(), ".jpg"),
+        "train/happy/turned.png": encode_image(np.ascontiguousarray(np.rot90(astronaut())), ".png"),
+        "test/sad/a.png": encode_image(astronaut(), ".png"),
+        "test/sad/nobody.png": encode_image(blank(320, 240), ".png"),
+        "test/sad/notes.txt": b"no image",
+        "train/happy/.hidden.png": encode_image(astronaut(), ".png"),
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_each_photograph_gives_its_face_in_the_same_place(tmp_path: Path) -> None:
+    source, out = photographs(tmp_path / "photos"), tmp_path / "faces"
+    counts = cut_photographs(source, out, detector="own")
+    assert counts == {"faces": 3, "images without a face": 1, "other or damaged files": 1}
+    found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+    assert found == ["test/sad/a.png.png", "train/happy/a.jpg.png", "train/happy/turned.png.png"]
+    faces = [cv2.imread(str(out / name)) for name in found]
+    assert {face.shape for face in faces if face is not None} == {(96, 96, 3)}
+    # The face of the rotated photograph is upright.
+    assert faces[0] is not None
+    assert faces[2] is not None
+    assert np.corrcoef(faces[0].ravel(), faces[2].ravel())[0, 1] > 0.5
+
+
+def test_faces_are_not_written_among_the_photographs(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "photos")
+    with pytest.raises(DataError, match="lies in the data"):
+        cut_photographs(source, source / "faces", detector="own")
+
+
+def test_a_folder_without_faces_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.txt").write_text("no image")
+    with pytest.raises(DataError, match=r"no image with a face \(1 files\)"):
+        cut_photographs(tmp_path / "photos", tmp_path / "out", detector="own")
+
+
+def test_the_command_says_what_it_cut(tmp_path: Path) -> None:
+    source, out = photographs(tmp_path / "photos"), tmp_path / "faces"
+    result = CliRunner().invoke(app, ["cut-faces", str(source), "--out", str(out), "--detector", "own"])
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (
+        0,
+        "3 faces, 1 images without a face, 1 other or damaged files",
+    )

@@ -1,0 +1,90 @@
+"""Faces cut out of photographs, as the service frames them for its models."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from fer_service.analysis.loading import load
+from fer_service.analysis.options import Options
+from fer_service.contract.errors import RequestError
+from fer_service.contract.settings import load_settings
+from fer_service.imaging.crop import crop, square_around
+from fer_service.imaging.decode import decode
+from fer_service.imaging.encoded import open_image
+from fer_service.system.files import write_atomically
+from numpy.typing import NDArray
+
+from fer_training.data.images import MAX_PIXELS
+from fer_training.data.tree import refuse_output_inside, scan
+from fer_training.errors import DataError
+
+_SIDE: Final = 96  # pixels of a face
+_SCORE: Final = 0.6  # of a face
+
+
+class FaceCutter:
+    """Finds the largest face of an image and cuts it out as the service does."""
+
+    def __init__(self, detector: str) -> None:
+        """Load the detector, a value of FER_DETECTOR."""
+        self._analyzer = load(load_settings(device="cpu", model="bundled", detector=detector))
+
+    def face(self, pixels: NDArray[np.uint8], *, turned: bool) -> NDArray[np.uint8] | None:
+        """Return the largest face uint8 [96, 96, 3], RGB, or None.
+
+        Args:
+            pixels: uint8 [H, W, 3], RGB.
+            turned: Also find faces in images that are rotated by 90, 180 or 270 degrees.
+        """
+        options = Options(max_faces=1, min_score=_SCORE, turned=turned)
+        found = self._analyzer.preparer.prepare_pixels(pixels, options).faces
+        if not found:
+            return None
+        geometry = self._analyzer.classifier.bundle.metadata.crop
+        scale = self._analyzer.detector.frame_scale
+        return crop(pixels, square_around(found[0].box, found[0].landmarks, geometry, scale), _SIDE, geometry)
+
+
+def write_face(path: Path, face: NDArray[np.uint8]) -> None:
+    """Write a face uint8 [S, S, 3], RGB, as a PNG file; its folder is created."""
+    _, png = cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_RGB2BGR))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, png.tobytes())
+
+
+def cut_photographs(
+    folder: Path, out: Path, *, detector: str, done: Callable[[], None] = lambda: None
+) -> Counter[str]:
+    """Write the largest face of each image of a folder to the same place below `out`, as `<file name>.png`.
+
+    Args:
+        folder: Images, in folders of classes and splits or not.
+        out: Folder to write; created if missing.
+        detector: Detector, as in FER_DETECTOR.
+        done: Called after each file.
+
+    Returns:
+        Number of `faces`, and of what was left out.
+
+    Raises:
+        DataError: The folder cannot be opened or has no image, or `out` lies in it.
+    """
+    refuse_output_inside(out, folder)
+    cutter, counts = FaceCutter(detector), Counter[str]()
+    for file in scan(folder).files:
+        try:
+            image = open_image(file.path.read_bytes(), MAX_PIXELS)
+            face = cutter.face(decode(image.data, image.header), turned=True)
+        except (RequestError, OSError):
+            counts["other or damaged files"] += 1
+        else:
+            counts["faces" if face is not None else "images without a face"] += 1
+            if face is not None:
+                write_face(out / f"{file.path.relative_to(folder)}.png", face)
+        done()
+    if not counts["faces"]:
+        raise DataError(f"{folder}: no image with a face ({counts.total():,} files)")
+    return counts
