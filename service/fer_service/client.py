@@ -73,7 +73,17 @@ class _Base:
         # websockets follows redirects, and leaves out this header, but not others, for another host.
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._url, self._timeout, self._retries = url.rstrip("/"), timeout, retries
-        self._open(base_url=url, headers=self._headers, timeout=timeout)
+        self._options: dict[str, Any] = {"base_url": url, "headers": self._headers, "timeout": timeout}
+        self._open(**self._options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what other processes need; each has connections of its own."""
+        return {name: value for name, value in vars(self).items() if name != "_http"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Start without a connection."""
+        vars(self).update(state)
+        self._open(**self._options)
 
     def _open(self, **options: Any) -> None:
         """Make the HTTP client of httpx, which connects later."""

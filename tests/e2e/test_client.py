@@ -1,5 +1,7 @@
 import asyncio
+import copy as copy_module
 import importlib
+import pickle
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -60,6 +62,12 @@ def test_a_client_may_be_closed_without_a_block(server: Server, photo: Path) -> 
             await with_a_loop.predict(photo)
 
     asyncio.run(ask())
+
+
+def test_a_client_may_be_sent_to_another_process(server: Server, photo: Path) -> None:
+    with pickle.loads(pickle.dumps(Client(server.url))) as copy:
+        assert copy.predict(photo).faces
+    assert isinstance(copy_module.copy(AsyncClient(server.url)), AsyncClient)
 
 
 def test_an_image_is_its_bytes_or_its_path(server: Server, photo: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from prometheus_client import CollectorRegistry
 
@@ -78,7 +79,7 @@ class PartWorker:
     async def _analyze(self, files: list[tuple[str, str]], results: Results) -> int:
         """Add the results of files, given by name and place; return the number of those with an error."""
         errors = 0
-        videos = {place for _, place in files if is_video(Path(place))}
+        videos = {place for _, place in files if is_video(path_of(place))}
         images = [place for _, place in files if place not in videos]
         analyses = analyze_files(self._executor, images, lambda _: self._options, self._threads, _read)
         async with aclosing(analyses):
@@ -112,8 +113,15 @@ class PartWorker:
         return bool(damage) or not frames
 
 
+def path_of(place: str) -> Path:
+    """Return a path with the name of a place; a URI may have options behind it."""
+    return Path(unquote(urlsplit(place).path)) if is_uri(place) else Path(place)
+
+
 def _read(place: str) -> bytes:
     if not is_uri(place):
+        if Path(place).is_dir():
+            os.listdir(place)  # noqa: PTH208 (its error says why the folder was not searched)
         return read_file(Path(place), _MAX_BYTES)
     system, path = open_place(place)
     with system.open_input_stream(path) as stream:

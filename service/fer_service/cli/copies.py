@@ -35,6 +35,8 @@ def copy_paths(folder: Path, sources: Sources, videos: Collection[Path]) -> dict
     copies: dict[Path, Path] = {}
     taken: set[Path] = set()
     for file, name in zip(sources.files, sources.names, strict=True):
+        if os.path.isdir(file):  # noqa: PTH112 (a folder that cannot be searched)
+            continue
         suffix = ".mp4" if file in videos else ".png" if name.suffix.lower() == ".png" else ".jpg"
         copy, number = folder / name.with_suffix(suffix), 1
         while copy in taken:

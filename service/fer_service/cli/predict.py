@@ -112,8 +112,9 @@ def predict(
     set_up_process()
     analyzer = load(settings)
     options = Options(max_faces=max_faces, draw="jpeg" if annotate else None, drawing=draw or "box")
-    # With --resume, the file has the results of other files too.
-    if len(found.files) == 1 and is_video(found.files[0]) and (out or annotate) and not resume:
+    # A file that is continued has the results of other files too.
+    continued = resume and out is not None and out.exists()
+    if len(found.files) == 1 and is_video(found.files[0]) and (out or annotate) and not continued:
         try:
             complete = predict_video(
                 analyzer,
@@ -137,7 +138,8 @@ def predict(
     run = _Run(analyzer, settings, options, videos, copies, every, smooth, prints=out is None)
     try:
         if out:
-            with open_results(out, analyzer.classifier.bundle.metadata.labels, resume=resume) as results:
+            labels, names = analyzer.classifier.bundle.metadata.labels, [json_name(file) for file in found.files]
+            with open_results(out, labels, resume=resume, files=names) as results:
                 run.write(found, results)
         else:
             printed = _Printed()
@@ -209,7 +211,8 @@ class _Run:
 
     async def _video(self, analyzer: "Analyzer", path: Path, results: Results) -> None:
         if self.prints:
-            self._add(path, "for a video, pass --out, or for a single one --annotate", results)
+            otherwise = "" if self.copies else ", or for a single one --annotate"
+            self._add(path, f"for a video, pass --out{otherwise}", results)
             return
         frames, wanted = 0, True
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, TypeAlias
@@ -30,7 +30,9 @@ class Results(Protocol):
         """Write the result of a file, or of one frame of it."""
 
 
-def open_results(path: Path, labels: Sequence[str], *, resume: bool) -> AbstractContextManager[Results]:
+def open_results(
+    path: Path, labels: Sequence[str], *, resume: bool, files: Collection[str] = ()
+) -> AbstractContextManager[Results]:
     """Create or replace a file of results, or continue one. The file is completed also after an error.
 
     CSV and parquet have one row per face, one per image without faces, and one per file that cannot be read, with
@@ -42,7 +44,9 @@ def open_results(path: Path, labels: Sequence[str], *, resume: bool) -> Abstract
     Args:
         path: File to write; the suffix chooses the format: .csv, .ndjson, .json or .parquet.
         labels: Labels of the model.
-        resume: Keep what an existing file has, except the results of its last file, which may be incomplete.
+        resume: Keep what an existing file has, except errors and the results of its last file, which may be
+            incomplete, if these are among `files`.
+        files: Names of the files to analyse.
 
     Raises:
         ResultsError: Unknown suffix, the file cannot be written or continued, or pyarrow is not installed.
@@ -53,7 +57,7 @@ def open_results(path: Path, labels: Sequence[str], *, resume: bool) -> Abstract
     if resume and suffix not in (".csv", ".ndjson"):
         raise ResultsError(f"--resume needs a .csv or .ndjson file: {path} is complete only at its end")
     try:
-        return _FORMATS[suffix](path, labels, resume and path.exists())
+        return _FORMATS[suffix](path, labels, files if resume and path.exists() else None)
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -77,14 +81,16 @@ class _Rows:
         self._table.__exit__(*exception)
 
 
-def _csv(path: Path, labels: Sequence[str], resume: bool) -> _Rows:
+def _csv(path: Path, labels: Sequence[str], again: Collection[str] | None) -> _Rows:
     columns = with_numbers(_COLUMNS, labels)
-    kept = _kept_rows(path, [csv_cell(name) for name in columns]) if resume else []
+    kept = (
+        [] if again is None else _kept_rows(path, [csv_cell(name) for name in columns], set(map(csv_cell, again)))
+    )
     return _Rows(CsvTable(path, columns, kept), labels, frozenset(row[0] for row in kept))
 
 
-def _parquet(path: Path, labels: Sequence[str], resume: bool) -> _Rows:
-    del resume
+def _parquet(path: Path, labels: Sequence[str], again: Collection[str] | None) -> _Rows:
+    del again
     return _Rows(ParquetTable(path, with_numbers(_COLUMNS, labels)), labels, frozenset())
 
 
@@ -103,9 +109,9 @@ class _Lines:
 
 
 class _Ndjson(_Lines):
-    def __init__(self, path: Path, labels: Sequence[str], resume: bool) -> None:
+    def __init__(self, path: Path, labels: Sequence[str], again: Collection[str] | None) -> None:
         del labels
-        kept = _kept_lines(path) if resume else []
+        kept = [] if again is None else _kept_lines(path, set(again))
         self._done = frozenset(json.loads(line)["name"] for line in kept)
         super().__init__(path, kept)
 
@@ -118,8 +124,8 @@ class _Ndjson(_Lines):
 
 
 class _Json(_Lines):
-    def __init__(self, path: Path, labels: Sequence[str], resume: bool) -> None:
-        del labels, resume
+    def __init__(self, path: Path, labels: Sequence[str], again: Collection[str] | None) -> None:
+        del labels, again
         super().__init__(path, ['{"results": ['])
         self._separator = "\n"
         self._counts = FaceCounts()
@@ -137,7 +143,8 @@ class _Json(_Lines):
         super().__exit__(*exception)
 
 
-_FORMATS: Final[dict[str, Callable[[Path, Sequence[str], bool], AbstractContextManager[Results]]]] = {
+_Open: TypeAlias = Callable[[Path, Sequence[str], Collection[str] | None], AbstractContextManager[Results]]
+_FORMATS: Final[dict[str, _Open]] = {
     ".csv": _csv,
     ".ndjson": _Ndjson,
     ".json": _Json,
@@ -169,28 +176,31 @@ def _json(name: str, outcome: Outcome) -> str:
     return json.dumps({"name": name, **outcome.model_dump(mode="json")}, ensure_ascii=False)
 
 
-def _kept_rows(path: Path, header: list[str]) -> list[list[str]]:
-    """Return the rows of a CSV file without those of failed files and of its last one, which may be torn."""
+def _kept_rows(path: Path, header: list[str], files: set[str]) -> list[list[str]]:
+    """Return the rows of a CSV file without those of failed files and of its last one, if these come again."""
     text = path.read_bytes().decode("utf-8", "replace")  # the last character may be torn
     try:
         first, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [header]
     except csv.Error as error:
         raise ResultsError(f"{path} is not a file of results: give another --out") from error
+    if first[:3] == ["frame", "time", "id"]:
+        raise ResultsError(f"{path} is the timeline of a video, which cannot be continued: leave --resume out")
     if first != header:
         raise ResultsError(f"{path} has other columns, for example of another model: give another --out")
     if rows and not (text.endswith("\n") and len(rows[-1]) == len(header)):
         rows.pop()
     column = header.index("error")
-    again = {row[0] for row in rows if row[column]} | {row[0] for row in rows[-1:]}
+    again = files & ({row[0] for row in rows if row[column]} | {row[0] for row in rows[-1:]})
     return [row for row in rows if row[0] not in again]
 
 
-def _kept_lines(path: Path) -> list[str]:
-    """Return the lines of an NDJSON file without those of its last file and of failed files."""
+def _kept_lines(path: Path, files: set[str]) -> list[str]:
+    """Return the lines of an NDJSON file without failed files and its last one, if these come again."""
     *lines, _ = path.read_bytes().split(b"\n")  # behind the last line break is nothing, or a torn line
     try:
         results = [json.loads(line) for line in lines]
         again = {each["name"] for each in results if "error" in each} | {each["name"] for each in results[-1:]}
+        again &= files
         kept = zip(lines, (each["name"] for each in results), strict=True)
         return [line.decode() + "\n" for line, name in kept if name not in again]
     except (ValueError, KeyError, TypeError) as error:

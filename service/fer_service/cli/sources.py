@@ -86,7 +86,7 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
 
 def is_media(path: Path) -> bool:
     """Return True for a file of `files_in` that is an image or a video by its suffix, and for a folder."""
-    return path.suffix.lower() in MEDIA or path.is_dir()
+    return path.suffix.lower() in MEDIA or os.path.isdir(path)  # noqa: PTH112
 
 
 def is_video(path: Path) -> bool:
@@ -152,10 +152,11 @@ def _files_in(folder: Path, searched: set[tuple[int, int]], *, recursive: bool) 
     searched.add(place)
     folders = []
     for path in (folder / name for name in names):
-        if path.is_dir():
+        # Unlike those of Path, these raise nothing where a link may not be followed.
+        if os.path.isdir(path):  # noqa: PTH112
             folders.append(path)
-        elif path.is_file() or (path.is_symlink() and not path.exists()):
+        elif os.path.isfile(path) or not os.path.exists(path):  # noqa: PTH110, PTH113
             yield path  # a damaged link is reported when it is read; a pipe would be waited for
     if recursive:
-        for path in folders:
+        for path in sorted(folders, key=os.path.islink):  # a folder comes before the links to it
             yield from _files_in(path, searched, recursive=True)

@@ -271,8 +271,8 @@ def load_settings(**overrides: Any) -> Settings:
             continue
         if not _is_service_link(name, value):
             raise SettingsError(f"unknown setting {name}; {_similar(name) or _listed(known)}")
-    for name in _PROTECTING:
-        if os.environ.get(name) == "":
+    for name, value in os.environ.items():
+        if name.upper() in _PROTECTING and not value:
             raise SettingsError(f"{name} is empty, which would turn its protection off: give a value, or unset it")
     try:
         return Settings(**overrides)

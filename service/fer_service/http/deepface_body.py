@@ -46,7 +46,10 @@ def form_options(texts: Mapping[str, str]) -> DeepFaceRequest:
     Raises:
         InvalidParameter: a value is invalid, or asks for what the service cannot do.
     """
-    return _checked(partial(DeepFaceRequest.model_validate, {"actions": [EMOTION], **texts}), "the form")
+    given = {name: text for name, text in texts.items() if text}  # a form also sends empty fields
+    if sum(map(len, given.values())) > _MAX_OPTIONS:
+        raise InvalidParameter(f"the form without its image has more than {_MAX_OPTIONS:,} bytes")
+    return _checked(partial(DeepFaceRequest.model_validate, {"actions": [EMOTION], **given}), "the form")
 
 
 def _checked(read: Callable[[], DeepFaceRequest], whole: str) -> DeepFaceRequest:

@@ -27,7 +27,7 @@ _OTHER_PARTS: Final = 32  # other fields, which are skipped
 # RFC 7578 forbids this form of a file's name, but some clients send it, and an encoded `filename` too.
 _EXTENDED_NAME: Final = re.compile(rb";\s*filename\*=utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
 _INDEX: Final = re.compile(r"\[\d*\]$")
-_FILE_TYPES: Final = (b"image/", b"video/", b"application/octet-stream")
+_FILE_TYPES: Final = (b"image/", b"video/", b"application/mp4", b"application/ogg", b"application/octet-stream")
 _SHOWN: Final = 5  # names of fields in an error
 _SHOWN_LENGTH: Final = 40
 

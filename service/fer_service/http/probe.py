@@ -24,7 +24,7 @@ def probe(environment: Mapping[str, str]) -> str:
     Returns:
         Empty if the service is ready, else the reason.
     """
-    host, port = environment.get("FER_HOST", "127.0.0.1"), environment.get("FER_PORT", _PORT)
+    host, port = environment.get("FER_HOST") or "127.0.0.1", environment.get("FER_PORT") or _PORT
     if "://" in port:
         port = _PORT
     try:

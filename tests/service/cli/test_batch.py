@@ -9,7 +9,8 @@ import typer
 from fer_service.analysis.options import Options
 from fer_service.cli import batch_files
 from fer_service.cli.batch_files import BatchFolder, list_files
-from fer_service.cli.batch_part import ClipOptions, PartWorker
+from fer_service.cli.batch_part import ClipOptions, PartWorker, path_of
+from fer_service.cli.sources import is_video
 from fer_service.contract.settings import load_settings
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
@@ -59,6 +60,12 @@ def test_the_host_of_a_uri_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         f"hdfs://host:9000{tmp_path}/a b.jpg",
         f"hdfs://host:9000{tmp_path}/a%20b.jpg".encode(),
     )
+
+
+def test_a_video_is_one_behind_options_too() -> None:
+    for place in ("s3://bucket/a%20b.mp4?region=x", "s3://bucket/clip.mp4", "/photos/clip.mp4"):
+        assert is_video(path_of(place))
+    assert not is_video(path_of("s3://bucket/photo.jpg?name=clip.mp4"))
 
 
 def test_a_place_with_any_characters_is_opened(tmp_path: Path) -> None:

@@ -322,6 +322,26 @@ def test_a_video_without_faces_has_one_row(run: Run, folder: Path, monkeypatch: 
     assert (row["frame"], row["face"], row["error"]) == ("0", "", "")
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
+def test_a_resumed_run_keeps_the_results_of_files_that_it_does_not_name(run: Run, name: str) -> None:
+    run("predict", "photos", "--out", name)
+    before = Path(name).read_text(encoding="utf-8")
+    run("predict", "photos/more/b-red.jpg", "--out", name, "--resume")
+    after = Path(name).read_text(encoding="utf-8")
+    assert after.startswith(before)
+    assert after[len(before) :].count("photos/more/b-red.jpg") == 1
+
+
+def test_a_timeline_is_not_continued(run: Run, folder: Path) -> None:
+    write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 2, [0, 0.1])
+    assert run("predict", "photos/clip.mp4", "--out", "timeline.csv", "--resume").status == 0  # a new file
+    before = Path("timeline.csv").read_bytes()
+    ended = run("predict", "photos/clip.mp4", "--out", "timeline.csv", "--resume")
+    assert "timeline.csv is the timeline of a video, which cannot be continued: leave --resume out" in ended.err
+    assert Path("timeline.csv").read_bytes() == before
+
+
 def test_a_resumed_run_of_one_video_keeps_the_results_of_others(run: Run, folder: Path) -> None:
     run("predict", "photos/b-red.jpg", "--out", "results.csv")
     write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 2, [0, 0.1])

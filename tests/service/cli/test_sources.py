@@ -1,5 +1,7 @@
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -51,7 +53,27 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
     (photos / "more").symlink_to(elsewhere)
     (photos / "again").symlink_to(elsewhere)
     (elsewhere / "loop").symlink_to(photos)
-    assert find_sources([str(photos)], recursive=True).names == [Path("a.jpg"), Path("again/a.jpg")]
+    (photos / "a-link").symlink_to("real")
+    (photos / "real").mkdir()
+    (photos / "real" / "b.jpg").touch()
+    names = find_sources([str(photos)], recursive=True).names
+    assert names == [Path("a.jpg"), Path("real/b.jpg"), Path("again/a.jpg")]
+
+
+def test_a_link_that_may_not_be_followed_is_reported_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "b.jpg").symlink_to("locked/b.jpg")
+    followed = os.stat
+
+    def locked(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if Path(path).name == "b.jpg":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return followed(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", locked)
+    assert find_sources([str(tmp_path)], recursive=True).names == [Path("a.jpg"), Path("b.jpg")]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs Unix")

@@ -30,6 +30,10 @@ def test_a_form_has_the_options_of_json(serve: Serve) -> None:
     refused = blind.post("/analyze", files=file, data={"actions": '["age"]'})
     assert (refused.status_code, "only emotion is supported, not age" in refused.text) == (422, True)
     assert blind.post("/analyze", files=file, data={"max_faces": "many"}).status_code == 422
+    long = blind.post("/analyze", files=file, data={"actions": "," * 20_000})
+    assert (long.status_code, "more than 16,384 bytes" in long.text) == (422, True)
+    empty = {"actions": "", "enforce_detection": "", "max_faces": ""}
+    assert serve(FACE).post("/analyze", files=file, data=empty).status_code == 200
 
 
 @pytest.mark.parametrize("image", [{"img": RED}, {"img": f"data:image/png;base64,{RED}"}, {"img_path": RED}])

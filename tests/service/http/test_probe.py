@@ -47,6 +47,10 @@ def test_a_ready_service_is_found_wherever_it_listens(server: Ready, host: str |
     assert probe(environment) == ""
 
 
+def test_empty_variables_count_as_unset() -> None:
+    assert "127.0.0.1:8000" in (probe({"FER_HOST": "", "FER_PORT": ""}) or "127.0.0.1:8000")
+
+
 def test_the_link_of_a_service_in_kubernetes_is_no_port() -> None:
     assert probe({"FER_HOST": "no.invalid", "FER_PORT": "tcp://10.0.0.1:80"}).startswith(
         "no answer from no.invalid:8000"

@@ -189,6 +189,15 @@ def test_a_column_of_splits_may_have_another_name(tmp_path: Path, name: str) -> 
     assert load_dataset(write(tmp_path / "faces.parquet", made), 8).split_sizes == {"test": 2, "train": 2}
 
 
+def test_other_texts_are_no_splits(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        made = table(["happy", "sad"], source=["train", "train"], caption=["test", None], name=["Val", "Tom"])
+        write(tmp_path / f"{split}-00000-of-00001.parquet", made)
+    assert load_dataset(tmp_path, 8).split_sizes == {"test": 2, "train": 2}
+    made = table(["happy", "sad"], caption=["test", None], name=["Val", "Tom"])
+    assert load_dataset(write(tmp_path / "alone" / "x.parquet", made), 8).split_sizes == {"all": 2}
+
+
 def test_a_column_of_splits_may_be_a_class_label(tmp_path: Path) -> None:
     features = {"label": {"names": NAMES}, "split": {"names": ["train", "test"]}}
     made = table([0, 1, 2], split=[0, 1, 1])

@@ -52,8 +52,10 @@ def read_several(paths: Sequence[Path]) -> FaceDataset:
     labels: list[int] = []
     splits: list[str] = []
     said: list[str] = []
+    votes_file = next((file for file in paths[0].parent.iterdir() if file.name.casefold() == VOTES_FILE), None)
     for path in paths:
-        said += _read_into(path, images, labels, splits)
+        # The votes belong to rows by their numbers, so none may be left out.
+        said += _read_into(path, images, labels, splits, leaves_out=votes_file is None)
     contempt = labels.count(_CONTEMPT)
     check_counted_from_zero(set(labels), str(paths[0]))
     notes = list(dict.fromkeys(said))
@@ -69,19 +71,20 @@ def read_several(paths: Sequence[Path]) -> FaceDataset:
         sha256=hashes[0] if len(paths) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
         notes=tuple(notes),
     )
-    votes_file = next((file for file in paths[0].parent.iterdir() if file.name.casefold() == VOTES_FILE), None)
     return faces if votes_file is None or contempt else _with_votes(faces, votes_file, paths[0].name)
 
 
-def _read_into(path: Path, images: list[NDArray[np.uint8]], labels: list[int], splits: list[str]) -> list[str]:
-    """Add the rows of a file, and return what to say about its columns."""
+def _read_into(
+    path: Path, images: list[NDArray[np.uint8]], labels: list[int], splits: list[str], *, leaves_out: bool
+) -> list[str]:
+    """Add the rows of a file, if `leaves_out` without those that have no label; return what to say about it."""
     table = open_table(path)
     _check_columns(table)
     own_split = split_in(path.name.split(".")[0]) or ALL
     count, unlabelled = len(images), 0
     for line, row in table.rows():
         try:
-            if is_missing(row[table.columns[LABEL]]) and row[table.columns[LABEL]].strip() != "-1":
+            if leaves_out and is_missing(row[table.columns[LABEL]]) and row[table.columns[LABEL]].strip() != "-1":
                 unlabelled += 1
                 continue
             label, pixels = _label(row[table.columns[LABEL]]), _pixels(row, table)
@@ -157,4 +160,5 @@ def _whole(value: str) -> str:
 def _with_votes(faces: FaceDataset, path: Path, name: str) -> FaceDataset:
     votes = read_votes(path, faces.splits.tolist(), name)
     both = hashlib.sha256((faces.sha256 + file_sha256(path)).encode()).hexdigest()
-    return replace(faces, votes=votes, sha256=both)
+    note = f"{readable(path.name)}: the votes of ten people per image are used"
+    return replace(faces, votes=votes, sha256=both, notes=(*faces.notes, note))

@@ -196,14 +196,23 @@ def _schema(shard: Shard) -> Any:
 
 
 def _columns(shard: Shard, schema: Any) -> Columns:
-    """Find the columns; that of the split also by the first row, for one under another name, such as `phase`."""
+    """Find the columns; that of the split also by its values, for one under another name, such as `phase`."""
     columns = find_columns(schema, shard.place)
     texts = [name for name in text_columns(schema) if name not in (columns.image, columns.label)]
-    if columns.split or columns.flags or not texts:
+    if columns.split or columns.flags or shard.split != ALL:
         return columns
-    first: dict[str, Any] = next(_cells(shard, texts), {})
-    split = next((name for name in texts if split_name(first.get(name) or "")), None)
+    split = next((name for name in texts if _has_splits(shard, name)), None)
     return replace(columns, split=split, others=tuple(name for name in columns.others if name != split))
+
+
+def _has_splits(shard: Shard, column: str) -> bool:
+    """Return True if every row names a split."""
+    rows = 0
+    for cells in _cells(shard, [column]):
+        if not split_name(cells[column] or ""):
+            return False
+        rows += 1
+    return rows > 0
 
 
 def _rows(shard: Shard, columns: Columns) -> Iterator[dict[str, Any]]:

@@ -108,7 +108,10 @@ class RunFolder:
             RunError: The folder is not a run folder, or the file is damaged.
         """
         record = self.environment().get("pretrained")
-        return StartingWeights(file=Path(record["path"]).name, sha256=record["sha256"]) if record else None
+        if not record:
+            return None
+        name = os.fsencode(Path(record["path"]).name).decode("utf-8", "backslashreplace")
+        return StartingWeights(file=name, sha256=record["sha256"])
 
     def recipe(self, kind: type[_Recipe]) -> _Recipe:
         """Read the run's recipe.

@@ -28,6 +28,7 @@ from fer_service.http.problems import problem_of
 # A connection that is new when the listener closes has this long to send its request.
 _GRACE_SECONDS = 2.0
 _LENGTH_DIGITS = 20  # of the largest length that the parser accepts; more digits are leading zeros
+_LONG_AGO = 1e9  # seconds
 logger = logging.getLogger(__name__)
 
 
@@ -69,6 +70,7 @@ class RequestConnection(HttpToolsProtocol):
         self._head_seconds = 0.0
         self._refusal: RequestError | None = None
         self._refused = False
+        self._answered = 0.0  # time of the end of the last answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start (called by the event loop)."""
@@ -146,7 +148,8 @@ class RequestConnection(HttpToolsProtocol):
         """Return since when there is no request (see `Connection`)."""
         if self._in_body or self._answering():
             return None
-        return 0.0 if self.timeout_keep_alive_task is not None else self._since
+        # Those that had a request are closed first, the longest idle one of them before the others.
+        return self._answered - _LONG_AGO if self.timeout_keep_alive_task is not None else self._since
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -246,6 +249,7 @@ class RequestConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request, or with the refusal that waits."""
         last = not self.pipeline
+        self._answered = self.loop.time()
         super().on_response_complete()
         if last and self._refusal:
             self._answer(self._refusal)

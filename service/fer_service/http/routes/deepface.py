@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from fer_service.analysis.options import Options
-from fer_service.contract.deepface import DeepFaceRequest, DeepFaceResult, deepface_result
+from fer_service.contract.deepface import EMOTION, DeepFaceRequest, DeepFaceResult, deepface_result
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.job import Job
 from fer_service.http.answers import Answer
@@ -27,6 +27,7 @@ _IMG: Final = {
     "type": "string",
     "description": "The image in base64, or as a data URL. Addresses are not fetched.",
 }
+_OPTIONS: Final = DeepFaceRequest.model_json_schema()["properties"]
 _BODY: Final = {
     "multipart/form-data": {
         "schema": {
@@ -34,7 +35,8 @@ _BODY: Final = {
             "required": ["img"],
             "properties": {
                 "img": {"type": "string", "format": "binary"},
-                **DeepFaceRequest.model_json_schema()["properties"],
+                "actions": {"type": "string", "default": EMOTION, "description": f"Must be `{EMOTION}`"},
+                "enforce_detection": _OPTIONS["enforce_detection"],
             },
         }
     },
@@ -42,7 +44,8 @@ _BODY: Final = {
         "schema": {
             "type": "object",
             "required": ["img", "actions"],
-            "properties": {"img": _IMG, **DeepFaceRequest.model_json_schema()["properties"]},
+            "properties": {"img": _IMG, **_OPTIONS},
+            "example": {"img": "data:image/jpeg;base64,…", "actions": [EMOTION]},
         }
     },
 }

@@ -58,7 +58,7 @@ def read_data(images: Path, landmarks: Path, limit: int | None = None) -> Landma
     Args:
         images: Face images (see `load_dataset`), with a split for training and one for validation.
         landmarks: Their landmarks (see `read_landmarks`). Images that it does not list are left out.
-        limit: About how many images per split, of all classes; None uses all.
+        limit: Maximum number of faces per split, evenly chosen; None uses all.
 
     Raises:
         DataError: The data cannot be read, or a split is missing.
@@ -85,10 +85,13 @@ def _split(data: FaceDataset, names: tuple[str, ...], images: Path) -> FaceDatas
 
 
 def _known(data: FaceDataset, landmarks: Path, limit: int | None) -> Faces:
-    chosen = data.limited(limit) if limit else data
-    grey = np.stack([image.mean(axis=2).astype(np.uint8) for image in chosen.images])
+    grey = np.stack([image.mean(axis=2).astype(np.uint8) for image in data.images])
     points = read_landmarks(landmarks, grey)
     known = np.isfinite(points).all(axis=(1, 2))
+    if limit and known.any():
+        rows = np.flatnonzero(known)
+        known = np.zeros(len(data), bool)
+        known[rows[np.linspace(0, len(rows) - 1, min(limit, len(rows))).astype(int)]] = True
     return Faces(torch.from_numpy(grey[known]).float()[:, None], torch.from_numpy(points[known]))
 
 
