@@ -190,7 +190,6 @@ def test_pipes_and_loops_of_links_stop_nothing(run: Run, folder: Path) -> None:
     assert names("a.csv") == ["photos/b-red.jpg", "photos/more/b-red.jpg"]
 
 
-@pytest.mark.usefixtures("folder")
 def test_a_folder_that_cannot_be_searched_is_a_row(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +206,7 @@ def test_a_folder_that_cannot_be_searched_is_a_row(
     assert (ended.status, row["error"]) == (1, "Permission denied")
 
 
+@pytest.mark.usefixtures("folder")
 def test_a_file_may_be_called_like_standard_input(run: Run) -> None:
     Path("-").write_bytes(plain("red"))
     assert run("predict", "./-", "--out", "a.csv").status == 0
