@@ -11,6 +11,7 @@ request is repeated if the service is busy or the connection breaks: it gives th
 import asyncio
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class ServiceError(Exception):
         self.problem = problem
 
 
-class _Base:
+class _Base(ABC):
     def __init__(
         self,
         url: str = "http://127.0.0.1:8000",
@@ -85,9 +86,9 @@ class _Base:
         vars(self).update(state)
         self._open(**self._options)
 
+    @abstractmethod
     def _open(self, **options: Any) -> None:
         """Make the HTTP client of httpx, which connects later."""
-        raise NotImplementedError
 
     def _pause(self, outcome: httpx.Response | httpx.TransportError, attempt: int) -> float | None:
         """Return the seconds until the next attempt, or None if there should be none."""

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import errno
-import os
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -17,7 +16,7 @@ from fer_service.analysis.analyzer import Analysis, Analyzer
 from fer_service.analysis.executor import Executor
 from fer_service.analysis.loading import make_executor
 from fer_service.analysis.options import Options
-from fer_service.cli.sources import STDIN
+from fer_service.cli.sources import STDIN, check_searchable
 from fer_service.contract.errors import ImageTooLarge, RequestError
 from fer_service.contract.job import Job
 from fer_service.contract.settings import Settings
@@ -97,8 +96,7 @@ def read_source(path: Path, max_pixels: int) -> bytes:
     """
     if path == STDIN and sys.stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")
-    if path.is_dir():
-        os.listdir(path)  # noqa: PTH208 (its error says why the folder was not searched)
+    check_searchable(path)
     most = max_pixels * _PIXEL_BYTES + _OTHER_BYTES
     with contextlib.nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb") as file:
         head = file.read(_HEAD_BYTES)

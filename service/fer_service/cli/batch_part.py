@@ -18,7 +18,7 @@ from fer_service.analysis.options import Options
 from fer_service.cli.analysis import analyze_files
 from fer_service.cli.batch_files import BatchFolder, is_uri, open_place
 from fer_service.cli.results import Results, open_results
-from fer_service.cli.sources import is_video
+from fer_service.cli.sources import check_searchable, is_video
 from fer_service.cli.video import analyze_video
 from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import FramePrediction
@@ -120,8 +120,7 @@ def path_of(place: str) -> Path:
 
 def _read(place: str) -> bytes:
     if not is_uri(place):
-        if Path(place).is_dir():
-            os.listdir(place)  # noqa: PTH208 (its error says why the folder was not searched)
+        check_searchable(Path(place))
         return read_file(Path(place), _MAX_BYTES)
     system, path = open_place(place)
     with system.open_input_stream(path) as stream:

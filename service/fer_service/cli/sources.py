@@ -89,6 +89,12 @@ def is_media(path: Path) -> bool:
     return path.suffix.lower() in MEDIA or os.path.isdir(path)  # noqa: PTH112
 
 
+def check_searchable(path: Path) -> None:
+    """Raise the OSError for which a folder was not searched, if this is one of `files_in`."""
+    if os.path.isdir(path):  # noqa: PTH112
+        os.listdir(path)  # noqa: PTH208
+
+
 def is_video(path: Path) -> bool:
     """Return True if a file is a video by its content, or by its suffix if the content says nothing."""
     if path == STDIN:

@@ -4,14 +4,12 @@ import difflib
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import platformdirs
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -19,6 +17,7 @@ from fer_service.contract.device import Device
 from fer_service.contract.errors import SettingsError
 from fer_service.contract.validation import first_error
 from fer_service.system.cores import available_cores
+from fer_service.system.folders import cache_folder
 
 PREFIX = "FER_"
 _SECRET = "session_key"  # noqa: S105 (a name; its value is never shown)
@@ -51,13 +50,6 @@ _HOST = re.compile(rf"(\*\.)?{_NAME}|\*")
 _ORIGIN_HOST = re.compile(rf"({_NAME}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?")
 
 
-def _cache_folder() -> Path:
-    try:
-        return platformdirs.user_cache_path("fer-service")
-    except RuntimeError:  # a user without a home folder and without an entry in the list of users
-        return Path(tempfile.gettempdir(), "fer-service")
-
-
 class Settings(BaseSettings):
     """All settings with their defaults. The variable of a field is FER_ and its name in capital letters.
 
@@ -83,7 +75,7 @@ class Settings(BaseSettings):
     )
     cuda_graphs: bool = Field(False, description="Record the GPU kernels of each batch size once and replay them")
     tensorrt_cache: Path = Field(
-        default_factory=lambda: _cache_folder() / "tensorrt",
+        default_factory=lambda: cache_folder() / "tensorrt",
         description="Folder for TensorRT engines, which take minutes to build",
     )
     workers: int = Field(

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 from fer_service.contract.errors import DetectorError
 from fer_service.system.files import write_atomically
+from fer_service.system.folders import cache_folder
 from fer_service.system.terminal import as_typed
 
 _TIMEOUT_SECONDS: Final = 10
@@ -34,7 +33,7 @@ class Weights:
     @property
     def path(self) -> Path:
         """Path in the user's cache folder."""
-        return platformdirs.user_cache_path("fer-service") / self.name
+        return cache_folder() / self.name
 
     @property
     def is_cached(self) -> bool:

@@ -1,11 +1,11 @@
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fer_service.contract.errors import SettingsError
 from fer_service.contract.settings import Settings, load_settings
+from fer_service.detection.weights import YUNET
 from pydantic import ValidationError
 
 
@@ -148,12 +148,13 @@ def test_what_protects_the_service_is_not_turned_off_by_an_empty_variable(
         load_settings()
 
 
-def test_a_user_without_a_home_folder_has_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_folder_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr("platformdirs.user_cache_path", missing)
-    assert load_settings().tensorrt_cache == Path(tempfile.gettempdir(), "fer-service", "tensorrt")
+    assert load_settings().tensorrt_cache == Path("/nonexistent/fer-service/tensorrt")
+    assert not YUNET.path.exists()  # so `auto` takes the built-in detector
 
 
 @pytest.mark.parametrize("origin", ["capacitor://localhost", "tauri://localhost", "chrome-extension://abcdefgh"])
