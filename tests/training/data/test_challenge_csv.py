@@ -33,6 +33,10 @@ def test_rows_without_an_emotion_are_counted(path: Path) -> None:
     path.write_text(f"{HEADER}{GOOD},{PIXELS},Training\nNaN,{PIXELS},Training\n{GOOD}")
     data = read(path)
     assert (len(data), data.notes) == (2, ("2 rows without a label left out",))
+    # The rows of the votes have no other names than their numbers.
+    (path.parent / "fer2013new.csv").write_text(FERPLUS + "\n")
+    with pytest.raises(DataError, match=r"fer2013\.csv, line 3: invalid emotion"):
+        read(path)
 
 
 @pytest.mark.parametrize(
