@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -34,7 +35,7 @@ except ModuleNotFoundError as error:
 
 from fer_service.contract import schemas
 
-Image: TypeAlias = bytes | Path
+Image: TypeAlias = bytes | str | PathLike[str]
 Results: TypeAlias = list[schemas.BatchPrediction | schemas.BatchError]
 Frame: TypeAlias = schemas.FramePrediction | schemas.FrameError
 T = TypeVar("T")
@@ -297,7 +298,7 @@ def _draw(image: Image, media_type: str, query: dict[str, Any]) -> _Request[byte
 
 
 def _predict_batch(images: Iterable[Image], query: dict[str, Any]) -> _Request[Results]:
-    files = [("file", (image.name if isinstance(image, Path) else "", _content(image))) for image in images]
+    files = [("file", ("" if isinstance(image, bytes) else Path(image).name, _content(image))) for image in images]
     options = {"method": "POST", "url": "/predict/batch", "files": files, "params": query}
     return _Request(options, lambda content: schemas.BatchResult.model_validate_json(content).results)
 
@@ -327,10 +328,9 @@ def _post(image: Image, query: dict[str, Any], url: str = "/predict", **headers:
 def _content(image: Image) -> bytes:
     if isinstance(image, bytes):
         return image
-    if isinstance(image, Path):
-        return image.read_bytes()
-    # httpx would send a text as it is.
-    raise TypeError(f"an image or video is bytes or a Path, not {type(image).__name__}")
+    if isinstance(image, str | PathLike):
+        return Path(image).read_bytes()
+    raise TypeError(f"an image or video is bytes or a path, not {type(image).__name__}")
 
 
 async def _each(frames: AsyncIterable[Image] | Iterable[Image]) -> AsyncIterator[Image]:

@@ -73,7 +73,7 @@ def test_a_client_may_be_sent_to_another_process(server: Server, photo: Path) ->
 def test_an_image_is_its_bytes_or_its_path(server: Server, photo: Path) -> None:
     with Client(server.url) as client:
         prediction = client.predict(photo)
-        assert prediction == client.predict(photo.read_bytes())
+        assert prediction == client.predict(photo.read_bytes()) == client.predict(str(photo))
         assert [face.emotion for face in prediction.faces] == ["happy"]
         assert client.predict(encode_image(two_faces(), ".png"), max_faces=1).faces[1:] == []
         (box,) = (face.box.model_dump() for face in prediction.faces)

@@ -148,6 +148,8 @@ def predict(
         if out or annotate or found.passed_over:
             places = [f" → {printable(out)}"] * bool(out) + [f", copies → {printable(annotate)}"] * bool(annotate)
             print(f"{run.summary(found)}{''.join(places)}", file=sys.stderr)
+    except BrokenPipeError:
+        raise  # `| head` needs no more: click ends without a message
     except OSError as error:
         place = error.filename or out or "the output"
         raise ResultsError(f"cannot write {place}: {error.strerror or error}") from error
@@ -279,7 +281,7 @@ class _Printed:
             results = [_result(name, outcome, single=single) for name, outcome in self._kept]
             whole = results[0] if single else {"results": results, "summary": counts.summary().model_dump()}
             text = json.dumps(whole, indent=2, ensure_ascii=False)
-            print(printable_json(text, sys.stdout.encoding))
+            print(printable_json(text, sys.stdout.encoding), flush=True)
         elif found:
             console = Console(width=None if Console().is_terminal else _WIDE)
             console.print(_table(found))

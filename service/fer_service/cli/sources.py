@@ -143,26 +143,25 @@ def files_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
     Links to folders are followed, and each folder is searched once. A folder that cannot be searched is yielded
     itself: reading it says why.
     """
-    yield from _files_in(folder, set(), recursive=recursive)
-
-
-def _files_in(folder: Path, searched: set[tuple[int, int]], *, recursive: bool) -> Iterator[Path]:
-    try:
-        status = folder.stat()
-        names = sorted(name for name in os.listdir(folder) if not is_system_entry(name))  # noqa: PTH208
-    except OSError:
-        yield folder
-        return
-    if (place := (status.st_dev, status.st_ino)) in searched:
-        return
-    searched.add(place)
-    folders = []
-    for path in (folder / name for name in names):
-        # Unlike those of Path, these raise nothing where a link may not be followed.
-        if os.path.isdir(path):  # noqa: PTH112
-            folders.append(path)
-        elif os.path.isfile(path) or not os.path.exists(path):  # noqa: PTH110, PTH113
-            yield path  # a damaged link is reported when it is read; a pipe would be waited for
-    if recursive:
-        for path in sorted(folders, key=os.path.islink):  # a folder comes before the links to it
-            yield from _files_in(path, searched, recursive=True)
+    waiting, searched = [folder], set[tuple[int, int]]()
+    while waiting:
+        current = waiting.pop()
+        try:
+            status = current.stat()
+            names = sorted(name for name in os.listdir(current) if not is_system_entry(name))  # noqa: PTH208
+        except OSError:
+            yield current
+            continue
+        if (place := (status.st_dev, status.st_ino)) in searched:
+            continue
+        searched.add(place)
+        folders = []
+        for path in (current / name for name in names):
+            # Unlike those of Path, these raise nothing where a link may not be followed.
+            if os.path.isdir(path):  # noqa: PTH112
+                folders.append(path)
+            elif os.path.isfile(path) or not os.path.exists(path):  # noqa: PTH110, PTH113
+                yield path  # a damaged link is reported when it is read; a pipe would be waited for
+        if recursive:
+            folders.sort(key=os.path.islink)  # a folder comes before the links to it
+            waiting += reversed(folders)

@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,11 +15,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fer_service.contract.device import Device
 from fer_service.contract.errors import SettingsError
-from fer_service.contract.validation import first_error
+from fer_service.contract.validation import FieldError, field_errors
 from fer_service.system.cores import available_cores
 from fer_service.system.folders import cache_folder
 
 PREFIX = "FER_"
+_AND = ". Also: "  # between mistakes
 _SECRET = "session_key"  # noqa: S105 (a name; its value is never shown)
 _MOST_PIXELS = 178_956_970  # 512 MiB at 3 bytes each
 _MOST_SECONDS = 86_400.0  # a day
@@ -47,7 +48,8 @@ _SERVICE_LINK = re.compile(
 _PROTECTING = ("FER_API_KEYS_FILE", "FER_ALLOWED_HOSTS")
 _NAME = r"[a-z0-9_-]+(\.[a-z0-9_-]+)*"
 _HOST = re.compile(rf"(\*\.)?{_NAME}|\*")
-_ORIGIN_HOST = re.compile(rf"({_NAME}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?")
+# Apps also have the host "." (app://.).
+_ORIGIN_HOST = re.compile(rf"({_NAME}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?|\.")
 
 
 class Settings(BaseSettings):
@@ -255,34 +257,49 @@ def load_settings(**overrides: Any) -> Settings:
         overrides: Fields that override their variables.
 
     Raises:
-        SettingsError: a FER_ variable is unknown or invalid; the message names it.
+        SettingsError: FER_ variables are unknown or invalid; the message names all of them.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name, value in os.environ.items():
-        if not name.upper().startswith(PREFIX) or name.upper() in known:
-            continue
-        if not _is_service_link(name, value):
-            raise SettingsError(f"unknown setting {name}; {_similar(name) or _listed(known)}")
-    for name, value in os.environ.items():
-        if name.upper() in _PROTECTING and not value:
-            raise SettingsError(f"{name} is empty, which would turn its protection off: give a value, or unset it")
+    given = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
+    mistakes = [
+        *_unknown(given),
+        *(
+            f"{name} is empty, which would turn its protection off: give a value, or unset it"
+            for name, value in given.items()
+            if name.upper() in _PROTECTING and not value
+        ),
+    ]
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
-        first = first_error(error.errors())
-        variable = PREFIX + first.path.partition(".")[0].upper()
-        shown = f"{variable}={first.value}" if first.path != _SECRET else variable
-        raise SettingsError(f"{shown}: {first.message}") from error
+        mistakes += map(_sentence, field_errors(error.errors()))
+        raise SettingsError(_AND.join(mistakes)) from error
+    if mistakes:
+        raise SettingsError(_AND.join(mistakes))
+    return settings
 
 
-def _similar(name: str) -> str:
-    word, words = name.upper().removeprefix(PREFIX), [field.upper() for field in Settings.model_fields]
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.7)
-    return f"did you mean {PREFIX}{close[0]}?" if close else ""
+def _unknown(given: Mapping[str, str]) -> Iterator[str]:
+    fields = [field.upper() for field in Settings.model_fields]
+    is_listed = False
+    for name, value in given.items():
+        word = name.upper().removeprefix(PREFIX)
+        if word in fields or _is_service_link(name, value):
+            continue
+        if close := difflib.get_close_matches(word, fields, n=1, cutoff=0.7):
+            yield f"unknown setting {name}; did you mean {PREFIX}{close[0]}?"
+        elif is_listed:
+            yield f"unknown setting {name}"
+        else:
+            is_listed = True
+            settings = ", ".join(PREFIX + field for field in sorted(fields))
+            yield f"unknown setting {name}; the settings are {settings}"
 
 
-def _listed(names: Iterable[str]) -> str:
-    return f"the settings are {', '.join(sorted(names))}"
+def _sentence(error: FieldError) -> str:
+    variable = PREFIX + error.path.partition(".")[0].upper()
+    return (
+        f"{variable}: {error.message}" if error.path == _SECRET else f"{variable}={error.value}: {error.message}"
+    )
 
 
 def _is_ipv6(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The first of pydantic's validation errors, as one sentence."""
+"""Pydantic's validation errors as sentences."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -58,18 +58,25 @@ class FieldError(NamedTuple):
 
 
 def first_error(errors: Sequence[Any]) -> FieldError:
-    """Return the first error.
+    """Return the first error (see `field_errors`)."""
+    return field_errors(errors[:1])[0]
+
+
+def field_errors(errors: Sequence[Any]) -> list[FieldError]:
+    """Return all errors.
 
     Args:
         errors: Result of `errors()` of pydantic's ValidationError or of FastAPI's RequestValidationError.
     """
-    first = errors[0]
-    template = _MESSAGES.get(first["type"])
+    return [FieldError(".".join(map(str, error["loc"])), _message(error), error["input"]) for error in errors]
+
+
+def _message(error: Any) -> str:
+    template = _MESSAGES.get(error["type"])
     if template:
-        message = template.format(**first.get("ctx", {}))
-    else:
-        message = first["msg"].removeprefix("Value error, ").replace("Input should ", "must ", 1)
-    return FieldError(".".join(map(str, first["loc"])), message, first["input"])
+        return template.format(**error.get("ctx", {}))
+    message: str = error["msg"].removeprefix("Value error, ")
+    return message.replace("Input should ", "must ", 1)
 
 
 def _is_scalar(value: object) -> bool:

@@ -216,7 +216,7 @@ class FormReader:
             return
         content, self._data = self._data.getvalue(), None  # getvalue() shares the buffer's memory
         if self._in_boxes:
-            self._boxes = content
+            self._boxes = content if content.strip() != b"null" else b""  # programs with types send it for no list
             return
         if self._text:
             self._texts[self._text] = content.decode("utf-8", "replace")

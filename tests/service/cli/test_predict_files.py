@@ -3,6 +3,7 @@ import errno
 import gc
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -363,6 +364,17 @@ def test_printed_json_has_an_error_for_what_cannot_be_read(run: Run) -> None:
     assert bad == {"name": "photos/c-bad.png", "error": {"detail": bad["error"]["detail"]}}
     assert bad["error"]["detail"].startswith("unknown image format")
     assert json.loads(run("predict", "photos/c-bad.png", "--json").out) == bad
+
+
+def test_an_output_that_nobody_reads_on_ends_without_a_message(folder: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    arguments = [sys.executable, "-m", "fer_service", "predict", folder / "b-red.jpg", "--json"]
+    ended = subprocess.run(
+        arguments, stdout=writer, stderr=subprocess.PIPE, env=os.environ | {"FER_DETECTOR": "own"}, check=False
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, b"")
 
 
 def test_an_error_while_results_are_written_leaves_no_work_behind(

@@ -1,5 +1,6 @@
 import errno
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,21 @@ def test_a_link_that_may_not_be_followed_is_reported_when_it_is_read(
 
     monkeypatch.setattr(os, "stat", locked)
     assert find_sources([str(tmp_path)], recursive=True).names == [Path("a.jpg"), Path("b.jpg")]
+
+
+def test_folders_may_be_nested_deeply(tmp_path: Path) -> None:
+    folder = tmp_path
+    for _ in range(sys.getrecursionlimit() + 100):
+        folder /= "d"
+        folder.mkdir()
+    image = folder / "a.jpg"
+    image.touch()
+    files = find_sources([str(tmp_path)], recursive=True).files
+    image.unlink()
+    while folder != tmp_path:  # pytest cannot remove so many
+        folder.rmdir()
+        folder = folder.parent
+    assert files == [image]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs Unix")

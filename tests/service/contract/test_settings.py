@@ -43,6 +43,21 @@ def test_an_unknown_variable_is_an_error_with_what_was_meant(
         load_settings()
 
 
+def test_all_mistakes_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"MODLE": "x", "TIGERS": "1", "LIONS": "1", "PORT": "http", "WORKERS": "0"}.items():
+        monkeypatch.setenv(f"FER_{name}", value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    text = str(refused.value)
+    for part in (
+        "unknown setting FER_MODLE; did you mean FER_MODEL?. Also: unknown setting FER_TIGERS; the settings are ",
+        ". Also: unknown setting FER_LIONS. Also: ",
+        "FER_PORT=http: must be a whole number. Also: FER_WORKERS=0: must be at least 1",
+    ):
+        assert part in text
+    assert text.count("the settings are") == 1
+
+
 SERVICE_LINKS = {
     "FER_SERVICE_HOST": "10.96.0.7",
     "FER_SERVICE_PORT": "80",
@@ -157,7 +172,9 @@ def test_a_user_without_a_home_folder_has_no_cache(monkeypatch: pytest.MonkeyPat
     assert not YUNET.path.exists()  # so `auto` takes the built-in detector
 
 
-@pytest.mark.parametrize("origin", ["capacitor://localhost", "tauri://localhost", "chrome-extension://abcdefgh"])
+@pytest.mark.parametrize(
+    "origin", ["capacitor://localhost", "tauri://localhost", "app://.", "chrome-extension://abcdefgh"]
+)
 def test_apps_are_origins_too(origin: str) -> None:
     assert load_settings(cors_origins=origin).cors_origins == (origin,)
 

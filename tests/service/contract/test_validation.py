@@ -2,7 +2,7 @@ from datetime import date
 from typing import Annotated
 
 import pytest
-from fer_service.contract.validation import FieldError, first_error
+from fer_service.contract.validation import FieldError, field_errors, first_error
 from pydantic import BaseModel, Field, ValidationError
 
 
@@ -24,6 +24,12 @@ def test_the_path_has_dots() -> None:
     error = error_in('{"inner": {"sizes": [1, "two", "three"]}}')
     assert (error.path, error.value) == ("inner.sizes.1", "two")
     assert error.sentence("the whole file").startswith("inner.sizes.1: must be a whole number, not two")
+
+
+def test_all_errors_come_in_order() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Outer.model_validate_json('{"inner": {"sizes": ["one", 2, "three"]}}')
+    assert [error.path for error in field_errors(refused.value.errors())] == ["inner.sizes.0", "inner.sizes.2"]
 
 
 def test_an_error_of_the_whole_document_names_it() -> None:

@@ -87,6 +87,14 @@ def test_boxes_belong_to_one_image(client: TestClient, sent: dict[str, Any]) -> 
     assert "send each image with its boxes to /predict" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "sent", [{"files": {"file": GREEN}, "data": {"boxes": "null"}}, {"json": {"image": IMAGE, "boxes": None}}]
+)
+def test_null_is_no_list(serve: Serve, sent: dict[str, Any]) -> None:
+    (face,) = serve(FACE).post("/predict", **sent).json()["faces"]
+    assert face["score"] is not None
+
+
 def test_an_answers_own_boxes_give_the_same_answer(serve: Serve) -> None:
     client = serve(FACE)
     found = client.post("/predict", content=GREEN).json()

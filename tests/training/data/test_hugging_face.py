@@ -2,6 +2,7 @@ import base64
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow
 import pyarrow.feather
@@ -16,8 +17,9 @@ from tests.training.synthetic import png, write_parquet
 NAMES = ["anger", "joy", "neutral"]
 
 
-def image(level: int, side: int = 12) -> bytes:
-    return png(np.full((side, side, 3), level, np.uint8))
+def image(level: int, side: int = 12, suffix: str = ".png") -> bytes:
+    _, file = cv2.imencode(suffix, np.full((side, side, 3), level, np.uint8))
+    return file.tobytes()
 
 
 def table(labels: list[object], names: list[str] | None = None, **columns: list[object]) -> pyarrow.Table:
@@ -221,7 +223,9 @@ def test_folds_are_said_not_to_be_splits(tmp_path: Path) -> None:
     assert data.notes[0].startswith("column fold is not read")
 
 
-@pytest.mark.parametrize("kind", ["bytes", "levels", "flat", "text", "path", "base64", "lines", "url"])
+@pytest.mark.parametrize(
+    "kind", ["bytes", "levels", "flat", "text", "path", "base64", "lines", "unpadded", "bmp", "tiff", "url"]
+)
 def test_images_in_any_form_are_read(tmp_path: Path, kind: str) -> None:
     (tmp_path / "0.png").write_bytes(image(7))
     levels = np.full((12, 12), 7)
@@ -233,6 +237,9 @@ def test_images_in_any_form_are_read(tmp_path: Path, kind: str) -> None:
         "path": {"bytes": None, "path": "0.png"},
         "base64": base64.b64encode(image(7)).decode(),
         "lines": base64.encodebytes(image(7)).decode(),
+        "unpadded": base64.b64encode(image(7)).decode().rstrip("="),
+        "bmp": base64.b64encode(image(7, suffix=".bmp")).decode(),
+        "tiff": base64.b64encode(image(7, suffix=".tiff")).decode(),
         "url": f"data:image/png;base64,{base64.b64encode(image(7)).decode()}",
     }[kind]
     path = write(tmp_path / "x.parquet", pyarrow.table({"img": [cell, cell], "label": ["a", "b"]}))

@@ -17,8 +17,10 @@ from fer_training.data.names import is_missing, readable
 from fer_training.errors import DataError
 
 _MAX_LEVEL: Final = 255
-# The beginnings of PNG, JPEG, GIF and RIFF (WebP); a path is shorter.
-_BASE64: Final = re.compile(r"\s*(data:image/\w+;base64,)?(iVBORw0KGgo|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/\s]{60}")
+# The beginnings of PNG, JPEG, GIF, RIFF (WebP), BMP and TIFF; a path is shorter.
+_BASE64: Final = re.compile(
+    r"\s*(data:image/[\w.+-]+;base64,)?(iVBORw0KGgo|/9j/|R0lGOD|UklGR|Qk[0-3]|SUkqA|TU0AK)[A-Za-z0-9+/\s]{60}"
+)
 _SHOWN: Final = 60  # characters of a cell in a message
 
 
@@ -68,8 +70,9 @@ def _decoded(text: str) -> str | bytes:
     """Return the bytes of an image in base64 or in a data URL, and other texts as they are."""
     if not _BASE64.match(text):
         return text
+    characters = "".join(text.rpartition(",")[2].split()).rstrip("=")
     try:
-        return base64.b64decode("".join(text.rpartition(",")[2].split()), validate=True)
+        return base64.b64decode(characters + "=" * (-len(characters) % 4), validate=True)  # some leave these out
     except binascii.Error:
         return text
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from fer_training.data.audit import class_counts, image_keys
 from fer_training.data.dataset import FaceDataset
+from fer_training.data.face_share import share_if_uncut
 from fer_training.data.images import FileImages
 from fer_training.data.labels import FER2013_LABELS
 from fer_training.data.names import class_key, emotion_key, is_emotion
@@ -58,6 +59,7 @@ def find_doubts(data: FaceDataset, train: str, validation: str | None) -> list[D
     else:
         doubts += _copies(data, train)
     doubts += _few(counts[train], f"training split {train}")
+    doubts += _whole_photographs(data.split(train))
     return doubts + _odd_names(used) + _unusable_names(used)
 
 
@@ -202,6 +204,19 @@ def _copies(data: FaceDataset, train: str) -> list[Doubt]:
         Doubt(
             f"{copies:,} of {len(keys):,} images of the training split {train} are copies of others. Some of them "
             "are learned from and held out for validation too, so the scores are too high: remove the copies"
+        )
+    ]
+
+
+def _whole_photographs(data: FaceDataset) -> list[Doubt]:
+    share = share_if_uncut(data)
+    if share is None:
+        return []
+    return [
+        Doubt(
+            f"the faces fill only {share:.0%} of the height of their images. The service cuts faces out before it "
+            "classifies them, so a model of whole photographs answers wrongly there. To cut the faces out of a "
+            "folder: fer-train cut-faces FOLDER --out FACES"
         )
     ]
 

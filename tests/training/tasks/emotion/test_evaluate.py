@@ -6,6 +6,7 @@ import pytest
 from fer_service.contract.bundle import CropGeometry
 from fer_training.data import FaceDataset
 from fer_training.tasks.emotion.evaluate import (
+    better_constant,
     calibration_error,
     print_metrics,
     probabilities_of,
@@ -79,6 +80,17 @@ def test_grey_images_are_served_as_rgb_of_the_networks_size(faces: FaceDataset, 
     assert all((crop == crop[..., :1]).all() for crop in crops)
     if size == 48:
         assert np.array_equal(np.stack(crops)[..., :1], faces.images)
+
+
+def test_a_model_that_is_no_better_than_a_constant_is_told() -> None:
+    truth = np.array([0, 1, 1, 1, 2, 2])
+    for answers, constant in (
+        ([1, 1, 1, 1, 1, 1], LABELS[1]),
+        ([0, 1, 1, 0, 0, 0], LABELS[1]),
+        ([0, 1, 1, 0, 2, 0], None),
+    ):
+        metrics = score(np.eye(len(LABELS), dtype=np.float32)[answers], truth, LABELS, "test")
+        assert better_constant(metrics) == constant
 
 
 def test_people_read_the_figures_as_tables() -> None:

@@ -205,7 +205,7 @@ def test_the_services_detector_finds_the_face(tiny_bundle: Path, astronaut: Pixe
 
 def test_people_read_the_counts_and_shares(marked: FaceDataset) -> None:
     text = io.StringIO()
-    EvaluatedImages("outside", evaluated(marked)[0], {}, ()).print_to(Console(file=text, width=140))
+    EvaluatedImages("outside", evaluated(marked)[0], {}, (), None).print_to(Console(file=text, width=140))
     lines = text.getvalue().splitlines()
     assert lines[0] == "fake: 4 images, 1 without a face, 1 with several (the largest is scored)"
     assert lines[-1] == "uncertain: 33.3% of the answers (happy 33.3%); 100.0% of the others are correct"

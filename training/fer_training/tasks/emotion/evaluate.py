@@ -148,6 +148,13 @@ def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool
     return float(np.abs(gap).sum() / len(confidence))
 
 
+def better_constant(metrics: Metrics) -> str | None:
+    """Return the most frequent class if always answering it were as accurate as the model, else None."""
+    label, most = max(metrics.per_class.items(), key=lambda entry: entry[1].support)
+    correct = sum(row[index] for index, row in enumerate(metrics.confusion))
+    return label if most.support >= correct else None
+
+
 def print_metrics(metrics: Metrics, console: Console) -> None:
     """Print the metrics as tables, with a row for each class that has images."""
     console.print(

@@ -23,6 +23,7 @@ from rich.console import Console
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.data.dataset import HELD_OUT
 from fer_training.data.doubts import suggested_names
+from fer_training.data.face_share import share_if_uncut
 from fer_training.data.folders import IN_MEMORY_BYTES
 from fer_training.data.images import FileImages
 from fer_training.errors import DataError
@@ -44,12 +45,14 @@ class EvaluatedImages:
         evaluation: The scores.
         left_out: Number of images by class, for the classes that are not labels of the bundle.
         unreadable: Skipped files, each with the reason.
+        uncut_share: See `share_if_uncut`; None with a detector.
     """
 
     name: str
     evaluation: Evaluation
     left_out: dict[str, int]
     unreadable: tuple[str, ...]
+    uncut_share: float | None
 
     def as_json(self) -> str:
         """Return the scores as a JSON object."""
@@ -103,13 +106,14 @@ def evaluate_file(
     faces, left_out = with_labels(with_held_out(loaded, metadata), metadata, names or {})
     chosen = faces.split(split or _only_split(faces, learned=learned))
     unread: tuple[str, ...] = ()
+    share: float | None = None
     if detector is None:
-        evaluation = evaluate_faces(classifier, chosen)
+        evaluation, share = evaluate_faces(classifier, chosen), share_if_uncut(chosen)
     else:
         side = Settings.model_fields["detect_side"].default
         analyzer = assemble(choose_detector(detector, side), classifier)
         evaluation, unread = evaluate_images(analyzer, chosen)
-    return EvaluatedImages(loaded.name, evaluation, left_out, (*loaded.unreadable, *unread))
+    return EvaluatedImages(loaded.name, evaluation, left_out, (*loaded.unreadable, *unread), share)
 
 
 def with_labels(

@@ -18,7 +18,7 @@ from fer_training.errors import RecipeError
 from fer_training.tasks.emotion.calibrate import ENOUGH_IMAGES
 from fer_training.tasks.emotion.card import write_card
 from fer_training.tasks.emotion.describe import report_doubts, report_unreadable
-from fer_training.tasks.emotion.evaluate import print_metrics
+from fer_training.tasks.emotion.evaluate import better_constant, print_metrics
 from fer_training.tasks.emotion.export import export, write_bundle
 from fer_training.tasks.emotion.exported_weights import exported_file
 from fer_training.tasks.emotion.labelled_images import (
@@ -93,6 +93,11 @@ class EmotionTask:
             f"maximum difference from torch {metadata.parity.max_difference:.1e} over "
             f"{metadata.parity.rows} images"
         )
+        if label := better_constant(metadata.metrics):
+            print(
+                f"warning: the model learned nothing useful: to answer {label} every time would be as accurate. "
+                "Train for more epochs, with another learning rate, or on more images"
+            )
         if (count := metadata.metrics.count) < ENOUGH_IMAGES:
             print(
                 f"uncertain below {metadata.uncertain_below:.3f} is a default: {count} validation images are too "
@@ -119,6 +124,12 @@ class EmotionTask:
         report_unreadable(evaluated.unreadable, strict=False)
         if evaluated.left_out:
             print(printable(describe_left_out(evaluated)), file=sys.stderr)
+        if (share := evaluated.uncut_share) is not None:
+            print(
+                f"warning: the faces fill only {share:.0%} of the height of their images; --detector auto finds "
+                "and cuts them first, as the service does",
+                file=sys.stderr,
+            )
         if written := options.get("write"):
             about = open_classifier(model, "cpu", 1).bundle.metadata
             about = about.model_copy(update={"evaluations": about.evaluations | {written: evaluated.evaluation}})
