@@ -9,9 +9,10 @@ from fer_service.detection.detector import Detector
 from fer_service.detection.haar import Haar
 from fer_service.detection.orientations import Orientations
 from fer_service.detection.scales import Scales
-from fer_service.detection.tiny import TinyDetector, is_tiny_detector, open_tiny
+from fer_service.detection.tiny import METADATA_KEY, TinyDetector, open_tiny
 from fer_service.detection.weights import YUNET, pull_command
 from fer_service.detection.yunet import YuNet, open_yunet
+from fer_service.onnx.model_file import property_names
 from fer_service.onnx.session import Gpu
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,6 @@ def falls_back(choice: str) -> bool:
 def _open_network(choice: str, side: int, device: Device, gpu: Gpu | None) -> TinyDetector | YuNet:
     if choice == "own":
         return open_tiny(assets.DETECTOR, side, device, gpu)
-    if choice != "yunet" and is_tiny_detector(Path(choice)):
+    if choice != "yunet" and METADATA_KEY in property_names(Path(choice)):
         return open_tiny(Path(choice), side, device, gpu)
     return open_yunet(YUNET.path if choice == "yunet" else Path(choice), side)

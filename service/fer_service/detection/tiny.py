@@ -22,9 +22,7 @@ from fer_service.contract.job import Job
 from fer_service.detection.detector import Face, RawDetections
 from fer_service.detection.resizing import MULTIPLE, padded, shrunk, shrunk_size
 from fer_service.onnx.buckets import Buckets
-from fer_service.onnx.model_file import MAX_BYTES
 from fer_service.onnx.session import Gpu, Session
-from fer_service.system.files import read_file
 
 ANSWERS: Final = 1000  # candidates per image
 METADATA_KEY: Final = "fer-detector"
@@ -194,14 +192,6 @@ def open_tiny(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = N
     session = Session.open(path, device=device, threads=1, failure=DetectorError, missing=missing, gpu=gpu)
     metadata = read_detector_metadata(session, str(path))
     return TinyDetector(session, metadata.frame_scale, f"own:{metadata.name}:{metadata.version}", side)
-
-
-def is_tiny_detector(path: Path) -> bool:
-    """Return True if the file contains the metadata key of the built-in detector; does not open a session."""
-    try:
-        return METADATA_KEY.encode() in read_file(path, MAX_BYTES)
-    except OSError:
-        return False
 
 
 def read_detector_metadata(session: Session, where: str) -> DetectorMetadata:

@@ -22,6 +22,7 @@ _FIELDS: Final = {
 GIT_LFS_POINTER: Final = b"version https://git-lfs"  # what a clone without Git LFS has instead of large files
 _DATA_LOCATION: Final = 14  # of a tensor; 0 means inside the file
 _OP_TYPE: Final = 4  # of a node
+_PROPERTY, _KEY = 14, 1  # of a model, and of a property
 _COMPILED: Final = b"EPContext"  # a node whose graph a provider compiled, often into another file
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # wire types
 
@@ -59,6 +60,15 @@ def read_model_file(path: Path, failure: type[StartError], missing: str = "no su
     return content
 
 
+def property_names(path: Path) -> frozenset[str]:
+    """Return the names of an ONNX file's metadata properties, without a session; none for any other file."""
+    try:
+        properties = _messages(memoryview(read_file(path, MAX_BYTES)), _PROPERTY)
+        return frozenset(bytes(key).decode() for entry in properties for key in _messages(entry, _KEY))
+    except (OSError, ValueError):
+        return frozenset()
+
+
 def refers_outside(content: bytes) -> bool:
     """Return True if a tensor of an ONNX file, or a compiled graph, is in another file.
 
@@ -79,6 +89,11 @@ def refers_outside(content: bytes) -> bool:
             elif number in _FIELDS[kind]:
                 waiting.append((_FIELDS[kind][number], value))
     return False
+
+
+def _messages(message: memoryview, number: int) -> Iterator[memoryview]:
+    """Yield the values of one field that are not integers."""
+    return (value for each, value in _fields(message) if each == number and not isinstance(value, int))
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from fer_service.contract.bundle import METADATA_KEY
 from fer_service.contract.errors import DetectorError, StartError
 from fer_service.detection.choice import choose_detector
-from fer_service.onnx.model_file import _FIELDS, read_model_file, refers_outside
+from fer_service.onnx.model_file import _FIELDS, property_names, read_model_file, refers_outside
 from fer_service.onnx.session import Session
 from google.protobuf.descriptor import Descriptor
 from onnx import TensorProto, helper
@@ -116,6 +117,22 @@ def test_the_fields_are_those_of_onnx() -> None:
         assert _FIELDS[kind] == children
     assert TensorProto.DESCRIPTOR.fields_by_name["data_location"].number == 14
     assert onnx.NodeProto.DESCRIPTOR.fields_by_name["op_type"].number == 4
+    assert onnx.ModelProto.DESCRIPTOR.fields_by_name["metadata_props"].number == 14
+    assert onnx.StringStringEntryProto.DESCRIPTOR.fields_by_name["key"].number == 1
+
+
+def test_the_names_of_properties_are_read_without_a_session(tmp_path: Path, tiny_bundle: Path) -> None:
+    add = model(
+        [helper.make_node("Add", ["x", "w"], ["y"])], (helper.make_tensor("w", TensorProto.FLOAT, [4], [1] * 4),)
+    )
+    add.doc_string = "not a property: fer-detector"
+    helper.set_model_props(add, {"one": "fer-landmarks", "zwölf": "12"})
+    onnx.save(add, tmp_path / "add.onnx")
+    assert property_names(tmp_path / "add.onnx") == {"one", "zwölf"}
+    assert property_names(tiny_bundle) == {METADATA_KEY}
+    (tmp_path / "half.onnx").write_bytes(tiny_bundle.read_bytes()[:-9])
+    for other in ("half.onnx", "missing.onnx", "."):
+        assert property_names(tmp_path / other) == frozenset()
 
 
 @pytest.mark.parametrize("content", [b"", b"hello " * 100, b"\x3a\xff\x01", b"\x08", b"\x3b\x3c", b"\xff" * 20])

@@ -92,10 +92,12 @@ class Task(Protocol):
     Attributes:
         recipe: Class of its recipes.
         options: Further options that it accepts, by command (train, export, evaluate, report).
+        metadata_key: Name of the metadata property that its ONNX files have.
     """
 
     recipe: type[Recipe]
     options: Mapping[str, frozenset[str]]
+    metadata_key: str
 
     def learner(self, recipe: Any, run: RunFolder, fabric: Fabric, arguments: TrainArguments) -> Learner[Any]:
         """Read the data and prepare a training.
@@ -112,9 +114,6 @@ class Task(Protocol):
 
     def export(self, run: RunFolder, out: Path, options: Mapping[str, Any], console: Console) -> None:
         """Export a run as an ONNX file with a model card, and print its figures."""
-
-    def is_model(self, path: Path) -> bool:
-        """Return True if an ONNX file is a model of this task."""
 
     def evaluate(self, model: Path, data: Path, options: Mapping[str, Any]) -> Evaluation:
         """Evaluate an exported file."""

@@ -7,6 +7,8 @@ import pkgutil
 from importlib import import_module
 from pathlib import Path
 
+from fer_service.onnx.model_file import property_names
+
 from fer_training.engine.task import Task
 from fer_training.errors import RecipeError
 
@@ -41,5 +43,6 @@ def task_of(recipe: object) -> Task:
 
 def task_of_model(path: Path) -> Task:
     """Return the task of an ONNX file; a file that no other task knows is taken for an emotion model."""
-    others = [task_named(name) for name in available_tasks() if name != DEFAULT]
-    return next((task for task in others if task.is_model(path)), task_named(DEFAULT))
+    names = property_names(path)
+    tasks = map(task_named, available_tasks())
+    return next((task for task in tasks if task.metadata_key in names), task_named(DEFAULT))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnx
 import torch
 from fer_service.onnx.session import Session
 from fer_training.engine.checkpoint import load_checkpoint, restore
@@ -87,6 +86,7 @@ class ValenceTask:
     options: Mapping[str, frozenset[str]] = {
         name: frozenset() for name in ("train", "export", "evaluate", "report")
     }
+    metadata_key = "valence"
 
     def learner(
         self, recipe: ValenceRecipe, run: RunFolder, fabric: Fabric, arguments: TrainArguments
@@ -100,9 +100,6 @@ class ValenceTask:
         trace(trained, torch.zeros(2, 1, 16, 16), batch, out, input_name="faces", output_names=["valence"])
         write_model(out, {"valence": "1"}, out)
         console.print(out.name)
-
-    def is_model(self, path: Path) -> bool:
-        return any(entry.key == "valence" for entry in onnx.load(path).metadata_props)
 
     def evaluate(self, model: Path, data: Path, options: Mapping[str, Any]) -> ValenceEvaluation:
         with np.load(data) as content:

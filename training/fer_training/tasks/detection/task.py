@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_service.contract.errors import DetectorError
-from fer_service.detection.tiny import is_tiny_detector, read_detector_metadata
+from fer_service.detection.tiny import METADATA_KEY, read_detector_metadata
 from fer_service.onnx.session import Session
 from lightning.fabric import Fabric
 from rich.console import Console
@@ -36,6 +36,7 @@ class DetectionTask:
         "evaluate": frozenset({"split", "compare_with"}),
         "report": frozenset({"data", "faces"}),
     }
+    metadata_key = METADATA_KEY
 
     def learner(
         self, recipe: DetectionRecipe, run: RunFolder, fabric: Fabric, arguments: TrainArguments
@@ -61,10 +62,6 @@ class DetectionTask:
             f"{out}: AP50 {found.ap50:.3f}, recall {found.recall:.3f} at 0.5 false boxes per image, "
             f"{found.count} held-out faces"
         )
-
-    def is_model(self, path: Path) -> bool:
-        """Return True if an ONNX file is a detector of this project."""
-        return is_tiny_detector(path)
 
     def evaluate(self, model: Path, data: Path, options: Mapping[str, Any]) -> "DetectionEvaluation":
         """Evaluate a detector, and optionally others on the same photographs.

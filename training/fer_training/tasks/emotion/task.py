@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_service.classification.classifier import open_classifier
+from fer_service.contract.bundle import METADATA_KEY
 from fer_service.contract.text import printable
 from lightning.fabric import Fabric
 from rich.console import Console
@@ -43,6 +44,7 @@ class EmotionTask:
         "evaluate": frozenset({"split", "map", "detector", "write"}),
         "report": frozenset({"data"}),
     }
+    metadata_key = METADATA_KEY
 
     def learner(
         self, recipe: EmotionRecipe, run: RunFolder, fabric: Fabric, arguments: TrainArguments
@@ -103,10 +105,6 @@ class EmotionTask:
                 f"uncertain below {metadata.uncertain_below:.3f} is a default: {count} validation images are too "
                 f"few to choose it, {ENOUGH_IMAGES} are needed"
             )
-
-    def is_model(self, path: Path) -> bool:
-        """Return True: the evaluation says what is missing in a file that is not a bundle."""
-        return True
 
     def evaluate(self, model: Path, data: Path, options: Mapping[str, Any]) -> EvaluatedImages:
         """Evaluate a bundle on labelled images (see `evaluate_file`).

@@ -8,9 +8,7 @@ from typing import Any
 
 from fer_service.contract.errors import DetectorError
 from fer_service.detection.landmarks import METADATA_KEY, read_landmark_metadata
-from fer_service.onnx.model_file import MAX_BYTES
 from fer_service.onnx.session import Session
-from fer_service.system.files import read_file
 from lightning.fabric import Fabric
 from rich.console import Console
 
@@ -36,6 +34,7 @@ class LandmarkTask:
         "evaluate": frozenset({"landmarks"}),
         "report": frozenset(),
     }
+    metadata_key = METADATA_KEY
 
     def learner(
         self, recipe: LandmarkRecipe, run: RunFolder, fabric: Fabric, arguments: TrainArguments
@@ -58,13 +57,6 @@ class LandmarkTask:
         recipe = run.recipe(LandmarkRecipe)
         made = export_landmarks(run, recipe, _run_data(run, options), out)
         print(f"{out}: mean distance {made.distance:.3f} sides, {made.turned_distance:.3f} rotated by {TURN:.0f}°")
-
-    def is_model(self, path: Path) -> bool:
-        """Return True if an ONNX file is a landmark network of this project."""
-        try:
-            return METADATA_KEY.encode() in read_file(path, MAX_BYTES)
-        except OSError:
-            return False
 
     def evaluate(self, model: Path, data: Path, options: Mapping[str, Any]) -> "LandmarkEvaluation":
         """Evaluate a landmark network on the validation split of labelled faces.
