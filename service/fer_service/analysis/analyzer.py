@@ -137,7 +137,7 @@ class Analyzer:
 
         Args:
             pixels: uint8 [H, W, 3], RGB, upright.
-            options: Choices; the defaults look for upright faces. Drawing is for encoded images.
+            options: Choices. Only upright faces are found, unless `turned` is set. Drawing is for encoded images.
             job: Takes the time of each stage.
 
         Raises:
@@ -145,7 +145,7 @@ class Analyzer:
             TypeError: the pixels have another form.
         """
         job = job or Job()
-        return self._classified(self.preparer.prepare_pixels(pixels, options or Options(turned=False), job), job)
+        return self._classified(self.preparer.prepare_pixels(pixels, options or Options(), job), job)
 
     def process_crops(self, crops: Sequence[NDArray[np.uint8]], job: Job | None = None) -> list[Prediction]:
         """Classify crops of faces that were found elsewhere.

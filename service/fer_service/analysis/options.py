@@ -18,7 +18,8 @@ class Options:
         draw: Format of the annotated image; None returns no image.
         drawing: What the annotated image shows: boxes and labels, covered faces (`blur`, `pixelate`), or no marks
             (`none`).
-        turned: Also find the faces of a turned image, if the detector can. Cameras give upright ones.
+        turned: Also find the faces of a turned image, if the detector can. None does so for encoded images, and
+            not for pixels: cameras give upright ones.
         boxes: Faces in pixels of the upright image, instead of detection; they are answered in this order.
     """
 
@@ -27,7 +28,7 @@ class Options:
     min_score: float | None = None
     draw: DrawnFormat | None = None
     drawing: Drawing = "box"
-    turned: bool = True
+    turned: bool | None = None
     boxes: tuple[Face, ...] | None = None
 
     @property

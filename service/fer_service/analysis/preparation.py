@@ -67,6 +67,8 @@ class Preparer:
             RequestError: the image is refused; the subclass says why.
         """
         job, header = job or Job(), image.header
+        if options.turned is None:
+            options = replace(options, turned=True)
 
         def finer(faces: Sequence[Face]) -> NDArray[np.uint8]:
             with job.stage(Stage.DECODE):

@@ -9,13 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from fer_service.cli.batch_files import BatchFolder, list_files
-from fer_service.cli.options import Detector, MaxFaces, MinScore, Model, chosen_settings
+from fer_service.cli.options import Detector, MaxFaces, MinScore, Model, check_max_faces, chosen_settings
 from fer_service.cli.progress import RateColumn
 from fer_service.cli.video import parse_seconds
 from fer_service.contract.errors import ResultsError
 from fer_service.contract.text import printable
 from fer_service.observability.logs import configure_logging
-from fer_service.tracking.tracked_stream import HALF_LIFE
 
 
 def batch(
@@ -60,6 +59,7 @@ def batch(
     fer-service batch s3://bucket/photos --out s3://bucket/results --ray auto --resume
     """
     settings = chosen_settings(model, detector, min_score)
+    check_max_faces(max_faces, settings)
     configure_logging("warning", settings.log_format)
     folder = BatchFolder(out)
     chosen = {name: str(getattr(settings, name)) for name in ("model", "detector", "min_score")}
@@ -67,9 +67,10 @@ def batch(
     _prepare(folder, sources, about, part_files, resume=resume, recursive=recursive)
 
     from fer_service.analysis.options import Options  # takes seconds, which other commands do not need
-    from fer_service.cli.batch_part import ClipOptions, PartWorker
+    from fer_service.cli.batch_part import PartWorker
     from fer_service.distributed.cluster import connected
     from fer_service.distributed.jobs import run_parts
+    from fer_service.video.analysis import ClipOptions
 
     listed = folder.open().metadata
     done = folder.done()
@@ -77,8 +78,7 @@ def batch(
     arguments = {
         "folder": folder,
         "settings": settings,
-        "options": Options(max_faces=max_faces),
-        "clips": ClipOptions(every, HALF_LIFE),
+        "options": ClipOptions(Options(max_faces=max_faces), every),
     }
     gpus = 1.0 if settings.device in ("cuda", "tensorrt") else 0.0
     skipped = sum(listed.row_group(part).num_rows for part in done)

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -14,7 +13,6 @@ from urllib.parse import unquote, urlsplit
 from prometheus_client import CollectorRegistry
 
 from fer_service.analysis.loading import load, make_executor
-from fer_service.analysis.options import Options
 from fer_service.cli.analysis import analyze_files
 from fer_service.cli.batch_files import BatchFolder, is_uri, open_place
 from fer_service.cli.results import Results, open_results
@@ -26,34 +24,24 @@ from fer_service.contract.settings import Settings
 from fer_service.observability.metrics import Metrics
 from fer_service.system.files import read_file
 from fer_service.system.process import set_up_process
+from fer_service.video.analysis import ClipOptions
 
 _MAX_BYTES: Final = 2**29  # of an image file, so that the memory of a worker is bounded
-
-
-@dataclass(frozen=True)
-class ClipOptions:
-    """Choices for videos: seconds between analysed frames, and half-life of the smoothing in seconds."""
-
-    every: float
-    half_life: float
 
 
 class PartWorker:
     """Holds the pipeline and its threads, and analyses one part after the other."""
 
-    def __init__(
-        self, folder: BatchFolder, settings: Settings, options: Options, clips: ClipOptions, threads: int
-    ) -> None:
+    def __init__(self, folder: BatchFolder, settings: Settings, options: ClipOptions, threads: int) -> None:
         """Load the models and start the threads.
 
         Args:
             folder: The folder of the job.
             settings: Settings; `threads` replaces theirs.
-            options: Choices for every image.
-            clips: Choices for every video.
+            options: Choices for every video, and in `frame` for every image.
             threads: Number of cores to use.
         """
-        self._folder, self._options, self._clips, self._threads = folder, options, clips, threads
+        self._folder, self._options, self._threads = folder, options, threads
         self._files = folder.open()
         set_up_process()
         self._analyzer = load(settings)
@@ -81,7 +69,7 @@ class PartWorker:
         errors = 0
         videos = {place for _, place in files if is_video(path_of(place))}
         images = [place for _, place in files if place not in videos]
-        analyses = analyze_files(self._executor, images, lambda _: self._options, self._threads, _read)
+        analyses = analyze_files(self._executor, images, lambda _: self._options.frame, self._threads, _read)
         async with aclosing(analyses):
             for name, place in files:
                 if place in videos:
@@ -103,9 +91,7 @@ class PartWorker:
 
         try:
             with _local_copy(place) as path:
-                damage = analyze_video(
-                    self._executor.analyzer, path, None, "none", self._clips.every, self._clips.half_life, add
-                )
+                damage = analyze_video(self._executor.analyzer, path, self._options, None, add)
         except (ClipError, OSError) as error:
             damage = [str(error)]
         if damage or not frames:

@@ -22,6 +22,16 @@ Detector: TypeAlias = Annotated[
 ]
 
 
+def check_max_faces(max_faces: int | None, settings: Settings) -> None:
+    """Refuse a value that every image would be refused for.
+
+    Raises:
+        typer.BadParameter: it is out of range.
+    """
+    if max_faces is not None and not 1 <= max_faces <= settings.max_faces:
+        raise typer.BadParameter(f"--max-faces must be 1 to {settings.max_faces} (FER_MAX_FACES), not {max_faces}")
+
+
 def chosen_settings(model: str | None, detector: str | None, min_score: float | None) -> Settings:
     """Return the settings of the environment, replaced by the options that are given.
 

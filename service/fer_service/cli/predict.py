@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_service.cli.copies import copy_paths
-from fer_service.cli.options import Detector, MaxFaces, MinScore, Model, chosen_settings
+from fer_service.cli.options import Detector, MaxFaces, MinScore, Model, check_max_faces, chosen_settings
 from fer_service.cli.progress import RateColumn
 from fer_service.cli.results import Outcome, Results, json_name, open_results
 from fer_service.cli.sources import Sources, find_sources, is_video
@@ -34,6 +34,7 @@ from fer_service.tracking.tracked_stream import HALF_LIFE
 if TYPE_CHECKING:
     from fer_service.analysis.analyzer import Analyzer
     from fer_service.analysis.options import Options
+    from fer_service.video.analysis import ClipOptions
 
 _Drawing = Literal["box", "blur", "pixelate", "none"]  # of `analysis.drawing`, which takes seconds to import
 _WIDE = 10_000  # columns of a table in a file or a pipe: nothing is cut
@@ -97,6 +98,7 @@ def predict(
     """
     found = find_sources(sources, recursive=recursive)
     settings = chosen_settings(model, detector, min_score)
+    check_max_faces(max_faces, settings)
     configure_logging("warning", settings.log_format)
     if resume and not out:
         raise typer.BadParameter("--resume needs --out")
@@ -108,6 +110,7 @@ def predict(
     from fer_service.analysis.loading import load
     from fer_service.analysis.options import Options  # takes seconds, which other commands do not need
     from fer_service.system.process import set_up_process
+    from fer_service.video.analysis import ClipOptions
 
     set_up_process()
     analyzer = load(settings)
@@ -119,11 +122,9 @@ def predict(
             complete = predict_video(
                 analyzer,
                 found.files[0],
+                ClipOptions(options, every, smooth),
                 out=out,
                 annotate=annotate,
-                drawing=options.drawing,
-                every=every,
-                half_life=smooth,
             )
         except OSError as error:
             place = error.filename or out or annotate
@@ -135,7 +136,7 @@ def predict(
         raise typer.BadParameter(f"--out {printable(out)} is one of the files to analyse")
     videos = frozenset(file for file in found.files if is_video(file))
     copies = copy_paths(annotate, found, videos) if annotate else {}
-    run = _Run(analyzer, settings, options, videos, copies, every, smooth, prints=out is None)
+    run = _Run(analyzer, settings, ClipOptions(options, every, smooth), videos, copies, prints=out is None)
     try:
         if out:
             labels, names = analyzer.classifier.bundle.metadata.labels, [json_name(file) for file in found.files]
@@ -162,11 +163,9 @@ class _Run:
 
     analyzer: "Analyzer"
     settings: Settings
-    options: "Options"
+    options: "ClipOptions"
     videos: frozenset[Path]
     copies: dict[Path, Path]
-    every: float
-    half_life: float
     prints: bool
     failed: int = 0
     skipped: int = 0
@@ -227,9 +226,7 @@ class _Run:
 
         copy = self._copy(path) if path in self.copies else None
         try:
-            damage = await asyncio.to_thread(
-                analyze_video, analyzer, path, copy, self.options.drawing, self.every, self.half_life, add
-            )
+            damage = await asyncio.to_thread(analyze_video, analyzer, path, self.options, copy, add)
         except ClipError as error:
             damage = [str(error)]
         finally:
@@ -246,7 +243,7 @@ class _Run:
     def _options(self, path: Path) -> "Options":
         """Return the choices for an image: its copy has the format of its suffix."""
         is_png = path in self.copies and self.copies[path].suffix == ".png"
-        return replace(self.options, draw="png") if is_png else self.options
+        return replace(self.options.frame, draw="png") if is_png else self.options.frame
 
     def _copy(self, path: Path) -> Path:
         """Return the path of a file's copy, whose folder exists."""

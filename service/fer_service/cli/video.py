@@ -18,29 +18,25 @@ from fer_service.contract.text import printable
 
 if TYPE_CHECKING:
     from fer_service.analysis.analyzer import Analyzer
-    from fer_service.analysis.drawing import Drawing
+    from fer_service.video.analysis import ClipOptions
 
 
 def predict_video(
     analyzer: "Analyzer",
     path: Path,
+    options: "ClipOptions",
     *,
     out: Path | None,
     annotate: Path | None,
-    drawing: "Drawing",
-    every: float,
-    half_life: float,
 ) -> bool:
     """Analyse a video file, with a progress bar; print what could not be read.
 
     Args:
         analyzer: Pipeline for one image.
         path: Video file.
+        options: Choices for it.
         out: Timeline file to write.
         annotate: Annotated video to write.
-        drawing: What it shows.
-        every: Seconds between analysed frames; 0 analyses every frame.
-        half_life: Half-life of the smoothing in seconds.
 
     Returns:
         True if the whole video was read.
@@ -69,11 +65,9 @@ def predict_video(
         analysed = analyze_clip(
             analyzer,
             clip,
+            options,
             out=out,
             annotate=annotate,
-            drawing=drawing,
-            every=every,
-            half_life=half_life,
             on_frame=lambda seconds: progress.update(task, completed=seconds),
             on_result=lambda result: counts.add(result.faces),
         )
@@ -90,10 +84,8 @@ def predict_video(
 def analyze_video(
     analyzer: "Analyzer",
     path: Path,
+    options: "ClipOptions",
     annotate: Path | None,
-    drawing: "Drawing",
-    every: float,
-    half_life: float,
     on_result: Callable[[FramePrediction], None],
 ) -> list[str]:
     """Analyse one video of many.
@@ -101,10 +93,8 @@ def analyze_video(
     Args:
         analyzer: Pipeline for one image.
         path: Video file.
+        options: Choices for it.
         annotate: Annotated video to write.
-        drawing: What it shows.
-        every: Seconds between analysed frames; 0 analyses every frame.
-        half_life: Half-life of the smoothing in seconds.
         on_result: Called with the result of every analysed frame.
 
     Returns:
@@ -117,15 +107,7 @@ def analyze_video(
     from fer_service.video.isolated import open_clip
 
     with open_clip(path, analyzer.limits.max_pixels) as clip:
-        analyze_clip(
-            analyzer,
-            clip,
-            annotate=annotate,
-            drawing=drawing,
-            every=every,
-            half_life=half_life,
-            on_result=on_result,
-        )
+        analyze_clip(analyzer, clip, options, annotate=annotate, on_result=on_result)
     return list(clip.damage)
 
 

@@ -2,10 +2,11 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_service.analysis.analyzer import Analyzer
-from fer_service.analysis.drawing import Drawing
+from fer_service.analysis.options import Options
 from fer_service.contract.schemas import FramePrediction, Prediction, TrackedFace
 from fer_service.tracking.tracked_stream import HALF_LIFE, TrackedStream
 from fer_service.tracking.tracker import Tracker
@@ -17,15 +18,29 @@ from fer_service.video.sampling import Sampling
 from fer_service.video.timeline import Timeline, open_timeline
 
 
+@dataclass(frozen=True)
+class ClipOptions:
+    """Choices for a clip.
+
+    Attributes:
+        frame: Choices for each frame. Frames that are not analysed show the last boxes; faces are covered in every
+            frame.
+        every: Seconds between analysed frames; 0 analyses every frame.
+        half_life: Half-life of the smoothing in seconds; 0 turns smoothing off.
+    """
+
+    frame: Options = field(default_factory=Options)
+    every: float = 0.0
+    half_life: float = HALF_LIFE
+
+
 def analyze_clip(
     analyzer: Analyzer,
     clip: Clip | IsolatedClip,
+    options: ClipOptions,
     *,
     out: Path | None = None,
     annotate: Path | None = None,
-    drawing: Drawing = "box",
-    every: float = 0.0,
-    half_life: float = HALF_LIFE,
     on_frame: Callable[[float], None] = lambda seconds: None,
     on_result: Callable[[FramePrediction], None] = lambda result: None,
 ) -> int:
@@ -34,11 +49,9 @@ def analyze_clip(
     Args:
         analyzer: Pipeline for one image.
         clip: Clip just opened; afterwards its `damage` lists what could not be read.
+        options: Choices for the clip.
         out: Timeline file to write.
         annotate: Annotated clip to write.
-        drawing: What it shows. Frames that are not analysed show the last boxes; faces are covered in every frame.
-        every: Seconds between analysed frames; 0 analyses every frame.
-        half_life: Half-life of the smoothing in seconds; 0 turns smoothing off.
         on_frame: Called with the time of every frame, for a progress bar.
         on_result: Called with the result of every analysed frame.
 
@@ -47,19 +60,20 @@ def analyze_clip(
 
     Raises:
         ClipError: a file cannot be written.
+        InvalidParameter: an option is out of range.
     """
     metadata = analyzer.classifier.bundle.metadata
-    tracked = TrackedStream(metadata.uncertain_below, half_life, Tracker(keeps_last=True))
-    sampling, analysed = Sampling(every), 0
+    tracked = TrackedStream(metadata.uncertain_below, options.half_life, Tracker(keeps_last=True))
+    sampling, analysed = Sampling(options.every), 0
     with contextlib.ExitStack() as stack:
         # Opened first, as it writes nothing before its first frame: an invalid suffix of either leaves no file.
         video = stack.enter_context(AnnotatedClip(annotate)) if annotate else None
         timeline: Timeline | None = stack.enter_context(open_timeline(out, metadata.labels)) if out else None
-        painter = open_painter(drawing, analyzer.detector)
+        painter = open_painter(options.frame.drawing, analyzer.detector)
         faces: Sequence[TrackedFace] = ()
         for frame in clip.frames():
             if sampling.takes(frame.time):
-                result = frame_prediction(frame, analyzer.process_pixels(frame.pixels), tracked)
+                result = frame_prediction(frame, analyzer.process_pixels(frame.pixels, options.frame), tracked)
                 faces = result.faces
                 analysed += 1
                 if timeline:

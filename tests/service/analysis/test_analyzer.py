@@ -285,6 +285,8 @@ def test_images_may_be_turned_and_frames_are_upright(astronaut: Pixels) -> None:
     assert face.emotion == "happy"
     assert all(abs(face.roll) <= 65 for face in line.analyze(image, Options(turned=False)).faces)
     assert line.process_pixels(turned) == line.analyze(image, Options(turned=False))
+    assert line.process_pixels(turned, Options(max_faces=5)) == line.process_pixels(turned)
+    assert line.process_pixels(turned, Options(turned=True)) == line.analyze(image)
 
 
 def test_the_astronaut_is_happy(astronaut_jpeg: bytes) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import typer
-from fer_service.analysis.options import Options
 from fer_service.cli import batch_files
 from fer_service.cli.batch_files import BatchFolder, list_files
-from fer_service.cli.batch_part import ClipOptions, PartWorker, path_of
+from fer_service.cli.batch_part import PartWorker, path_of
 from fer_service.cli.sources import is_video
 from fer_service.contract.settings import load_settings
+from fer_service.video.analysis import ClipOptions
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from tests.service.cli.conftest import Run
@@ -95,7 +95,7 @@ def test_a_part_is_written_once_and_an_error_is_a_row(tmp_path: Path, tiny_bundl
     assert folder.exists()
     assert folder.about() == {"model": "tiny"}
     settings = load_settings(model=str(tiny_bundle), detector=str(yunet_file), device="cpu")
-    worker = PartWorker(folder, settings, Options(), ClipOptions(0.0, 0.5), 1)
+    worker = PartWorker(folder, settings, ClipOptions(), 1)
     assert worker({"part": 0}) == {"files": 3, "errors": 1}
     assert folder.done() == {0}
     written = (tmp_path / "out" / "part-00000000.parquet").stat().st_mtime_ns

@@ -257,7 +257,7 @@ def test_results_of_another_model_are_not_continued(run: Run) -> None:
             marks=pytest.mark.skipif(sys.version_info >= (3, 13), reason="Python takes it as *.jpg"),
         ),
         (["photos/b-red.jpg", "--annotate", "photos/notes.txt"], "cannot write photos/notes.txt"),
-        (["photos", "--max-faces", "0"], "max_faces must be 1 to 100, not 0"),
+        (["photos", "--max-faces", "0"], "--max-faces must be 1 to 100 (FER_MAX_FACES), not 0"),
         (["photos", "--min-score", "2"], "FER_MIN_SCORE=2.0"),
     ],
 )

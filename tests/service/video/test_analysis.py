@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from fer_service.analysis.analyzer import Analyzer
+from fer_service.analysis.options import Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import ClipError
 from fer_service.detection.detector import Face
-from fer_service.video.analysis import analyze_clip
+from fer_service.video.analysis import ClipOptions, analyze_clip
 from fer_service.video.clip import Clip
 
 from tests.fakes import FakeClassifier, FakeDetector
@@ -19,7 +20,7 @@ ANALYZER = Analyzer(FakeDetector(Face(Box(20, 20, 30, 30), 0.9)), FakeClassifier
 def frames_of(path: Path, tmp_path: Path, **options: Any) -> list[dict[str, Any]]:
     out = tmp_path / "timeline.json"
     with Clip(path) as clip:
-        analysed = analyze_clip(ANALYZER, clip, out=out, **options)
+        analysed = analyze_clip(ANALYZER, clip, ClipOptions(**options), out=out)
     frames: list[dict[str, Any]] = json.loads(out.read_text())["frames"]
     assert analysed == len(frames)
     return frames
@@ -55,7 +56,7 @@ def test_the_annotated_clip_keeps_every_frames_time(tmp_path: Path) -> None:
     uneven = [0.0, 0.1, 0.5, 0.55, 2.0, 2.04]
     path = write_clip(tmp_path / "clip.mp4", [plain_frame(0, 220, 0)] * 6, uneven)
     with Clip(path) as clip:
-        analysed = analyze_clip(ANALYZER, clip, annotate=tmp_path / "marked.mp4", every=1.0)
+        analysed = analyze_clip(ANALYZER, clip, ClipOptions(every=1.0), annotate=tmp_path / "marked.mp4")
     assert analysed == 2
     with Clip(tmp_path / "marked.mp4") as marked:
         frames = list(marked.frames())
@@ -70,17 +71,28 @@ def test_the_annotated_clip_may_have_other_containers_and_odd_sides(tmp_path: Pa
     source = write_clip(tmp_path / "turned.mp4", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2], rotation=90)
     marked = tmp_path / f"marked{suffix}"
     with Clip(source) as clip:
-        analyze_clip(ANALYZER, clip, annotate=marked)
+        analyze_clip(ANALYZER, clip, ClipOptions(), annotate=marked)
     with Clip(marked) as clip:
         frames = list(clip.frames())
     assert len(frames) == 3
     assert frames[0].pixels.shape[:2] == (96, 64)
 
 
+def test_a_clip_has_no_more_faces_than_asked_for(steady_clip: Path, tmp_path: Path) -> None:
+    two = Analyzer(FakeDetector(Face(Box(20, 20, 30, 30), 0.9), Face(Box(60, 20, 20, 20), 0.9)), FakeClassifier())
+    counts: list[int] = []
+    for frame in (Options(), Options(max_faces=1)):
+        with Clip(steady_clip) as clip:
+            analyze_clip(
+                two, clip, ClipOptions(frame, 10), on_result=lambda result: counts.append(len(result.faces))
+            )
+    assert counts == [2, 1]
+
+
 def test_progress_is_in_seconds(steady_clip: Path, tmp_path: Path) -> None:
     times: list[float] = []
     with Clip(steady_clip) as clip:
-        analyze_clip(ANALYZER, clip, out=tmp_path / "t.csv", every=0.5, on_frame=times.append)
+        analyze_clip(ANALYZER, clip, ClipOptions(every=0.5), out=tmp_path / "t.csv", on_frame=times.append)
     assert times == pytest.approx(STEADY, abs=0.002)
 
 
@@ -96,6 +108,6 @@ def test_a_file_that_cannot_be_written_is_an_error(
     steady_clip: Path, tmp_path: Path, out: str, marked: str, reason: str
 ) -> None:
     with Clip(steady_clip) as clip, pytest.raises(ClipError, match=reason):
-        analyze_clip(ANALYZER, clip, out=tmp_path / out, annotate=tmp_path / marked)
+        analyze_clip(ANALYZER, clip, ClipOptions(), out=tmp_path / out, annotate=tmp_path / marked)
     if "suffix" in reason:
         assert list(tmp_path.iterdir()) == [steady_clip], "nothing was begun"

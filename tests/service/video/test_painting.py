@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.covering import find_faces
+from fer_service.analysis.options import Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.job import Job
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.detector import Face
 from fer_service.imaging.cover import Cover
-from fer_service.video.analysis import analyze_clip
+from fer_service.video.analysis import ClipOptions, analyze_clip
 from fer_service.video.clip import Clip
 
 from tests.fakes import FakeClassifier, FakeDetector
@@ -40,9 +41,8 @@ def test_faces_are_covered_in_every_frame_also_between_the_analysed_ones(
     with Clip(source) as clip:
         assert all(find_faces(OWN, frame.pixels) for frame in clip.frames())
     with Clip(source) as clip:
-        analyze_clip(
-            Analyzer(OWN, FakeClassifier()), clip, annotate=tmp_path / "covered.mp4", drawing=kind, every=every
-        )
+        options = ClipOptions(Options(drawing=kind), every)
+        analyze_clip(Analyzer(OWN, FakeClassifier()), clip, options, annotate=tmp_path / "covered.mp4")
     with Clip(tmp_path / "covered.mp4") as clip:
         frames = list(clip.frames())
     assert [frame.time for frame in frames] == pytest.approx(times, abs=0.002)
@@ -68,7 +68,7 @@ def test_a_face_that_is_missed_in_some_frames_is_covered_there_too(tmp_path: Pat
     source = write_clip(tmp_path / "clip.mkv", frames, [number / 10 for number in range(16)])
     line = Analyzer(Blinking(Face(Box(33, 33, 30, 30), 0.9)), FakeClassifier())
     with Clip(source) as clip:
-        analyze_clip(line, clip, annotate=tmp_path / "covered.mkv", drawing="pixelate")
+        analyze_clip(line, clip, ClipOptions(Options(drawing="pixelate")), annotate=tmp_path / "covered.mkv")
     with Clip(tmp_path / "covered.mkv") as clip:
         patterned = [frame.pixels[40:56, 40:56].std() > 10 for frame in clip.frames()]
     # Four frames before it is found the first time, and 0.4 s after the last time.
@@ -88,7 +88,8 @@ def test_no_marks_and_no_metadata(astronaut: Pixels, tmp_path: Path) -> None:
                 copy.mux(packet)
     assert b"SECRET" in (tmp_path / "clip.mp4").read_bytes()
     with Clip(tmp_path / "clip.mp4") as clip:
-        analyze_clip(Analyzer(OWN, FakeClassifier()), clip, annotate=tmp_path / "out.mp4", drawing="none")
+        options = ClipOptions(Options(drawing="none"))
+        analyze_clip(Analyzer(OWN, FakeClassifier()), clip, options, annotate=tmp_path / "out.mp4")
     assert b"SECRET" not in (tmp_path / "out.mp4").read_bytes()
     with Clip(tmp_path / "out.mp4") as clip:
         (first, _) = clip.frames()
