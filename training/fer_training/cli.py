@@ -107,6 +107,7 @@ def train(
     fabric = build_fabric(device)
     fabric.launch()
     run = RunFolder(out)
+    run.check_new(resume)  # before the data are read
     if not run.last.exists():
         refuse_output_inside(out, data)
     learner = task.learner(resolved, run, fabric, TrainArguments(data, limit, run.last.exists(), options))

@@ -204,9 +204,12 @@ class Executor:
         except asyncio.CancelledError:
             job.cancel()
             raise
+        await asyncio.to_thread(self._observe_crops, predictions, job)  # there may be thousands
+        return predictions
+
+    def _observe_crops(self, predictions: Sequence[Prediction], job: Job) -> None:
         for number, prediction in enumerate(predictions):
             self._metrics.observe(prediction, {} if number else job.seconds)
-        return predictions
 
     def _observe(self, prediction: Prediction, job: Job) -> None:
         self._metrics.observe(prediction, job.seconds)

@@ -140,8 +140,13 @@ class Lane:
             self._pool.submit(self._run_next)
 
     def _forget(self) -> None:
-        """Forget clients without work who have used no more than others."""
-        if len(self._used) > _MAX_CLIENTS:
-            kept = {client for client, used in self._used.items() if used > self._now or client in self._waiting}
-            self._used = {client: self._used[client] for client in kept}
+        """Forget what clients have used: all of it if there is no work, else that of those who have used least."""
+        if not self._waiting and not self._running:
+            self._now = max(self._used.values(), default=self._now)
+            self._used.clear()
+            self._threads_of.clear()
+        elif len(self._used) > _MAX_CLIENTS:
+            idle = sorted(self._used.keys() - self._waiting.keys(), key=self._used.__getitem__)
+            for client in idle[: _MAX_CLIENTS // 2]:
+                del self._used[client]
             self._threads_of = +self._threads_of

@@ -53,6 +53,20 @@ def assemble(detector: Detector, classifier: Classifier, limits: Limits | None =
     return Analyzer(detector, classifier, limits, open_landmarks(assets.LANDMARKS))
 
 
+def default_pipeline(classifier: Classifier, detector: str) -> Analyzer:
+    """Build the pipeline of the default settings, whatever the environment says, for measurements.
+
+    Args:
+        classifier: An open model.
+        detector: A value of FER_DETECTOR.
+
+    Raises:
+        DetectorError: the detector file is missing or invalid.
+    """
+    side, orientations = (Settings.model_fields[name].default for name in ("detect_side", "orientations"))
+    return assemble(choose_detector(detector, side, orientations=orientations), classifier)
+
+
 def make_executor(analyzer: Analyzer, settings: Settings, metrics: Metrics) -> Executor:
     """Prepare the threads and processes that run an analyzer, within the settings and the machine's memory."""
     return Executor(

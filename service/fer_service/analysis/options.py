@@ -13,6 +13,7 @@ class Options:
 
     Attributes:
         detect: False takes the whole image as one face.
+        whole_if_none: Take an image without a face as one face.
         max_faces: Maximum faces, the largest first; None uses `Limits.max_faces`.
         min_score: Minimum detector score, 0 to 1; None uses `Limits.min_score`.
         draw: Format of the annotated image; None returns no image.
@@ -24,6 +25,7 @@ class Options:
     """
 
     detect: bool = True
+    whole_if_none: bool = False
     max_faces: int | None = None
     min_score: float | None = None
     draw: DrawnFormat | None = None

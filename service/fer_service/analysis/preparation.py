@@ -27,7 +27,7 @@ class Prepared:
     Attributes:
         size: Width and height of the upright original in pixels.
         pixels: The decoded image uint8 [H, W, 3], RGB, upright; smaller than the original if it was reduced.
-        faces: Faces in pixels of `pixels`, the largest first.
+        faces: Faces in pixels of `pixels`: the largest first, or in the order in which they were given.
         crops: One per face, uint8 [S, S, 3], RGB.
     """
 
@@ -148,6 +148,8 @@ class Preparer:
             faces = [face.scaled(*factors) for face in options.boxes]
         else:
             faces = self._detected(pixels, options, job)
+            if not faces and options.whole_if_none:
+                return self._whole(size, pixels, job)
         larger = finer(faces)
         with job.stage(Stage.CROP):
             factor_x, factor_y = larger.shape[1] / pixels.shape[1], larger.shape[0] / pixels.shape[0]

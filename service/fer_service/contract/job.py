@@ -55,6 +55,11 @@ class Job:
         """Give the work up: it is expired from now on."""
         self.deadline = -math.inf
 
+    @property
+    def cancelled(self) -> bool:
+        """True if the work was given up before its deadline."""
+        return self.deadline == -math.inf
+
     def expired(self) -> bool:
         """Return True if the answer is no longer wanted."""
         return time.monotonic() > self.deadline

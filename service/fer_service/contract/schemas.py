@@ -164,8 +164,8 @@ class TrackedFace(FaceEmotion):
 class FramePrediction(_Response):
     """Prediction for a frame of a video or a stream."""
 
-    frame: int = Field(description="Number of the frame among those that the client sent, from 1")
-    time: float = Field(description="Seconds from the start of the stream to the arrival of the frame")
+    frame: int = Field(description="Number of the frame")
+    time: float = Field(description="Time of the frame in seconds")
     image: ImageSize
     faces: list[TrackedFace]
     model: ModelName
@@ -184,6 +184,8 @@ class SessionPrediction(_Response):
 class StreamPrediction(FramePrediction):
     """Answer to a frame of a stream."""
 
+    frame: int = Field(description="Number of the frame among those that the client sent, from 1")
+    time: float = Field(description="Seconds from the start of the stream to the arrival of the frame")
     summary: TimeSummary = Field(description="Counts over all frames of the stream until now")
 
 

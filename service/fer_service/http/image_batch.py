@@ -33,7 +33,12 @@ async def analyze_batch(
     Returns:
         A prediction or an error for each image, and the seconds per stage over all images.
     """
-    answers = await asyncio.gather(*(_analyze_one(request, upload, options, limit, state) for upload in uploads))
+    try:
+        async with asyncio.TaskGroup() as group:  # an unexpected error ends the work for all images
+            tasks = [group.create_task(_analyze_one(request, upload, options, limit, state)) for upload in uploads]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    answers = [task.result() for task in tasks]
     seconds: dict[Stage, float] = {}
     for _, stages in answers:
         for stage, duration in stages.items():

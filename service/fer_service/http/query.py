@@ -41,7 +41,7 @@ class PredictQuery(BaseModel):
         Args:
             draw: Format of a drawn answer.
         """
-        return Options(self.detect, self.max_faces, self.min_score, draw)
+        return Options(detect=self.detect, max_faces=self.max_faces, min_score=self.min_score, draw=draw)
 
 
 class ImageQuery(PredictQuery):

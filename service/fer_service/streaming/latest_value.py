@@ -22,7 +22,8 @@ class LatestValue(Generic[Item]):
 
     async def take(self) -> Item:
         """Wait for an item and remove it from the slot."""
-        await self._filled.wait()
+        while not self._items:  # the item may have been removed before this continues
+            await self._filled.wait()
         self._filled.clear()
         return self._items.pop()
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 
 import pytest
-from fer_service.analysis.lane import Lane
+from fer_service.analysis.lane import _MAX_CLIENTS, Lane
 from fer_service.contract.job import Job
 
 SECONDS = 10
@@ -72,6 +72,18 @@ def test_a_client_that_comes_later_has_no_credit(lane: Lane) -> None:
     for future in futures:
         future.result(SECONDS)
     assert order[-1] == "b"
+
+
+def test_no_memory_is_kept_of_clients_that_do_not_come_again(lane: Lane) -> None:
+    for number in range(20):
+        lane.submit(lambda: None, Job(client=str(number))).result(SECONDS)
+    assert len(lane._used) <= 1  # the last one, if its thread is not yet free
+    held, clients = Held(lane), range(3 * _MAX_CLIENTS)
+    futures = [lane.submit(lambda: None, Job(client=str(number))) for number in clients]
+    held.free.set()
+    for future in futures:
+        future.result(SECONDS)
+    assert len(lane._used) <= _MAX_CLIENTS
 
 
 def test_results_and_errors_reach_the_caller(lane: Lane) -> None:

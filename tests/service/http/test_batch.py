@@ -1,10 +1,18 @@
+import asyncio
 from typing import Any
 
 import pytest
+from fer_service.analysis.analyzer import Analysis
+from fer_service.analysis.options import Options
+from fer_service.contract.job import Job
+from fer_service.http.image_batch import analyze_batch
+from fer_service.http.multipart import Upload
+from fer_service.http.state import AppState
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from tests.service.conftest import plain
-from tests.service.http.conftest import FACE, Serve
+from tests.service.http.conftest import FACE, Serve, build
 
 RED, GREEN, BLUE = (plain(colour, 80, 60) for colour in ("red", "lime", "blue"))
 
@@ -37,6 +45,27 @@ def test_results_come_in_order_and_bad_images_fail_alone(serve: Serve) -> None:
         "image_too_large",
         "neutral",
     ]
+
+
+def test_an_unexpected_error_ends_the_work_for_all_images() -> None:
+    ended: list[bytes] = []
+
+    async def run(data: bytes, options: Options, job: Job) -> Analysis:
+        if data == b"bad":
+            await asyncio.sleep(0)
+            raise RuntimeError("a defect")
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(data)
+        raise AssertionError
+
+    state: AppState = build().state.service
+    uploads = [Upload(name, name.encode()) for name in ("a", "bad", "b")]
+    state.executor.run = run  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="a defect"):
+        asyncio.run(analyze_batch(Request({"type": "http"}), uploads, Options(), Job(), state))
+    assert ended == [b"a", b"b"]
 
 
 def test_a_result_is_a_prediction_with_a_name_and_an_error_is_a_problem(client: TestClient) -> None:

@@ -109,6 +109,14 @@ def test_an_image_without_a_face_is_an_error_unless_it_is_one_face(serve: Serve)
         assert (face["region"]["x"], face["region"]["left_eye"]) == (0, None)
 
 
+def test_an_image_that_is_taken_whole_is_searched_and_counted_once(serve: Serve) -> None:
+    client = serve()
+    assert asked(client, enforce_detection=False).status_code == 200
+    metrics = client.get("/metrics").text
+    assert 'fer_stage_duration_seconds_count{stage="detect"} 1.0' in metrics
+    assert "fer_faces_per_image_count 1.0" in metrics
+
+
 def test_the_limits_are_those_of_predict(serve: Serve) -> None:
     client = serve(FACE, max_image_bytes=1000)
     large = base64.b64encode(bytes(1001)).decode()

@@ -86,11 +86,14 @@ def test_the_deadline_ends_the_work(decoder: IsolatedDecoder, caplog: pytest.Log
     assert decoder._free == MEMORY
 
 
-def test_a_cancelled_job_ends_the_work(decoder: IsolatedDecoder) -> None:
+def test_a_cancelled_job_ends_the_work_without_a_warning(
+    decoder: IsolatedDecoder, caplog: pytest.LogCaptureFixture
+) -> None:
     job = Job()
     threading.Timer(0.3, job.cancel).start()
-    with pytest.raises(DeadlineExceeded):
+    with caplog.at_level("INFO"), pytest.raises(DeadlineExceeded):
         decoded(decoder, slow(), 1, job)
+    assert caplog.text == ""
 
 
 def test_an_image_that_needs_more_than_all_may_take_is_refused() -> None:

@@ -26,6 +26,20 @@ def test_one_who_waits_is_woken_by_the_next_item() -> None:
     asyncio.run(scenario())
 
 
+def test_an_item_that_is_removed_at_once_is_not_taken() -> None:
+    async def scenario() -> None:
+        slot: LatestValue[int] = LatestValue()
+        waiting = asyncio.create_task(slot.take())
+        await asyncio.sleep(0)
+        slot.put(1)
+        assert slot.remove() == 1
+        await asyncio.sleep(0)
+        slot.put(2)
+        assert await waiting == 2
+
+    asyncio.run(scenario())
+
+
 def test_one_who_gave_up_waiting_takes_nothing_away() -> None:
     async def scenario() -> None:
         slot: LatestValue[str] = LatestValue()

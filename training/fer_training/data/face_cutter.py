@@ -7,11 +7,12 @@ from typing import Final
 
 import cv2
 import numpy as np
-from fer_service.analysis.loading import load
+from fer_service import assets
+from fer_service.analysis.loading import default_pipeline
 from fer_service.analysis.options import Options
+from fer_service.analysis.preparation import Preparer
+from fer_service.classification.classifier import open_classifier
 from fer_service.contract.errors import RequestError
-from fer_service.contract.settings import load_settings
-from fer_service.imaging.crop import crop, square_around
 from fer_service.imaging.decode import decode
 from fer_service.imaging.encoded import open_image
 from fer_service.system.files import write_atomically
@@ -30,7 +31,10 @@ class FaceCutter:
 
     def __init__(self, detector: str) -> None:
         """Load the detector, a value of FER_DETECTOR."""
-        self._analyzer = load(load_settings(device="cpu", model="bundled", detector=detector))
+        classifier = open_classifier(assets.int8_file(assets.MODELS["bundled"]), "cpu", 1)
+        analyzer = default_pipeline(classifier, detector)
+        metadata = classifier.bundle.metadata.model_copy(update={"input_size": _SIDE})
+        self._preparer = Preparer(analyzer.detector, analyzer.landmarks, analyzer.limits, metadata)
 
     def face(self, pixels: NDArray[np.uint8], *, turned: bool) -> NDArray[np.uint8] | None:
         """Return the largest face uint8 [96, 96, 3], RGB, or None.
@@ -40,12 +44,7 @@ class FaceCutter:
             turned: Also find faces in images that are rotated by 90, 180 or 270 degrees.
         """
         options = Options(max_faces=1, min_score=_SCORE, turned=turned)
-        found = self._analyzer.preparer.prepare_pixels(pixels, options).faces
-        if not found:
-            return None
-        geometry = self._analyzer.classifier.bundle.metadata.crop
-        scale = self._analyzer.detector.frame_scale
-        return crop(pixels, square_around(found[0].box, found[0].landmarks, geometry, scale), _SIDE, geometry)
+        return next(iter(self._preparer.prepare_pixels(pixels, options).crops), None)
 
 
 def write_face(path: Path, face: NDArray[np.uint8]) -> None:

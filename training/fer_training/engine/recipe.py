@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
 from fer_service.contract.validation import first_error
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fer_training.errors import RecipeError
 
@@ -20,6 +20,13 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _refuse_changed(section: Section, kind: str, *names: str) -> None:
+    """Refuse values without effect. Defaults are accepted: a run writes all keys into its recipe.yaml."""
+    for name in names:
+        if getattr(section, name) != type(section).model_fields[name].default:
+            raise ValueError(f"{name} has no effect with {kind}: leave it out")
+
+
 class Optimizer(Section):
     """A torch optimiser."""
 
@@ -28,6 +35,12 @@ class Optimizer(Section):
     weight_decay: float = Field(0.0, ge=0)
     momentum: Fraction = 0.9
     nesterov: bool = True
+
+    @model_validator(mode="after")
+    def _check_unused(self) -> Self:
+        if self.name != "sgd":
+            _refuse_changed(self, self.name, "momentum", "nesterov")
+        return self
 
 
 class Schedule(Section):
@@ -39,6 +52,14 @@ class Schedule(Section):
         0.1, description="Multiplies the learning rate after `patience` epochs without improvement."
     )
     patience: int = Field(3, ge=1)
+
+    @model_validator(mode="after")
+    def _check_unused(self) -> Self:
+        if self.name in ("onecycle", "plateau"):
+            _refuse_changed(self, self.name, "warmup_epochs")
+        if self.name != "plateau":
+            _refuse_changed(self, self.name, "factor", "patience")
+        return self
 
 
 class Phase(Section):

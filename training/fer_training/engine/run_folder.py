@@ -51,6 +51,18 @@ class RunFolder:
         """Path of the checkpoint to export."""
         return self.path / "best.ckpt"
 
+    def check_new(self, resume: bool) -> None:
+        """Refuse to replace a run.
+
+        Args:
+            resume: Accept an existing run.
+
+        Raises:
+            RunError: A run exists and `resume` is False.
+        """
+        if self.last.exists() and not resume:
+            raise RunError(f"{self.path} already has a run: continue it with --resume, or give another --out")
+
     def start(self, recipe: Recipe, about: Mapping[str, Any], resume: bool) -> None:
         """Create the folder, or check that an existing run matches.
 
@@ -64,9 +76,8 @@ class RunFolder:
             RunError: A run exists and `resume` is False, the run differs from the arguments, or the folder has a
                 recipe of its own.
         """
+        self.check_new(resume)
         if self.last.exists():
-            if not resume:
-                raise RunError(f"{self.path} already has a run: continue it with --resume, or give another --out")
             self._check_same(recipe, about)
             return
         if (self.path / "recipe.yaml").exists() and not (self.path / "environment.json").exists():

@@ -85,12 +85,13 @@ async def analyze(request: Request) -> Response:
                     image, asked = upload.data, form_options(upload.texts)
             if len(image) > max_bytes:
                 raise too_large(len(image), max_bytes)
-            options = Options(detect=asked.detector_backend != "skip", max_faces=asked.max_faces)
+            options = Options(
+                detect=asked.detector_backend != "skip",
+                whole_if_none=not asked.enforce_detection,
+                max_faces=asked.max_faces,
+            )
             with admission.place(client):
-                run = state.executor.run
-                analysis = await cancel_on_disconnect(request, run(image, options, job))
-                if not analysis.prediction.faces and not asked.enforce_detection:
-                    analysis = await cancel_on_disconnect(request, run(image, Options(detect=False), job))
+                analysis = await cancel_on_disconnect(request, state.executor.run(image, options, job))
     if not analysis.prediction.faces:
         raise InvalidParameter(
             "no face was detected; send enforce_detection=false to take the whole image as one face"

@@ -238,7 +238,11 @@ async def infer(request: Request) -> Response:
     answer = InferenceAnswer(
         model_name=name, model_version=state.card.version, id=inference.request.id or None, outputs=[]
     )
-    content, media_type, headers = write_answer(answer, _outputs(results, state.card.labels), inference.request)
+
+    def write() -> tuple[bytes, str, dict[str, str]]:
+        return write_answer(answer, _outputs(results, state.card.labels), inference.request)
+
+    content, media_type, headers = await run_in_threadpool(write)
     headers["Server-Timing"] = server_timing(timing, time.monotonic() - began)
     return Answer(content, media_type, headers, ledger, client)
 

@@ -198,9 +198,10 @@ def test_detection_needs_image_files(tiny_bundle: Path, parquet_file: Path) -> N
 
 
 def test_the_services_detector_finds_the_face(tiny_bundle: Path, astronaut: Pixels, folders: WriteFolders) -> None:
-    root = folders({"happy": [astronaut, astronaut[200:400, :200]]})
+    sideways = np.ascontiguousarray(np.rot90(astronaut))
+    root = folders({"happy": [astronaut, sideways, astronaut[200:400, :200]]})
     evaluation = evaluate_file(tiny_bundle, root, detector="own").evaluation
-    assert (evaluation.count, evaluation.without_face) == (1, 1)
+    assert (evaluation.count, evaluation.without_face) == (2, 1)
 
 
 def test_people_read_the_counts_and_shares(marked: FaceDataset) -> None:

@@ -17,6 +17,10 @@ def with_optimizer(**changes: object) -> list[dict[str, object]]:
     return [PHASE | {"optimizer": optimizer | changes}]
 
 
+def with_schedule(**changes: object) -> list[dict[str, object]]:
+    return [PHASE | {"schedule": {"name": "constant"} | changes}]
+
+
 @pytest.mark.parametrize(
     "name", sorted(set(available_recipes()) - {"detector", "fine-tune-detector", "landmarks"})
 )
@@ -50,6 +54,18 @@ def test_epochs_are_those_of_all_phases() -> None:
         ({"augment": {"flop": 0.5}}, "augment.flop: unknown name"),
         ({"crop": {"margin": 1.2}}, "crop.margin: unknown name"),
         ({"phases": with_optimizer(rate=0.1)}, "phases.0.optimizer.rate: unknown name"),
+        (
+            {"phases": with_optimizer(name="adam", momentum=0.5)},
+            "phases.0.optimizer: momentum has no effect with adam",
+        ),
+        (
+            {"phases": with_schedule(factor=0.5)},
+            "phases.0.schedule: factor has no effect with constant: leave it out",
+        ),
+        (
+            {"phases": with_schedule(name="onecycle", warmup_epochs=1)},
+            "phases.0.schedule: warmup_epochs has no effect with onecycle",
+        ),
         ({"batch_size": "many"}, "batch_size: must be a whole number, not many"),
         ({"batch_size": 0}, "batch_size: must be at least 1, not 0"),
         ({"name": "Not A Name"}, "name: String should match"),

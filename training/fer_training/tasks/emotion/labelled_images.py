@@ -9,13 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from fer_service.analysis.analyzer import Analyzer
-from fer_service.analysis.loading import assemble
+from fer_service.analysis.loading import default_pipeline
 from fer_service.classification.classifier import Classifier, open_classifier
 from fer_service.contract.bundle import Evaluation, Metadata
 from fer_service.contract.errors import RequestError
 from fer_service.contract.schemas import FaceEmotion
-from fer_service.contract.settings import Settings
-from fer_service.detection.choice import choose_detector
 from fer_service.system.cores import available_cores
 from numpy.typing import NDArray
 from rich.console import Console
@@ -110,9 +108,7 @@ def evaluate_file(
     if detector is None:
         evaluation, share = evaluate_faces(classifier, chosen), share_if_uncut(chosen)
     else:
-        side = Settings.model_fields["detect_side"].default
-        analyzer = assemble(choose_detector(detector, side), classifier)
-        evaluation, unread = evaluate_images(analyzer, chosen)
+        evaluation, unread = evaluate_images(default_pipeline(classifier, detector), chosen)
     return EvaluatedImages(loaded.name, evaluation, left_out, (*loaded.unreadable, *unread), share)
 
 
