@@ -140,7 +140,7 @@ def export(
     folder = RunFolder(run)
     task = task_of(folder.recipe_content())
     options = _given(task.options["export"], data=data, mirror=mirror, faces=faces, landmarks=landmarks)
-    task.export(folder, out, options, Console(markup=False))
+    task.export(folder, out, options, Console(markup=False, highlight=False))
 
 
 @app.command()
@@ -197,7 +197,7 @@ def evaluate(
     if as_json:
         print(evaluation.as_json())
     else:
-        evaluation.print_to(Console(markup=False))
+        evaluation.print_to(Console(markup=False, highlight=False))
 
 
 @app.command()
@@ -214,7 +214,7 @@ def robustness(
     """Measure a model on degraded images and through the whole pipeline, on its validation split."""
     from fer_training.tasks.emotion.robustness import measure_file, print_robustness
 
-    print_robustness(measure_file(model, data, detector, write=write), Console(markup=False))
+    print_robustness(measure_file(model, data, detector, write=write), Console(markup=False, highlight=False))
 
 
 @app.command("data")
@@ -228,7 +228,7 @@ def describe_data(
     """Print and plot a data set: classes, duplicates, unreadable files, and what would spoil a training."""
     from fer_training.tasks.emotion.describe import describe
 
-    describe(path, out, Console(markup=False), strict=strict)
+    describe(path, out, Console(markup=False, highlight=False), strict=strict)
 
 
 @app.command("cut-faces")
@@ -294,7 +294,9 @@ def compare(
     from fer_training.engine.run_folder import RunFolder
     from fer_training.tasks.emotion.report import print_comparison, write_comparison
 
-    print_comparison(write_comparison([RunFolder(run) for run in runs], out, data), Console(markup=False))
+    print_comparison(
+        write_comparison([RunFolder(run) for run in runs], out, data), Console(markup=False, highlight=False)
+    )
     print(out)
 
 

@@ -23,16 +23,23 @@ class Lane:
     one whose images take milliseconds (start-time fair queueing, Goyal, Vin and Cheng 1996).
     """
 
-    def __init__(self, name: str, threads: int, per_client: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        threads: int,
+        per_client: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Prepare; threads start when they are needed.
 
         Args:
             name: Prefix of the threads' names.
             threads: Number of threads.
             per_client: Number of threads that one client can have at a time; None does not limit it.
+            clock: Seconds; measures the work.
         """
         self.threads = threads
-        self._per_client = per_client or threads
+        self._per_client, self._clock = per_client or threads, clock
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._waiting: OrderedDict[str, deque[tuple[Future[Any], Callable[[], Any], Job]]] = OrderedDict()
@@ -121,7 +128,7 @@ class Lane:
 
     def _timed(self, work: Callable[[], _Result], client: str, job: Job) -> _Result:
         """Run the work, then count its time and free what it held."""
-        began = time.monotonic()
+        began = self._clock()
         try:
             return work()
         finally:
@@ -131,7 +138,7 @@ class Lane:
                 if self._idle:
                     self._idle -= 1
                     self._run_later()
-                more = max(0.0, time.monotonic() - began - _LEAST_SECONDS)
+                more = max(0.0, self._clock() - began - _LEAST_SECONDS)
                 self._used[client] = self._used.get(client, self._now) + more
                 self._forget()
 

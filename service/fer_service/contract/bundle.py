@@ -1,6 +1,5 @@
 """The model file: an ONNX graph from uint8 crops to probabilities, described by its metadata."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -301,12 +300,6 @@ def read_property(text: str, key: str, schema: type[_Model], where: str, failure
     except ValidationError as error:
         mistake = first_error(error.errors()).sentence("the whole property")
         raise failure(f"{where}: metadata property {key!r}: {mistake}") from error
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _only(tensors: list[Tensor], kind: str, where: str) -> Tensor:

@@ -73,10 +73,13 @@ def _home_with_a_cloud() -> Iterator[None]:
         Path(home, "ray_bootstrap_config.yaml").write_text("{}\n")
         # The analyzer looks for the weights of its detector in the user's cache.
         cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
-        before = dict(os.environ)
-        os.environ.update(HOME=home, XDG_CACHE_HOME=cache)
+        changed = {"HOME": home, "XDG_CACHE_HOME": cache}
+        before = {name: os.environ.pop(name, None) for name in changed}
+        os.environ.update(changed)
         try:
             yield
         finally:
-            os.environ.clear()
-            os.environ.update(before)
+            for name, value in before.items():
+                del os.environ[name]
+                if value is not None:
+                    os.environ[name] = value

@@ -5,6 +5,7 @@ requests, replaces those that end, and changes their number with the load. The s
 the environment of the replicas.
 """
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ray.serve import Application
 
 _EXPORT_SECONDS: Final = 5.0
+logger = logging.getLogger(__name__)
 _DRAIN_SECONDS: Final = 5.0  # after the last request could have ended
 
 
@@ -52,10 +54,13 @@ class RayMetrics:
     def _run(self) -> None:
         while True:
             time.sleep(_EXPORT_SECONDS)
-            for family in self._registry.collect():
-                for sample in family.samples:
-                    if not sample.name.endswith("_created"):
-                        self._copy(sample, family.documentation)
+            try:
+                for family in self._registry.collect():
+                    for sample in family.samples:
+                        if not sample.name.endswith("_created"):
+                            self._copy(sample, family.documentation)
+            except Exception:  # the gauges of the next round are right again
+                logger.exception("the metrics could not be copied")
 
     def _copy(self, sample: Sample, text: str) -> None:
         labels = {**sample.labels, **self._replica}

@@ -15,6 +15,7 @@ from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.loading import load, make_executor
 from fer_service.contract.schemas import ModelCard
 from fer_service.contract.settings import Settings, load_settings
+from fer_service.detection.choice import falls_back
 from fer_service.http.admission import Admission
 from fer_service.http.api_keys import ApiKeys
 from fer_service.http.authentication import API_KEY
@@ -166,7 +167,7 @@ def _card(settings: Settings, analyzer: Analyzer) -> ModelCard:
     classifier, metadata = analyzer.classifier, analyzer.classifier.bundle.metadata
     fallback = {
         "device": settings.device == "auto" and not classifier.on_gpu and cuda_is_built_in(),
-        "detector": settings.detector == "auto" and not analyzer.detector.name.startswith("yunet"),
+        "detector": falls_back(settings.detector),
     }
     return ModelCard(
         name=metadata.name,

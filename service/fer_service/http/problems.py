@@ -18,6 +18,7 @@ from fer_service.contract.validation import first_error
 
 MEDIA_TYPE: Final = "application/problem+json"
 INFERENCE_PATH: Final = "/v2"  # of the Open Inference Protocol, whose errors have a form of their own
+REFUSED: Final = "refused"  # where a scope's state has the status of a connection's own answer
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number: the client left, only metrics and logs see it
 
 

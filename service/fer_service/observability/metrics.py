@@ -10,6 +10,7 @@ from fer_service.contract.schemas import Prediction
 
 OUTCOMES: Final = ("answered", "failed", "dropped")
 REASONS: Final = ("requests", "bytes", "client", "streams", "videos", "stalled", "share", "frames")
+UNMATCHED: Final = "unmatched"  # the route of requests that no route handles
 _SECONDS: Final = tuple(0.001 * 2**n for n in range(15))
 _BATCH: Final = tuple(2**n for n in range(11))
 _FACES: Final = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)

@@ -119,16 +119,23 @@ class Session:
         Raises:
             StreamClosed: the client sends too many bad frames.
         """
-        self._taken = await self._newest.take()
+        frame = await self._newest.take()
+        result: Prediction | RequestError
         try:
-            result = self._taken.refusal or await self._analyzed()
+            if frame.refusal is not None:
+                result = frame.refusal
+            else:
+                async with self._admission.place():
+                    if newer := self._newest.remove():
+                        self._drop(frame)
+                        frame = newer
+                    result = frame.refusal or await self._predict(frame.data)
         except RequestError as error:
             result = error
         except Exception:
-            logger.exception("frame %d of a stream failed", self._taken.number)
+            logger.exception("frame %d of a stream failed", frame.number)
             result = InternalError("internal error; see the server log")
         finally:
-            frame = self._taken
             self._release(frame)
         failed = isinstance(result, RequestError)
         if frame.refusal is None:
@@ -139,15 +146,6 @@ class Session:
     def close(self) -> None:
         """Drop the frame that waits."""
         self._drop(self._newest.remove())
-
-    async def _analyzed(self) -> Prediction | RequestError:
-        """Analyze the newest frame that is there when a place is free."""
-        async with self._admission.place():
-            newer = self._newest.remove()
-            if newer:
-                self._drop(self._taken)
-                self._taken = newer
-            return self._taken.refusal or await self._predict(self._taken.data)
 
     def _admitted(self, data: bytes | None) -> bytes:
         if data is None:

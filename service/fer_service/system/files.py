@@ -1,6 +1,7 @@
-"""Reads of whole files, and atomic writes: a reader sees the old content or the new one, never a part of it."""
+"""Whole files: reads, hashes, and atomic writes, of which a reader sees the old content or the new one."""
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -30,6 +31,16 @@ def read_file(path: Path, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise OSError(errno.EFBIG, f"More than {max_bytes:,} bytes", str(path))
         return file.read(size)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

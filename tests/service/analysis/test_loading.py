@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 from fer_service import assets
 from fer_service.analysis.loading import choose_classifier, detector_device, load
-from fer_service.contract.bundle import file_sha256
 from fer_service.contract.device import Device
 from fer_service.contract.errors import BundleError, ProviderError
 from fer_service.contract.settings import load_settings
 from fer_service.detection.orientations import Orientations
 from fer_service.detection.scales import Scales
 from fer_service.onnx.gpu_support import cuda_is_built_in
+from fer_service.system.files import file_sha256
 
 cpu_only = pytest.mark.skipif(cuda_is_built_in(), reason="this onnxruntime could take a GPU")
 

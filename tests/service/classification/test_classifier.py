@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from fer_service.classification.classifier import OnnxClassifier, open_classifier
-from fer_service.contract.bundle import Bundle, file_sha256
+from fer_service.contract.bundle import Bundle
 from fer_service.contract.errors import BundleError
 from fer_service.onnx.buckets import bucket, buckets
 from fer_service.onnx.session import Session
+from fer_service.system.files import file_sha256
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 

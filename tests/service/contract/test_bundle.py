@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fer_service.contract.bundle import METADATA_KEY, CropGeometry, Tensor, file_sha256, read_metadata
+from fer_service.contract.bundle import METADATA_KEY, CropGeometry, Tensor, read_metadata
 from fer_service.contract.errors import BundleError
+from fer_service.system.files import file_sha256
 
 from tests.fakes import LABELS, metadata
 

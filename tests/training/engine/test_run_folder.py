@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fer_service.contract.bundle import StartingWeights, file_sha256
+from fer_service.contract.bundle import StartingWeights
+from fer_service.system.files import file_sha256
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.engine.run_folder import RunFolder, file_record
 from fer_training.errors import RecipeError, RunError, TrainingError

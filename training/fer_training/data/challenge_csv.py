@@ -11,7 +11,7 @@ from math import isqrt
 from pathlib import Path
 
 import numpy as np
-from fer_service.contract.bundle import file_sha256
+from fer_service.system.files import file_sha256
 from numpy.typing import NDArray
 
 from fer_training.data.class_folders import ALL

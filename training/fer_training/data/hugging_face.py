@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow
 import pyarrow.ipc
 import pyarrow.parquet
-from fer_service.contract.bundle import file_sha256
+from fer_service.system.files import file_sha256
 from numpy.typing import NDArray
 
 from fer_training.data.cells import LabelNames, image_of

@@ -12,7 +12,7 @@ from fer_service.system.cores import available_cores
 from numpy.typing import NDArray
 
 from fer_training.data.dataset import FaceDataset
-from fer_training.data.images import Box, FileImages, decode_square
+from fer_training.data.images import Corners, FileImages, decode_square
 from fer_training.data.names import readable
 from fer_training.errors import DataError
 
@@ -35,7 +35,7 @@ class LabelledFile:
     path: Path
     split: str
     label: str
-    box: Box | None = None
+    box: Corners | None = None
 
 
 def read_files(

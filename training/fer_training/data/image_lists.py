@@ -14,7 +14,7 @@ from fer_training.data.class_folders import ALL
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.folders import is_image
 from fer_training.data.image_files import LabelledFile, read_files
-from fer_training.data.images import Box
+from fer_training.data.images import Corners
 from fer_training.data.labels import only_label
 from fer_training.data.names import is_missing, readable, split_in, split_key, split_name
 from fer_training.data.other_layouts import begins_with
@@ -60,7 +60,7 @@ class ListedImage:
     name: str
     label: str
     split: str
-    box: Box | None = None
+    box: Corners | None = None
     source: str = ""
 
 
@@ -183,7 +183,7 @@ def read_listed(
     by_letters = _by_letters(by_name)
     of_split = _by_split(present)
     found: list[tuple[Path, ListedImage]] = []
-    first: dict[tuple[Path, Box | None], int] = {}
+    first: dict[tuple[Path, Corners | None], int] = {}
     missing: list[str] = []
     repeated = 0
     ends: set[str] = set()

@@ -20,7 +20,7 @@ from fer_training.data.names import readable
 from fer_training.errors import DataError
 
 MAX_PIXELS = 100_000_000
-Box = tuple[int, int, int, int]
+Corners = tuple[int, int, int, int]
 _LARGE_BYTES = 200_000_000
 _one_large_image = Lock()
 _Item = TypeVar("_Item")
@@ -32,7 +32,7 @@ class FileImages:
     An integer index reads an image. A mask, a slice or an index array selects files without reading them.
     """
 
-    def __init__(self, paths: Sequence[Path], size: int, boxes: Sequence[Box | None] | None = None) -> None:
+    def __init__(self, paths: Sequence[Path], size: int, boxes: Sequence[Corners | None] | None = None) -> None:
         """Store the paths.
 
         Args:
@@ -78,7 +78,7 @@ class FileImages:
         return read_square(self._paths[row], self._size, self._boxes[row])
 
 
-def read_square(path: Path, size: int, box: Box | None = None) -> NDArray[np.uint8]:
+def read_square(path: Path, size: int, box: Corners | None = None) -> NDArray[np.uint8]:
     """Read an image as uint8 [size, size, 3], RGB, cropped as the service does with `detect=false`.
 
     Args:
@@ -96,7 +96,7 @@ def read_square(path: Path, size: int, box: Box | None = None) -> NDArray[np.uin
     return decode_square(content, size, readable(str(path)), box)
 
 
-def decode_square(content: bytes, size: int, name: str, box: Box | None = None) -> NDArray[np.uint8]:
+def decode_square(content: bytes, size: int, name: str, box: Corners | None = None) -> NDArray[np.uint8]:
     """Decode an image file to uint8 [size, size, 3], RGB (see `read_square`).
 
     Args:
@@ -124,7 +124,7 @@ def decode_square(content: bytes, size: int, name: str, box: Box | None = None) 
     return resize_square(pixels if box is None else _boxed(pixels, box, name), size)
 
 
-def _boxed(pixels: NDArray[np.uint8], box: Box, name: str) -> NDArray[np.uint8]:
+def _boxed(pixels: NDArray[np.uint8], box: Corners, name: str) -> NDArray[np.uint8]:
     """Return the part of the image that a box covers."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = box

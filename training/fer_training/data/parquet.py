@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pyarrow
 import pyarrow.parquet
-from fer_service.contract.bundle import file_sha256
+from fer_service.system.files import file_sha256
 from numpy.typing import NDArray
 
 from fer_training.data.columns import class_names

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from fer_service.contract.bundle import file_sha256
-from fer_service.system.files import write_atomically
+from fer_service.system.files import file_sha256, write_atomically
 
 from fer_training.engine.recipe import Recipe
 from fer_training.engine.run_folder import RunFolder

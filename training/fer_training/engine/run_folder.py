@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from fer_service.contract.bundle import StartingWeights, file_sha256
-from fer_service.system.files import write_atomically
+from fer_service.contract.bundle import StartingWeights
+from fer_service.system.files import file_sha256, write_atomically
 
 from fer_training.engine.recipe import Recipe, validate_recipe
 from fer_training.errors import RecipeError, RunError

@@ -22,8 +22,8 @@ from fer_service.http.connections.limits import Pace
 from fer_service.http.connections.refusals import refusal
 from fer_service.http.connections.transport import Sending, Wire
 from fer_service.http.hosts import client_of
-from fer_service.http.middleware.request_metrics import REFUSED, UNMATCHED
-from fer_service.http.problems import problem_of
+from fer_service.http.problems import REFUSED, problem_of
+from fer_service.observability.metrics import UNMATCHED
 
 # A connection that is new when the listener closes has this long to send its request.
 _GRACE_SECONDS = 2.0

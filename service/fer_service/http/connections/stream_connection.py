@@ -19,8 +19,8 @@ from fer_service.http.connections.refusals import refusal
 from fer_service.http.connections.transport import Sending, Wire
 from fer_service.http.hosts import client_of
 from fer_service.http.ledger import Hold
-from fer_service.http.middleware.request_metrics import UNMATCHED
 from fer_service.http.problems import problem_of
+from fer_service.observability.metrics import UNMATCHED
 
 logger = logging.getLogger(__name__)
 

@@ -11,13 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fer_service.contract.errors import InternalError
 from fer_service.http.image_work import recorded_images
-from fer_service.http.problems import CLIENT_CLOSED_REQUEST, error_response
+from fer_service.http.problems import CLIENT_CLOSED_REQUEST, REFUSED, error_response
 from fer_service.observability.access_log import log_request
-from fer_service.observability.metrics import Metrics
+from fer_service.observability.metrics import UNMATCHED, Metrics
 
 REQUEST_ID: Final = "X-Request-ID"
-UNMATCHED: Final = "unmatched"  # the route of requests that no route handles
-REFUSED: Final = "refused"  # where a scope's state has the status of a connection's own answer
 _VALID_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _SWITCHING_PROTOCOLS: Final = 101
 _FORBIDDEN: Final = 403

@@ -7,8 +7,9 @@ import pytest
 import torch
 from fer_service import __version__
 from fer_service.classification.classifier import open_classifier
-from fer_service.contract.bundle import Metadata, Metrics, file_sha256
+from fer_service.contract.bundle import Metadata, Metrics
 from fer_service.onnx.session import Session
+from fer_service.system.files import file_sha256
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import ExportError, RunError

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from fer_service.contract.bundle import file_sha256
+from fer_service.system.files import file_sha256
 from fer_training.engine.recipe import available_recipes
 from fer_training.engine.run_folder import RunFolder
 from fer_training.engine.task import TrainArguments

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from fer_service.detection.tiny import DetectorMetadata
+from fer_service.system.files import write_atomically
 
 from fer_training.tasks.detection.scenes.negatives import HELD_OUT_NEGATIVES
 
 
 def write_detector_card(metadata: DetectorMetadata, path: Path) -> None:
     """Write the card as a Markdown file."""
-    path.write_text(detector_card_text(metadata), encoding="utf-8")
+    write_atomically(path, detector_card_text(metadata))
 
 
 def detector_card_text(metadata: DetectorMetadata) -> str:

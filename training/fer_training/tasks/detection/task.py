@@ -58,9 +58,10 @@ class DetectionTask:
     def export(self, run: RunFolder, out: Path, options: Mapping[str, Any], console: Console) -> None:
         """Export a run (see `export_detector`)."""
         found = export_detector(run, *_run(run, options), out).found["all"]
-        print(
+        console.print(
             f"{out}: AP50 {found.ap50:.3f}, recall {found.recall:.3f} at 0.5 false boxes per image, "
-            f"{found.count} held-out faces"
+            f"{found.count} held-out faces",
+            soft_wrap=True,
         )
 
     def evaluate(self, model: Path, data: Path, options: Mapping[str, Any]) -> "DetectionEvaluation":

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 from fer_service.contract.bundle import Evaluation, Metadata, Metrics
+from fer_service.system.files import write_atomically
 
 from fer_training.data.labels import FER2013
 from fer_training.tasks.emotion.calibrate import ENOUGH_IMAGES
@@ -20,7 +21,7 @@ def write_card(metadata: Metadata, path: Path) -> None:
         metadata: Metadata of the exported file.
         path: The Markdown file to write.
     """
-    path.write_text(card_text(metadata), encoding="utf-8")
+    write_atomically(path, card_text(metadata))
 
 
 def card_text(metadata: Metadata) -> str:

@@ -174,11 +174,12 @@ def _described(source: Metadata, kind: Kind) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the advice that the quantiser logs on the root logger."""
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

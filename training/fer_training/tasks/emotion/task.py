@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +90,20 @@ class EmotionTask:
     def export(self, run: RunFolder, out: Path, options: Mapping[str, Any], console: Console) -> None:
         """Export a run (see `export`)."""
         metadata = export(run, out, options.get("data"), mirror=options.get("mirror", False))
+        say = partial(console.print, soft_wrap=True)
         print_metrics(metadata.metrics, console)
-        print(
+        say(
             f"{out}: temperature {metadata.temperature:.3f}, uncertain below {metadata.uncertain_below:.3f}, "
             f"maximum difference from torch {metadata.parity.max_difference:.1e} over "
             f"{metadata.parity.rows} images"
         )
         if label := better_constant(metadata.metrics):
-            print(
+            say(
                 f"warning: the model learned nothing useful: to answer {label} every time would be as accurate. "
                 "Train for more epochs, with another learning rate, or on more images"
             )
         if (count := metadata.metrics.count) < ENOUGH_IMAGES:
-            print(
+            say(
                 f"uncertain below {metadata.uncertain_below:.3f} is a default: {count} validation images are too "
                 f"few to choose it, {ENOUGH_IMAGES} are needed"
             )

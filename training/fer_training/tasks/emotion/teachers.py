@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import torch
 from fer_service.classification.classifier import open_classifier
-from fer_service.contract.bundle import file_sha256
 from fer_service.system.cores import available_cores
+from fer_service.system.files import file_sha256
 from torch import Tensor, nn
 from torch.nn import functional
 

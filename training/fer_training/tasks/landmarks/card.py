@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from fer_service.detection.landmarks import LandmarkMetadata
+from fer_service.system.files import write_atomically
 
 
 def write_landmark_card(metadata: LandmarkMetadata, path: Path) -> None:
     """Write the card as a Markdown file."""
-    path.write_text(landmark_card_text(metadata), encoding="utf-8")
+    write_atomically(path, landmark_card_text(metadata))
 
 
 def landmark_card_text(metadata: LandmarkMetadata) -> str:

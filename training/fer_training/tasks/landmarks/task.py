@@ -56,7 +56,10 @@ class LandmarkTask:
         """Export a run (see `export_landmarks`)."""
         recipe = run.recipe(LandmarkRecipe)
         made = export_landmarks(run, recipe, _run_data(run, options), out)
-        print(f"{out}: mean distance {made.distance:.3f} sides, {made.turned_distance:.3f} rotated by {TURN:.0f}°")
+        console.print(
+            f"{out}: mean distance {made.distance:.3f} sides, {made.turned_distance:.3f} rotated by {TURN:.0f}°",
+            soft_wrap=True,
+        )
 
     def evaluate(self, model: Path, data: Path, options: Mapping[str, Any]) -> "LandmarkEvaluation":
         """Evaluate a landmark network on the validation split of labelled faces.
