@@ -156,10 +156,13 @@ def test_a_signal_while_replicas_start_is_an_orderly_end(seconds: float) -> None
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_signals_again_and_again_are_an_orderly_end(start_server: StartServer, workers: str) -> None:
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGHUP), (signal.SIGINT,)])
+def test_signals_again_and_again_are_an_orderly_end(
+    start_server: StartServer, workers: str, numbers: tuple[signal.Signals, ...]
+) -> None:
     server = start_server(FER_WORKERS=workers)
     while server.process.poll() is None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in numbers:
             server.process.send_signal(number)
         time.sleep(0.02)
     assert server.wait() == 0

@@ -22,10 +22,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _INTERRUPTED: Final = 130
+
+
+def _given_path(text: str) -> Path:
+    """Return a path; an empty text, such as an unset variable, would be the current folder."""
+    if not text:
+        raise typer.BadParameter("the path is empty; the current folder is .")
+    return Path(text)
+
+
 _Data = Annotated[
     Path,
     typer.Option(
         "--data",
+        parser=_given_path,
+        metavar="PATH",
         help="Labelled images: a folder with one folder per class, FER-2013 as .csv or .parquet, or another "
         "layout of docs/data-sets.md. For a detector: a folder of photographs with faces.json.",
     ),
@@ -219,7 +230,12 @@ def robustness(
 
 @app.command("data")
 def describe_data(
-    path: Annotated[Path, typer.Argument(help="Labelled images, as for `fer-train train --data`.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            parser=_given_path, metavar="PATH", help="Labelled images, as for `fer-train train --data`."
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Write figures into this folder.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if a file cannot be read, or training would be refused.")
@@ -233,7 +249,12 @@ def describe_data(
 
 @app.command("cut-faces")
 def cut_faces_out(
-    folder: Annotated[Path, typer.Argument(help="Photographs, in folders of classes and splits or not.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            parser=_given_path, metavar="FOLDER", help="Photographs, in folders of classes and splits or not."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Write the faces into this folder, in the same subfolders.")],
     detector: Annotated[str, typer.Option(help="Detector, as in FER_DETECTOR.")] = "auto",
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from fer_service.cli.sources import Sources
 from fer_service.contract.errors import ResultsError
 from fer_service.contract.text import printable
+from fer_service.system.files import FileIds
 
 
 def copy_paths(folder: Path, sources: Sources, videos: Collection[Path]) -> dict[Path, Path]:
@@ -20,8 +21,8 @@ def copy_paths(folder: Path, sources: Sources, videos: Collection[Path]) -> dict
         videos: Those that are videos.
 
     Raises:
-        ResultsError: A copy would lie in a folder of originals and could replace one, or in a folder that is
-            searched, so that the next run would take it for an original.
+        ResultsError: A copy would lie in a folder of originals and could replace one, its name is a link, or it
+            would lie in a folder that is searched, so that the next run would take it for an original.
     """
     for searched in sources.searched:
         if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(searched)):
@@ -32,6 +33,7 @@ def copy_paths(folder: Path, sources: Sources, videos: Collection[Path]) -> dict
     # Also those that links name.
     originals = {os.path.realpath(file.parent) for file in sources.files}
     originals |= {str(Path(os.path.realpath(file)).parent) for file in sources.files}
+    files = FileIds(sources.files)
     copies: dict[Path, Path] = {}
     taken: set[Path] = set()
     for file, name in zip(sources.files, sources.names, strict=True):
@@ -46,6 +48,11 @@ def copy_paths(folder: Path, sources: Sources, videos: Collection[Path]) -> dict
             raise ResultsError(
                 f"--annotate: {printable(copy.parent)} holds files to analyse, and a copy could replace one: "
                 "give another folder"
+            )
+        if copy in files or copy.is_symlink():
+            raise ResultsError(
+                f"--annotate: {printable(copy)} is a link, and a copy would replace its file: remove the link, "
+                "or give another folder"
             )
         taken.add(copy)
         copies[file] = copy

@@ -111,16 +111,16 @@ def main() -> None:
     escape_unencodable()
     try:
         app()
-    except FerError as error:
-        print(_line(error), file=sys.stderr)
+    except (FerError, MemoryError) as error:
+        print(_line(str(error) or "not enough memory"), file=sys.stderr)
         sys.exit(1)
 
 
-def _line(error: FerError) -> str:
+def _line(error: str) -> str:
     """Return the line of an error; the settings may be what is wrong, so they are not asked for the format."""
     if os.environ.get("FER_LOG_FORMAT") == "json":
         return JsonFormatter().format(
-            logging.makeLogRecord({"name": __name__, "levelname": "ERROR", "msg": str(error)})
+            logging.makeLogRecord({"name": __name__, "levelname": "ERROR", "msg": error})
         )
     return f"fer-service: {printable(error)}"
 

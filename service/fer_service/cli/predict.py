@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
@@ -29,6 +28,7 @@ from fer_service.contract.settings import Settings
 from fer_service.contract.summaries import FaceCounts, sentence_of
 from fer_service.contract.text import printable, printable_json
 from fer_service.observability.logs import configure_logging
+from fer_service.system.files import FileIds, write_atomically
 from fer_service.tracking.tracked_stream import HALF_LIFE
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def predict(
         raise typer.Exit(0 if complete else 1)
     if annotate and annotate.suffix.lower() in {".mp4", ".mov", ".mkv", ".webm", ".jpg", ".png"}:
         raise typer.BadParameter(f"--annotate {printable(annotate)}: give a folder for the copies of these files")
-    if out and os.path.realpath(out) in {os.path.realpath(file) for file in found.files}:
+    if out and (out in FileIds(found.files) or out in found.files):
         raise typer.BadParameter(f"--out {printable(out)} is one of the files to analyse")
     videos = frozenset(file for file in found.files if is_video(file))
     copies = copy_paths(annotate, found, videos) if annotate else {}
@@ -206,7 +206,7 @@ class _Run:
                 else:
                     analysis = await anext(analyses)
                     if not isinstance(analysis, str) and analysis.drawn:
-                        await asyncio.to_thread(self._copy(path).write_bytes, analysis.drawn)
+                        await asyncio.to_thread(write_atomically, self._copy(path), analysis.drawn)
                     self._add(path, analysis if isinstance(analysis, str) else analysis.prediction, results)
                 advance()
 

@@ -1,5 +1,6 @@
 """Results of many files, written to a CSV, NDJSON, JSON or parquet file as they come."""
 
+import codecs
 import csv
 import io
 import json
@@ -178,15 +179,21 @@ def _json(name: str, outcome: Outcome) -> str:
 
 def _kept_rows(path: Path, header: list[str], files: set[str]) -> list[list[str]]:
     """Return the rows of a CSV file without those of failed files and of its last one, if these come again."""
-    text = path.read_bytes().decode("utf-8", "replace")  # the last character may be torn
+    text = path.read_bytes().decode("utf-8-sig", "replace")  # the last character may be torn
+    whole = io.StringIO()
+    csv.writer(whole).writerow(header)
+    if whole.getvalue().startswith(text):  # only a part of the header was written
+        return []
     try:
-        first, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [header]
+        first, *rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row] or [header]
     except csv.Error as error:
         raise ResultsError(f"{path} is not a file of results: give another --out") from error
     if first[:3] == ["frame", "time", "id"]:
         raise ResultsError(f"{path} is the timeline of a video, which cannot be continued: leave --resume out")
     if first != header:
-        raise ResultsError(f"{path} has other columns, for example of another model: give another --out")
+        raise ResultsError(
+            f"{path} has other columns, such as those of another model or of a spreadsheet: give another --out"
+        )
     if rows and not (text.endswith("\n") and len(rows[-1]) == len(header)):
         rows.pop()
     column = header.index("error")
@@ -196,7 +203,8 @@ def _kept_rows(path: Path, header: list[str], files: set[str]) -> list[list[str]
 
 def _kept_lines(path: Path, files: set[str]) -> list[str]:
     """Return the lines of an NDJSON file without failed files and its last one, if these come again."""
-    *lines, _ = path.read_bytes().split(b"\n")  # behind the last line break is nothing, or a torn line
+    *lines, _ = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")  # the last line may be torn
+    lines = [line for line in lines if line.strip()]
     try:
         results = [json.loads(line) for line in lines]
         again = {each["name"] for each in results if "error" in each} | {each["name"] for each in results[-1:]}

@@ -15,6 +15,7 @@ from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import FramePrediction
 from fer_service.contract.summaries import FrameCounts, sentence_of
 from fer_service.contract.text import printable
+from fer_service.system.files import FileIds
 
 if TYPE_CHECKING:
     from fer_service.analysis.analyzer import Analyzer
@@ -48,7 +49,8 @@ def predict_video(
     from fer_service.video.isolated import open_clip
 
     targets = [target for target in (out, annotate) if target]
-    if len({target.resolve() for target in (path, *targets)}) <= len(targets):
+    several = len({target.resolve() for target in targets}) < len(targets)
+    if several or any(target in FileIds([path]) for target in targets):
         raise ClipError("the video, --out and --annotate must be different files")
     columns = (
         TextColumn("{task.description}"),

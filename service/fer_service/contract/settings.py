@@ -188,6 +188,18 @@ class Settings(BaseSettings):
     def _without_service_link(cls, value: object) -> object:
         return cls.model_fields["port"].default if _is_service_link("FER_PORT", str(value)) else value
 
+    @field_validator("device", "log_level", "log_format", mode="before")
+    @classmethod
+    def _in_small_letters(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("model", "detector")
+    @classmethod
+    def _check_file(cls, name: str) -> str:
+        if "://" in name:
+            raise ValueError("must be a file, not an address: download it first")
+        return name
+
     @field_validator("cors_origins", "trusted_proxies", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fer_service.contract.boxes import covered, iou
 from fer_service.contract.job import Job
+from fer_service.detection.close_look import confirmed_closely
 from fer_service.detection.detector import Detector, Face
 from fer_service.detection.resizing import enlarged, halved, shrunk
 
@@ -92,6 +93,7 @@ class Scales:
         """Find the faces of an image; return also what each scale that was searched showed."""
         larger = enlarged(pixels, MIN_IMAGE_SIDE)
         faces, looks = self._search(larger, min_score, job)
+        faces = confirmed_closely(self.network, larger, faces, min_score, job)
         if larger is pixels:
             return faces, looks
         factors = pixels.shape[1] / larger.shape[1], pixels.shape[0] / larger.shape[0]

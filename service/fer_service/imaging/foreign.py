@@ -118,6 +118,7 @@ _TEXTS: Final = tuple(
             "a form",
             "send it with its Content-Type: multipart/form-data; boundary=…",
         ),
+        (rb"#EXTM3U|ffconcat", "a playlist", "send the file that it names"),
         (rb"\[object ", "the name of a JavaScript object", "send the File or Blob itself"),
         (
             rb"(?i)@?[\w./\\: ~-]+\.(jpe?g|png|webp|gif|bmp|tiff?|avif|heic)\s*$",

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -20,6 +20,7 @@ from fer_service.onnx.binding import BoundRun
 from fer_service.onnx.gpu_support import SEE_DOCTOR, GpuUnavailable, require_gpu
 from fer_service.onnx.model_file import read_model_file
 
+_BAD_ALLOC: Final = "bad_alloc"  # of the C++ library
 logger = logging.getLogger(__name__)
 
 _Bound: TypeAlias = Literal["cpu", "cuda", "tensorrt"]
@@ -148,6 +149,8 @@ class Session:
         try:
             inner = opened()
         except Exception as error:  # onnxruntime's own exceptions share no base class
+            if _BAD_ALLOC in str(error):
+                raise failure(f"{path}: not enough memory to open the model") from error
             if device == "cpu":
                 raise failure(
                     f"{path}: not an ONNX file that onnxruntime can open: {first_line(error)}"

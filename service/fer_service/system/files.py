@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -43,6 +43,26 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class FileIds:
+    """The files that names stand for, also by links: of several names of one file each is known."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        """Look the files up; names without a file are left out."""
+        self._ids = {file for path in paths if (file := _file_id(path)) is not None}
+
+    def __contains__(self, path: Path) -> bool:
+        """Return True if the name stands for one of the files."""
+        return _file_id(path) in self._ids
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 (for a name that is too long, Path raises)
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a whole file (see `open_atomically`). Text is encoded as UTF-8.
 
@@ -64,13 +84,15 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: The file cannot be written.
     """
-    path = Path(os.path.realpath(path))
+    named, path = path, Path(os.path.realpath(path))
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as file:
             yield file
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:  # such as a full disk
+            error.filename = str(named)
         # A missing parent folder leaves nothing to delete; the first error is the one to report.
         if partial.is_file() or partial.is_symlink():
             partial.unlink()

@@ -16,8 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.contract.errors import ClipError
+from fer_service.contract.errors import ClipError, UndecodableImage
 from fer_service.contract.extras import install_command
+from fer_service.imaging.encoded import check_format
+from fer_service.imaging.foreign import foreign_content
 from fer_service.system.cores import available_cores
 
 if TYPE_CHECKING:
@@ -32,8 +34,11 @@ _FORMATS: Final = (
 _MAX_PIXEL_SHAPE: Final = 4  # width by height of a pixel; anamorphic film has 2
 _MAX_THREADS: Final = 4  # of the decoder
 _JUMP: Final = 0.5  # seconds back in time; the order of frames may be wrong by less
+_BEGIN: Final = 1024  # bytes that tell what a file is
 _TAG: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")  # of the duration of a Matroska track
-_END_TOLERANCE: Final = 1.0  # seconds; containers round the duration, and the sound may be longer than the video
+# A video may end earlier than its container says: durations are rounded, and the sound may be longer. Share of the
+# duration, and bounds in seconds.
+_END_SHARE, _END_BOUNDS = 0.2, (0.25, 1.0)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class Clip:
         try:
             self._container = av.open(file, "r", options=options, **titles)
         except (av.FFmpegError, OSError) as error:
-            reason = "unknown format, or damaged" if isinstance(error, ValueError) else error.strerror
+            reason = _content(source) if isinstance(error, ValueError) else error.strerror
             raise ClipError(f"cannot read {name} as a video: {reason}") from error
         # The cover image of a sound file is not a video.
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
@@ -150,8 +155,14 @@ class Clip:
             self.damage.append("no frame could be read")
         if damaged:
             self.damage.append(f"{damaged} damaged {'frame' if damaged == 1 else 'frames'} skipped")
-        if self.duration is not None and self._is_own_duration and self.duration - end > _END_TOLERANCE:
+        if self._ends_early(end):
             self.damage.append(f"the video ends after {end:.1f} s of {self.duration:.1f} s")
+
+    def _ends_early(self, end: float) -> bool:
+        if self.duration is None or not self._is_own_duration:
+            return False
+        least, most = _END_BOUNDS
+        return self.duration - end > min(max(_END_SHARE * self.duration, least), most)
 
     def _decoded(self) -> Iterator["VideoFrame | None"]:
         """Yield frames in display order, and None for a packet that cannot be decoded."""
@@ -179,6 +190,9 @@ class Clip:
 
     def _durations(self) -> tuple[float | None, bool]:
         """Return when the last frame ends, and whether the video itself says so; the sound may be longer."""
+        if self._container.format.name == "avi" and self._stream.frames and self._stream.average_rate:
+            # FFmpeg takes the duration of a shortened file from its size; the header still counts all frames.
+            return float(self._stream.frames / self._stream.average_rate), True
         if self._stream.duration is not None and self._stream.time_base is not None:
             return float(self._stream.duration * self._stream.time_base + self._delay), True
         # Those of a Matroska file count from 0, not from the first frame.
@@ -194,6 +208,23 @@ def _shown_for(frame: "VideoFrame", stream: "VideoStream") -> float:
     if frame.duration and frame.time_base:
         return float(frame.duration * frame.time_base)
     return float(1 / (stream.average_rate or Fraction(25)))
+
+
+def _content(source: Path | bytes) -> str:
+    """Return what a file is instead of a video, as far as its first bytes tell."""
+    begin = source[:_BEGIN] if isinstance(source, bytes) else b""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            begin = file.read(_BEGIN)
+    if not begin:
+        return "it is empty"
+    try:
+        check_format(begin)
+    except UndecodableImage:
+        name = (foreign_content(begin) or "a video").partition(": ")[0]
+    else:
+        name = "an image"
+    return "unknown format, or damaged" if name.startswith("a video") else f"it is {name}"
 
 
 def name_of(source: Path | bytes) -> str:

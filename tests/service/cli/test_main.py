@@ -108,6 +108,14 @@ def test_an_uncertain_answer_has_a_question_mark(run: Run, tmp_path: Path) -> No
     assert "angry ?" in run("predict", tmp_path / "grey.jpg").out
 
 
+def test_too_little_memory_is_one_line(run: Run, photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("fer_service.analysis.loading.load", none_left)
+    assert run("predict", photos[0]) == (1, "", "fer-service: not enough memory\n")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,44 @@ def test_a_copy_replaces_no_original_that_a_link_names(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_a_link_with_the_name_of_a_copy_is_not_written_through(
+    run: Run, link: Callable[[Path, Path], None]
+) -> None:
+    Path("marked").mkdir()
+    original = Path("photos/b-red.jpg").resolve()
+    link(original, Path("marked/b-red.jpg"))
+    before = original.read_bytes()
+    ended = run("predict", "photos/b-red.jpg", "--annotate", "marked")
+    assert (ended.status, original.read_bytes()) == (1, before)
+    assert "marked/b-red.jpg is a link, and a copy would replace its file" in ended.err
+    link(original, Path("results.csv"))
+    ended = run("predict", "photos/b-red.jpg", "--out", "results.csv")
+    assert (ended.status, original.read_bytes()) == (2, before)
+    assert "is one of the files to analyse" in ended.err
+
+
+def test_a_video_is_not_replaced_by_its_copy_through_a_link(run: Run, folder: Path) -> None:
+    clip = write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 2, [0, 0.1])
+    before = clip.read_bytes()
+    for number, option in enumerate(("--out", "--annotate")):
+        link = folder / f"link{number}{'.json' if option == '--out' else '.mp4'}"
+        os.link(clip, link)
+        ended = run("predict", clip, option, link)
+        assert (ended.status, clip.read_bytes()) == (1, before)
+        assert "must be different files" in ended.err
+
+
+def test_a_copy_that_the_disk_has_no_room_for_is_named_and_not_left_torn(run: Run, folder: Path) -> None:
+    (folder.parent / "marked").mkdir()
+    (folder.parent / "marked" / "b-red.jpg.partial").symlink_to("/dev/full")
+    ended = run("predict", "photos/b-red.jpg", "--annotate", "marked")
+    assert ended.status == 1
+    assert "cannot write marked/b-red.jpg: No space left on device" in ended.err
+    assert list((folder.parent / "marked").iterdir()) == []
+
+
+@pytest.mark.usefixtures("folder")
 def test_annotated_copies_keep_the_folders_and_replace_nothing(run: Run) -> None:
     run("predict", "photos", "photos/more/b-red.jpg", "--recursive", "--annotate", "marked", "--out", "a.csv")
     found = {path.relative_to("marked").as_posix() for path in Path("marked").rglob("*.jpg")}
@@ -332,6 +371,27 @@ def test_a_resumed_run_keeps_the_results_of_files_that_it_does_not_name(run: Run
     after = Path(name).read_text(encoding="utf-8")
     assert after.startswith(before)
     assert after[len(before) :].count("photos/more/b-red.jpg") == 1
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("results.csv", lambda text: text + b"\r\n\r\n"),
+        ("results.csv", lambda text: text[:20]),
+        ("results.csv", lambda text: b"\xef\xbb\xbf" + text),
+        ("results.ndjson", lambda text: text + b"\n\n"),
+        ("results.ndjson", lambda text: b"\xef\xbb\xbf" + text),
+    ],
+)
+def test_blank_lines_marks_and_a_torn_header_do_not_hinder_a_resume(
+    run: Run, name: str, changed: Callable[[bytes], bytes]
+) -> None:
+    run("predict", "photos", "--out", name)
+    before = Path(name).read_bytes()
+    Path(name).write_bytes(changed(before))
+    assert run("predict", "photos", "--out", name, "--resume").status == 1  # one of the files is damaged
+    assert Path(name).read_bytes() == before
 
 
 def test_a_timeline_is_not_continued(run: Run, folder: Path) -> None:

@@ -43,6 +43,21 @@ def test_an_unknown_variable_is_an_error_with_what_was_meant(
         load_settings()
 
 
+def test_choices_may_have_capital_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"LOG_LEVEL": "INFO", "LOG_FORMAT": "JSON", "DEVICE": "CPU"}.items():
+        monkeypatch.setenv(f"FER_{name}", value)
+    settings = load_settings()
+    assert (settings.log_level, settings.log_format, settings.device) == ("info", "json", "cpu")
+
+
+@pytest.mark.parametrize("name", ["model", "detector"])
+def test_an_address_is_no_file(name: str) -> None:
+    with pytest.raises(
+        SettingsError, match=rf"FER_{name.upper()}=https://x/y\.onnx: must be a file, not an address"
+    ):
+        load_settings(**{name: "https://x/y.onnx"})
+
+
 def test_all_mistakes_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"MODLE": "x", "TIGERS": "1", "LIONS": "1", "PORT": "http", "WORKERS": "0"}.items():
         monkeypatch.setenv(f"FER_{name}", value)

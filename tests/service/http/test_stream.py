@@ -72,6 +72,15 @@ def test_a_frame_is_answered_with_its_number_time_and_the_faces_ids(client: Test
     assert face["probabilities"] == face["raw_probabilities"]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_request_that_is_no_handshake_is_told_what_is_missing(client: TestClient, method: str) -> None:
+    answer = client.request(method, "/stream")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    if method == "GET":
+        assert answer.json()["code"] == "upgrade_required"
+        assert "the request needs the header Upgrade: websocket" in answer.json()["detail"]
+
+
 def test_a_face_keeps_its_id_when_frames_come_seldom(client: TestClient) -> None:
     with client.websocket_connect("/stream") as stream:
         first = answered(stream, GREEN)

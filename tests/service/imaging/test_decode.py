@@ -132,6 +132,16 @@ def test_sixteen_bit_values_are_divided_by_256(channels: int) -> None:
     assert_close(decoded(buffer.tobytes()), np.dstack([levels // 256] * 3).astype(np.uint8), 0)
 
 
+def test_a_gif_may_lack_its_last_two_bytes() -> None:
+    whole = encoded(Image.effect_noise((90, 60), 80), "GIF")
+    assert whole.endswith(b"\0;")
+    expected = decoded(whole)
+    for end in (1, 2):
+        assert np.array_equal(decoded(whole[:-end]), expected)
+    with pytest.raises(UndecodableImage):
+        decoded(whole[:-3])
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_the_first_of_several_frames_is_used(kind: str) -> None:
     red, green, blue = (Image.new("RGB", (40, 30), colour) for colour in ("red", "lime", "blue"))

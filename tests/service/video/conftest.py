@@ -26,7 +26,7 @@ def write_clip(
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=30)
         assert isinstance(stream, VideoStream)
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.height, stream.width = frames[0].shape[:2]
         # MPEG-4 has no finer clock than 16 bits.
         ticks = TICKS if codec != "mpeg4" else 30

@@ -82,6 +82,38 @@ def test_a_truncated_clip_is_read_to_its_end_and_reported(tmp_path: Path, suffix
     assert clip.damage
 
 
+@pytest.mark.parametrize(("suffix", "codec", "count"), [(".mkv", "libx264", 24), (".avi", "mjpeg", 90)])
+def test_a_clip_that_was_cut_between_its_frames_says_how_long_it_was(
+    tmp_path: Path, suffix: str, codec: str, count: int
+) -> None:
+    whole = write_clip(tmp_path / f"whole{suffix}", noise(count), [n / 30 for n in range(count)], codec)
+    with Clip(whole) as clip:
+        assert len(list(clip.frames())) == count
+        assert clip.damage == []
+    with Clip(cut(whole, 0.6)) as clip:
+        assert 0 < len(list(clip.frames())) < count
+        assert f" s of {count / 30:.1f} s" in clip.damage[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(60), "it is an image"),
+        (b"<!DOCTYPE html><html>", "it is an HTML web page"),
+        (b"#EXTM3U\nhttp://camera/1.ts", "it is a playlist"),
+        (b"\x1aE\xdf\xa3" + bytes(60), "unknown format, or damaged"),
+        (b"\x01\x02\x03" * 30, "unknown format, or damaged"),
+    ],
+)
+def test_what_is_no_video_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    for source in (path, content):
+        with pytest.raises(ClipError, match=f"as a video: {reason}$"):
+            Clip(source)
+
+
 def test_a_short_clip_that_was_cut_before_its_frames_is_reported(tmp_path: Path) -> None:
     whole = write_clip(tmp_path / "clip.mkv", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2])
     cluster = bytes.fromhex("1f43b675")  # RFC 9559, section 5.1.3

@@ -176,6 +176,11 @@ def test_spellings_of_splits_are_matched(path: Path) -> None:
     assert read(path).splits.tolist() == ["Training", "train", "PublicTest", "x"]
 
 
+def test_a_column_named_image_may_have_the_pixels(path: Path) -> None:
+    path.write_text(f"label,image\nhappy,{PIXELS}\n")
+    assert read(path).labels.tolist() == [3]
+
+
 @pytest.mark.parametrize("emotion", ["happy", "Happiness", "3.0", " 3"])
 def test_emotions_may_be_words(path: Path, emotion: str) -> None:
     path.write_text(HEADER + f"{emotion},{PIXELS},Training\n")

@@ -58,7 +58,8 @@ def test_resuming_keeps_what_is_there(run: RunFolder, recipe: EmotionRecipe, fac
 def test_a_run_of_another_recipe_is_not_resumed(
     run: RunFolder, faces: FaceDataset, changes: dict[str, object]
 ) -> None:
-    with pytest.raises(RunError, match="has a run with another recipe"):
+    (name,) = changes
+    with pytest.raises(RunError, match=rf"has a run with another recipe \({name}\S*: .*, now .*\): give another"):
         start_run(run, make_recipe(**changes), faces, Path("data.csv"), resume=True)
 
 
@@ -174,7 +175,7 @@ def test_a_recipe_of_chosen_layers_is_read_back(tmp_path: Path, faces: FaceDatas
 
 
 @pytest.mark.parametrize("name", ["environment.json", "metrics.jsonl"])
-@pytest.mark.parametrize("content", [None, "{half"])
+@pytest.mark.parametrize("content", [None, "{half\n"])
 def test_a_damaged_record_is_an_error_of_the_run(run: RunFolder, name: str, content: str | None) -> None:
     if content is None:
         (run.path / name).unlink()
@@ -198,13 +199,26 @@ def test_a_recipe_that_is_no_longer_yaml_is_refused_by_name(run: RunFolder) -> N
         ("environment.json", '{"data": 3}'),
         ("metrics.jsonl", "[]\n"),
         ("metrics.jsonl", '{"loss": 1}\n'),
-        ("metrics.jsonl", '{"epoch": 1}\n{"epo'),
+        ("metrics.jsonl", '{"epoch": 1}\n{"epo\n'),
     ],
 )
 def test_a_file_of_a_run_that_is_something_else_is_damaged(run: RunFolder, name: str, text: str) -> None:
     (run.path / name).write_text(text, encoding="utf-8")
     with pytest.raises(RunError, match=f"{name} is damaged: "):
         run.environment() if name.startswith("env") else run.metrics()
+
+
+def test_a_last_line_that_was_torn_is_left_out(run: RunFolder) -> None:
+    (run.path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo', encoding="utf-8")
+    assert run.metrics() == [{"epoch": 1}]
+
+
+def test_a_run_that_lost_its_last_checkpoint_does_not_begin_anew(
+    run: RunFolder, recipe: EmotionRecipe, faces: FaceDataset
+) -> None:
+    run.last.rename(run.best)
+    with pytest.raises(RunError, match=r"has a best\.ckpt, but no last\.ckpt to continue from"):
+        start_run(run, recipe, faces, Path("data.csv"), resume=True)
 
 
 def test_a_recipe_of_the_user_is_not_replaced(tmp_path: Path, recipe: EmotionRecipe) -> None:

@@ -150,6 +150,9 @@ def _table(path: Path, line: str, second: str, separator: str) -> Table:
         for role, spellings in _ROLES.items():
             if name in spellings:
                 columns.setdefault(role, number)
+    file = columns.get(FILE)
+    if file is not None and PIXELS not in columns and file < len(values) and _has_pixels(values[file]):
+        columns[PIXELS] = columns.pop(FILE)  # such as a column `image`
     labels = [number for number, name in enumerate(names) if name in _ROLES[LABEL]]
     if len(labels) > 1:
         columns[LABEL] = _likely(labels, names, values)
@@ -184,7 +187,7 @@ def _columns_by_content(fields: list[str]) -> dict[str, int]:
     labels: list[int] = []
     for number, field in enumerate(fields):
         value = field.strip()
-        if len(value.split()) >= _FEW_PIXELS:
+        if _has_pixels(value):
             found.setdefault(PIXELS, number)
         elif _IMAGE_NAME.search(value):
             found.setdefault(FILE, number)
@@ -196,6 +199,10 @@ def _columns_by_content(fields: list[str]) -> dict[str, int]:
         return found | {LABEL: labels[0]}
     # Beside a file, several numbers may be anything, such as votes or a box.
     return found | {LABEL: labels[0]} if FILE in found and len(labels) == 1 else {}
+
+
+def _has_pixels(value: str) -> bool:
+    return len(value.split()) >= _FEW_PIXELS
 
 
 @contextmanager

@@ -77,6 +77,10 @@ class RunFolder:
                 recipe of its own.
         """
         self.check_new(resume)
+        if resume and not self.last.exists() and self.best.exists():
+            raise RunError(
+                f"{self.path} has a best.ckpt, but no last.ckpt to continue from: export it, or give another --out"
+            )
         if self.last.exists():
             self._check_same(recipe, about)
             return
@@ -93,8 +97,10 @@ class RunFolder:
 
     def _check_same(self, recipe: Recipe, about: Mapping[str, Any]) -> None:
         recorded = self.environment()
-        if type(recipe).model_validate(self.recipe_content()) != recipe:
-            difference = "another recipe"
+        before = type(recipe).model_validate(self.recipe_content())
+        if before != recipe:
+            changed = _changed(before.model_dump(by_alias=True), recipe.model_dump(by_alias=True))
+            difference = f"another recipe ({changed})"
         elif recorded["data"]["sha256"] != about["data"]["sha256"]:
             difference = "other data"
         elif _hashes(recorded) != _hashes(about):
@@ -170,13 +176,16 @@ class RunFolder:
         Raises:
             RunError: The folder is not a run folder, or the file is damaged.
         """
-        lines = self._read("metrics.jsonl").splitlines()
+        # A last line without its end was torn by a full disk; its epoch is repeated, or was the last.
+        *lines, _ = self._read("metrics.jsonl").split("\n")
         try:
             entries = [json.loads(line) for line in lines]
             if not all(isinstance(entry, dict) and "epoch" in entry for entry in entries):
                 raise ValueError("a line is not the entry of an epoch")
         except ValueError as error:
-            raise RunError(f"{self.path / 'metrics.jsonl'} is damaged: {error}") from error
+            raise RunError(
+                f"{self.path / 'metrics.jsonl'} is damaged: {error}; remove its damaged lines to go on"
+            ) from error
         return entries
 
     def log(self, entry: dict[str, Any]) -> None:
@@ -199,6 +208,18 @@ class RunFolder:
             write_atomically(self.path / name, text)
         except OSError as error:
             raise RunError(f"cannot write {self.path / name}: {error.strerror or error}") from error
+
+
+def _changed(before: Any, after: Any, name: str = "") -> str:
+    """Return the first value that differs between two recipes, such as `phases.0.epochs: 2, now 3`."""
+    if type(before) is type(after) and isinstance(before, dict) and before.keys() == after.keys():
+        pairs = [(key, before[key], after[key]) for key in before]
+    elif type(before) is type(after) and isinstance(before, tuple | list) and len(before) == len(after):
+        pairs = [(str(place), old, new) for place, (old, new) in enumerate(zip(before, after, strict=True))]
+    else:
+        return f"{name}: {before}, now {after}"
+    key, old, new = next(pair for pair in pairs if pair[1] != pair[2])
+    return _changed(old, new, f"{name}.{key}" if name else key)
 
 
 def _hashes(about: Mapping[str, Any]) -> list[str]:

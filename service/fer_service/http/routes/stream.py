@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 import anyio
-from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
 from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.websockets import WebSocketDisconnected
 
@@ -27,6 +27,17 @@ from fer_service.tracking.tracker import Tracker
 PROTOCOL: Final = "fer.v1"
 
 router = APIRouter()
+
+
+@router.get("/stream", include_in_schema=False)
+@router.head("/stream", include_in_schema=False)
+async def no_stream() -> None:
+    """Refuse a request without the headers of a WebSocket (RFC 9110, section 15.5.22)."""
+    raise HTTPException(
+        426,
+        "a stream is a WebSocket: the request needs the header Upgrade: websocket, which proxies must forward",
+        {"Upgrade": "websocket", "Connection": "Upgrade"},
+    )
 
 
 @router.websocket("/stream")

@@ -34,7 +34,12 @@ def read_gif(data: bytes) -> Contents:
     if data[at] != _IMAGE:
         raise UndecodableImage("the GIF file contains no image")
     left, top, across, down, image_flags = struct.unpack_from("<HHHHB", data, at + 1)
-    end = _after_blocks(data, at + 11 + _table_bytes(image_flags))
+    blocks = at + 11 + _table_bytes(image_flags)
+    try:
+        image = data[at : _after_blocks(data, blocks)]
+    except IndexError:  # all pixels may be there, and only the end of the blocks is missing
+        image = data[at:] + b"\0"
+        _after_blocks(data + b"\0", blocks)
     if not across or not down:
         raise UndecodableImage(f"the GIF image claims {across}×{down} pixels")
     # Browsers enlarge the screen if the first image does not fit, and ignore an invalid background.
@@ -44,7 +49,7 @@ def read_gif(data: bytes) -> Contents:
     if flags & 0x80 and background >= 2 << (flags & 7):
         background = 0
     struct.pack_into("<HHBB", head, 6, width, height, flags, background)
-    cut = b"".join((head, control, memoryview(data)[at:end], b";"))
+    cut = b"".join((head, control, image, b";"))
     return Contents(Layout.GIF, width, height, cut, "first frame", slow=True)
 
 

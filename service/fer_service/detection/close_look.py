@@ -1,0 +1,58 @@
+"""A close look at faces that may be something else.
+
+Hands, ears and patterns next to a face can score like faces, but not at every size. So a doubtful one is cut out
+of the image at a fixed size, and must be found there too. docs/decisions/scales.md has what this finds and costs.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_service.contract.boxes import iou
+from fer_service.contract.bundle import CropGeometry
+from fer_service.contract.job import Job
+from fer_service.detection.detector import Detector, Face
+from fer_service.imaging.crop import Square, crop
+
+# More faces are a crowd, in which a weak score is usual.
+MAX_FACES: Final = 3
+SURE_SCORE: Final = 0.97
+# Of the wanted score, in the close look.
+SCORE_RATIO: Final = 1 / 2
+# Pixels: height of the face in the close look, and side of the look.
+FACE_HEIGHT: Final = 80.0
+SIDE: Final = 192
+_OVERLAP: Final = 0.3  # boxes that overlap by more (IoU) are the same face
+
+
+def confirmed_closely(
+    network: Detector, pixels: NDArray[np.uint8], faces: Sequence[Face], min_score: float, job: Job | None
+) -> list[Face]:
+    """Return the faces without those that a close look does not show; the best one stays.
+
+    Args:
+        network: Finds the faces of one look.
+        pixels: The image uint8 [H, W, 3].
+        faces: Its faces, best first. A crowd is returned as it is.
+        min_score: The wanted score.
+        job: See `Detector.detect`.
+    """
+    if len(faces) > MAX_FACES:
+        return list(faces)
+    others = [face for face in faces[1:] if _is_sure(face) or _shows(network, pixels, face, min_score, job)]
+    return [*faces[:1], *others]
+
+
+def _is_sure(face: Face) -> bool:
+    return (face.score or 0) >= SURE_SCORE
+
+
+def _shows(network: Detector, pixels: NDArray[np.uint8], face: Face, min_score: float, job: Job | None) -> bool:
+    scale, middle = FACE_HEIGHT / face.box.height, SIDE / 2
+    look = crop(pixels, Square(*face.box.center, SIDE / scale), SIDE, CropGeometry())
+    found = np.array([each.box for each in network.detect(look, min_score * SCORE_RATIO, job)], np.float64)
+    width = face.box.width * scale
+    expected = np.array([middle - width / 2, middle - FACE_HEIGHT / 2, width, FACE_HEIGHT])
+    return bool((iou(expected, found.reshape(-1, 4)) > _OVERLAP).any())
