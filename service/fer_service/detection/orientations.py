@@ -29,9 +29,10 @@ ODDS_RATIO: Final = 1.65
 # Roll of a face, in degrees clockwise, by the counterclockwise quarter turns that make it upright.
 ROLLS: Final = {1: 90, 2: 180, 3: -90}
 # Counterclockwise quarter turns of the tiles. Most faces that are upside down are found without a sheet, as if
-# they were upright; only the view of them shows which they are.
+# they were upright; only the view of them shows which they are. Of the others the scales show weak candidates.
 _VIEW_TURNS: Final = (0, 1, 2, 3)
 _IMAGE_TURNS: Final = (1, 3)
+_DOUBTFUL_TURNS: Final = (1, 2, 3)
 _SHEET_CANDIDATES: Final = 0.3  # score
 _VIEW_SIDE: Final = 96  # pixels of a square tile about a face
 _VIEW_FRAME: Final = 2.0  # side of that square, as a multiple of the box's longer side
@@ -72,7 +73,7 @@ class Orientations:
         small = shrunk(pixels, self.side)
         faces, looks = self.scales.search(small, min_score, job)
         best = max(faces, key=_score, default=None)
-        for sheet in self._sheets(small, best, [look.pixels for look in looks]):
+        for sheet in self._sheets(small, best, list(looks)):
             looks.append(Look(sheet.pixels, 1.0, self.network.detect(sheet.pixels, _SHEET_CANDIDATES, job)))
             if turns := sheet.clearest(looks[-1].candidates):
                 turned, more = self.scales.search(_turned(small, turns), min_score, job)
@@ -84,10 +85,8 @@ class Orientations:
         factors = pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]
         return [face.scaled(*factors) for face in faces], looks
 
-    def _sheets(
-        self, small: NDArray[np.uint8], best: Face | None, scales: list[NDArray[np.uint8]]
-    ) -> Iterator["_Sheet"]:
-        """Yield the sheets that are worth a look, given the best upright face and the scales of the image."""
+    def _sheets(self, small: NDArray[np.uint8], best: Face | None, looks: list[Look]) -> Iterator["_Sheet"]:
+        """Yield the sheets that are worth a look, given the best upright face and what the scales showed."""
         if best is not None and _score(best) >= self.upright_score:
             return
         if best is not None:
@@ -96,9 +95,10 @@ class Orientations:
         if best is None or _score(best) < TURNED_SCORE:
             side = self.side // _IMAGE_SHARE
             # Shrinks the smallest scale that is large enough: the whole image would take half as long as the look.
-            enough = [image for image in scales if max(image.shape[:2]) >= side]
+            enough = [look.pixels for look in looks if max(look.pixels.shape[:2]) >= side]
             image = shrunk(min(enough, key=lambda image: image.size, default=small), side)
-            yield _Sheet(image, _IMAGE_TURNS, TURNED_SCORE)
+            is_doubtful = best is None and any(look.candidates for look in looks)
+            yield _Sheet(image, _DOUBTFUL_TURNS if is_doubtful else _IMAGE_TURNS, TURNED_SCORE)
 
 
 def upright(detector: Detector) -> Detector:

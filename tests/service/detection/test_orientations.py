@@ -23,6 +23,7 @@ SCORE = 0.6
 SCALES = [(240, 320), (120, 160), (480, 640)]
 TURNED_SCALES = [(320, 240), (160, 120), (640, 480)]
 IMAGE_SHEET = (128, 192)  # two tiles of 96 × 128
+DOUBTFUL_SHEET = (128, 320)  # one more of 96 × 128 between them, upside down
 VIEW_SHEET = (96, 384)  # four tiles of 96 × 96
 CLEAR, DOUBTFUL, WEAK = 0.99, 0.88, 0.7
 
@@ -65,6 +66,20 @@ def found(*answers: dict[tuple[int, int], Sequence[Face]]) -> tuple[list[Face], 
 
 def test_an_image_without_a_face_costs_one_more_look() -> None:
     assert found() == ([], [*SCALES, IMAGE_SHEET])
+
+
+def test_weak_candidates_may_be_a_face_that_is_upside_down() -> None:
+    weak = {SCALES[-1]: [Face(Box(200, 100, 200, 240), SCORE / 2)]}
+    assert found(weak) == ([], [*SCALES, DOUBTFUL_SHEET])
+    (face,), looks = found(weak, {DOUBTFUL_SHEET: [tile(48, CLEAR)]}, turned(CLEAR))
+    assert (face.roll, looks[3:]) == (90, [DOUBTFUL_SHEET, TURNED_SCALES[0]])
+
+
+def test_a_close_face_that_is_upside_down_is_found(astronaut: Pixels) -> None:
+    close = cv2.resize(astronaut[60:190, 160:290], (240, 240), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    detector = choose_detector("own", 640, orientations=True)
+    (face,) = detector.detect(np.ascontiguousarray(close[::-1, ::-1]), SCORE)
+    assert face.roll == 180
 
 
 def test_a_clear_face_costs_no_more_look() -> None:
