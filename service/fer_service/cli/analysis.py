@@ -70,7 +70,7 @@ async def analyze_files(
         except RequestError as error:
             return str(error)
         except MemoryError:
-            return "not enough memory to read the file"
+            return "not enough memory to analyse the file"
 
     waiting: deque[asyncio.Task[Analysis | str]] = deque()
     try:

@@ -114,6 +114,12 @@ def main() -> None:
     except (FerError, MemoryError) as error:
         print(_line(str(error) or "not enough memory"), file=sys.stderr)
         sys.exit(1)
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        hint = "not enough memory, or too few processes are allowed (ulimit -v, -u)"
+        print(_line(f"cannot start a thread: {hint}"), file=sys.stderr)
+        sys.exit(1)
 
 
 def _line(error: str) -> str:

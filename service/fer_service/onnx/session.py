@@ -20,7 +20,7 @@ from fer_service.onnx.binding import BoundRun
 from fer_service.onnx.gpu_support import SEE_DOCTOR, GpuUnavailable, require_gpu
 from fer_service.onnx.model_file import read_model_file
 
-_BAD_ALLOC: Final = "bad_alloc"  # of the C++ library
+_NO_MEMORY: Final = ("bad_alloc", "Failed to allocate memory")  # texts of onnxruntime
 logger = logging.getLogger(__name__)
 
 _Bound: TypeAlias = Literal["cpu", "cuda", "tensorrt"]
@@ -149,7 +149,7 @@ class Session:
         try:
             inner = opened()
         except Exception as error:  # onnxruntime's own exceptions share no base class
-            if _BAD_ALLOC in str(error):
+            if any(text in str(error) for text in _NO_MEMORY):
                 raise failure(f"{path}: not enough memory to open the model") from error
             if device == "cpu":
                 raise failure(

@@ -115,6 +115,14 @@ def test_too_little_memory_is_one_line(run: Run, photos: list[Path], monkeypatch
     monkeypatch.setattr("fer_service.analysis.loading.load", none_left)
     assert run("predict", photos[0]) == (1, "", "fer-service: not enough memory\n")
 
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("fer_service.analysis.loading.load", no_thread)
+    ended = run("predict", photos[0])
+    assert ended.status == 1
+    assert ended.err.startswith("fer-service: cannot start a thread: not enough memory")
+
 
 @pytest.mark.parametrize(
     ("name", "value", "text"),

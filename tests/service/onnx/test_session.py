@@ -34,6 +34,18 @@ def test_a_missing_file_raises_the_requested_error(failure: type[StartError], tm
         Session.open(tmp_path / "missing.onnx", device="cpu", threads=1, failure=failure)
 
 
+@pytest.mark.parametrize("reason", ["std::bad_alloc", "Failed to allocate memory for requested buffer of size 9"])
+def test_too_little_memory_is_no_fault_of_the_file(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", refused)
+    with pytest.raises(StartError, match=r"not enough memory to open the model$"):
+        Session.open(tiny_bundle, device="cpu", threads=1)
+
+
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="cannot be read: Is a directory"):
         Session.open(tmp_path, device="cpu", threads=1)
