@@ -1,7 +1,7 @@
 """Clients of the HTTP API, with and without an event loop. They need the extra `client` (httpx and websockets).
 
     with Client("http://127.0.0.1:8000") as client:
-        for face in client.predict(Path("photo.jpg")).faces:
+        for face in client.predict("photo.jpg").faces:
             print(face.emotion, face.confidence)
 
 An image is the bytes of a file, or its path. Keyword arguments are the parameters of the route (docs/api.md). A

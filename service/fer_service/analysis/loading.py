@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Final
 
+from prometheus_client import CollectorRegistry
+
 from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.executor import Executor
@@ -67,11 +69,17 @@ def default_pipeline(classifier: Classifier, detector: str) -> Analyzer:
     return assemble(choose_detector(detector, side, orientations=orientations), classifier)
 
 
-def make_executor(analyzer: Analyzer, settings: Settings, metrics: Metrics) -> Executor:
-    """Prepare the threads and processes that run an analyzer, within the settings and the machine's memory."""
+def make_executor(analyzer: Analyzer, settings: Settings, metrics: Metrics | None = None) -> Executor:
+    """Prepare the threads and processes that run an analyzer, within the settings and the machine's memory.
+
+    Args:
+        analyzer: The pipeline for one image.
+        settings: Threads, batches and limits.
+        metrics: Counts images, stages and batches; None if nobody reads them.
+    """
     return Executor(
         analyzer,
-        metrics,
+        metrics or Metrics(CollectorRegistry()),
         threads=settings.threads,
         max_batch=settings.max_batch,
         decode_memory=decode_memory(settings, memory_limit()),

@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from prometheus_client import CollectorRegistry
-
 from fer_service.analysis.analyzer import Analysis, Analyzer
 from fer_service.analysis.executor import Executor
 from fer_service.analysis.loading import make_executor
@@ -21,7 +19,6 @@ from fer_service.contract.errors import ImageTooLarge, RequestError
 from fer_service.contract.job import Job
 from fer_service.contract.settings import Settings
 from fer_service.imaging.encoded import check_format
-from fer_service.observability.metrics import Metrics
 
 _HEAD_BYTES: Final = 4096
 _PIXEL_BYTES: Final = 8  # 16 bits of red, green, blue and opacity
@@ -33,7 +30,7 @@ _AHEAD: Final = 4  # images per thread that are read before their turn
 @asynccontextmanager
 async def running(analyzer: Analyzer, settings: Settings) -> AsyncIterator[Executor]:
     """Start an executor with the threads and the batches of the settings, and stop it."""
-    executor = make_executor(analyzer, settings, Metrics(CollectorRegistry()))
+    executor = make_executor(analyzer, settings)
     await asyncio.to_thread(executor.start)
     try:
         yield executor

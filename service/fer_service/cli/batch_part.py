@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from prometheus_client import CollectorRegistry
-
 from fer_service.analysis.loading import load, make_executor
 from fer_service.cli.analysis import analyze_files
 from fer_service.cli.batch_files import BatchFolder, is_uri, open_place
@@ -21,7 +19,6 @@ from fer_service.cli.video import analyze_video
 from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import FramePrediction
 from fer_service.contract.settings import Settings
-from fer_service.observability.metrics import Metrics
 from fer_service.system.files import read_file
 from fer_service.system.process import set_up_process
 from fer_service.video.analysis import ClipOptions
@@ -46,7 +43,7 @@ class PartWorker:
         set_up_process()
         self._analyzer = load(settings)
         settings = settings.model_copy(update={"threads": threads})
-        self._executor = make_executor(self._analyzer, settings, Metrics(CollectorRegistry()))
+        self._executor = make_executor(self._analyzer, settings)
         self._executor.start()
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, int]:
