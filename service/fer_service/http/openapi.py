@@ -181,7 +181,7 @@ _DETAILS: Final[dict[type[RequestError], str]] = {
     "FER_ALLOWED_HOSTS lists the hosts",
     errors.UndecodableImage: "this is a PDF document: send an image of the page. Supported formats: JPEG, PNG, "
     "WEBP, GIF, BMP, TIFF, AVIF, HEIC",
-    errors.UndecodableVideo: "cannot read the file as a video: unknown format, or damaged",
+    errors.UndecodableVideo: "cannot read the file as a video: it is a PDF document",
     errors.VideosNotSupported: f"the service cannot read videos: {install_command('video')}",
     errors.InvalidParameter: "min_score: must be at most 1.0, not 2",
     errors.Overloaded: "too many requests in flight; retry after a moment",

@@ -86,7 +86,7 @@ def test_no_memory_is_kept_of_clients_that_do_not_come_again(lane: Lane) -> None
     for number in range(20):
         lane.submit(lambda: None, Job(client=str(number))).result(SECONDS)
     assert len(lane._used) <= 1  # the last one, if its thread is not yet free
-    held, clients = Held(lane), range(3 * _MAX_CLIENTS)
+    held, clients = Held(lane), range(_MAX_CLIENTS + 100)
     futures = [lane.submit(lambda: None, Job(client=str(number))) for number in clients]
     held.free.set()
     for future in futures:
