@@ -21,17 +21,22 @@ MEMORY = 2**30  # bytes for images in child processes
 
 
 class Running:
-    """An executor with two cores; `with` starts it and forgets the batches that warmed it."""
+    """An executor; `with` starts it and forgets the batches that warmed it."""
 
     def __init__(
-        self, *faces: Face, limits: Limits | None = None, max_batch: int = 8, on_gpu: bool = False
+        self,
+        *faces: Face,
+        limits: Limits | None = None,
+        max_batch: int = 8,
+        on_gpu: bool = False,
+        threads: int = 2,
     ) -> None:
         self.classifier = HeldClassifier()
         self.classifier.on_gpu = on_gpu
         self.registry = CollectorRegistry()
         analyzer = Analyzer(FakeDetector(*faces), self.classifier, limits)
         self.executor = Executor(
-            analyzer, Metrics(self.registry), threads=2, max_batch=max_batch, decode_memory=MEMORY
+            analyzer, Metrics(self.registry), threads=threads, max_batch=max_batch, decode_memory=MEMORY
         )
 
     def __enter__(self) -> "Running":
