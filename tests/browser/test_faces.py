@@ -89,7 +89,7 @@ def test_five_faces_are_all_listed_and_counted_by_emotion(visit: Visit, image_fi
     page = show(visit, image_file, *CROWD[:4], doubtful)
     expect(page.locator(".face").filter(visible=True)).to_have_count(5)
     expect(page.get_by_role("button", name="Show")).to_have_count(0)
-    expect(page.locator(".summary")).to_have_text("5 faces: 4 happy, 1 uncertain")
+    expect(page.locator(".summary")).to_have_text("5 faces: 4 happy, 1 sad (1 uncertain)")
 
 
 def test_labels_never_overlap_and_stay_in_the_image(visit: Visit, image_file: Path) -> None:

@@ -80,15 +80,33 @@ def test_the_browser_chooses_the_language(
 FORMS = {
     "de": (
         "Gesicht 1 fröhlich 94 %",
-        "2 Gesichter: 1 fröhlich, 1 unsicher",
+        "2 Gesichter: 1 fröhlich, 1 traurig (1 unsicher)",
         "94 %",
         "Bilder auswählen",
         "4.000 × 3.000 Pixel",
     ),
-    "es": ("Cara 1 alegría 94 %", "2 caras: 1 alegría, 1 sin certeza", "94 %", "Elegir imágenes", "× 3000"),
-    "fr": ("Visage 1 joie 94 %", "2 visages : 1 joie, 1 sans certitude", "94 %", "Choisir des images", "000 ×"),
-    "zh": ("人脸 1 高兴 94%", "2 张人脸：1 高兴、1 不确定", "94%", "选择图片", "4,000 × 3,000"),
-    "en": ("Face 1 happy 94%", "2 faces: 1 happy, 1 uncertain", "94%", "Choose images", "4,000 × 3,000 pixels"),
+    "es": (
+        "Cara 1 alegría 94 %",
+        "2 caras: 1 alegría, 1 tristeza (1 sin certeza)",
+        "94 %",
+        "Elegir imágenes",
+        "× 3000",
+    ),
+    "fr": (
+        "Visage 1 joie 94 %",
+        "2 visages : 1 joie, 1 tristesse (1 sans certitude)",
+        "94 %",
+        "Choisir des images",
+        "000 ×",
+    ),
+    "zh": ("人脸 1 高兴 94%", "2 张人脸：1 高兴、1 悲伤（1 不确定）", "94%", "选择图片", "4,000 × 3,000"),
+    "en": (
+        "Face 1 happy 94%",
+        "2 faces: 1 happy, 1 sad (1 uncertain)",
+        "94%",
+        "Choose images",
+        "4,000 × 3,000 pixels",
+    ),
 }
 
 

@@ -96,6 +96,23 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, csv_file: Path) -> None:
 
 
 @pytest.mark.trains
+def test_the_data_may_be_a_link_without_its_votes_beside_it(
+    cli: Cli, tmp_path: Path, csv_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, run, link = tmp_path / "tiny.yaml", tmp_path / "run", tmp_path / "linked" / "fer2013.csv"
+    link.parent.mkdir()
+    link.symlink_to(shutil.copy(csv_file, tmp_path / "fer2013.csv"))
+    content = recipe_content(phases=[PHASE | {"epochs": 1}], loss={"votes_head": 0.5})
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert cli("train", recipe, "--data", link, "--out", run, "--device", "cpu") == 0
+    assert "note: the data has no FER+ votes, which tiny would also learn" in capsys.readouterr().err
+    rows = csv_file.read_text().count("\n") - 1
+    votes = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
+    (tmp_path / "fer2013new.csv").write_text(votes + "Training,a.png,10,0,0,0,0,0,0,0,0,0\n" * rows)
+    assert cli("export", run, "--out", tmp_path / "tiny.onnx") == 0
+
+
+@pytest.mark.trains
 def test_train_export_evaluate_follow_one_another_also_with_renamed_classes(
     cli: Cli, tmp_path: Path, csv_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,7 +170,9 @@ class Preparer:
         max_faces, min_score = self._limits.checked(options)
         detector = self._detector if options.turned else upright(self._detector)
         with job.stage(Stage.DETECT):
-            found = detector.detect(pixels, min_score, job)
+            # The score also steers the search: with a higher one, faces would have other boxes.
+            found = detector.detect(pixels, min(min_score, self._limits.min_score), job)
+        found = [face for face in found if face.score is None or face.score >= min_score]
         return sorted(found, key=lambda face: face.box.area, reverse=True)[:max_faces]
 
     def _finer_reduction(self, header: Header, pixels: NDArray[np.uint8], faces: Sequence[Face]) -> int | None:

@@ -60,7 +60,7 @@ def batch(
     """
     settings = chosen_settings(model, detector, min_score)
     check_max_faces(max_faces, settings)
-    configure_logging("warning", settings.log_format)
+    configure_logging("warning", settings.log_format, dated=False)
     folder = BatchFolder(out)
     chosen = {name: str(getattr(settings, name)) for name in ("model", "detector", "min_score")}
     about = {"sources": sources, **chosen, "max_faces": max_faces, "every": every}

@@ -3,57 +3,72 @@
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 from fer_service.cli.sources import Sources
 from fer_service.contract.errors import ResultsError
 from fer_service.contract.text import printable
 from fer_service.system.files import FileIds
 
+_IMAGES: Final = frozenset({".jpg", ".jpeg", ".png"})
+_FILES: Final = _IMAGES | {".mp4", ".mov", ".mkv", ".webm"}
 
-def copy_paths(folder: Path, sources: Sources, videos: Collection[Path]) -> dict[Path, Path]:
+
+def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[Path, Path]:
     """Return the path of each file's copy. The same files have the same paths each time.
 
     The copy of a .png file is one too, that of another image is a .jpg file, and that of a video an .mp4 file.
 
     Args:
-        folder: Folder for all copies. Those of a folder's files keep its subfolders.
+        place: Folder for all copies, in which those of a folder's files keep its subfolders. For a single image
+            it may be the file to write.
         sources: The files.
         videos: Those that are videos.
 
     Raises:
-        ResultsError: A copy would lie in a folder of originals and could replace one, its name is a link, or it
-            would lie in a folder that is searched, so that the next run would take it for an original.
+        ResultsError: The place is a file for several copies. A copy would lie in a folder of originals and could
+            replace one, its name is a link, or it would lie in a folder that is searched, so that the next run
+            would take it for an original.
     """
+    files = FileIds(sources.files)
+    if place.suffix.lower() in _FILES and not place.is_dir():
+        if len(sources.files) > 1 or videos or place.suffix.lower() not in _IMAGES:
+            raise ResultsError(f"--annotate {printable(place)}: give a folder for the copies of these files")
+        _refuse_link(place, files)
+        return {sources.files[0]: place}
     for searched in sources.searched:
-        if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(searched)):
+        if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(searched)):
             raise ResultsError(
-                f"--annotate: {printable(folder)} lies in {printable(searched)}, whose subfolders are searched, "
+                f"--annotate: {printable(place)} lies in {printable(searched)}, whose subfolders are searched, "
                 "and the next run would take the copies for originals: give a folder elsewhere"
             )
     # Also those that links name.
     originals = {os.path.realpath(file.parent) for file in sources.files}
     originals |= {str(Path(os.path.realpath(file)).parent) for file in sources.files}
-    files = FileIds(sources.files)
     copies: dict[Path, Path] = {}
     taken: set[Path] = set()
     for file, name in zip(sources.files, sources.names, strict=True):
         if os.path.isdir(file):  # noqa: PTH112 (a folder that cannot be searched)
             continue
         suffix = ".mp4" if file in videos else ".png" if name.suffix.lower() == ".png" else ".jpg"
-        copy, number = folder / name.with_suffix(suffix), 1
+        copy, number = place / name.with_suffix(suffix), 1
         while copy in taken:
             number += 1
-            copy = folder / name.with_name(f"{name.stem}-{number}{suffix}")
+            copy = place / name.with_name(f"{name.stem}-{number}{suffix}")
         if os.path.realpath(copy.parent) in originals:
             raise ResultsError(
                 f"--annotate: {printable(copy.parent)} holds files to analyse, and a copy could replace one: "
                 "give another folder"
             )
-        if copy in files or copy.is_symlink():
-            raise ResultsError(
-                f"--annotate: {printable(copy)} is a link, and a copy would replace its file: remove the link, "
-                "or give another folder"
-            )
+        _refuse_link(copy, files)
         taken.add(copy)
         copies[file] = copy
     return copies
+
+
+def _refuse_link(copy: Path, files: FileIds) -> None:
+    if copy in files or copy.is_symlink():
+        raise ResultsError(
+            f"--annotate: {printable(copy)} is a link, or a file to analyse, and a copy would replace it: give "
+            "another place"
+        )

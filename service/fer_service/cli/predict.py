@@ -67,7 +67,7 @@ def predict(
         Path | None,
         typer.Option(
             help="Write copies with boxes and labels into this folder: PNG files as .png, other images as .jpg, "
-            "videos as .mp4. For a single video: the file to write."
+            "videos as .mp4. For a single file: the file to write."
         ),
     ] = None,
     draw: Annotated[
@@ -99,7 +99,7 @@ def predict(
     found = find_sources(sources, recursive=recursive)
     settings = chosen_settings(model, detector, min_score)
     check_max_faces(max_faces, settings)
-    configure_logging("warning", settings.log_format)
+    configure_logging("warning", settings.log_format, dated=False)
     if resume and not out:
         raise typer.BadParameter("--resume needs --out")
     if draw and not annotate:
@@ -130,8 +130,6 @@ def predict(
             place = error.filename or out or annotate
             raise ResultsError(f"cannot write {place}: {error.strerror or error}") from error
         raise typer.Exit(0 if complete else 1)
-    if annotate and annotate.suffix.lower() in {".mp4", ".mov", ".mkv", ".webm", ".jpg", ".png"}:
-        raise typer.BadParameter(f"--annotate {printable(annotate)}: give a folder for the copies of these files")
     if out and (out in FileIds(found.files) or out in found.files):
         raise typer.BadParameter(f"--out {printable(out)} is one of the files to analyse")
     videos = frozenset(file for file in found.files if is_video(file))
@@ -212,8 +210,8 @@ class _Run:
 
     async def _video(self, analyzer: "Analyzer", path: Path, results: Results) -> None:
         if self.prints:
-            otherwise = "" if self.copies else ", or for a single one --annotate"
-            self._add(path, f"for a video, pass --out{otherwise}", results)
+            otherwise = "" if self.copies else ", or as the only file --annotate marked.mp4"
+            self._add(path, f"a video needs --out results.csv{otherwise}", results)
             return
         frames, wanted = 0, True
 
@@ -242,7 +240,7 @@ class _Run:
 
     def _options(self, path: Path) -> "Options":
         """Return the choices for an image: its copy has the format of its suffix."""
-        is_png = path in self.copies and self.copies[path].suffix == ".png"
+        is_png = path in self.copies and self.copies[path].suffix.lower() == ".png"
         return replace(self.options.frame, draw="png") if is_png else self.options.frame
 
     def _copy(self, path: Path) -> Path:

@@ -48,7 +48,10 @@ def choose_detector(
     if choice == "haar":
         return Haar(min(side, _HAAR_SIDE))
     if falls_back(choice):
-        logger.warning("YuNet finds more small faces, but is not installed. To install it: %s", pull_command())
+        logger.warning(
+            "YuNet finds more small faces. FER_DETECTOR=own does without it and this line. To install it: %s",
+            pull_command(),
+        )
         choice = "own"
     network = _open_network("yunet" if choice == "auto" else choice, side, device, gpu)
     on_gpu = isinstance(network, TinyDetector) and network.on_gpu

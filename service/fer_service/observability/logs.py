@@ -45,17 +45,16 @@ class _NoWebSocketTraffic(logging.Filter):
         return record.levelno >= logging.WARNING or "websockets" not in Path(record.pathname).parts
 
 
-def log_config(level: str, style: Literal["json", "console"]) -> dict[str, object]:
+def log_config(level: str, style: Literal["json", "console"], *, dated: bool = True) -> dict[str, object]:
     """Return a configuration for `logging.config.dictConfig` with the loggers of this package and of uvicorn.
 
     Args:
         level: Minimum level, as in FER_LOG_LEVEL.
         style: Format, as in FER_LOG_FORMAT.
+        dated: False leaves time and logger out of plain lines, for a command that a person has typed.
     """
-    formatters = {
-        "json": {"()": JsonFormatter},
-        "console": {"()": ConsoleFormatter, "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
-    }
+    plain = "%(asctime)s %(levelname)-7s %(name)s: %(message)s" if dated else "%(levelname)s: %(message)s"
+    formatters = {"json": {"()": JsonFormatter}, "console": {"()": ConsoleFormatter, "format": plain}}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -73,6 +72,6 @@ def log_config(level: str, style: Literal["json", "console"]) -> dict[str, objec
     }
 
 
-def configure_logging(level: str, style: Literal["json", "console"]) -> None:
+def configure_logging(level: str, style: Literal["json", "console"], *, dated: bool = True) -> None:
     """Set up logging for this process (see `log_config`)."""
-    logging.config.dictConfig(log_config(level, style))
+    logging.config.dictConfig(log_config(level, style, dated=dated))

@@ -17,17 +17,16 @@ export const spokenFace = (face) =>
 export const uncertainText = (face) =>
   t("uncertain_about", { reasons: list(face.reasons.map((reason) => t(`reason_${reason.replace(" ", "_")}`))) });
 
-/** "5 faces: 4 happy, 1 uncertain". */
+/** "5 faces: 4 happy, 1 sad (1 uncertain)". */
 export function summaryText(faces) {
   const found = t("faces", { count: faces.length });
   if (!faces.length) return found;
   const counts = new Map();
-  for (const face of faces.filter((each) => !each.uncertain)) {
+  for (const face of faces) {
     const name = emotionName(face.emotion, labelsOf(face));
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   const parts = [...counts].sort((a, b) => b[1] - a[1]).map(([emotion, count]) => `${number(count)} ${emotion}`);
   const uncertain = faces.filter((face) => face.uncertain).length;
-  if (uncertain) parts.push(`${number(uncertain)} ${t("uncertain")}`);
-  return `${found}${t("colon")}${list(parts)}`;
+  return `${found}${t("colon")}${list(parts)}${uncertain ? t("brackets", { text: `${number(uncertain)} ${t("uncertain")}` }) : ""}`;
 }

@@ -289,6 +289,20 @@ def test_images_may_be_turned_and_frames_are_upright(astronaut: Pixels) -> None:
     assert line.process_pixels(turned, Options(turned=True)) == line.analyze(image)
 
 
+@pytest.mark.parametrize(("wanted", "searched"), [(None, 0.5), (0.8, 0.5), (0.3, 0.3)])
+def test_a_higher_score_leaves_faces_out_and_changes_no_other(wanted: float | None, searched: float) -> None:
+    asked: list[float] = []
+
+    class Asked(FakeDetector):
+        def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
+            asked.append(min_score)
+            return super().detect(pixels, min_score, job)
+
+    line = Analyzer(Asked(Face(Box(0, 0, 20, 20), 0.7)), FakeClassifier(), Limits(min_score=0.5))
+    faces = line.analyze(plain("red"), Options(min_score=wanted)).faces
+    assert (asked, len(faces)) == ([searched], int(wanted != 0.8))
+
+
 def test_the_astronaut_is_happy(astronaut_jpeg: bytes) -> None:
     line = Analyzer(Haar(320), open_classifier(assets.MODELS["bundled"], "cpu", 1))
     prediction = line.analyze(astronaut_jpeg)

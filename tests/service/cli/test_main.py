@@ -207,7 +207,7 @@ def test_the_readable_part_of_a_broken_video_is_written(run: Run, tmp_path: Path
         (["clip.mp4", "--out", "timeline.xlsx"], "unknown timeline suffix; use .csv, .json, .parquet"),
         (["clip.mp4", "--out", "a.csv", "--every", "often"], "invalid time often"),
         (["clip.mp4", "a.jpg", "--annotate", "a.mp4"], "give a folder"),
-        (["clip.mp4"], "for a video, pass --out, or for a single one --annotate"),
+        (["clip.mp4"], "a video needs --out results.csv, or as the only file --annotate marked.mp4"),
         (["photos.mp4", "--out", "a.csv"], "as a video: "),
     ],
 )

@@ -289,11 +289,22 @@ def test_a_link_with_the_name_of_a_copy_is_not_written_through(
     before = original.read_bytes()
     ended = run("predict", "photos/b-red.jpg", "--annotate", "marked")
     assert (ended.status, original.read_bytes()) == (1, before)
-    assert "marked/b-red.jpg is a link, and a copy would replace its file" in ended.err
+    assert "marked/b-red.jpg is a link, or a file to analyse, and a copy would replace it" in ended.err
     link(original, Path("results.csv"))
     ended = run("predict", "photos/b-red.jpg", "--out", "results.csv")
     assert (ended.status, original.read_bytes()) == (2, before)
     assert "is one of the files to analyse" in ended.err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("name", "begin"), [("marked.jpg", b"\xff\xd8"), ("one/marked.PNG", b"\x89PNG")])
+def test_the_copy_of_a_single_image_may_be_a_file(run: Run, name: str, begin: bytes) -> None:
+    assert run("predict", "photos/b-red.jpg", "--annotate", name).status == 0
+    assert Path(name).read_bytes().startswith(begin)
+    original = Path("photos/b-red.jpg").read_bytes()
+    for images, place in ((["photos/b-red.jpg"], "photos/b-red.jpg"), (["photos"], name), (["photos"], "a.mp4")):
+        assert run("predict", *images, "--annotate", place).status == 1
+    assert Path("photos/b-red.jpg").read_bytes() == original
 
 
 def test_a_video_is_not_replaced_by_its_copy_through_a_link(run: Run, folder: Path) -> None:

@@ -30,7 +30,8 @@ def test_auto_without_yunet_is_our_detector_and_one_warning_names_the_command(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage().endswith("fer-service detector pull")
-    assert len(record.getMessage()) <= 100
+    assert len(record.getMessage()) <= 120
+    assert "FER_DETECTOR=own" in record.getMessage()
 
 
 @pytest.mark.parametrize("choice", ["own", "haar", "yunet"])

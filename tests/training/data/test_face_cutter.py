@@ -31,13 +31,21 @@ def test_each_photograph_gives_its_face_in_the_same_place(tmp_path: Path) -> Non
     counts = cut_photographs(source, out, detector="own")
     assert counts == {"faces": 3, "images without a face": 1, "other or damaged files": 1}
     found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
-    assert found == ["test/sad/a.png.png", "train/happy/a.jpg.png", "train/happy/turned.png.png"]
+    assert found == ["test/sad/a.png", "train/happy/a.png", "train/happy/turned.png"]
     faces = [cv2.imread(str(out / name)) for name in found]
     assert {face.shape for face in faces if face is not None} == {(96, 96, 3)}
     # The face of the rotated photograph is upright.
     assert faces[0] is not None
     assert faces[2] is not None
     assert np.corrcoef(faces[0].ravel(), faces[2].ravel())[0, 1] > 0.98
+
+
+def test_files_that_differ_by_their_suffixes_have_faces_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for suffix in (".jpg", ".png"):
+        (tmp_path / "photos" / f"a{suffix}").write_bytes(encode_image(astronaut(), suffix))
+    cut_photographs(tmp_path / "photos", tmp_path / "faces", detector="own")
+    assert sorted(path.name for path in (tmp_path / "faces").iterdir()) == ["a.png", "a.png.png"]
 
 
 def test_faces_are_not_written_among_the_photographs(tmp_path: Path) -> None:

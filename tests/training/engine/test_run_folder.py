@@ -29,7 +29,7 @@ def test_a_run_folder_records_recipe_and_data(run: RunFolder, recipe: EmotionRec
     assert run_recipe(run) == recipe
     environment = run.environment()
     assert environment["data"] == {
-        "path": str(Path("data.csv").resolve()),
+        "path": str(Path("data.csv").absolute()),
         "name": "FER-2013",
         "sha256": faces.sha256,
         "splits": {"Training": 84, "PublicTest": 35},

@@ -57,7 +57,9 @@ def write_face(path: Path, face: NDArray[np.uint8]) -> None:
 def cut_photographs(
     folder: Path, out: Path, *, detector: str, done: Callable[[], None] = lambda: None
 ) -> Counter[str]:
-    """Write the largest face of each image of a folder to the same place below `out`, as `<file name>.png`.
+    """Write the largest face of each image of a folder to the same place below `out`, as PNG.
+
+    Of several files whose names differ by their suffixes, the later ones are named like `001.jpg.png`.
 
     Args:
         folder: Images, in folders of classes and splits or not.
@@ -72,7 +74,7 @@ def cut_photographs(
         DataError: The folder cannot be opened or has no image, or `out` lies in it.
     """
     refuse_output_inside(out, folder)
-    cutter, counts = FaceCutter(detector), Counter[str]()
+    cutter, counts, written = FaceCutter(detector), Counter[str](), set[Path]()
     for file in scan(folder).files:
         try:
             image = open_image(file.path.read_bytes(), MAX_PIXELS)
@@ -82,7 +84,10 @@ def cut_photographs(
         else:
             counts["faces" if face is not None else "images without a face"] += 1
             if face is not None:
-                write_face(out / f"{file.path.relative_to(folder)}.png", face)
+                name = file.path.relative_to(folder)
+                path = out / name.with_suffix(".png")
+                write_face(out / f"{name}.png" if path in written else path, face)
+                written.add(path)
         done()
     if not counts["faces"]:
         raise DataError(f"{folder}: no image with a face ({counts.total():,} files)")

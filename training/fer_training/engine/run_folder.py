@@ -233,7 +233,7 @@ def file_record(path: Path | None, file: Path | None = None) -> dict[str, str] |
         RecipeError: The file cannot be read.
     """
     try:
-        return {"path": str(path.resolve()), "sha256": file_sha256(file or path)} if path else None
+        return {"path": str(path.absolute()), "sha256": file_sha256(file or path)} if path else None
     except OSError as error:
         raise RecipeError(f"{file or path}: {error.strerror or error}") from error
 

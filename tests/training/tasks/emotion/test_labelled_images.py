@@ -143,6 +143,11 @@ def test_names_that_do_not_fit_are_refused(
         evaluate_file(tiny_bundle, root, names=names)
 
 
+def test_images_that_were_held_out_of_other_data_are_unknown(tiny_bundle: Path, folders: WriteFolders) -> None:
+    with pytest.raises(DataError, match=r"outside is not the data of the training, or has changed since"):
+        evaluate_file(tiny_bundle, folders({"happy": [GREEN]}), "held-out")
+
+
 def test_of_several_splits_one_must_be_chosen(tiny_bundle: Path, tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / split / "happy").mkdir(parents=True)

@@ -119,8 +119,8 @@ def _run(run: RunFolder, options: Mapping[str, Any]) -> tuple[DetectionRecipe, S
 
 def _about(data: Path, faces: Path, assets: SceneAssets, limit: int | None) -> dict[str, object]:
     return {
-        "path": str(data.resolve()),
-        "faces": str(faces.resolve()),
+        "path": str(data.absolute()),
+        "faces": str(faces.absolute()),
         "name": NAME,
         "sha256": list(assets.sha256),
         "splits": {"train": len(assets.train), "held-out": len(assets.held_out), "pasted": len(assets.faces)},

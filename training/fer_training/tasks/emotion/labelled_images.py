@@ -102,6 +102,11 @@ def evaluate_file(
     loaded = load_dataset(data, metadata.input_size, in_memory_bytes=0 if detector else IN_MEMORY_BYTES)
     learned = metadata.data.held_out is not None and is_own_data(loaded, metadata)
     faces, left_out = with_labels(with_held_out(loaded, metadata), metadata, names or {})
+    if split == HELD_OUT and HELD_OUT not in faces.split_sizes:
+        raise DataError(
+            f"{loaded.name} is not the data of the training, or has changed since, so the images that were held "
+            "out are unknown: give the data of the training, or other images without --split"
+        )
     chosen = faces.split(split or _only_split(faces, learned=learned))
     unread: tuple[str, ...] = ()
     share: float | None = None

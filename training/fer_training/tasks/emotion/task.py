@@ -71,6 +71,8 @@ class EmotionTask:
         report_unreadable(faces.unreadable, strict=options.get("strict", False))
         faces = recipe_classes(faces, recipe)
         report_doubts(faces, recipe.data)
+        if faces.votes is None and (recipe.loss.votes or recipe.loss.votes_head):
+            print(f"note: the data has no FER+ votes, which {recipe.name} would also learn", file=sys.stderr)
         views = bool(teachers) and recipe.loss.teacher_views > 0
         return EmotionLearner(
             recipe,
@@ -151,7 +153,7 @@ def data_record(data: FaceDataset, path: Path, limit: int | None) -> dict[str, A
         limit: Images per split that are used; None uses all.
     """
     return {
-        "path": str(path.resolve()),
+        "path": str(path.absolute()),
         "name": data.name,
         "sha256": data.sha256,
         "splits": data.split_sizes,

@@ -43,8 +43,8 @@ class LandmarkTask:
         landmarks = _landmarks(arguments.options)
         data = read_data(arguments.data, landmarks, arguments.limit)
         about = {
-            "path": str(arguments.data.resolve()),
-            "landmarks": str(landmarks.resolve()),
+            "path": str(arguments.data.absolute()),
+            "landmarks": str(landmarks.absolute()),
             "name": data.name,
             "sha256": data.sha256,
             "splits": {"train": len(data.train), "validation": len(data.validation)},
