@@ -216,8 +216,11 @@ def test_a_last_line_that_was_torn_is_left_out(run: RunFolder) -> None:
 def test_a_run_that_lost_its_last_checkpoint_does_not_begin_anew(
     run: RunFolder, recipe: EmotionRecipe, faces: FaceDataset
 ) -> None:
-    run.last.rename(run.best)
-    with pytest.raises(RunError, match=r"has a best\.ckpt, but no last\.ckpt to continue from"):
+    run.last.unlink()
+    start_run(run, recipe, faces, Path("data.csv"), resume=True)  # as after a stop in its first epoch
+    for epoch in (1, 2):
+        run.log({"epoch": epoch})
+    with pytest.raises(RunError, match=r"has 2 epochs, but no last\.ckpt to continue from"):
         start_run(run, recipe, faces, Path("data.csv"), resume=True)
 
 

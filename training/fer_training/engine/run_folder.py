@@ -77,10 +77,13 @@ class RunFolder:
                 recipe of its own.
         """
         self.check_new(resume)
-        if resume and not self.last.exists() and self.best.exists():
-            raise RunError(
-                f"{self.path} has a best.ckpt, but no last.ckpt to continue from: export it, or give another --out"
-            )
+        # A run that was stopped in its first epoch may have an entry for it, and begins anew.
+        if resume and not self.last.exists() and (self.path / "metrics.jsonl").exists():
+            if (epochs := len(self.metrics())) > 1:
+                raise RunError(
+                    f"{self.path} has {epochs} epochs, but no last.ckpt to continue from: export it, or give another "
+                    "--out"
+                )
         if self.last.exists():
             self._check_same(recipe, about)
             return
