@@ -77,13 +77,7 @@ class RunFolder:
                 recipe of its own.
         """
         self.check_new(resume)
-        # A run that was stopped in its first epoch may have an entry for it, and begins anew.
-        if resume and not self.last.exists() and (self.path / "metrics.jsonl").exists():
-            if (epochs := len(self.metrics())) > 1:
-                raise RunError(
-                    f"{self.path} has {epochs} epochs, but no last.ckpt to continue from: export it, or give another "
-                    "--out"
-                )
+        self._check_checkpoint(resume)
         if self.last.exists():
             self._check_same(recipe, about)
             return
@@ -97,6 +91,16 @@ class RunFolder:
         self._write("recipe.yaml", yaml.safe_dump(content, sort_keys=False))
         self._write("environment.json", json.dumps(_environment() | dict(about), indent=2) + "\n")
         self._write("metrics.jsonl", "")
+
+    def _check_checkpoint(self, resume: bool) -> None:
+        """Refuse to begin anew where epochs would be lost; one may be logged before its checkpoint is written."""
+        if not resume or self.last.exists() or not (self.path / "metrics.jsonl").exists():
+            return
+        if (epochs := len(self.metrics())) > 1:
+            raise RunError(
+                f"{self.path} has {epochs} epochs, but no last.ckpt to continue from: export it, or give "
+                "another --out"
+            )
 
     def _check_same(self, recipe: Recipe, about: Mapping[str, Any]) -> None:
         recorded = self.environment()
