@@ -18,10 +18,9 @@ import cv2
 import numpy as np
 from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer
-from fer_service.analysis.loading import assemble
+from fer_service.analysis.loading import default_pipeline
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.schemas import FaceEmotion
-from fer_service.detection.choice import choose_detector
 from fer_service.imaging.decode import decode
 from fer_service.imaging.encoded import open_image
 from fer_service.system.cores import available_cores
@@ -32,7 +31,6 @@ from rich.table import Table
 from scipy.stats import binomtest
 
 MAX_PIXELS = 50_000_000
-DETECT_SIDE = 640
 _PATCH = 0.06  # half side of a patch of the cheek, as a share of the width of the face
 _MISSING = {"", "NA"}
 
@@ -84,10 +82,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     portraits = read_portraits(arguments.data, dict(entry.split("=") for entry in arguments.map))
     for model in arguments.model or ["bundled"]:
-        analyzer = assemble(
-            choose_detector(arguments.detector, DETECT_SIDE),
-            open_classifier(model_file(model), "cpu", available_cores()),
-        )
+        classifier = open_classifier(model_file(model), "cpu", available_cores())
+        analyzer = default_pipeline(classifier, arguments.detector)
         groups = {"all": {portrait.name: "all" for portrait in portraits}}
         for by in arguments.by:
             groups[by] = groups_of(by, portraits, arguments.people, analyzer)
