@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_service.analysis.given_boxes import check_boxes
 from fer_service.analysis.options import Limits, Options
-from fer_service.contract.boxes import Box
+from fer_service.contract.boxes import Box, roll_of
 from fer_service.contract.bundle import Metadata
 from fer_service.contract.job import Job, Stage
+from fer_service.detection.close_look import is_upright_at
 from fer_service.detection.detector import Detector, Face
 from fer_service.detection.landmarks import LandmarkFinder
 from fer_service.detection.orientations import upright
@@ -18,6 +20,8 @@ from fer_service.imaging.crop import crop, square_around, square_over
 from fer_service.imaging.decode import decode as decode_pixels
 from fer_service.imaging.encoded import Decode, EncodedImage
 from fer_service.imaging.header import Header
+
+_FAR: Final = 60.0  # degrees
 
 
 @dataclass(frozen=True)
@@ -155,9 +159,20 @@ class Preparer:
             factor_x, factor_y = larger.shape[1] / pixels.shape[1], larger.shape[0] / pixels.shape[0]
             faces = [face.scaled(factor_x, factor_y) for face in faces]
             if self._landmarks is not None:
-                faces = self._landmarks.find(larger, faces, self._detector.frame_scale)
+                found = self._landmarks.find(larger, faces, self._detector.frame_scale)
+                faces = [self._with_sure_landmarks(larger, face, job) for face in found]
             crops = self._crops(larger, faces)
             return Prepared(size, pixels, [face.scaled(1 / factor_x, 1 / factor_y) for face in faces], crops)
+
+    def _with_sure_landmarks(self, pixels: NDArray[np.uint8], face: Face, job: Job) -> Face:
+        """Return the face without landmarks that turn it far, unless the detector finds it there upright."""
+        roll = roll_of(face.landmarks) if face.landmarks else None
+        if roll is None or abs((roll - face.roll + 180) % 360 - 180) <= _FAR:
+            return face
+        detector = upright(self._detector)
+        if is_upright_at(detector, pixels, face, roll, self._limits.min_score, job):
+            return face
+        return replace(face, landmarks=None)
 
     def _whole(self, size: tuple[int, int], pixels: NDArray[np.uint8], job: Job) -> Prepared:
         """Return an image that is one face."""

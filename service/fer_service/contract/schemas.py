@@ -80,10 +80,10 @@ class FaceEmotion(_Response):
 
     box: BoundingBox
     score: float | None = Field(description="Score of the detector, 0 to 1; null if it gives none")
-    landmarks: Landmarks | None = Field(description="Null with `detect=false`")
+    landmarks: Landmarks | None = Field(description="Null with `detect=false`, or if they contradict the detector")
     roll: float = Field(
         description="Degrees by which the face is turned clockwise, above -180 and up to 180, from the landmarks "
-        "of eyes and mouth; 0 with `detect=false`"
+        "of eyes and mouth; 0 without landmarks"
     )
     quality: Quality
     emotion: str = Field(description="Most likely label")

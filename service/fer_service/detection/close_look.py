@@ -4,6 +4,7 @@ Hands, ears and patterns next to a face can score like faces, but not at every s
 of the image at a fixed size, and must be found there too. docs/decisions/scales.md has what this finds and costs.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -43,6 +44,29 @@ def confirmed_closely(
         return list(faces)
     others = [face for face in faces[1:] if _is_sure(face) or _shows(network, pixels, face, min_score, job)]
     return [*faces[:1], *others]
+
+
+def is_upright_at(
+    detector: Detector, pixels: NDArray[np.uint8], face: Face, roll: float, min_score: float, job: Job | None
+) -> bool:
+    """Return True if a close look that is turned by an angle shows an upright face.
+
+    Args:
+        detector: Finds upright faces.
+        pixels: The image uint8 [H, W, 3].
+        face: Where to look.
+        roll: The angle, in degrees clockwise.
+        min_score: The wanted score.
+        job: See `Detector.detect`.
+    """
+    scale, middle = FACE_HEIGHT / max(face.box.width, face.box.height), SIDE / 2
+    square = Square(*face.box.center, SIDE / scale, math.radians(roll))
+    found = detector.detect(crop(pixels, square, SIDE, CropGeometry()), min_score, job)
+    return any(
+        each.box.x <= middle <= each.box.x + each.box.width
+        and each.box.y <= middle <= each.box.y + each.box.height
+        for each in found
+    )
 
 
 def _is_sure(face: Face) -> bool:

@@ -1,6 +1,9 @@
 import io
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from fer_service.contract.errors import InternalError, InvalidParameter, TooMany
 from fer_service.contract.job import Job
 from fer_service.contract.schemas import BoundingBox, ImageSize, ModelName
 from fer_service.contract.settings import load_settings
+from fer_service.detection import close_look
 from fer_service.detection.detector import Face
 from fer_service.detection.haar import Haar
 from numpy.typing import NDArray
@@ -204,6 +208,38 @@ def test_the_crop_of_a_turned_face_is_upright(roll: int, turns: int) -> None:
         expected_line.open(encoded(upright, "PNG"), Options()), Options()
     ).crops
     assert np.abs(crop.astype(int) - expected).max() <= 1
+
+
+class FakeLandmarks:
+    """Finds the landmarks of a face that is turned by an angle in degrees."""
+
+    name = "fake"
+
+    def __init__(self, roll: float) -> None:
+        self.roll = math.radians(roll)
+
+    def find(self, pixels: NDArray[np.uint8], faces: Sequence[Face], frame_scale: float) -> list[Face]:
+        cos, sin = math.cos(self.roll), math.sin(self.roll)
+        points = ((-8, -8), (8, -8), (0, 0), (-6, 8), (6, 8))
+        turned = tuple((40 + cos * x - sin * y, 40 + sin * x + cos * y) for x, y in points)
+        return [replace(face, landmarks=turned) for face in faces]
+
+
+@pytest.mark.parametrize(
+    ("roll", "seen", "expected"),
+    [(20, False, 20), (120, False, 0), (120, True, 120), (180, True, 180), (180, False, 0)],
+)
+def test_landmarks_that_turn_a_face_far_need_the_detectors_consent(roll: int, seen: bool, expected: int) -> None:
+    class Looking(FakeDetector):
+        def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
+            is_look = pixels.shape == (close_look.SIDE, close_look.SIDE, 3)
+            return [Face(Box(60, 60, 70, 70), 0.9)] * seen if is_look else super().detect(pixels, min_score, job)
+
+    landmarks: Any = FakeLandmarks(roll)
+    line = Analyzer(Looking(Face(Box(20, 20, 40, 40), 0.9)), FakeClassifier(), None, landmarks)
+    (face,) = line.analyze(plain("red", 100, 100)).faces
+    assert face.roll == pytest.approx(expected, abs=0.1)
+    assert (face.landmarks is None) == (expected == 0)
 
 
 def test_a_detector_without_scores_and_landmarks_gives_null() -> None:

@@ -6,7 +6,7 @@ import pytest
 from fer_service.contract.boxes import Box
 from fer_service.contract.job import Job
 from fer_service.detection.choice import choose_detector
-from fer_service.detection.close_look import FACE_HEIGHT, SIDE, confirmed_closely
+from fer_service.detection.close_look import FACE_HEIGHT, SIDE, confirmed_closely, is_upright_at
 from fer_service.detection.detector import Detector, Face
 from fer_service.detection.scales import Scales
 from numpy.typing import NDArray
@@ -64,6 +64,18 @@ def test_other_faces_are_not_looked_at_again(faces: list[Face]) -> None:
     network = FakeNetwork()
     assert confirmed_closely(network, PIXELS, faces, SCORE, None) == faces
     assert network.looks == []
+
+
+@pytest.mark.parametrize(("turns", "rolls"), [(0, {0}), (1, {-90}), (2, {180})])
+def test_a_look_in_the_right_orientation_shows_the_face(
+    astronaut: NDArray[np.uint8], turns: int, rolls: set[int]
+) -> None:
+    pixels = np.ascontiguousarray(np.rot90(astronaut, turns))
+    detector = choose_detector("own", 640)
+    found = choose_detector("own", 640, orientations=True).detect(pixels, SCORE)
+    assert {
+        roll for roll in (0, 90, 180, -90) if is_upright_at(detector, pixels, found[0], roll, 0.95, None)
+    } == rolls
 
 
 @pytest.mark.parametrize("scale", [0.25, 1.0, 3.0])
