@@ -11,7 +11,7 @@ from fer_service.contract.text import printable
 from fer_service.system.files import FileIds
 
 _IMAGES: Final = frozenset({".jpg", ".jpeg", ".png"})
-_FILES: Final = _IMAGES | {".mp4", ".mov", ".mkv", ".webm"}
+_FILES: Final = _IMAGES | {".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mp4", ".mov", ".mkv", ".webm"}
 
 
 def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[Path, Path]:
@@ -33,7 +33,10 @@ def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[
     files = FileIds(sources.files)
     if place.suffix.lower() in _FILES and not place.is_dir():
         if len(sources.files) > 1 or videos or place.suffix.lower() not in _IMAGES:
-            raise ResultsError(f"--annotate {printable(place)}: give a folder for the copies of these files")
+            raise ResultsError(
+                f"--annotate {printable(place)}: give a folder for the copies, or a .jpg or .png file for a single "
+                "image"
+            )
         _refuse_link(place, files)
         return {sources.files[0]: place}
     for searched in sources.searched:

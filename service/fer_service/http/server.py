@@ -115,7 +115,7 @@ class Server(uvicorn.Server):
         """Close the connections that have not finished in time."""
         left = connections_of(self.server_state)
         if left:
-            logger.warning("closing %d connections that have not finished in %g s", len(left), self._patience)
+            logger.warning("closing %d connections that have not finished", len(left))
         for connection in left:
             connection.abort()
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_MAX_NAME = 255  # bytes, on most file systems
+
 
 def read_file(path: Path, max_bytes: int) -> bytes:
     """Read a whole regular file. A pipe, from which a read may never return, is an error.
@@ -86,6 +88,8 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """
     named, path = path, Path(os.path.realpath(path))
     partial = path.with_name(f"{path.name}.partial")
+    if len(os.fsencode(partial.name)) > _MAX_NAME:
+        partial = path.with_name(f"{hashlib.sha256(os.fsencode(path.name)).hexdigest()}.partial")
     try:
         with partial.open("wb") as file:
             yield file

@@ -39,6 +39,7 @@ _TAG: Final = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")  # of the duration of a
 # A video may end earlier than its container says: durations are rounded, and the sound may be longer. Share of the
 # duration, and bounds in seconds.
 _END_SHARE, _END_BOUNDS = 0.2, (0.25, 1.0)
+_PLAY_TIMES: Final = ("asf", "flv")  # formats whose duration is that of the whole file, and includes pauses
 
 
 @dataclass(frozen=True)
@@ -193,14 +194,15 @@ class Clip:
         if self._container.format.name == "avi" and self._stream.frames and self._stream.average_rate:
             # FFmpeg takes the duration of a shortened file from its size; the header still counts all frames.
             return float(self._stream.frames / self._stream.average_rate), True
+        is_own = self._container.format.name not in _PLAY_TIMES
         if self._stream.duration is not None and self._stream.time_base is not None:
-            return float(self._stream.duration * self._stream.time_base + self._delay), True
+            return float(self._stream.duration * self._stream.time_base + self._delay), is_own
         # Those of a Matroska file count from 0, not from the first frame.
         if tag := _TAG.fullmatch(self._stream.metadata.get("DURATION", "")):
             hours, minutes, seconds = map(float, tag.groups())
             return hours * 3600 + minutes * 60 + seconds - float(self._start), True
-        whole = self._container.duration / 1e6 - float(self._start) if self._container.duration else None
-        return whole, len(self._container.streams) == 1
+        whole = self._container.duration / 1e6 - float(self._start) if self._container.duration else 0.0
+        return (whole if whole > 0 else None), is_own and len(self._container.streams) == 1
 
 
 def _shown_for(frame: "VideoFrame", stream: "VideoStream") -> float:

@@ -302,7 +302,8 @@ def test_the_copy_of_a_single_image_may_be_a_file(run: Run, name: str, begin: by
     assert run("predict", "photos/b-red.jpg", "--annotate", name).status == 0
     assert Path(name).read_bytes().startswith(begin)
     original = Path("photos/b-red.jpg").read_bytes()
-    for images, place in ((["photos/b-red.jpg"], "photos/b-red.jpg"), (["photos"], name), (["photos"], "a.mp4")):
+    one = ["photos/b-red.jpg"]
+    for images, place in ((one, one[0]), (one, "a.webp"), (["photos"], name), (["photos"], "a.mp4")):
         assert run("predict", *images, "--annotate", place).status == 1
     assert Path("photos/b-red.jpg").read_bytes() == original
 
@@ -316,6 +317,13 @@ def test_a_video_is_not_replaced_by_its_copy_through_a_link(run: Run, folder: Pa
         ended = run("predict", clip, option, link)
         assert (ended.status, clip.read_bytes()) == (1, before)
         assert "must be different files" in ended.err
+
+
+def test_a_long_name_has_a_copy(run: Run, folder: Path) -> None:
+    name = "x" * 251 + ".jpg"
+    (folder / "b-red.jpg").rename(folder / name)
+    assert run("predict", folder / name, "--annotate", "marked").status == 0
+    assert [path.name for path in Path("marked").iterdir()] == [name]
 
 
 def test_a_copy_that_the_disk_has_no_room_for_is_named_and_not_left_torn(run: Run, folder: Path) -> None:

@@ -76,6 +76,7 @@ def test_a_frame_is_answered_with_its_number_time_and_the_faces_ids(client: Test
 def test_a_request_that_is_no_handshake_is_told_what_is_missing(client: TestClient, method: str) -> None:
     answer = client.request(method, "/stream")
     assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert client.post("/stream").headers["allow"] == "GET, HEAD"
     if method == "GET":
         assert answer.json()["code"] == "upgrade_required"
         assert "the request needs the header Upgrade: websocket" in answer.json()["detail"]

@@ -95,6 +95,14 @@ def test_a_clip_that_was_cut_between_its_frames_says_how_long_it_was(
         assert f" s of {count / 30:.1f} s" in clip.damage[-1]
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".asf", "wmv2"), (".flv", "flv1")])
+def test_the_play_time_of_a_file_is_not_the_end_of_its_frames(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = write_clip(tmp_path / f"slides{suffix}", [plain_frame(0, 220, 0)] * 3, [0, 4, 8], codec)
+    with Clip(path) as clip:
+        assert len(list(clip.frames())) == 3
+        assert clip.damage == []
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -177,8 +177,9 @@ def test_spellings_of_splits_are_matched(path: Path) -> None:
 
 
 def test_a_column_named_image_may_have_the_pixels(path: Path) -> None:
-    path.write_text(f"label,image\nhappy,{PIXELS}\n")
-    assert read(path).labels.tolist() == [3]
+    for head, row in (("label,image", f"happy,{PIXELS}"), ("filename,image,emotion", f"0.png,{PIXELS},3")):
+        path.write_text(f"{head}\n{row}\n")
+        assert read(path).labels.tolist() == [3]
 
 
 @pytest.mark.parametrize("emotion", ["happy", "Happiness", "3.0", " 3"])

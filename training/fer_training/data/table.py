@@ -150,9 +150,10 @@ def _table(path: Path, line: str, second: str, separator: str) -> Table:
         for role, spellings in _ROLES.items():
             if name in spellings:
                 columns.setdefault(role, number)
-    file = columns.get(FILE)
-    if file is not None and PIXELS not in columns and file < len(values) and _has_pixels(values[file]):
-        columns[PIXELS] = columns.pop(FILE)  # such as a column `image`
+    files = [number for number, name in enumerate(names[: len(values)]) if name in _ROLES[FILE]]
+    pixels = next((number for number in files if _has_pixels(values[number])), None)
+    if pixels is not None and PIXELS not in columns:  # such as a column `image`
+        columns = {role: number for role, number in columns.items() if role != FILE} | {PIXELS: pixels}
     labels = [number for number, name in enumerate(names) if name in _ROLES[LABEL]]
     if len(labels) > 1:
         columns[LABEL] = _likely(labels, names, values)

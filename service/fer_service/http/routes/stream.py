@@ -29,8 +29,7 @@ PROTOCOL: Final = "fer.v1"
 router = APIRouter()
 
 
-@router.get("/stream", include_in_schema=False)
-@router.head("/stream", include_in_schema=False)
+@router.api_route("/stream", methods=["GET", "HEAD"], include_in_schema=False)
 async def no_stream() -> None:
     """Refuse a request without the headers of a WebSocket (RFC 9110, section 15.5.22)."""
     raise HTTPException(
