@@ -34,8 +34,8 @@ def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[
     if place.suffix.lower() in _FILES and not place.is_dir():
         if len(sources.files) > 1 or videos or place.suffix.lower() not in _IMAGES:
             raise ResultsError(
-                f"--annotate {printable(place)}: give a folder for the copies, or a .jpg or .png file for a single "
-                "image"
+                f"--annotate {printable(place)}: give a folder for the copies, or for a single image "
+                "a .jpg or .png file"
             )
         _refuse_link(place, files)
         return {sources.files[0]: place}
