@@ -126,8 +126,10 @@ async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
 def _routing_response(scope: Scope, error: HTTPException) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     headers = dict(error.headers or {})
-    if headers.get("Allow") == "GET":
-        headers["Allow"] = "GET, HEAD"  # HEAD is a route of its own
+    if allowed := headers.get("Allow"):
+        # HEAD is often a route of its own, and the methods of one route have no order.
+        methods = {*allowed.split(", ")} | ({"HEAD"} if "GET" in allowed else set())
+        headers["Allow"] = ", ".join(sorted(methods))
     problem = Problem(
         title=phrase,
         status=error.status_code,
