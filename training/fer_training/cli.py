@@ -31,6 +31,11 @@ def _given_path(text: str) -> Path:
     return Path(text)
 
 
+def _console() -> Console:
+    """Return a console that shows brackets and numbers as they are."""
+    return Console(markup=False, highlight=False)
+
+
 _Data = Annotated[
     Path,
     typer.Option(
@@ -151,7 +156,7 @@ def export(
     folder = RunFolder(run)
     task = task_of(folder.recipe_content())
     options = _given(task.options["export"], data=data, mirror=mirror, faces=faces, landmarks=landmarks)
-    task.export(folder, out, options, Console(markup=False, highlight=False))
+    task.export(folder, out, options, _console())
 
 
 @app.command()
@@ -208,7 +213,7 @@ def evaluate(
     if as_json:
         print(evaluation.as_json())
     else:
-        evaluation.print_to(Console(markup=False, highlight=False))
+        evaluation.print_to(_console())
 
 
 @app.command()
@@ -225,7 +230,7 @@ def robustness(
     """Measure a model on degraded images and through the whole pipeline, on its validation split."""
     from fer_training.tasks.emotion.robustness import measure_file, print_robustness
 
-    print_robustness(measure_file(model, data, detector, write=write), Console(markup=False, highlight=False))
+    print_robustness(measure_file(model, data, detector, write=write), _console())
 
 
 @app.command("data")
@@ -244,7 +249,7 @@ def describe_data(
     """Print and plot a data set: classes, duplicates, unreadable files, and what would spoil a training."""
     from fer_training.tasks.emotion.describe import describe
 
-    describe(path, out, Console(markup=False, highlight=False), strict=strict)
+    describe(path, out, _console(), strict=strict)
 
 
 @app.command("cut-faces")
@@ -315,9 +320,7 @@ def compare(
     from fer_training.engine.run_folder import RunFolder
     from fer_training.tasks.emotion.report import print_comparison, write_comparison
 
-    print_comparison(
-        write_comparison([RunFolder(run) for run in runs], out, data), Console(markup=False, highlight=False)
-    )
+    print_comparison(write_comparison([RunFolder(run) for run in runs], out, data), _console())
     print(out)
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ray.serve import Application
 
 _EXPORT_SECONDS: Final = 5.0
-logger = logging.getLogger(__name__)
 _DRAIN_SECONDS: Final = 5.0  # after the last request could have ended
+logger = logging.getLogger(__name__)
 
 
 class RayMetrics:

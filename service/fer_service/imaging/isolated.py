@@ -121,10 +121,8 @@ class IsolatedDecoder:
         try:
             answer = self._ask(child, image, reduction, job)
         except ChildKilled as error:
-            level, end = (
-                (logging.DEBUG, "cancelled") if job.cancelled else (logging.WARNING, "stopped at its deadline")
-            )
-            logger.log(level, "decoding was %s: %s", end, image.header.kind)
+            if not job.cancelled:
+                logger.warning("decoding was stopped at its deadline: %s", image.header.kind)
             raise DeadlineExceeded(
                 f"request timed out while decoding the image ({image.header.kind}, FER_REQUEST_TIMEOUT)"
             ) from error

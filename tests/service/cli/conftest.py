@@ -1,9 +1,12 @@
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from fer_service.cli.main import main
+
+from tests.service.conftest import plain
 
 
 class Ended(NamedTuple):
@@ -35,3 +38,32 @@ def run(
         return Ended(status, *capsys.readouterr())
 
     return command
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Images and other files in a folder and a subfolder; the current folder is the one above."""
+    monkeypatch.chdir(tmp_path)
+    contents = {
+        "photos/b-red.jpg": plain("red"),
+        "photos/a-green.JPG": plain("lime"),
+        "photos/c-bad.png": b"no image",
+        "photos/notes.txt": b"text",
+        "photos/.hidden.jpg": plain("red"),
+        "photos/more/b-red.jpg": plain("red"),
+        "photos/.cache/d.jpg": plain("red"),
+    }
+    for name, content in contents.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "photos"
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def names(path: str) -> list[str]:
+    return [row["file"] for row in rows(path)]

@@ -1,55 +1,23 @@
-import csv
 import errno
 import gc
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow.parquet
 import pytest
 from fer_service import __version__
 from fer_service.tables import CsvTable
 
-from tests.service.cli.conftest import Ended, Run
+from tests.service.cli.conftest import Ended, Run, names, rows
 from tests.service.conftest import encoded, plain
 from tests.service.video.conftest import plain_frame, write_clip
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Images and other files in a folder and a subfolder; the current folder is the one above."""
-    monkeypatch.chdir(tmp_path)
-    contents = {
-        "photos/b-red.jpg": plain("red"),
-        "photos/a-green.JPG": plain("lime"),
-        "photos/c-bad.png": b"no image",
-        "photos/notes.txt": b"text",
-        "photos/.hidden.jpg": plain("red"),
-        "photos/more/b-red.jpg": plain("red"),
-        "photos/.cache/d.jpg": plain("red"),
-    }
-    for name, content in contents.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return tmp_path / "photos"
-
-
-def rows(path: str) -> list[dict[str, str]]:
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def names(path: str) -> list[str]:
-    return [row["file"] for row in rows(path)]
 
 
 @pytest.mark.usefixtures("folder")
@@ -111,72 +79,6 @@ def test_all_formats_have_the_same_results(run: Run) -> None:
     assert lines[0]["faces"][0]["probabilities"]["happy"] == pytest.approx(table[0]["happy"])
 
 
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
-def test_an_interrupted_run_repeats_the_last_file_whose_results_are_there(run: Run, name: str) -> None:
-    run("predict", "photos", "--recursive", "--out", name)
-    whole = Path(name).read_text(encoding="utf-8")
-    lines = whole.splitlines(keepends=True)
-    cut = len(lines) - 2
-    Path(name).write_text("".join(lines[:cut]) + lines[cut][:9], encoding="utf-8")
-    ended = run("predict", "photos", "--recursive", "--out", name, "--resume")
-    assert Path(name).read_text(encoding="utf-8") == whole
-    assert "1 had results" in ended.err
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
-def test_wherever_a_file_of_results_is_torn_nothing_is_missing_after_a_resume(run: Run, name: str) -> None:
-    odd = Path("photos/é,\n\u2028.jpg")
-    odd.write_bytes(plain("red"))
-    run("predict", "photos", "--out", name)
-    whole = Path(name).read_bytes()
-    start = whole.index(b"\n") + 1 if name.endswith("csv") else 0
-    for end in range(start, len(whole), 23):
-        Path(name).write_bytes(whole[:end])
-        run("predict", "photos", "--out", name, "--resume")
-        assert Path(name).read_bytes() == whole, end
-
-
-@pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
-def test_a_resumed_run_tries_failed_files_again(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("photos").mkdir()
-    for file, data in {"a.jpg": b"no image", "b.jpg": plain("red"), "c.jpg": plain("lime")}.items():
-        Path("photos", file).write_bytes(data)
-    assert run("predict", "photos", "--out", name).status == 1
-    assert run("predict", "photos", "--out", name, "--resume").status == 1
-    Path("photos/a.jpg").write_bytes(plain("lime"))
-    assert run("predict", "photos", "--out", name, "--resume").status == 0
-    text = Path(name).read_text(encoding="utf-8")
-    assert [text.count(file) for file in ("a.jpg", "b.jpg", "c.jpg")] == [1, 1, 1]
-    assert "no image" not in text
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
-def test_an_empty_file_is_continued_and_a_foreign_one_is_not(run: Run, name: str) -> None:
-    Path(name).touch()
-    assert run("predict", "photos/b-red.jpg", "--out", name, "--resume").status == 0
-    Path(name).write_bytes(plain("red") + b"\n")
-    ended = run("predict", "photos/b-red.jpg", "--out", name, "--resume")
-    assert (ended.status, len(ended.err.splitlines())) == (1, 1)
-    assert Path(name).read_bytes() == plain("red") + b"\n"
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_resumed_run_gives_each_copy_its_own_name_again(run: Run) -> None:
-    words = ["photos/b-red.jpg", "photos/more/b-red.jpg", "--out", "a.csv", "--annotate", "marked"]
-    Path("photos/more/b-red.jpg").write_bytes(plain("blue"))
-    run("predict", *words)
-    before = {path: path.read_bytes() for path in Path("marked").iterdir()}
-    assert len(set(before.values())) == 2
-    run("predict", *words, "--resume")
-    assert {path: path.read_bytes() for path in Path("marked").iterdir()} == before
-
-
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs Unix")
 def test_pipes_and_loops_of_links_stop_nothing(run: Run, folder: Path) -> None:
     os.mkfifo(folder / "pipe.jpg")
@@ -222,15 +124,6 @@ def test_a_name_that_is_too_long_is_a_line(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_results_of_another_model_are_not_continued(run: Run) -> None:
-    Path("results.csv").write_text("file,age\na.jpg,3\n", encoding="utf-8")
-    ended = run("predict", "photos", "--out", "results.csv", "--resume")
-    assert ended.status == 1
-    assert "results.csv has other columns" in ended.err
-    assert Path("results.csv").read_text(encoding="utf-8") == "file,age\na.jpg,3\n"
-
-
-@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -268,99 +161,6 @@ def test_what_cannot_be_is_one_sentence(run: Run, arguments: list[str], reason: 
     assert reason in " ".join(ended.err.replace("│", "").split())
 
 
-@pytest.mark.usefixtures("folder")
-def test_a_copy_replaces_no_original_that_a_link_names(run: Run) -> None:
-    Path("links").mkdir()
-    Path("links/b-red.jpg").symlink_to(Path("photos/b-red.jpg").resolve())
-    before = Path("photos/b-red.jpg").read_bytes()
-    ended = run("predict", "links", "--annotate", "photos")
-    assert (ended.status, Path("photos/b-red.jpg").read_bytes()) == (1, before)
-    assert "photos holds files to analyse" in ended.err
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("link", [os.link, os.symlink])
-def test_a_link_with_the_name_of_a_copy_is_not_written_through(
-    run: Run, link: Callable[[Path, Path], None]
-) -> None:
-    Path("marked").mkdir()
-    original = Path("photos/b-red.jpg").resolve()
-    link(original, Path("marked/b-red.jpg"))
-    before = original.read_bytes()
-    ended = run("predict", "photos/b-red.jpg", "--annotate", "marked")
-    assert (ended.status, original.read_bytes()) == (1, before)
-    assert "marked/b-red.jpg is a link, or a file to analyse, and a copy would replace it" in ended.err
-    link(original, Path("results.csv"))
-    ended = run("predict", "photos/b-red.jpg", "--out", "results.csv")
-    assert (ended.status, original.read_bytes()) == (2, before)
-    assert "is one of the files to analyse" in ended.err
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(("name", "begin"), [("marked.jpg", b"\xff\xd8"), ("one/marked.PNG", b"\x89PNG")])
-def test_the_copy_of_a_single_image_may_be_a_file(run: Run, name: str, begin: bytes) -> None:
-    assert run("predict", "photos/b-red.jpg", "--annotate", name).status == 0
-    assert Path(name).read_bytes().startswith(begin)
-    original = Path("photos/b-red.jpg").read_bytes()
-    one = ["photos/b-red.jpg"]
-    for images, place in ((one, one[0]), (one, "a.webp"), (["photos"], name), (["photos"], "a.mp4")):
-        assert run("predict", *images, "--annotate", place).status == 1
-    assert Path("photos/b-red.jpg").read_bytes() == original
-
-
-def test_a_video_is_not_replaced_by_its_copy_through_a_link(run: Run, folder: Path) -> None:
-    clip = write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 2, [0, 0.1])
-    before = clip.read_bytes()
-    for number, option in enumerate(("--out", "--annotate")):
-        link = folder / f"link{number}{'.json' if option == '--out' else '.mp4'}"
-        os.link(clip, link)
-        ended = run("predict", clip, option, link)
-        assert (ended.status, clip.read_bytes()) == (1, before)
-        assert "must be different files" in ended.err
-
-
-def test_a_long_name_has_a_copy(run: Run, folder: Path) -> None:
-    name = "x" * 251 + ".jpg"
-    (folder / "b-red.jpg").rename(folder / name)
-    assert run("predict", folder / name, "--annotate", "marked").status == 0
-    assert [path.name for path in Path("marked").iterdir()] == [name]
-
-
-def test_a_copy_that_the_disk_has_no_room_for_is_named_and_not_left_torn(run: Run, folder: Path) -> None:
-    (folder.parent / "marked").mkdir()
-    (folder.parent / "marked" / "b-red.jpg.partial").symlink_to("/dev/full")
-    ended = run("predict", "photos/b-red.jpg", "--annotate", "marked")
-    assert ended.status == 1
-    assert "cannot write marked/b-red.jpg: No space left on device" in ended.err
-    assert list((folder.parent / "marked").iterdir()) == []
-
-
-@pytest.mark.usefixtures("folder")
-def test_annotated_copies_keep_the_folders_and_replace_nothing(run: Run) -> None:
-    run("predict", "photos", "photos/more/b-red.jpg", "--recursive", "--annotate", "marked", "--out", "a.csv")
-    found = {path.relative_to("marked").as_posix() for path in Path("marked").rglob("*.jpg")}
-    assert found == {"a-green.jpg", "b-red.jpg", "more/b-red.jpg"}
-    marked = cv2.imread("marked/b-red.jpg")
-    assert marked is not None
-    assert not np.array_equal(marked, cv2.imread("photos/b-red.jpg"))
-
-
-def test_the_copy_of_a_png_file_is_one(run: Run, folder: Path) -> None:
-    cv2.imwrite(str(folder / "b-red.png"), np.zeros((64, 64, 3), np.uint8))
-    run("predict", "photos/b-red.jpg", "photos/b-red.png", "--annotate", "photos/marked")
-    copies = {path.name: path.read_bytes()[:4] for path in (folder / "marked").iterdir()}
-    assert copies.keys() == {"b-red.jpg", "b-red.png"}
-    assert (copies["b-red.png"], copies["b-red.jpg"][:2]) == (b"\x89PNG", b"\xff\xd8")
-
-
-@pytest.mark.usefixtures("folder")
-def test_copies_without_a_table_are_said_too(run: Run) -> None:
-    ended = run("predict", "photos", "--annotate", "marked")
-    assert ended.err.splitlines()[-1] == (
-        "3 files analysed, 1 with an error, 1 other file passed over, copies → marked"
-    )
-
-
 def test_images_and_videos_are_mixed(run: Run, folder: Path) -> None:
     write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 3, [0, 0.1, 0.2])
     (folder / "broken.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
@@ -379,59 +179,6 @@ def test_a_video_without_faces_has_one_row(run: Run, folder: Path, monkeypatch: 
     run("predict", "photos", "--out", "results.csv")
     (row,) = [row for row in rows("results.csv") if row["file"] == "photos/clip.mp4"]
     assert (row["frame"], row["face"], row["error"]) == ("0", "", "")
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("name", ["results.csv", "results.ndjson"])
-def test_a_resumed_run_keeps_the_results_of_files_that_it_does_not_name(run: Run, name: str) -> None:
-    run("predict", "photos", "--out", name)
-    before = Path(name).read_text(encoding="utf-8")
-    run("predict", "photos/more/b-red.jpg", "--out", name, "--resume")
-    after = Path(name).read_text(encoding="utf-8")
-    assert after.startswith(before)
-    assert after[len(before) :].count("photos/more/b-red.jpg") == 1
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(
-    ("name", "changed"),
-    [
-        ("results.csv", lambda text: text + b"\r\n\r\n"),
-        ("results.csv", lambda text: text[:20]),
-        ("results.csv", lambda text: b"\xef\xbb\xbf" + text),
-        ("results.ndjson", lambda text: text + b"\n\n"),
-        ("results.ndjson", lambda text: b"\xef\xbb\xbf" + text),
-    ],
-)
-def test_blank_lines_marks_and_a_torn_header_do_not_hinder_a_resume(
-    run: Run, name: str, changed: Callable[[bytes], bytes]
-) -> None:
-    run("predict", "photos", "--out", name)
-    before = Path(name).read_bytes()
-    Path(name).write_bytes(changed(before))
-    assert run("predict", "photos", "--out", name, "--resume").status == 1  # one of the files is damaged
-    assert Path(name).read_bytes() == before
-
-
-def test_a_timeline_is_not_continued(run: Run, folder: Path) -> None:
-    write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 2, [0, 0.1])
-    assert run("predict", "photos/clip.mp4", "--out", "timeline.csv", "--resume").status == 0  # a new file
-    before = Path("timeline.csv").read_bytes()
-    ended = run("predict", "photos/clip.mp4", "--out", "timeline.csv", "--resume")
-    assert "timeline.csv is the timeline of a video, which cannot be continued: leave --resume out" in ended.err
-    assert Path("timeline.csv").read_bytes() == before
-
-
-def test_a_resumed_run_of_one_video_keeps_the_results_of_others(run: Run, folder: Path) -> None:
-    run("predict", "photos/b-red.jpg", "--out", "results.csv")
-    write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 2, [0, 0.1])
-    run("predict", "photos/b-red.jpg", "photos/clip.mp4", "--out", "results.csv", "--resume")
-    assert names("results.csv") == ["photos/b-red.jpg", *["photos/clip.mp4"] * 2]
-    assert run("predict", "photos/clip.mp4", "--out", "results.csv", "--resume").status == 0
-    assert names("results.csv") == ["photos/b-red.jpg", *["photos/clip.mp4"] * 2]
-    Path("results.csv").write_text("precious")
-    assert run("predict", "photos/clip.mp4", "--out", "results.csv", "--resume").status == 1
-    assert Path("results.csv").read_text() == "precious"
 
 
 @pytest.mark.usefixtures("folder")

@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fer_training.engine.results import record, run_result
+from fer_training.engine.results import record, run_result, summary
 from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import RunError
 
@@ -36,6 +36,11 @@ def test_a_repeated_record_replaces_the_row_of_its_run_only(trained_run: RunFold
     record(replace(result, seed=1, started="2020-01-01"), path)
     record(replace(result, note="second"), path)
     assert [(row["seed"], row["note"]) for row in rows(path)] == [("1", "first"), ("0", "second")]
+
+
+def test_a_score_of_few_images_is_told(trained_run: RunFolder) -> None:
+    for count, end in ((29, "validated on 29, too few for an exact score"), (30, "validated on 30")):
+        assert next(summary(trained_run, RECIPE, (100, count), keeps_best=True)).endswith(end)
 
 
 def test_a_changed_recipe_is_another_fingerprint(trained_run: RunFolder, tmp_path: Path) -> None:

@@ -86,7 +86,11 @@ def cut_photographs(
             if face is not None:
                 name = file.path.relative_to(folder)
                 path = out / name.with_suffix(".png")
-                write_face(out / f"{name}.png" if path in written else path, face)
+                if path in written:
+                    path = out / f"{name}.png"
+                while path in written:
+                    path = path.with_name(f"{path.name}.png")
+                write_face(path, face)
                 written.add(path)
         done()
     if not counts["faces"]:

@@ -13,6 +13,8 @@ from fer_training.engine.recipe import Recipe
 from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import RunError
 
+_ENOUGH = 30  # images for validation
+
 
 @dataclass(frozen=True)
 class Result:
@@ -84,7 +86,8 @@ def summary(run: RunFolder, recipe: Recipe, sizes: tuple[int, int], keeps_best: 
         keeps_best: True if the best epoch is exported, False if the last one is.
     """
     result = run_result(run, recipe)
-    yield f"{run.path}: trained on {sizes[0]:,} images, validated on {sizes[1]:,}"
+    few = ", too few for an exact score" if sizes[1] < _ENOUGH else ""
+    yield f"{run.path}: trained on {sizes[0]:,} images, validated on {sizes[1]:,}{few}"
     exported = "" if keeps_best else "; the last one is exported"
     yield f"best epoch: {result.best_epoch}, {result.metric} {result.best:.4f}{exported}"
 

@@ -73,9 +73,6 @@ def used_splits(data: FaceDataset, config: Data) -> str:
     return text + (f"; not used: {', '.join(unused)}" if unused else "")
 
 
-_FEW_HELD_OUT = 30
-
-
 def training_doubts(data: FaceDataset, config: Data) -> list[Doubt]:
     """Return what makes a training on these classes and splits doubtful (see `find_doubts`).
 
@@ -90,11 +87,8 @@ def training_doubts(data: FaceDataset, config: Data) -> list[Doubt]:
     doubts = find_doubts(data, train, validation)
     if validation is None:
         try:
-            count = data.held_out(train, config.hold_out, seed=0).split_sizes.get(HELD_OUT, 0)
-            if not count:
+            if HELD_OUT not in data.held_out(train, config.hold_out, seed=0).split_sizes:
                 doubts.append(Doubt(_too_few(data, train, config), refused=True))
-            elif count < _FEW_HELD_OUT:
-                doubts.append(Doubt(f"only {count} images are held out for validation: the accuracy says little"))
         except DataError as error:
             doubts.append(Doubt(str(error), refused=True))
     return doubts

@@ -1,0 +1,107 @@
+"""`fer-service predict --annotate`."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.service.cli.conftest import Run
+from tests.service.video.conftest import plain_frame, write_clip
+
+pytestmark = pytest.mark.usefixtures("restored_logging")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_copy_replaces_no_original_that_a_link_names(run: Run) -> None:
+    Path("links").mkdir()
+    Path("links/b-red.jpg").symlink_to(Path("photos/b-red.jpg").resolve())
+    before = Path("photos/b-red.jpg").read_bytes()
+    ended = run("predict", "links", "--annotate", "photos")
+    assert (ended.status, Path("photos/b-red.jpg").read_bytes()) == (1, before)
+    assert "photos holds files to analyse" in ended.err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_a_link_with_the_name_of_a_copy_is_not_written_through(
+    run: Run, link: Callable[[Path, Path], None]
+) -> None:
+    Path("marked").mkdir()
+    original = Path("photos/b-red.jpg").resolve()
+    link(original, Path("marked/b-red.jpg"))
+    before = original.read_bytes()
+    ended = run("predict", "photos/b-red.jpg", "--annotate", "marked")
+    assert (ended.status, original.read_bytes()) == (1, before)
+    assert "marked/b-red.jpg is a link, or a file to analyse, and a copy would replace it" in ended.err
+    link(original, Path("results.csv"))
+    ended = run("predict", "photos/b-red.jpg", "--out", "results.csv")
+    assert (ended.status, original.read_bytes()) == (2, before)
+    assert "is one of the files to analyse" in ended.err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("name", "begin"), [("marked.jpg", b"\xff\xd8"), ("one/marked.PNG", b"\x89PNG")])
+def test_the_copy_of_a_single_image_may_be_a_file(run: Run, name: str, begin: bytes) -> None:
+    assert run("predict", "photos/b-red.jpg", "--annotate", name).status == 0
+    assert Path(name).read_bytes().startswith(begin)
+    original = Path("photos/b-red.jpg").read_bytes()
+    one = ["photos/b-red.jpg"]
+    for images, place in ((one, one[0]), (one, "a.webp"), (["photos"], name), (["photos"], "a.mp4")):
+        assert run("predict", *images, "--annotate", place).status == 1
+    assert Path("photos/b-red.jpg").read_bytes() == original
+
+
+def test_a_video_is_not_replaced_by_its_copy_through_a_link(run: Run, folder: Path) -> None:
+    clip = write_clip(folder / "clip.mp4", [plain_frame(0, 220, 0)] * 2, [0, 0.1])
+    before = clip.read_bytes()
+    for number, option in enumerate(("--out", "--annotate")):
+        link = folder / f"link{number}{'.json' if option == '--out' else '.mp4'}"
+        os.link(clip, link)
+        ended = run("predict", clip, option, link)
+        assert (ended.status, clip.read_bytes()) == (1, before)
+        assert "must be different files" in ended.err
+
+
+def test_a_long_name_has_a_copy(run: Run, folder: Path) -> None:
+    name = "x" * 251 + ".jpg"
+    (folder / "b-red.jpg").rename(folder / name)
+    assert run("predict", folder / name, "--annotate", "marked").status == 0
+    assert [path.name for path in Path("marked").iterdir()] == [name]
+
+
+def test_a_copy_that_the_disk_has_no_room_for_is_named_and_not_left_torn(run: Run, folder: Path) -> None:
+    (folder.parent / "marked").mkdir()
+    (folder.parent / "marked" / "b-red.jpg.partial").symlink_to("/dev/full")
+    ended = run("predict", "photos/b-red.jpg", "--annotate", "marked")
+    assert ended.status == 1
+    assert "cannot write marked/b-red.jpg: No space left on device" in ended.err
+    assert list((folder.parent / "marked").iterdir()) == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_annotated_copies_keep_the_folders_and_replace_nothing(run: Run) -> None:
+    run("predict", "photos", "photos/more/b-red.jpg", "--recursive", "--annotate", "marked", "--out", "a.csv")
+    found = {path.relative_to("marked").as_posix() for path in Path("marked").rglob("*.jpg")}
+    assert found == {"a-green.jpg", "b-red.jpg", "more/b-red.jpg"}
+    marked = cv2.imread("marked/b-red.jpg")
+    assert marked is not None
+    assert not np.array_equal(marked, cv2.imread("photos/b-red.jpg"))
+
+
+def test_the_copy_of_a_png_file_is_one(run: Run, folder: Path) -> None:
+    cv2.imwrite(str(folder / "b-red.png"), np.zeros((64, 64, 3), np.uint8))
+    run("predict", "photos/b-red.jpg", "photos/b-red.png", "--annotate", "photos/marked")
+    copies = {path.name: path.read_bytes()[:4] for path in (folder / "marked").iterdir()}
+    assert copies.keys() == {"b-red.jpg", "b-red.png"}
+    assert (copies["b-red.png"], copies["b-red.jpg"][:2]) == (b"\x89PNG", b"\xff\xd8")
+
+
+@pytest.mark.usefixtures("folder")
+def test_copies_without_a_table_are_said_too(run: Run) -> None:
+    ended = run("predict", "photos", "--annotate", "marked")
+    assert ended.err.splitlines()[-1] == (
+        "3 files analysed, 1 with an error, 1 other file passed over, copies → marked"
+    )
