@@ -56,7 +56,7 @@ def assemble(detector: Detector, classifier: Classifier, limits: Limits | None =
 
 
 def default_pipeline(classifier: Classifier, detector: str) -> Analyzer:
-    """Build the pipeline of the default settings, whatever the environment says, for measurements.
+    """Build the pipeline of the default settings for measurements; FER_ variables do not count.
 
     Args:
         classifier: An open model.
@@ -75,7 +75,7 @@ def make_executor(analyzer: Analyzer, settings: Settings, metrics: Metrics | Non
     Args:
         analyzer: The pipeline for one image.
         settings: Threads, batches and limits.
-        metrics: Counts images, stages and batches; None if nobody reads them.
+        metrics: Counts images, stages and batches; None keeps them to the executor.
     """
     return Executor(
         analyzer,

@@ -1,4 +1,4 @@
-"""A close look at faces that may be something else.
+"""A close look at doubtful faces.
 
 Hands, ears and patterns next to a face can score like faces, but not at every size. So a doubtful one is cut out
 of the image at a fixed size, and must be found there too. docs/decisions/scales.md has what this finds and costs.

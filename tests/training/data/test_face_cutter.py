@@ -42,8 +42,9 @@ def test_each_photograph_gives_its_face_in_the_same_place(tmp_path: Path) -> Non
 
 def test_files_that_differ_by_their_suffixes_have_faces_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    for suffix in (".bmp", ".bmp.png", ".jpg", ".png"):
-        (tmp_path / "photos" / f"a{suffix}").write_bytes(encode_image(astronaut(), Path(suffix).suffix))
+    for name in ("a.bmp", "a.bmp.png", "a.jpg", "a.png"):
+        path = tmp_path / "photos" / name
+        path.write_bytes(encode_image(astronaut(), path.suffix))
     counts = cut_photographs(tmp_path / "photos", tmp_path / "faces", detector="own")
     found = sorted(path.name for path in (tmp_path / "faces").iterdir())
     assert (counts["faces"], found) == (4, ["a.bmp.png", "a.jpg.png", "a.png", "a.png.png"])
