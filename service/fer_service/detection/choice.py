@@ -49,7 +49,7 @@ def choose_detector(
         return Haar(min(side, _HAAR_SIDE))
     if falls_back(choice):
         logger.warning(
-            "YuNet finds more small faces. FER_DETECTOR=own does without it and this line. To install it: %s",
+            "YuNet finds more small faces. FER_DETECTOR=own hides this line. To install YuNet: %s",
             pull_command(),
         )
         choice = "own"
