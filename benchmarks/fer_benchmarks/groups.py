@@ -82,7 +82,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     portraits = read_portraits(arguments.data, dict(entry.split("=") for entry in arguments.map))
     for model in arguments.model or ["bundled"]:
-        classifier = open_classifier(model_file(model), "cpu", available_cores())
+        classifier = open_classifier(assets.model_file(model, int8=True), "cpu", available_cores())
         analyzer = default_pipeline(classifier, arguments.detector)
         groups = {"all": {portrait.name: "all" for portrait in portraits}}
         for by in arguments.by:
@@ -96,11 +96,6 @@ def main() -> None:
                 for row in rows(portraits, answers, names):
                     table.add_row(by, row[0], f"× {factor:g}", *row[1:])
         Console(width=170).print(table)
-
-
-def model_file(choice: str) -> Path:
-    """Return the file that the service uses on a CPU for a value of FER_MODEL."""
-    return assets.int8_file(assets.MODELS[choice]) if choice in assets.MODELS else Path(choice)
 
 
 def read_portraits(folder: Path, labels: Mapping[str, str]) -> list[Portrait]:

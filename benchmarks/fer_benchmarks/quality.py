@@ -16,6 +16,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from fer_service import assets
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.loading import assemble
 from fer_service.analysis.options import Options
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from fer_benchmarks.groups import interval, model_file, read, read_portraits
+from fer_benchmarks.groups import interval, read, read_portraits
 
 Image = NDArray[np.uint8]
 Scene = tuple[Image, Face | None]  # the image, and the face in it unless it is to be found
@@ -75,7 +76,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     analyzer = assemble(
         choose_detector(arguments.detector, _DETECT_SIDE),
-        open_classifier(model_file(arguments.model), "cpu", available_cores()),
+        open_classifier(assets.model_file(arguments.model, int8=True), "cpu", available_cores()),
     )
     if arguments.found:
         labels = dict(entry.split("=") for entry in arguments.map)

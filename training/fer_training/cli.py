@@ -195,10 +195,9 @@ def evaluate(
     """Evaluate an exported model on labelled images with the service's own code."""
     from fer_training.tasks import task_of_model
 
-    if (bundled := assets.MODELS.get(str(model))) is not None:
-        if write:
-            raise RecipeError(f"--write would change the installed file of {model}: give the path of a file")
-        model = assets.int8_file(bundled)
+    if write and str(model) in assets.MODELS:
+        raise RecipeError(f"--write would change the installed file of {model}: give the path of a file")
+    model = assets.model_file(str(model), int8=True)
     task = task_of_model(model)
     options = _given(
         task.options["evaluate"],

@@ -124,13 +124,14 @@ def choose_classifier(settings: Settings) -> Classifier:
     def opened(path: Path, device: Device) -> Classifier:
         return open_classifier(path, device, threads=1, gpu=gpu)
 
-    bundled = assets.MODELS.get(settings.model)
-    if bundled is None:
+    file = assets.model_file(settings.model)
+    if settings.model not in assets.MODELS:
         try:
-            return opened(Path(settings.model), settings.device)
+            return opened(file, settings.device)
         except BundleError as error:
             raise BundleError(f"FER_MODEL={settings.model}: {error}") from error
+    for_cpu = assets.model_file(settings.model, int8=True)
     if settings.device == "cpu" or (settings.device == "auto" and not cuda_is_built_in()):
-        return opened(assets.int8_file(bundled), "cpu")
-    classifier = opened(bundled, settings.device)
-    return classifier if classifier.on_gpu else opened(assets.int8_file(bundled), "cpu")
+        return opened(for_cpu, "cpu")
+    classifier = opened(file, settings.device)
+    return classifier if classifier.on_gpu else opened(for_cpu, "cpu")

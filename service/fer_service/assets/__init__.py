@@ -11,6 +11,14 @@ LANDMARKS: Final = _FOLDER / "landmarks.onnx"
 MODELS: Final = {"bundled": _FOLDER / "emotion.onnx", "large": _FOLDER / "emotion-large.onnx"}
 
 
+def model_file(name: str, *, int8: bool = False) -> Path:
+    """The file of an emotion model: a bundled one (or its INT8 twin, for CPUs) by name, any other by its path."""
+    bundled = MODELS.get(name)
+    if bundled is None:
+        return Path(name)
+    return int8_file(bundled) if int8 else bundled
+
+
 def int8_file(model: Path) -> Path:
-    """The INT8 twin of a model file, for CPUs."""
+    """The INT8 twin of a bundled file."""
     return model.with_name(f"{model.stem}-int8.onnx")

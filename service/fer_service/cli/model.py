@@ -33,7 +33,7 @@ def export_triton(
     """Write the emotion model as a model repository for Triton: from crops of faces to probabilities."""
     given = {"model": model, "device": device}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    source = _source(settings)
+    source = assets.model_file(settings.model, int8=settings.device == "cpu")
 
     from fer_service.classification.classifier import open_classifier  # loads onnxruntime
 
@@ -47,13 +47,6 @@ def export_triton(
     except OSError as error:
         raise ResultsError(f"cannot write {error.filename or target}: {error.strerror or error}") from error
     print(printable(target))
-
-
-def _source(settings: Settings) -> Path:
-    bundled = assets.MODELS.get(settings.model)
-    if bundled is None:
-        return Path(settings.model)
-    return assets.int8_file(bundled) if settings.device == "cpu" else bundled
 
 
 def _config(metadata: "Metadata", settings: Settings) -> str:

@@ -31,7 +31,7 @@ class FaceCutter:
 
     def __init__(self, detector: str) -> None:
         """Load the detector, a value of FER_DETECTOR."""
-        classifier = open_classifier(assets.int8_file(assets.MODELS["bundled"]), "cpu", 1)
+        classifier = open_classifier(assets.model_file("bundled", int8=True), "cpu", 1)
         analyzer = default_pipeline(classifier, detector)
         metadata = classifier.bundle.metadata.model_copy(update={"input_size": _SIDE})
         self._preparer = Preparer(analyzer.detector, analyzer.landmarks, analyzer.limits, metadata)

@@ -10,7 +10,7 @@ from fer_training.data import FaceDataset
 from fer_training.data.labels import FER2013_LABELS
 from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import RecipeError
-from fer_training.tasks.emotion.exported_weights import describe_start, exported_file, start_from
+from fer_training.tasks.emotion.exported_weights import describe_start, start_from
 from fer_training.tasks.emotion.learner import Start
 from fer_training.tasks.emotion.model import EmotionNetwork, ExportWrapper
 from fer_training.tasks.emotion.recipe import Network, load_recipe
@@ -98,11 +98,6 @@ def test_another_architecture_is_refused_with_the_entry(config: Network, levels:
 def test_an_int8_file_is_refused(config: Network, levels: Tensor) -> None:
     with pytest.raises(RecipeError, match="INT8 files cannot be trained further"):
         start_from(EmotionNetwork(config, 7), assets.int8_file(BUNDLED), FER2013_LABELS, levels)
-
-
-def test_bundled_files_have_names() -> None:
-    assert exported_file("bundled") == BUNDLED
-    assert exported_file("mine.onnx") == Path("mine.onnx")
 
 
 @pytest.mark.trains

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fer_service import assets
 from fer_service.classification.classifier import open_classifier
 from torch import Tensor, nn
 
@@ -13,11 +12,6 @@ from fer_training.errors import RecipeError
 from fer_training.tasks.emotion.model import EmotionNetwork
 
 STATISTICS_IMAGES = 512
-
-
-def exported_file(name: str) -> Path:
-    """Return the file of `bundled`, `large` or a path; for a bundled model the one without INT8."""
-    return assets.MODELS.get(name, Path(name))
 
 
 def start_from(network: EmotionNetwork, model: Path, classes: Sequence[str], levels: Tensor) -> tuple[str, ...]:

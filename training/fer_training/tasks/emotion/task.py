@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fer_service import assets
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.bundle import METADATA_KEY
 from fer_service.contract.text import printable
@@ -22,7 +23,6 @@ from fer_training.tasks.emotion.card import write_card
 from fer_training.tasks.emotion.describe import report_doubts, report_unreadable
 from fer_training.tasks.emotion.evaluate import better_constant, print_metrics
 from fer_training.tasks.emotion.export import export, write_bundle
-from fer_training.tasks.emotion.exported_weights import exported_file
 from fer_training.tasks.emotion.labelled_images import (
     EvaluatedImages,
     describe_left_out,
@@ -58,7 +58,7 @@ class EmotionTask:
             raise RecipeError("--init and --pretrained exclude each other")
         if options.get("from_scratch") and (init or weights):
             raise RecipeError(f"--from-scratch and {'--init' if init else '--pretrained'} exclude each other")
-        exported = exported_file(init) if init else None
+        exported = assets.model_file(init) if init else None
         from_scratch: bool = options.get("from_scratch", False)
         given = weights or exported or recipe.network.pretrained or from_scratch or arguments.resumed
         if not given and recipe.phases[0].trainable != "all":
