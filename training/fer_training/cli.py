@@ -43,6 +43,16 @@ _Data = Annotated[
         parser=_given_path,
         metavar="PATH",
         help="Labelled images: a folder with one folder per class, FER-2013 as .csv or .parquet, or another "
+        "layout of docs/data-sets.md.",
+    ),
+]
+_TaskData = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        parser=_given_path,
+        metavar="PATH",
+        help="Labelled images: a folder with one folder per class, FER-2013 as .csv or .parquet, or another "
         "layout of docs/data-sets.md. For a detector: a folder of photographs with faces.json.",
     ),
 ]
@@ -69,7 +79,7 @@ def recipes() -> None:
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="Recipe name or YAML file.")],
-    data: _Data,
+    data: _TaskData,
     out: Annotated[Path, typer.Option(help="Write the run into this folder.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
     device: Annotated[str, typer.Option(help="Training device: auto, cpu, cuda or mps.")] = "auto",
@@ -167,7 +177,7 @@ def evaluate(
             help="Exported model file (.onnx), or bundled or large: the INT8 file that the service uses on a CPU."
         ),
     ],
-    data: _Data,
+    data: _TaskData,
     split: Annotated[str | None, typer.Option(help="Split of the data, if it has several: PublicTest, …")] = None,
     map_: Annotated[
         list[str] | None,
@@ -256,13 +266,15 @@ def cut_faces_out(
     folder: Annotated[
         Path,
         typer.Argument(
-            parser=_given_path, metavar="FOLDER", help="Photographs, in folders of classes and splits or not."
+            parser=_given_path,
+            metavar="FOLDER",
+            help="Folder of photographs, with or without folders for classes and splits.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Write the faces into this folder, in the same subfolders.")],
     detector: Annotated[str, typer.Option(help="Detector, as in FER_DETECTOR.")] = "auto",
 ) -> None:
-    """Cut the largest face out of each photograph, framed as the service does; the models learn faces."""
+    """Cut the largest face out of each photograph, with the crop of the service."""
     from rich.progress import Progress
 
     from fer_training.data.face_cutter import cut_photographs

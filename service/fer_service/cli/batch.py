@@ -35,7 +35,7 @@ def batch(
     part_files: Annotated[int, typer.Option(min=1, help="Files per parquet file.")] = 500,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Maximum worker processes; by default all cores work."),
+        typer.Option(min=1, help="Maximum number of worker processes; by default as many as the cores allow."),
     ] = None,
     min_score: MinScore = None,
     max_faces: MaxFaces = None,
@@ -50,8 +50,8 @@ def batch(
 ) -> None:
     """Analyse millions of files on the machines of a Ray cluster, or on this one. It needs the extra `ray`.
 
-    The columns are those of `fer-service predict --out results.parquet`. No file is skipped or repeated. Row order
-    is not defined. The exit status is 1 if a file cannot be read.
+    The columns are those of `fer-service predict --out results.parquet`. Each file has results exactly once.
+    The order of the rows is not defined. The exit status is 1 if a file cannot be read.
 
     Examples:
     fer-service batch photos/ --recursive --out results/

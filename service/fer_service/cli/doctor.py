@@ -79,7 +79,7 @@ def examine() -> Iterator[Finding]:
         yield Finding("settings", "fault", str(error), "correct the variable; docs/operations.md lists all")
         return
     given = sorted(name for name in os.environ if name.startswith(PREFIX))
-    yield Finding("settings", "ok", ", ".join(given) if given else "all by default")
+    yield Finding("settings", "ok", ", ".join(given) if given else "all have their default values")
     driver = _driver(settings)
     yield driver
     has_gpu = driver.state == "ok"

@@ -61,13 +61,13 @@ def predict(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue --out: skip the files whose results it has.")
+        bool, typer.Option("--resume", help="Continue --out (.csv or .ndjson): skip files that have results.")
     ] = False,
     annotate: Annotated[
         Path | None,
         typer.Option(
             help="Write copies with boxes and labels into this folder: PNG files as .png, other images as .jpg, "
-            "videos as .mp4. For a single file: the file to write."
+            "videos as .mp4. For a single file: the file to write (.png, .jpg or .mp4)."
         ),
     ] = None,
     draw: Annotated[

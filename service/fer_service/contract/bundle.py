@@ -138,8 +138,8 @@ class TrainingData(_Record):
     held_out: HeldOut | None = None
 
 
-class StartingWeights(_Record):
-    """The file whose weights the training started from: its name, and its SHA-256 in hexadecimal."""
+class WeightsFile(_Record):
+    """A file of weights that the training used: its name (of a run, that of its folder), and its SHA-256."""
 
     file: str
     sha256: str
@@ -188,7 +188,8 @@ class Metadata(_Record):
     seed: int | None = None
     epochs: int | None = None
     data: TrainingData
-    start: StartingWeights | None = None  # None: random weights, or those that timm has for the recipe
+    start: WeightsFile | None = None  # None: random weights, or those that timm has for the recipe
+    teachers: tuple[WeightsFile, ...] = ()  # networks whose answers it learned
     metrics: Metrics
     deduplicated: Metrics | None = None
     robustness: dict[str, Fraction] = Field(default_factory=dict)  # accuracy by condition

@@ -107,7 +107,7 @@ class MissingImage(RequestError):
 
 
 class InvalidTensor(RequestError):
-    """The inference request breaks the Open Inference Protocol, or what the model takes."""
+    """The inference request violates the Open Inference Protocol, or its tensors do not fit the model."""
 
 
 class UnknownModel(RequestError):
@@ -179,7 +179,7 @@ class InternalError(RequestError):
 
 
 class NotReady(RequestError):
-    """The model is not loaded yet, a network's thread has ended, or every thread works on an overdue image."""
+    """The model is not loaded, a network's thread has ended, or all threads work on images past their deadline."""
 
 
 class Draining(RequestError):

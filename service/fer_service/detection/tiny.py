@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from fer_service.contract.boxes import Box
-from fer_service.contract.bundle import Name, StartingWeights, read_property
+from fer_service.contract.bundle import Name, WeightsFile, read_property
 from fer_service.contract.device import Device
 from fer_service.contract.errors import DetectorError
 from fer_service.contract.job import Job
@@ -89,7 +89,7 @@ class DetectorMetadata(_Record):
     description: str
     frame_scale: float = Field(gt=0)
     data: Trained
-    start: StartingWeights | None = None
+    start: WeightsFile | None = None
     found: dict[str, Found]
     false_boxes: float = Field(ge=0)
     parity: float = Field(ge=0)

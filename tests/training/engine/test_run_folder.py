@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fer_service.contract.bundle import StartingWeights
+from fer_service.contract.bundle import WeightsFile
 from fer_service.system.files import file_sha256
 from fer_training.data import FaceDataset, load_dataset
 from fer_training.engine.run_folder import RunFolder, file_record
@@ -80,7 +80,20 @@ def test_a_run_from_other_weights_is_not_resumed(tmp_path: Path, recipe: Emotion
     run.start(recipe, about, resume=True)  # the checkpoint has the weights
     with pytest.raises(RunError, match=f"did not start from {other}: leave that out, or give another --out"):
         run.start(recipe, about | {"pretrained": file_record(other)}, resume=True)
-    assert run.starting_weights() == StartingWeights(file="first.onnx", sha256=file_sha256(first))
+    assert run.starting_weights() == WeightsFile(file="first.onnx", sha256=file_sha256(first))
+
+
+def test_the_teachers_of_a_run_are_named(tmp_path: Path, recipe: EmotionRecipe) -> None:
+    teacher = tmp_path / "teacher"
+    teacher.mkdir()
+    weights = teacher / "best.ckpt"
+    weights.write_bytes(b"weights")
+    run = RunFolder(tmp_path / "run")
+    about = {"data": {"sha256": "1" * 64, "limit": None}}
+    run.start(recipe, about, resume=False)
+    assert run.teachers() == ()
+    run.start(recipe, about | {"teachers": [file_record(teacher, weights)]}, resume=False)
+    assert run.teachers() == (WeightsFile(file="teacher", sha256=file_sha256(weights)),)
 
 
 def test_a_run_that_never_ended_an_epoch_starts_afresh(run: RunFolder, faces: FaceDataset) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from fer_service.contract.bundle import StartingWeights
+from fer_service.contract.bundle import WeightsFile
 from fer_service.system.files import file_sha256, write_atomically
 
 from fer_training.engine.recipe import Recipe, validate_recipe
@@ -125,7 +125,7 @@ class RunFolder:
             return
         raise RunError(f"{self.path} has a run with {difference}: give another --out")
 
-    def starting_weights(self) -> StartingWeights | None:
+    def starting_weights(self) -> WeightsFile | None:
         """Read from which file the weights of the run started.
 
         Raises:
@@ -134,8 +134,15 @@ class RunFolder:
         record = self.environment().get("pretrained")
         if not record:
             return None
-        name = os.fsencode(Path(record["path"]).name).decode("utf-8", "backslashreplace")
-        return StartingWeights(file=name, sha256=record["sha256"])
+        return _weights_file(record)
+
+    def teachers(self) -> tuple[WeightsFile, ...]:
+        """Read which networks taught the run.
+
+        Raises:
+            RunError: The folder is not a run folder, or the file is damaged.
+        """
+        return tuple(_weights_file(record) for record in self.environment().get("teachers", ()))
 
     def recipe(self, kind: type[_Recipe]) -> _Recipe:
         """Read the run's recipe.
@@ -215,6 +222,11 @@ class RunFolder:
             write_atomically(self.path / name, text)
         except OSError as error:
             raise RunError(f"cannot write {self.path / name}: {error.strerror or error}") from error
+
+
+def _weights_file(record: Mapping[str, str]) -> WeightsFile:
+    name = os.fsencode(Path(record["path"]).name).decode("utf-8", "backslashreplace")
+    return WeightsFile(file=name, sha256=record["sha256"])
 
 
 def _changed(before: Any, after: Any, name: str = "") -> str:

@@ -81,7 +81,7 @@ def test_kinds_part_faces_by_height_and_by_what_hides_them() -> None:
     assert counts == {
         "all": 3,
         "bare 12–24": 1, "bare 24–48": 1, "bare 48+": 0, "bare 24+": 1,
-        "covered 12–24": 0, "covered 24–48": 0, "covered 48+": 1, "covered 24+": 1,
+        "occluded 12–24": 0, "occluded 24–48": 0, "occluded 48+": 1, "occluded 24+": 1,
     }  # fmt: skip
 
 

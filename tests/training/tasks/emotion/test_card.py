@@ -58,6 +58,14 @@ def test_the_weights_that_the_training_started_from_are_named() -> None:
     assert "Started from" not in card(metadata())
 
 
+def test_the_teachers_are_named() -> None:
+    teachers = [{"file": name, "sha256": letters * 32} for name, letters in (("one", "ab"), ("two.onnx", "cd"))]
+    text = card(metadata(teachers=teachers))
+    assert f"- Learned the answers of `one`, SHA-256 `{'ab' * 32}`.\n" in text
+    assert f"- Learned the answers of `two.onnx`, SHA-256 `{'cd' * 32}`.\n" in text
+    assert "Learned the answers" not in card(metadata())
+
+
 def test_a_threshold_that_few_images_did_not_choose_is_called_a_default() -> None:
     text = card(metadata(uncertain_below=0.7, accepted=2 / 3))
     assert "threshold is a default" in text
@@ -79,8 +87,8 @@ def test_the_confusion_matrix_has_one_row_per_true_class() -> None:
 
 def test_robustness_and_end_to_end_figures_are_listed() -> None:
     measured = EndToEnd(detector="fake", found=0.9, direct=0.7, accuracy=0.69)
-    text = card(metadata(robustness={"turned by 15°": 0.651}, end_to_end=measured.model_dump()))
-    assert "| turned by 15° | 65.10% |" in text
+    text = card(metadata(robustness={"rotated by 15°": 0.651}, end_to_end=measured.model_dump()))
+    assert "| rotated by 15° | 65.10% |" in text
     assert "fake finds 90.0% of the faces" in text
     assert "69.00%" in text
     assert "70.00%" in text
@@ -120,8 +128,8 @@ def test_the_weakest_classes_are_named_with_what_they_are_taken_for() -> None:
     for label, recall in zip(LABELS, (0.1, 0.9, 0.5), strict=True):
         metrics["per_class"][label]["recall"] = recall
     expected = (
-        "- Weakest on test: angry, 10% of 10 recognised, most others called neutral; "
-        "neutral, 50% of 10 recognised, most others called happy.\n"
+        "- Weakest on test: angry, 10% of 10 recognised, the others most often called neutral; "
+        "neutral, 50% of 10 recognised, the others most often called happy.\n"
     )
     assert expected in card(metadata(metrics=metrics))
 

@@ -13,11 +13,11 @@ from fer_training.tasks.emotion.robustness import (
     CONDITIONS,
     blurred,
     compressed,
-    covered,
     end_to_end,
     framed,
     lit,
     measure,
+    occluded,
     print_robustness,
     robustness_of,
     rotated,
@@ -114,7 +114,7 @@ def test_compression_is_stronger_at_a_lower_quality(image: Image) -> None:
 
 
 def test_covered_rows_are_black_and_the_others_as_they_were(image: Image) -> None:
-    lower = covered(0.5, 1)(image)
+    lower = occluded(0.5, 1)(image)
     assert not lower[24:].any()
     assert (lower[:24] == image[:24]).all()
 
@@ -132,7 +132,7 @@ def test_accuracy_is_measured_under_every_condition() -> None:
     assert list(found) == list(CONDITIONS)
     assert found["half as bright"] == 1
     # Black below makes every upper half the brighter one, and the other way round.
-    assert found["lower half covered"] == found["upper half covered"] == pytest.approx(1 / 3, abs=1e-5)
+    assert found["lower half occluded"] == found["upper half occluded"] == pytest.approx(1 / 3, abs=1e-5)
 
 
 def test_a_condition_with_two_ways_is_their_mean() -> None:
@@ -143,7 +143,7 @@ def test_a_condition_with_two_ways_is_their_mean() -> None:
         return [1, 0, 0] if crop[4, 4, 0] > 200 else [0, 1, 0]
 
     alone = dataset(corner, labels=[0])
-    found = robustness_of(FakeClassifier(left_corner), alone)["turned by 30°"]
+    found = robustness_of(FakeClassifier(left_corner), alone)["rotated by 30°"]
     each = [left_corner(np.repeat(rotated(angle)(corner), 3, axis=2))[0] for angle in (-30, 30)]
     assert found == np.mean(each)
 
@@ -192,9 +192,9 @@ def test_the_measured_figures_go_into_the_metadata() -> None:
 def test_the_figures_are_printed_for_people() -> None:
     console = Console(record=True, width=120)
     result = EndToEnd(detector="fake", found=0.9, direct=0.7, accuracy=0.69)
-    about = metadata(robustness={"turned by 15°": 0.651}, end_to_end=result.model_dump())
+    about = metadata(robustness={"rotated by 15°": 0.651}, end_to_end=result.model_dump())
     print_robustness(about, console)
     text = console.export_text()
-    assert "turned by 15°" in text
+    assert "rotated by 15°" in text
     assert "65.10%" in text
     assert "90.0%" in text

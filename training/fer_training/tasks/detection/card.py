@@ -25,7 +25,7 @@ def detector_card_text(metadata: DetectorMetadata) -> str:
     start = metadata.start
     started = f"\n- Started from the weights of `{start.file}` (SHA-256 `{start.sha256}`)." if start else ""
     return f"""---
-license: mit
+license: other
 pipeline_tag: object-detection
 tags:
 - face-detection
@@ -42,8 +42,9 @@ The detector returns face boxes with scores. It does not identify people.
 {rows}
 
 At a score of 0.6, the service's default, there are {metadata.false_boxes:.2f} false boxes per photograph. `bare`
-faces are fully visible. `covered` faces wear a mask or are partly hidden. The scores were calibrated on the same
-photographs and on {len(HELD_OUT_NEGATIVES)} images without people, so the figures are slightly optimistic.
+faces are fully visible. `occluded` faces wear a mask or are partly hidden. The figures are those of one search at
+full size; the service searches at several sizes. The scores were calibrated on the same photographs and on
+{len(HELD_OUT_NEGATIVES)} images without people, so the figures are slightly optimistic.
 
 ## Training
 

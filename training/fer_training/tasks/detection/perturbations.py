@@ -1,4 +1,4 @@
-"""Perturbations of photographs for evaluation: rotation, half size, noise and covered faces."""
+"""Perturbations of photographs for evaluation: rotation, half size, noise and occluded faces."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -48,11 +48,11 @@ def cover_half(photo: Photograph) -> Photograph:
 
 
 PERTURBATIONS: dict[str, Callable[[Photograph], Photograph]] = {
-    "turned 30°": lambda photo: rotate(photo, 30),
-    "turned 45°": lambda photo: rotate(photo, -45),
+    "rotated 30°": lambda photo: rotate(photo, 30),
+    "rotated 45°": lambda photo: rotate(photo, -45),
     "half size": halve,
     "noisy": add_noise,
-    "half covered": cover_half,
+    "half occluded": cover_half,
 }
 
 

@@ -69,10 +69,10 @@ def write_detector_report(run: RunFolder, recipe: DetectionRecipe, assets: Scene
 
 
 def precision_recall(result: EvalResult) -> Figure:
-    """Plot precision-recall curves of bare and covered faces, one curve per size."""
+    """Plot precision-recall curves of bare and occluded faces, one curve per size."""
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     kinds = result.kinds()
-    for place, name in enumerate(("bare", "covered"), 1):
+    for place, name in enumerate(("bare", "occluded"), 1):
         axis = figure.add_subplot(1, 2, place)
         for size in SIZES:
             faces, heights = kinds[f"{name} {size}"]
@@ -90,7 +90,7 @@ def _missed(result: EvalResult, photos: list[Photograph], found: list[list[Face]
     found_faces[result.face[(result.face >= 0) & (result.scores >= result.score_at(FALSE_BOXES))]] = True
     rows = [row for row in np.argsort(-result.face_heights) if not found_faces[row]][:_SHOWN]
     truth = np.concatenate([photo.boxes for photo in photos])
-    kinds = np.where(result.bare, "bare", "covered")
+    kinds = np.where(result.bare, "bare", "occluded")
     images = [_around(truth[row], result.face_image[row], photos, found) for row in rows]
     titles = [f"{kinds[row]}, {result.face_heights[row]:.0f} px" for row in rows]
     return plots.image_grid(

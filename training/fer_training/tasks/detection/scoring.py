@@ -47,7 +47,7 @@ class EvalResult:
     def kinds(self) -> dict[str, tuple[NDArray[np.bool_], tuple[float, float]]]:
         """Return for each kind of face a mask bool [m] and the range of box heights in pixels."""
         found = {"all": (self.face_heights >= MIN_HEIGHT, (MIN_HEIGHT, np.inf))}
-        for name, chosen in (("bare", self.bare), ("covered", ~self.bare)):
+        for name, chosen in (("bare", self.bare), ("occluded", ~self.bare)):
             for size, (low, high) in {**SIZES, "24+": (24.0, np.inf)}.items():
                 found[f"{name} {size}"] = (
                     chosen & (self.face_heights >= low) & (self.face_heights < high),

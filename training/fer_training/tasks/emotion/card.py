@@ -66,7 +66,7 @@ Faces whose top probability is below {metadata.uncertain_below:.3f} are marked `
 
 - Recipe `{metadata.recipe}`{_run(metadata)}.{_variant(metadata)}
 - Exported {metadata.created} at commit `{metadata.commit}`.
-- Data: {metadata.data.name} ({splits}), SHA-256 `{metadata.data.sha256}`.{_start(metadata)}
+- Data: {metadata.data.name} ({splits}), SHA-256 `{metadata.data.sha256}`.{_origin(metadata)}
 - Parity of the fp32 graph with the trained network over {metadata.parity.rows:,} faces: probabilities differ
   by at most {metadata.parity.max_difference:.1e}; top-1 answers are identical.
 
@@ -103,7 +103,7 @@ def _limits(metadata: Metadata) -> str:
         return f"""- Weakest on {metrics.split}: {weakest}.
 - Accuracy by groups of people was not measured. Expect differences."""
     return f"""- Weakest on {metrics.split}: {weakest}.
-- The labels of FER-2013 are noisy: human raters agree with about two thirds of them, so about 75 % is a ceiling.
+- The labels of FER-2013 are noisy: human raters agree with about two thirds of them.
 - The faces come from web search and are mostly posed, frontal and adult. The data has no age, sex or skin colour,
   so accuracy by groups cannot be measured on it. On portraits of 102 people, models trained on it recognised mild
   smiles of women about twice as often as those of men (docs/outside.md of fer-service)."""
@@ -114,7 +114,7 @@ def _weakness(metrics: Metrics, label: str) -> str:
     counts = dict(zip(labels, metrics.confusion[labels.index(label)], strict=True))
     recall = f"{label}, {metrics.per_class[label].recall:.0%} of {sum(counts.values()):,} recognised"
     other = max((name for name in labels if name != label), key=counts.__getitem__, default=label)
-    return f"{recall}, most others called {other}" if other != label and counts[other] else recall
+    return f"{recall}, the others most often called {other}" if other != label and counts[other] else recall
 
 
 def _selective(metadata: Metadata) -> str:
@@ -204,9 +204,11 @@ def _run(metadata: Metadata) -> str:
     return "" if metadata.seed is None else f", seed {metadata.seed}, {metadata.epochs} epochs"
 
 
-def _start(metadata: Metadata) -> str:
+def _origin(metadata: Metadata) -> str:
     start = metadata.start
-    return f"\n- Started from the weights of `{start.file}`, SHA-256 `{start.sha256}`." if start else ""
+    lines = [f"Started from the weights of `{start.file}`, SHA-256 `{start.sha256}`."] if start else []
+    lines += [f"Learned the answers of `{each.file}`, SHA-256 `{each.sha256}`." for each in metadata.teachers]
+    return "".join(f"\n- {line}" for line in lines)
 
 
 def _variant(metadata: Metadata) -> str:

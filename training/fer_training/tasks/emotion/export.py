@@ -167,6 +167,7 @@ def _metadata(
             held_out=_held_out(run, recipe, train, validation),
         ),
         start=run.starting_weights(),
+        teachers=run.teachers(),
         parity=parity,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit() or run.environment()["commit"],

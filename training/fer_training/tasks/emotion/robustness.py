@@ -66,7 +66,7 @@ def compressed(quality: int) -> Change:
     return change
 
 
-def covered(top: float, bottom: float) -> Change:
+def occluded(top: float, bottom: float) -> Change:
     """Blacken the rows between two fractions of the height, as a mask or dark glasses do."""
 
     def change(image: Image) -> Image:
@@ -92,15 +92,15 @@ def framed(share: float) -> Change:
 
 
 CONDITIONS: Final[dict[str, tuple[Change, ...]]] = {
-    "turned by 15°": (rotated(-15), rotated(15)),
-    "turned by 30°": (rotated(-30), rotated(30)),
+    "rotated by 15°": (rotated(-15), rotated(15)),
+    "rotated by 30°": (rotated(-30), rotated(30)),
     "blurred, σ 1 px": (blurred(1),),
     "blurred, σ 2 px": (blurred(2),),
     "half as bright": (lit(0.5),),
     "twice as bright": (lit(2),),
     "JPEG, quality 20": (compressed(20),),
-    "lower half covered": (covered(0.5, 1),),
-    "upper half covered": (covered(0, 0.5),),
+    "lower half occluded": (occluded(0.5, 1),),
+    "upper half occluded": (occluded(0, 0.5),),
     "framed 20 % wider": (framed(0.2),),
     "framed 20 % tighter": (framed(-0.2),),
 }

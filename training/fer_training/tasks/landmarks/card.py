@@ -14,7 +14,7 @@ def write_landmark_card(metadata: LandmarkMetadata, path: Path) -> None:
 def landmark_card_text(metadata: LandmarkMetadata) -> str:
     """Return the card as Markdown."""
     return f"""---
-license: mit
+license: other
 pipeline_tag: keypoint-detection
 tags:
 - face-landmarks
