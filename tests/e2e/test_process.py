@@ -146,6 +146,23 @@ def test_a_replacement_that_cannot_start_does_not_stop_the_others_but_the_end_of
     assert wait_for(lambda: is_refused(server))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of another process is set")
+def test_a_replacement_without_resources_is_started_later(start_server: StartServer) -> None:
+    import resource
+
+    server = start_server(FER_WORKERS="2")
+    assert wait_for(lambda: server.log.count("Application startup complete") == 2)
+    parent = server.process.pid
+    limits = resource.prlimit(parent, resource.RLIMIT_NOFILE)
+    resource.prlimit(parent, resource.RLIMIT_NOFILE, (6, limits[1]))  # poll(2) needs some
+    os.kill(int(re.findall(r"Started server process \[(\d+)\]", server.log)[0]), signal.SIGKILL)
+    assert wait_for(lambda: "a replica cannot be started (Too many open files); starting another in" in server.log)
+    assert server.client.get("/readyz").status_code == 200
+    resource.prlimit(parent, resource.RLIMIT_NOFILE, limits)
+    assert wait_for(lambda: server.log.count("Application startup complete") == 3)
+    assert server.terminate() == 0
+
+
 @pytest.mark.parametrize("seconds", [1.5, 2.2])
 def test_a_signal_while_replicas_start_is_an_orderly_end(seconds: float) -> None:
     starting = ServerProcess(SETTINGS | {"FER_WORKERS": "2"})
@@ -186,7 +203,10 @@ def test_replicas_that_end_again_and_again_end_the_parent(start_server: StartSer
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     server = start_server(FER_WORKERS="5", PYTHONPATH=path)
     assert server.wait(60) == 1
-    assert "5 replicas ended soon after their start, the last killed by SIGBUS" in server.log.splitlines()[-1]
+    assert re.search(
+        r"5 replicas failed in a row, the last: replica \d+ ended \(killed by SIGBUS\)",
+        server.log.splitlines()[-1],
+    )
     assert server.log.count("serving on") == 1
 
 

@@ -36,26 +36,13 @@ def _console() -> Console:
     return Console(markup=False, highlight=False)
 
 
-_Data = Annotated[
-    Path,
-    typer.Option(
-        "--data",
-        parser=_given_path,
-        metavar="PATH",
-        help="Labelled images: a folder with one folder per class, FER-2013 as .csv or .parquet, or another "
-        "layout of docs/data-sets.md.",
-    ),
-]
-_TaskData = Annotated[
-    Path,
-    typer.Option(
-        "--data",
-        parser=_given_path,
-        metavar="PATH",
-        help="Labelled images: a folder with one folder per class, FER-2013 as .csv or .parquet, or another "
-        "layout of docs/data-sets.md. For a detector: a folder of photographs with faces.json.",
-    ),
-]
+_LABELLED = (
+    "Labelled images: a folder with one folder per class, FER-2013 as .csv or .parquet, or another layout of "
+    "docs/data-sets.md."
+)
+_Data = Annotated[Path, typer.Option("--data", parser=_given_path, metavar="PATH", help=_LABELLED)]
+_WITH_PHOTOGRAPHS = f"{_LABELLED} For a detector: a folder of photographs with faces.json."
+_TaskData = Annotated[Path, typer.Option("--data", parser=_given_path, metavar="PATH", help=_WITH_PHOTOGRAPHS)]
 _Moved = Annotated[Path | None, typer.Option("--data", help="New path of the run's data, if it was moved.")]
 _Faces = Annotated[
     Path | None, typer.Option("--faces", help="Detector only: face images to paste, in a format of --data.")

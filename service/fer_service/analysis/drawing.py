@@ -18,8 +18,8 @@ _PARAMETERS: Final[dict[DrawnFormat, list[int]]] = {
     "jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
     "png": [],  # OpenCV's default (run lengths) takes 40 % of the time of level 3, for 6 to 9 % more bytes
 }
-# Longest sides in pixels: of the JPEG format, and of OpenCV's PNG encoder.
-_MAX_SIDES: Final[dict[DrawnFormat, int]] = {"jpeg": 65_535, "png": 1_000_000}
+# Longest sides in pixels that the encoders take: libjpeg (JPEG_MAX_DIMENSION), and OpenCV's for PNG.
+_MAX_SIDES: Final[dict[DrawnFormat, int]] = {"jpeg": 65_500, "png": 1_000_000}
 _STRIP: Final = 256
 
 

@@ -222,13 +222,18 @@ class Executor:
         if _is_costly(image, self.analyzer.preparer.reduction(image.header, options)):
             self._isolated.check(image)
             return image
-        return image if options.covers else self._process(image, options, job)
+        if options.covers:
+            return image
+        try:
+            return self.analyzer.process(image, options, job, _decode_unless_costly)
+        except _Costly:  # small faces ask for a much larger image
+            self._isolated.check(image)
+            return image
 
     def _process(self, image: EncodedImage, options: Options, job: Job) -> Analysis:
         with self._isolated.decoding(job) as isolated:
 
             def decode(image: EncodedImage, reduction: int) -> NDArray[np.uint8]:
-                """Decode here, unless the image is costly, or small faces ask for a much larger one."""
                 return (isolated if _is_costly(image, reduction) else decode_here)(image, reduction)
 
             return self.analyzer.process(image, options, job, decode)
@@ -256,6 +261,16 @@ class Executor:
         future: Future[_Result] = lane.submit(begin, job)
         future.add_done_callback(lambda done: depth.dec() if done.cancelled() else None)
         return await asyncio.wrap_future(future)
+
+
+class _Costly(Exception):
+    """An image of the ordinary lane must be decoded in a child process."""
+
+
+def _decode_unless_costly(image: EncodedImage, reduction: int) -> NDArray[np.uint8]:
+    if _is_costly(image, reduction):
+        raise _Costly
+    return decode_here(image, reduction)
 
 
 def _is_costly(image: EncodedImage, reduction: int) -> bool:

@@ -25,14 +25,16 @@ class Job:
 
     Attributes:
         deadline: `time.monotonic()` after which the answer is no longer wanted; infinity is never.
-        client: Who asks; clients take turns where work waits.
+        client: Who asks.
+        turn: Whose turn it is where work waits: the client's, or one of several that the client has.
         kind: Kind and size of the image as soon as they are known, for the log.
         seconds: Seconds per stage, in the order in which the stages first ran.
     """
 
-    def __init__(self, deadline: float = math.inf, client: str = "") -> None:
+    def __init__(self, deadline: float = math.inf, client: str = "", turn: str = "") -> None:
         self.deadline = deadline
         self.client = client
+        self.turn = turn or client
         self.kind = "an image"
         self.seconds: dict[Stage, float] = {}
         self._waited = 0.0

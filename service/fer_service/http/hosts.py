@@ -1,10 +1,12 @@
 """Hosts in Host and Origin headers (RFC 9110, section 7.2; RFC 6454)."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from ipaddress import IPv6Network, ip_address
 from typing import Final, NamedTuple
 
+FORWARDED_FOR: Final = b"x-forwarded-for"
+MAPPED: Final = "::ffff:"  # before the IPv4 address of a client on an IPv6 socket (RFC 4291, section 2.5.5.2)
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s\x00-\x1f\x7f/?#@:,\[\]\\]+)(?::([0-9]{0,5}))?")
 _ORIGIN: Final = re.compile(r"(https?)://(.+)", re.IGNORECASE)
 _PORTS: Final = {"http": 80, "https": 443}
@@ -84,6 +86,22 @@ def is_address(name: str) -> bool:
     except ValueError:
         return name == "localhost"
     return True
+
+
+def forwarded_address(address: str, forwarded: Iterable[str], is_trusted: Callable[[str], bool]) -> str:
+    """Return the address of a client: of those that its connection passed, the last one that is no trusted proxy.
+
+    Args:
+        address: Address of the connection.
+        forwarded: Values of X-Forwarded-For; each proxy adds the address of its own client at the end.
+        is_trusted: Returns True for the addresses of trusted proxies.
+    """
+    entries = [entry.strip() for value in forwarded for entry in value.split(",") if entry.strip()]
+    while entries and is_trusted(address):
+        entry = entries.pop()
+        found = parse_authority(entry)  # it may have a port
+        address = found.name.strip("[]") if found else entry
+    return address
 
 
 def client_of(address: str) -> str:

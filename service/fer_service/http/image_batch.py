@@ -49,7 +49,7 @@ async def analyze_batch(
 async def _analyze_one(
     request: Request, upload: Upload, options: Options, limit: Job, state: AppState
 ) -> tuple[Result, Mapping[Stage, float]]:
-    job = Job(limit.deadline, f"batches of {limit.client}")
+    job = Job(limit.deadline, limit.client, f"batches of {limit.client}")
     try:
         if upload.error:
             raise upload.error

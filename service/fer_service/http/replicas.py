@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import NoReturn
 
 from fer_service.contract.errors import FerError, StartError
 from fer_service.contract.settings import Settings
@@ -96,7 +95,13 @@ class _Supervisor:
             StartError: the first replicas cannot start, or replicas end again and again before any has worked.
         """
         with _wakened_by_signals(self._take_signal) as wakened:
-            self._run(wakened)
+            try:
+                self._run(wakened)
+            except BaseException:
+                self._stop()
+                for replica in self._replicas:
+                    replica.process.join()
+                raise
 
     def _run(self, wakened: socket.socket) -> None:
         for number in range(self._settings.workers):
@@ -123,12 +128,11 @@ class _Supervisor:
     def _start(self, number: int) -> None:
         if self._signalled:
             return
-        reader, writer = _CONTEXT.Pipe(duplex=False)
-        process = _CONTEXT.Process(target=_replica, args=(self._settings, self._listener, writer, number))
-        with _stop_signals_blocked():  # a replica inherits this: Ctrl-C must not end it with a traceback
-            process.start()
-        writer.close()  # the replica has its own: its end closes the pipe
-        self._replicas.append(_Replica(number, process, reader))
+        try:
+            forget_gauges(self._metrics, number)
+            self._replicas.append(_started(self._settings, self._listener, number))
+        except OSError as error:  # no memory, process ID or descriptor is free
+            self._failed(number, f"a replica cannot be started ({error.strerror or error})")
 
     def _reported(self, replica: _Replica) -> None:
         with contextlib.suppress(EOFError):  # it ended instead; its sentinel says so
@@ -140,37 +144,36 @@ class _Supervisor:
 
     def _ended(self, replica: _Replica) -> None:
         replica.process.join()
-        self._proven = self._proven or any(each.proven for each in self._replicas)
         self._replicas.remove(replica)
         pid, how = replica.process.pid, _how_it_ended(replica.process.exitcode)
         replica.report.close()
         replica.process.close()
-        forget_gauges(self._metrics, replica.number)
-        if self._stopping:
-            return
-        if not self._announced:
-            self._give_up(f"a replica ended before it served ({how}); see the log above")
-        self._failures = 1 if replica.proven else self._failures + 1
-        if self._failures >= _MAX_FAILURES and not self._proven:
-            self._give_up(
-                f"{self._failures} replicas ended soon after their start, the last {how}; see the log above"
-            )
-        # A replacement that cannot start must not stop the replicas that serve.
-        pause = min(2.0 ** (self._failures - 1) - 1, _MAX_PAUSE_SECONDS)
-        logger.error("replica %s ended (%s); starting another in %.0f s", pid, how, pause)
-        self._due.append((time.monotonic() + pause, replica.number))
-        self._due.sort()
+        with contextlib.suppress(OSError):  # the start of the next one tries again
+            forget_gauges(self._metrics, replica.number)
+        if not self._stopping:
+            self._failed(replica.number, f"replica {pid} ended ({how})", proven=replica.proven)
 
-    def _give_up(self, reason: str) -> NoReturn:
-        """Stop the replicas that are left.
+    def _failed(self, number: int, what: str, *, proven: bool = False) -> None:
+        """Start another replica later. One that cannot start must not stop the replicas that serve.
+
+        Args:
+            number: Number of the replica.
+            what: What happened to it.
+            proven: True if it had served long enough to say that it works.
 
         Raises:
-            StartError: always, with the reason.
+            StartError: no replica has served yet, or several failed in a row before any has worked.
         """
-        self._stop()
-        for replica in self._replicas:
-            replica.process.join()
-        raise StartError(reason)
+        if not self._announced:
+            raise StartError(f"{what} before any replica served; see the log above")
+        self._proven = self._proven or proven or any(each.proven for each in self._replicas)
+        self._failures = 1 if proven else self._failures + 1
+        if self._failures >= _MAX_FAILURES and not self._proven:
+            raise StartError(f"{self._failures} replicas failed in a row, the last: {what}; see the log above")
+        pause = min(2.0 ** (self._failures - 1) - 1, _MAX_PAUSE_SECONDS)
+        logger.error("%s; starting another in %.0f s", what, pause)
+        self._due.append((time.monotonic() + pause, number))
+        self._due.sort()
 
     def _seconds_until_due(self) -> float | None:
         return max(self._due[0][0] - time.monotonic(), 0.0) if self._due else None
@@ -185,6 +188,25 @@ class _Supervisor:
         self._listener.close()
         for replica in [*self._replicas]:
             replica.process.terminate()
+
+
+def _started(settings: Settings, listener: socket.socket, number: int) -> _Replica:
+    """Start a replica.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    reader, writer = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_replica, args=(settings, listener, writer, number))
+    try:
+        with _stop_signals_blocked():  # a replica inherits this: Ctrl-C must not end it with a traceback
+            process.start()
+    except OSError:
+        reader.close()
+        raise
+    finally:
+        writer.close()  # the replica has its own: its end closes the pipe
+    return _Replica(number, process, reader)
 
 
 def _how_it_ended(status: int | None) -> str:

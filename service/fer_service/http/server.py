@@ -180,6 +180,7 @@ def connection_config(app: FastAPI, settings: Settings, limits: ConnectionLimits
         limits,
         state.admission.ledger,
         state.metrics,
+        settings.trusted_proxies,
         http=RequestConnection,
         ws=StreamConnection,
         access_log=False,

@@ -57,7 +57,7 @@ async def read_image(
     elif media_type == _JSON:
         upload = await run_in_threadpool(decode_image, await read_json(request, 1, max_bytes, book))
     elif not media_type or media_type.startswith("image/") or media_type in _RAW_TYPES:
-        upload = Upload("0", await _read_all(request, max_bytes, max_bytes, book))
+        upload = Upload("0", await _read_all(request, max_bytes, book))
     else:
         raise UnsupportedMediaType(
             f"unsupported content type {media_type}; send image/*, application/octet-stream, {_FORM} or {_JSON}"
@@ -94,7 +94,7 @@ async def read_video(request: Request, max_bytes: int, book: Book = _book_nothin
                 raise InvalidParameter(ONE_IMAGE_ONLY)
             data = upload.data
         elif not media_type or media_type.startswith("video/") or media_type in _RAW_TYPES + _OTHER_VIDEO_TYPES:
-            data = await _read_all(request, max_bytes, max_bytes, book)
+            data = await _read_all(request, max_bytes, book)
         else:
             raise UnsupportedMediaType(
                 f"unsupported content type {media_type}; send video/*, application/octet-stream or {_FORM}"
@@ -157,6 +157,10 @@ def too_large(size: int, max_bytes: int) -> ImageTooLarge:
     return ImageTooLarge(f"the image has {size:,} bytes, the maximum is {max_bytes:,} (FER_MAX_IMAGE_BYTES)")
 
 
+def _body_too_large(size: str, total: int) -> ImageTooLarge:
+    return ImageTooLarge(f"the body has {size} bytes, the maximum is {total:,} (FER_MAX_IMAGE_BYTES sets it)")
+
+
 def _video_too_large(max_bytes: int) -> ImageTooLarge:
     return ImageTooLarge(
         f"the video has more than {max_bytes:,} bytes, the maximum (FER_MAX_VIDEO_BYTES); cut or compress it, or "
@@ -192,32 +196,32 @@ async def read_json(request: Request, max_count: int, max_bytes: int, book: Book
         ImageTooLarge: the body has more bytes than `max_count` images may have.
     """
     # Base64 takes four thirds, and escapes and line breaks in it an eighth more at most.
-    return await _read_all(request, max_count * (max_bytes * 3 // 2 + _PART_OVERHEAD), max_bytes, book)
+    return await _read_all(request, max_count * (max_bytes * 3 // 2 + _PART_OVERHEAD), book)
 
 
-async def _read_all(request: Request, total: int, max_bytes: int, book: Book) -> bytes:
+async def _read_all(request: Request, total: int, book: Book) -> bytes:
     with io.BytesIO() as buffer:
-        async for chunk in _limited(request, total, max_bytes, book):
+        async for chunk in _limited(request, total, book):
             buffer.write(chunk)
         return buffer.getvalue()  # shares the buffer's memory
 
 
 async def _read_form(request: Request, form: FormReader, max_bytes: int, book: Book) -> list[Upload]:
     with closing(form):
-        async for chunk in _limited(request, form.max_count * (max_bytes + _PART_OVERHEAD), max_bytes, book):
+        async for chunk in _limited(request, form.max_count * (max_bytes + _PART_OVERHEAD), book):
             form.write(chunk)
         return form.finish()
 
 
-async def _limited(request: Request, total: int, max_bytes: int, book: Book) -> AsyncIterator[bytes]:
+async def _limited(request: Request, total: int, book: Book) -> AsyncIterator[bytes]:
     """Yield the body's chunks, each booked; refuse it before reading if its declared length is too large."""
     declared = declared_length(request, 0)
     if declared > total:
-        raise too_large(declared, max_bytes)
+        raise _body_too_large(f"{declared:,}", total)
     read = 0
     async for chunk in request.stream():
         read += len(chunk)
         if read > total:
-            raise ImageTooLarge(f"the body has more than {total:,} bytes, the maximum")
+            raise _body_too_large(f"more than {total:,}", total)
         book(len(chunk))
         yield chunk

@@ -12,9 +12,9 @@ from prometheus_client.registry import Collector
 from fer_service.system.memory import (
     CGROUP,
     PROC,
+    descendants,
     machine_bytes,
     memory_limit,
-    parent_and_children,
     resident_bytes,
 )
 
@@ -27,7 +27,7 @@ class MemoryCollector(Collector):
     """
 
     GAUGES: ClassVar = {
-        "fer_memory_bytes": "Resident memory of the process, or of all replicas and their parent",
+        "fer_memory_bytes": "Resident memory of the process, or of all replicas and their parent, and of child processes",
         "fer_memory_limit_bytes": "Memory limit of the container, or the memory of the machine if it is unlimited",
     }
 
@@ -45,7 +45,7 @@ class MemoryCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the gauges whose values are known."""
-        pids = parent_and_children(self._proc) if self.replicas else [os.getpid()]
+        pids = descendants(os.getppid() if self.replicas else os.getpid(), self._proc)
         limit = memory_limit(self._cgroup) or machine_bytes(self._proc)
         values = sum(resident_bytes(pid, self._proc) for pid in pids), limit
         for (name, text), value in zip(self.GAUGES.items(), values, strict=True):

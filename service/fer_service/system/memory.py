@@ -1,5 +1,6 @@
 """Memory of processes and of the container, as Linux reports it."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -47,15 +48,16 @@ def resident_bytes(pid: int, proc: Path = PROC) -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def parent_and_children(proc: Path = PROC) -> list[int]:
-    """Return the process ids of the parent of this process and of all its children; [this process] if unknown.
+def descendants(pid: int, proc: Path = PROC) -> list[int]:
+    """Return the ids of a process and of its children, their children, and so on.
 
     Args:
-        proc: Mount point of the proc file system.
+        pid: Process id.
+        proc: Mount point of the proc file system (proc(5): each thread lists the children that it started).
     """
-    parent = os.getppid()
-    try:
-        children = (proc / f"{parent}/task/{parent}/children").read_text()
-    except OSError:
-        return [os.getpid()]
-    return [parent, *map(int, children.split())]
+    found = [pid]
+    for parent in found:  # grows
+        with contextlib.suppress(OSError):  # it or one of its threads has ended
+            for thread in (proc / f"{parent}/task").iterdir():
+                found += map(int, (thread / "children").read_text().split())
+    return found

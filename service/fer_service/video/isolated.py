@@ -43,12 +43,13 @@ class IsolatedClip:
 
         Raises:
             ClipError: PyAV is not installed, it cannot read the file as a video, or it is not wanted any more.
+            ClipMemoryError: the child cannot be started.
         """
         self.damage: list[str] = []
         self._name = name_of(source)
         self._wanted = wanted
         self._owns_child = child is None
-        self._child = child or Child(MODULE)
+        self._child = child or self._started()
         self._asked = False  # and no answer was read yet
         path, data = (None, source) if isinstance(source, bytes) else (str(source), b"")
         try:
@@ -84,6 +85,12 @@ class IsolatedClip:
                 return
             self._ask({})
             yield ClipFrame(content["number"], content["time"], array)
+
+    def _started(self) -> Child:
+        try:
+            return Child(MODULE)
+        except OSError as error:
+            raise ClipMemoryError(f"{self._name}: cannot start a process to read it: {error.strerror}") from error
 
     def _ask(self, content: dict[str, Any], data: bytes = b"") -> None:
         try:

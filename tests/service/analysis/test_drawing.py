@@ -75,10 +75,16 @@ def test_a_name_stands_before_the_label_and_is_the_first_to_go() -> None:
 def test_a_side_that_is_too_long_for_jpeg_is_refused_with_the_way_out() -> None:
     header = open_image(encoded(np.zeros((1, 70_000, 3), np.uint8), "PNG"), LIMIT).header
     with pytest.raises(
-        InvalidParameter, match="at most 65,535 pixels, this image has 70,000; send Accept: image/png"
+        InvalidParameter, match="at most 65,500 pixels, this image has 70,000; send Accept: image/png"
     ):
         check_drawable(header, "jpeg")
     check_drawable(header, "png")
+
+
+def test_the_longest_side_that_is_allowed_can_be_encoded() -> None:
+    pixels = np.zeros((1, 65_500, 3), np.uint8)
+    check_drawable(open_image(encoded(pixels, "PNG"), LIMIT).header, "jpeg")
+    assert encode(pixels, "jpeg").startswith(b"\xff\xd8")
 
 
 def test_drawing_needs_no_second_image_in_memory() -> None:

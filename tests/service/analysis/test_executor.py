@@ -186,6 +186,18 @@ def test_ordinary_images_do_not_wait_for_costly_ones(running: Running) -> None:
     assert running.value("fer_queue_depth") == 0
 
 
+def test_ordinary_images_do_not_wait_for_one_whose_small_faces_ask_for_a_costly_size() -> None:
+    async def scenario(running: Running) -> None:
+        large = asyncio.create_task(running.run(encoded(Image.new("RGB", (6000, 6000)), "JPEG")))
+        await asyncio.sleep(0)
+        await running.run(plain("lime"))
+        assert not large.done()
+        assert len((await large).prediction.faces) == 1
+
+    with Running(Face(Box(0, 0, 8, 8)), threads=1) as running:
+        asyncio.run(scenario(running))
+
+
 def test_ordinary_images_do_not_wait_for_those_whose_faces_are_covered() -> None:
     class Slow(FakeDetector):
         def detect(self, pixels: Pixels, min_score: float, job: Job | None = None) -> list[Face]:

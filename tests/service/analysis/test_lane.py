@@ -1,10 +1,13 @@
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from functools import partial
 
 import pytest
-from fer_service.analysis.lane import _MAX_CLIENTS, Lane
+from fer_service.analysis.lane import _MAX_TURNS, Lane
 from fer_service.contract.job import Job
 
 SECONDS = 10
@@ -29,6 +32,10 @@ class Held:
 
         self.future = lane.submit(work, job or Job())
         assert began.wait(SECONDS)
+
+
+class Image:
+    """What work holds."""
 
 
 def test_clients_take_turns(lane: Lane) -> None:
@@ -86,12 +93,12 @@ def test_no_memory_is_kept_of_clients_that_do_not_come_again(lane: Lane) -> None
     for number in range(20):
         lane.submit(lambda: None, Job(client=str(number))).result(SECONDS)
     assert len(lane._used) <= 1  # the last one, if its thread is not yet free
-    held, clients = Held(lane), range(_MAX_CLIENTS + 100)
+    held, clients = Held(lane), range(_MAX_TURNS + 100)
     futures = [lane.submit(lambda: None, Job(client=str(number))) for number in clients]
     held.free.set()
     for future in futures:
         future.result(SECONDS)
-    assert len(lane._used) <= _MAX_CLIENTS
+    assert len(lane._used) <= _MAX_TURNS
 
 
 def test_results_and_errors_reach_the_caller(lane: Lane) -> None:
@@ -108,6 +115,31 @@ def test_cancelled_work_does_not_run(lane: Lane) -> None:
     held.free.set()
     kept.result(SECONDS)
     assert ran == [2]
+
+
+def test_cancelled_work_is_dropped_while_the_threads_are_busy(lane: Lane) -> None:
+    image = Image()
+    dropped = weakref.ref(image)
+    held = Held(lane)
+    future = lane.submit(partial(id, image), Job())
+    del image
+    assert dropped() is not None
+    assert future.cancel()
+    assert dropped() is None
+    held.free.set()
+
+
+def test_a_result_is_kept_only_by_its_caller(lane: Lane) -> None:
+    gc.disable()
+    try:
+        future = lane.submit(Image, Job())
+        result = weakref.ref(future.result(SECONDS))
+        lane.submit(lambda: None, Job()).result(SECONDS)  # the thread has left the work
+        assert result() is not None
+        del future
+        assert result() is None
+    finally:
+        gc.enable()
 
 
 def test_work_past_its_deadline_is_named_while_it_runs(lane: Lane) -> None:
@@ -136,6 +168,18 @@ def test_cancelled_work_does_not_keep_the_work_behind_it_from_starting() -> None
     held.free.set()
     for future in waiting[1:]:
         future.result(SECONDS)
+    lane.stop()
+
+
+def test_all_turns_of_a_client_share_its_threads() -> None:
+    lane = Lane("test", 2, 1)
+    order: list[str] = []
+    held = Held(lane, Job(client="a"))
+    second = lane.submit(lambda: order.append("a"), Job(client="a", turn="batches of a"))
+    lane.submit(lambda: order.append("b"), Job(client="b")).result(SECONDS)
+    assert order == ["b"]
+    held.free.set()
+    second.result(SECONDS)
     lane.stop()
 
 

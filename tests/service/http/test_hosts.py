@@ -3,12 +3,29 @@ from pathlib import Path
 import pytest
 from fer_service.contract.errors import SettingsError
 from fer_service.contract.settings import load_settings
-from fer_service.http.hosts import Authority, client_of, is_address, is_allowed, is_same_origin, parse_authority
+from fer_service.http.hosts import (
+    Authority,
+    client_of,
+    forwarded_address,
+    is_address,
+    is_allowed,
+    is_same_origin,
+    parse_authority,
+)
 from starlette.testclient import WebSocketDenialResponse
 
 from tests.service.conftest import plain
 from tests.service.http.conftest import FACE, FIRST, Serve
 
+PROBED = (
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/v2/models/emotion/ready",
+    "/v2/models/emotion/versions/1.2.3/ready",
+)
 LISTED = "fer.example,*.Good.org,[::1]"
 
 
@@ -25,6 +42,26 @@ LISTED = "fer.example,*.Good.org,[::1]"
 )
 def test_a_host_is_a_name_or_an_address_and_perhaps_a_port(text: str, expected: Authority | None) -> None:
     assert parse_authority(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "forwarded", "expected"),
+    [
+        ("203.0.113.9", ["198.51.100.7"], "203.0.113.9"),
+        ("10.0.0.1", ["198.51.100.7, 203.0.113.5"], "203.0.113.5"),
+        ("10.0.0.1", ["198.51.100.7", "203.0.113.5, 10.0.0.2"], "203.0.113.5"),
+        ("10.0.0.1", ["203.0.113.5:4711"], "203.0.113.5"),
+        ("10.0.0.1", ["[2001:db8::1]:4711"], "2001:db8::1"),
+        ("10.0.0.1", ["2001:db8::1"], "2001:db8::1"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", ["", " , "], "10.0.0.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+    ],
+)
+def test_a_client_is_the_last_address_that_is_no_trusted_proxy(
+    address: str, forwarded: list[str], expected: str
+) -> None:
+    assert forwarded_address(address, forwarded, lambda each: each.startswith("10.")) == expected
 
 
 @pytest.mark.parametrize(
@@ -163,7 +200,7 @@ def test_an_upload_and_a_stream_for_another_host_are_refused(serve: Serve) -> No
     assert (denied.value.status_code, denied.value.json()["code"]) == (421, "misdirected_request")
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+@pytest.mark.parametrize("path", PROBED)
 def test_probes_may_use_the_address_of_a_replica(serve: Serve, path: str) -> None:
     client = serve(FACE, allowed_hosts=LISTED)
     for host, status in (("10.0.0.7:8000", 200), ("[fd00::7]:8000", 200), ("localhost", 200), ("evil.org", 421)):

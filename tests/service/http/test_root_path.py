@@ -44,6 +44,8 @@ def test_the_addresses_of_a_page_are_relative_to_it(below: TestClient, page: str
 def test_the_path_alone_leads_to_the_page(below: TestClient) -> None:
     answer = below.get("/apps/fer", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (308, "/apps/fer/")
+    answer = below.get("/apps/fer?lang=de&x=%C3%BC", follow_redirects=False)
+    assert answer.headers["location"] == "/apps/fer/?lang=de&x=%C3%BC"
 
 
 def test_the_schema_names_the_path(serve: Serve, below: TestClient) -> None:

@@ -110,7 +110,7 @@ def test_a_failure_is_marked_and_a_bad_image_is_not(exporter: InMemorySpanExport
 
 
 def test_probes_and_scrapes_are_no_spans(client: TestClient, exporter: InMemorySpanExporter) -> None:
-    for path in ("/livez", "/readyz", "/metrics"):
+    for path in ("/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/models/emotion/ready"):
         client.get(path)
     assert exporter.get_finished_spans() == ()
 

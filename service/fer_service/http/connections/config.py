@@ -1,13 +1,16 @@
 """The configuration that all connections of a server share."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from fer_service.http.connections.cap import ConnectionCap
 from fer_service.http.connections.limits import ConnectionLimits, HandshakeRates
 from fer_service.http.connections.turns import Turns
+from fer_service.http.hosts import FORWARDED_FOR, MAPPED, client_of, forwarded_address
 from fer_service.http.ledger import Ledger
 from fer_service.observability.metrics import Metrics
 
@@ -21,11 +24,17 @@ class ConnectionConfig(uvicorn.Config):
         metrics: Counts the requests that are refused before the application sees them.
         cap: Bounds the connections.
         turns: Shares the event loop among them.
-        handshakes: Bounds the rate at which an address opens streams.
+        handshakes: Bounds the rate at which a client opens streams.
     """
 
     def __init__(
-        self, app: ASGIApp, limits: ConnectionLimits, ledger: Ledger, metrics: Metrics, **options: Any
+        self,
+        app: ASGIApp,
+        limits: ConnectionLimits,
+        ledger: Ledger,
+        metrics: Metrics,
+        proxies: Sequence[str] = (),
+        **options: Any,
     ) -> None:
         """Configure a server.
 
@@ -34,6 +43,7 @@ class ConnectionConfig(uvicorn.Config):
             limits: Limits of each connection.
             ledger: Books the bytes of stream messages that are not complete yet.
             metrics: Counts the requests that are refused before the application sees them.
+            proxies: Addresses and networks of the trusted reverse proxies.
             options: Options of uvicorn.Config.
         """
         super().__init__(app, **options)
@@ -43,3 +53,14 @@ class ConnectionConfig(uvicorn.Config):
         self.cap = ConnectionCap(limits.connections)
         self.turns = Turns()
         self.handshakes = HandshakeRates(limits)
+        self._trusted = ProxyHeadersMiddleware(app, list(proxies)).trusted_hosts  # type: ignore[arg-type]
+
+    def client_of(self, address: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Return who sends a request: by its address, or by that which trusted proxies forward.
+
+        Args:
+            address: Address of the connection; may be empty.
+            headers: Headers of the request, with names in lower case.
+        """
+        forwarded = [value.decode("latin-1") for name, value in headers if name == FORWARDED_FOR]
+        return client_of(forwarded_address(address.removeprefix(MAPPED), forwarded, self._trusted.__contains__))

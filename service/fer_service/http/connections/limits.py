@@ -144,8 +144,9 @@ class HandshakeRates:
             address: Who opens the stream.
             now: Seconds of a monotonic clock.
         """
-        if len(self._rates) >= _MAX_ADDRESSES:
-            self._rates.clear()
         limits = self._limits
-        rate = self._rates.setdefault(address, Rate(limits.handshakes_per_second, limits.handshakes_at_once))
+        rate = self._rates.pop(address, None)
+        self._rates[address] = rate = rate or Rate(limits.handshakes_per_second, limits.handshakes_at_once)
+        if len(self._rates) > _MAX_ADDRESSES:
+            del self._rates[next(iter(self._rates))]  # that which was not seen for the longest time
         return rate.exceeded(1, now)

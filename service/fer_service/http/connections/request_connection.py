@@ -21,7 +21,6 @@ from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import Pace
 from fer_service.http.connections.refusals import refusal
 from fer_service.http.connections.transport import Sending, Wire
-from fer_service.http.hosts import client_of
 from fer_service.http.problems import REFUSED, problem_of
 from fer_service.observability.metrics import UNMATCHED
 
@@ -292,7 +291,8 @@ class RequestConnection(HttpToolsProtocol):
 
     def _check_handshake(self) -> None:
         """Refuse the handshakes of streams that come too fast, or that websockets would not answer."""
-        if self.config.handshakes.exceeded(client_of(self.client[0]) if self.client else "", self.loop.time()):
+        client = self.config.client_of(self.client[0] if self.client else "", self.headers)
+        if self.config.handshakes.exceeded(client, self.loop.time()):
             raise Overloaded("this address opens streams too fast; retry after a moment")
         if self._answering():
             raise InvalidRequest("a handshake must wait for the answers to earlier requests")

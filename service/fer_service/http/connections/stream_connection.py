@@ -17,7 +17,6 @@ from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import SMALL_FRAME, Pace, Rate
 from fer_service.http.connections.refusals import refusal
 from fer_service.http.connections.transport import Sending, Wire
-from fer_service.http.hosts import client_of
 from fer_service.http.ledger import Hold
 from fer_service.http.problems import problem_of
 from fer_service.observability.metrics import UNMATCHED
@@ -225,7 +224,8 @@ class StreamConnection(WebSocketsSansIOProtocol):
             self._message, self._held = None, 0
             return True
         if self._message is None:
-            self._message = ledger.open(client_of(self.client[0]) if self.client else "", self._give_way)
+            client = self.config.client_of(self.client[0] if self.client else "", self.scope["headers"])
+            self._message = ledger.open(client, self._give_way)
         try:
             if size > self._held:
                 ledger.grow(self._message, size - self._held)

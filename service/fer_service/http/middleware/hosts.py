@@ -1,16 +1,14 @@
 """Refusal of requests and streams for other hosts, which stops DNS rebinding."""
 
 from collections.abc import Collection
-from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fer_service.contract.errors import MisdirectedRequest
 from fer_service.http.hosts import is_address, is_allowed, parse_authority
+from fer_service.http.probed import is_probed
 from fer_service.http.problems import error_response
-
-_PROBES: Final = ("/livez", "/readyz", "/metrics")  # probes use the address of a replica
 
 
 class AllowedHostsMiddleware:
@@ -47,4 +45,4 @@ class AllowedHostsMiddleware:
         host = parse_authority(hosts[0]) if len(hosts) == 1 else None
         if host is None:
             return False
-        return is_allowed(host.name, self._allowed) or (path in _PROBES and is_address(host.name))
+        return is_allowed(host.name, self._allowed) or (is_probed(path) and is_address(host.name))

@@ -6,10 +6,10 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from fer_service.http.hosts import FORWARDED_FOR, MAPPED
+
 _FORWARDED_HOST: Final = b"x-forwarded-host"
-_FORWARDED_FOR: Final = b"x-forwarded-for"
 _OF_PAGES: Final = (_FORWARDED_HOST, b"x-forwarded-port", b"x-forwarded-proto")  # see `check_origin`
-_MAPPED: Final = "::ffff:"  # before the IPv4 address of a client on an IPv6 socket (RFC 4291, section 2.5.5.2)
 
 
 class TrustedProxiesMiddleware:
@@ -37,7 +37,7 @@ class TrustedProxiesMiddleware:
             await self._app(scope, receive, send)
             return
         address, port = scope["client"]
-        address = address.removeprefix(_MAPPED)
+        address = address.removeprefix(MAPPED)
         scope["client"] = (address, port)
         trusted = address in self._forwarded.trusted_hosts
         hosts = _entries(scope, _FORWARDED_HOST)
@@ -51,7 +51,7 @@ class TrustedProxiesMiddleware:
     def _trusted_hops(self, scope: Scope) -> int:
         """Return how many trusted proxies the request passed, by the end of X-Forwarded-For."""
         hops = 1
-        for address in reversed(_entries(scope, _FORWARDED_FOR)):
+        for address in reversed(_entries(scope, FORWARDED_FOR)):
             if address.decode("latin-1") not in self._forwarded.trusted_hosts:
                 break
             hops += 1

@@ -24,7 +24,8 @@ class RootPathMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request or stream."""
         if scope["type"] == "http" and scope["path"] == self._root:
-            await RedirectResponse(f"{self._root}/", 308)(scope, receive, send)
+            query = scope["query_string"].decode("latin-1")
+            await RedirectResponse(f"{self._root}/" + (f"?{query}" if query else ""), 308)(scope, receive, send)
             return
         if scope["type"] in {"http", "websocket"} and scope["path"].startswith(f"{self._root}/"):
             scope["path"] = scope["path"].removeprefix(self._root)

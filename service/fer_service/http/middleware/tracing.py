@@ -11,13 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fer_service.http.image_work import ImageWork, recorded_images
 from fer_service.http.middleware.request_metrics import REQUEST_ID, route_of
+from fer_service.http.probed import is_probed
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
-
-_UNTRACED = ("/livez", "/readyz", "/metrics")
 
 
 class TracingMiddleware:
@@ -35,7 +34,7 @@ class TracingMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request or stream."""
-        if scope["type"] != "http" or scope["path"] in _UNTRACED:
+        if scope["type"] != "http" or is_probed(scope["path"]):
             await self._app(scope, receive, send)
             return
         from opentelemetry.propagate import extract

@@ -265,7 +265,7 @@ async def _analyzed(
     options = _query(inference.request).options()
     if inference.crops is None:
         return await analyze_batch(request, inference.images, options, limit, state)
-    job = Job(limit.deadline, f"batches of {limit.client}")
+    job = Job(limit.deadline, limit.client, f"batches of {limit.client}")
     return await state.executor.classify(list(inference.crops), job), job.seconds
 
 

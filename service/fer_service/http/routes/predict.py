@@ -121,7 +121,7 @@ async def predict(request: Request, query: Annotated[ImageQuery, Query()]) -> Re
     began = time.monotonic()
     # What takes long takes turns with what does not, also where one client asks for both.
     turn = f"drawn images of {client}" if drawn else client
-    job = Job(began + state.settings.request_timeout, turn)
+    job = Job(began + state.settings.request_timeout, client, turn)
     state.check_alive()
     admission, ledger = state.admission, state.admission.ledger
     with admission.request(client, declared_length(request, 0)) as hold:

@@ -51,15 +51,16 @@ async def stream(socket: WebSocket) -> None:
         state.check_alive()
         with state.admission.stream(client) as frames:
             await socket.accept(_subprotocol(socket))
-            # The frames of a client take turns with its requests.
-            await _serve(socket, query, state, frames, f"streams of {client}")
+            await _serve(socket, query, state, frames, client)
     except RequestError as error:
         await socket.send_denial_response(error_response(error))
 
 
-async def _serve(socket: WebSocket, query: StreamQuery, state: AppState, frames: StreamFrames, turn: str) -> None:
+async def _serve(
+    socket: WebSocket, query: StreamQuery, state: AppState, frames: StreamFrames, client: str
+) -> None:
     async def predict(data: bytes) -> Prediction:
-        job = Job(time.monotonic() + state.settings.request_timeout, turn)
+        job = Job(time.monotonic() + state.settings.request_timeout, client, f"streams of {client}")
         analysis = await state.executor.run(data, query.options(), job)
         record_frame(socket.scope, analysis, job)
         return analysis.prediction

@@ -74,7 +74,7 @@ async def predict_video(request: Request, query: Annotated[VideoQuery, Query()])
     state.check_alive()
     state.executor.analyzer.limits.checked(query.options())
     # The frames of a client's videos take turns with its requests.
-    job = Job(time.monotonic() + state.settings.video_timeout, f"videos of {client}")
+    job = Job(time.monotonic() + state.settings.video_timeout, client, f"videos of {client}")
     return Lines(request, _lines(_Asked(request, query, state, client, job)))
 
 
@@ -119,7 +119,7 @@ async def _analyzed(
             if not sampling.takes(frame.time):
                 continue
             async with frames.place_in_time(asked.job):
-                work = Job(time.monotonic() + asked.state.settings.request_timeout, asked.job.client)
+                work = Job(time.monotonic() + asked.state.settings.request_timeout, asked.client, asked.job.turn)
                 prediction = await executor.run_pixels(frame.pixels, query.options(), work)
             record_frame(asked.request.scope, Analysis(prediction), work)
             result = frame_prediction(frame, prediction, tracked)

@@ -1,4 +1,4 @@
-from fer_service.http.connections.limits import ConnectionLimits, HandshakeRates, Pace, Rate
+from fer_service.http.connections.limits import _MAX_ADDRESSES, ConnectionLimits, HandshakeRates, Pace, Rate
 
 
 def test_silence_is_allowed_for_the_grace_period() -> None:
@@ -46,3 +46,13 @@ def test_each_address_has_a_rate_of_handshakes() -> None:
     assert [rates.exceeded("a", 100.0) for _ in range(3)] == [False, False, True]
     assert not rates.exceeded("b", 100.0)
     assert not rates.exceeded("a", 100.2)
+
+
+def test_many_addresses_do_not_make_a_busy_one_forgotten() -> None:
+    rates = HandshakeRates(ConnectionLimits(handshakes_per_second=0, handshakes_at_once=1))
+    assert not rates.exceeded("first", 0.0)
+    assert not rates.exceeded("busy", 0.0)
+    for number in range(_MAX_ADDRESSES):
+        assert not rates.exceeded(str(number), 0.0)
+        assert rates.exceeded("busy", 0.0)
+    assert not rates.exceeded("first", 0.0)  # forgotten

@@ -159,3 +159,15 @@ def test_an_address_opens_streams_at_a_bounded_rate(start: Start) -> None:
     connection.sendall(f"GET /stream HTTP/1.1\r\nHost: x\r\n{HANDSHAKE}\r\n".encode())
     answer = read_all(connection)
     assert (status_of(answer), code_of(answer)) == (429, "overloaded")
+
+
+def test_behind_a_trusted_proxy_each_client_opens_streams_at_its_own_rate(start: Start) -> None:
+    limits = ConnectionLimits(handshakes_per_second=0, handshakes_at_once=1, tick=0.02)
+    service = start(limits, trusted_proxies="127.0.0.1")
+    statuses = []
+    for client in ("203.0.113.1", "203.0.113.2", "203.0.113.1"):
+        connection = service.connect()
+        forwarded = f"X-Forwarded-For: {client}\r\n{HANDSHAKE}\r\n"
+        connection.sendall(f"GET /stream HTTP/1.1\r\nHost: x\r\n{forwarded}".encode() + frame(CLOSE))
+        statuses.append(status_of(read_all(connection)))
+    assert statuses == [101, 101, 429]
