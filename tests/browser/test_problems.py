@@ -74,7 +74,7 @@ PROBLEMS = {
     (422, "invalid_parameter"): ("Words of the service", False),
     (429, "overloaded"): ("The service is busy", True),
     (429, "preempted"): ("The service is busy", True),
-    (500, "internal_error"): ("The service made an error", False),
+    (500, "internal_error"): ("The service had an internal error", False),
     (503, "not_ready"): ("The service is not ready", True),
     (503, "draining"): ("The service is not ready", True),
     (504, "deadline_exceeded"): ("The service took too long", True),

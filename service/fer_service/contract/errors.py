@@ -11,7 +11,7 @@ FerError
 ├── ClipError                 a video cannot be read, or its results cannot be written
 │   └── ClipMemoryError       the process that read it was killed
 └── RequestError              one request is refused; the text is for the client
-    ├── InvalidRequest        the request is not valid HTTP
+    ├── InvalidRequest        the request is not valid HTTP, or its form is damaged
     ├── RequestTooSlow        the request arrives too slowly
     ├── UrlTooLong            the URL has too many bytes
     ├── HeadTooLarge          the head has too many bytes or lines
@@ -87,7 +87,7 @@ class RequestError(FerError):
 
 
 class InvalidRequest(RequestError):
-    """The request is not valid HTTP."""
+    """The request is not valid HTTP, or its form is damaged."""
 
 
 class RequestTooSlow(RequestError):

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from fer_service.contract.errors import InvalidParameter, MissingImage, RequestError
+from fer_service.contract.errors import InvalidParameter, InvalidRequest, MissingImage, RequestError
 from fer_service.contract.text import printable
 from fer_service.http.codings import check_part
 
@@ -72,14 +72,14 @@ class FormReader:
             texts: Names of other fields whose values are kept.
 
         Raises:
-            MissingImage: the boundary is missing or too long.
+            InvalidRequest: the boundary is missing or too long.
         """
         _, parameters = parse_options_header(content_type)
         boundary = parameters.get(b"boundary")
         if not boundary:
-            raise MissingImage("the content type multipart/form-data needs a boundary")
+            raise InvalidRequest("the content type multipart/form-data needs a boundary")
         if len(boundary) > _MAX_BOUNDARY:
-            raise MissingImage(
+            raise InvalidRequest(
                 f"the multipart boundary has {len(boundary):,} characters, the maximum is {_MAX_BOUNDARY}"
             )
         self.uploads: list[Upload] = []
@@ -115,27 +115,28 @@ class FormReader:
         """Read the next chunk of the body.
 
         Raises:
-            MissingImage: the body is invalid multipart.
+            InvalidRequest: the body is invalid multipart.
             InvalidParameter: it has too many parts, or a parameter of the query as a field.
             UnsupportedCoding: a part is compressed or encoded.
         """
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise MissingImage(f"invalid multipart body: {error}") from error
+            raise InvalidRequest(f"invalid multipart body: {error}") from error
 
     def finish(self) -> list[Upload]:
         """Return the uploads of the complete body.
 
         Raises:
-            MissingImage: the body ends too early, or has no part of this name.
+            InvalidRequest: the body ends too early.
+            MissingImage: it has no part of this name.
         """
         try:
             self._parser.finalize()
         except FormParserError as error:
-            raise MissingImage(f"invalid multipart body: {error}") from error
+            raise InvalidRequest(f"invalid multipart body: {error}") from error
         if self._in_part:
-            raise MissingImage("the multipart body ends before its closing boundary; send all of it")
+            raise InvalidRequest("the multipart body ends before its closing boundary; send all of it")
         if self._left_empty and not self.uploads:
             self.uploads = [Upload("0", b"")]
         self.uploads = [replace(upload, boxes=self._boxes, texts=self._texts) for upload in self.uploads]
@@ -182,7 +183,7 @@ class FormReader:
             options[b"filename"] = unquote_to_bytes(extended[1])
         name = options.get(b"name")
         if name is None:
-            raise MissingImage("invalid multipart body: a part has no name in its Content-Disposition")
+            raise InvalidRequest("invalid multipart body: a part has no name in its Content-Disposition")
         # Some libraries give the type of a file and no name.
         is_file = b"filename" in options or self._headers.get(b"content-type", b"").lower().startswith(_FILE_TYPES)
         text = name.decode("utf-8", "replace")

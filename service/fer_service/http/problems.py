@@ -37,7 +37,7 @@ class ProblemKind(NamedTuple):
 
 
 PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
-    errors.InvalidRequest: ProblemKind(400, "invalid_request", "Invalid HTTP request"),
+    errors.InvalidRequest: ProblemKind(400, "invalid_request", "Invalid request"),
     errors.MissingImage: ProblemKind(400, "missing_image", "No image or video in the request"),
     errors.InvalidTensor: ProblemKind(400, "invalid_tensor", "Invalid inference request"),
     errors.Unauthorized: ProblemKind(401, "unauthorized", "API key missing or invalid"),

@@ -41,7 +41,8 @@ async def read_image(
         texts: Names of other fields of a form whose values are kept.
 
     Raises:
-        MissingImage: the body is empty, invalid multipart, or multipart without an image.
+        InvalidRequest: the body is invalid multipart.
+        MissingImage: the body is empty, or multipart without an image.
         InvalidParameter: there are several images, or the JSON is invalid.
         ImageTooLarge: the image has more than `max_bytes`.
         UndecodableImage: the text in the JSON is not base64.
@@ -78,7 +79,8 @@ async def read_video(request: Request, max_bytes: int, book: Book = _book_nothin
         book: Called with the bytes of each chunk before it is kept; may raise.
 
     Raises:
-        MissingImage: the body is empty, invalid multipart, or multipart without a file.
+        InvalidRequest: the body is invalid multipart.
+        MissingImage: the body is empty, or multipart without a file.
         InvalidParameter: there are several files, or boxes.
         ImageTooLarge: the video has more than `max_bytes`.
         UnsupportedMediaType: the content type is neither a video nor a form.
@@ -120,6 +122,7 @@ async def read_images(
         book: Called with the bytes of each chunk before it is kept; may raise.
 
     Raises:
+        InvalidRequest: the body is invalid multipart.
         MissingImage: there is none.
         InvalidParameter: there are more than `max_count`, or the JSON is invalid.
         ImageTooLarge: the body has more bytes than `max_count` images may have.

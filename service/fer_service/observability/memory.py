@@ -27,7 +27,7 @@ class MemoryCollector(Collector):
     """
 
     GAUGES: ClassVar = {
-        "fer_memory_bytes": "Resident memory of the process, or of all replicas and their parent, and of child processes",
+        "fer_memory_bytes": "Resident memory of the process, or of all replicas, with all child processes",
         "fer_memory_limit_bytes": "Memory limit of the container, or the memory of the machine if it is unlimited",
     }
 

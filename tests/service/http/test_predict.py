@@ -129,8 +129,8 @@ def test_a_parameter_in_the_form_is_refused_instead_of_ignored(client: TestClien
     [
         (b"", {}, (400, "missing_image")),
         (b"", {"Content-Type": "image/jpeg"}, (400, "missing_image")),
-        (GREEN, {"Content-Type": "multipart/form-data"}, (400, "missing_image")),
-        (GREEN, {"Content-Type": "multipart/form-data; boundary=x"}, (400, "missing_image")),
+        (GREEN, {"Content-Type": "multipart/form-data"}, (400, "invalid_request")),
+        (GREEN, {"Content-Type": "multipart/form-data; boundary=x"}, (400, "invalid_request")),
         (bytes(10_001), {}, (413, "image_too_large")),
         (plain("red", 200, 101), {}, (413, "too_many_pixels")),
         (GREEN, {"Content-Type": "text/plain"}, (415, "unsupported_media_type")),
