@@ -1,6 +1,5 @@
 """The votes of FER+: in `fer2013new.csv`, a row per image of FER-2013 in the same order; or in lists of images."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_training.data.class_folders import ALL
+from fer_training.data.csv_rows import read_rows
 from fer_training.data.dataset import FaceDataset
 from fer_training.data.image_lists import ListedImage, read_listed
 from fer_training.data.names import emotion_key, split_in, split_key
@@ -100,7 +100,7 @@ def _listed(file: File, split: str) -> Iterator[ListedImage]:
         lines = file.path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file.place}: cannot be read as text: {error}") from error
-    for number, fields in enumerate(csv.reader(lines), 1):
+    for number, fields in read_rows(lines, file.place):
         if not fields:
             continue
         try:

@@ -244,6 +244,7 @@ def _arrow(path: Path) -> Any:
     try:
         return pyarrow.ipc.open_stream(source)
     except pyarrow.ArrowInvalid:
+        source.close()
         return pyarrow.ipc.open_file(str(path))
 
 

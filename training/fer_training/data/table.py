@@ -1,11 +1,9 @@
 """CSV files in any common dialect: separators, byte order marks, blanks, spellings of column names, gzip."""
 
 import codecs
-import csv
 import gzip
 import io
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
 
+from fer_training.data.csv_rows import read_rows
 from fer_training.data.names import is_emotion, readable, split_name
 from fer_training.data.split_columns import flagged_split, is_flag, split_by_flags, split_notes
 from fer_training.data.tree import refuse_git_lfs_pointer
@@ -106,15 +105,12 @@ class Table:
             DataError: The file is not text, or not CSV.
         """
         with _opened(self.path) as file:
-            reader = csv.reader(_after_separator_line(file), delimiter=self.separator, skipinitialspace=True)
-            try:
-                if self.names:
-                    next(reader, None)
-                for fields in reader:
-                    if any(field.strip() for field in fields):
-                        yield reader.line_num, fields
-            except csv.Error as error:
-                raise DataError(f"{self.path}, line {reader.line_num}: {error}") from error
+            rows = read_rows(_after_separator_line(file), str(self.path), self.separator)
+            if self.names:
+                next(rows, None)
+            for line, fields in rows:
+                if any(field.strip() for field in fields):
+                    yield line, fields
 
 
 def open_table(path: Path) -> Table:
@@ -123,7 +119,6 @@ def open_table(path: Path) -> Table:
     Raises:
         DataError: The file cannot be read.
     """
-    csv.field_size_limit(sys.maxsize)
     with _opened(path) as file:
         lines = _after_separator_line(file)
         first = next(lines, "")
@@ -139,11 +134,8 @@ def column_key(name: str) -> str:
 
 
 def _table(path: Path, line: str, second: str, separator: str) -> Table:
-    try:
-        fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-        values = next(csv.reader([second], delimiter=separator, skipinitialspace=True), [])
-    except csv.Error as error:
-        raise DataError(f"{path}, line 1: {error}") from error
+    _, fields = next(read_rows([line], str(path), separator), (1, []))
+    _, values = next(read_rows([second], str(path), separator), (1, []))
     names = tuple(column_key(field) for field in fields)
     columns: dict[str, int] = {}
     for number, name in enumerate(names):

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -87,7 +87,8 @@ class Trainer:
             if self.ema:
                 self.ema.update(self.network, step=step)
             images += len(batch)
-        loss = float(torch.stack(losses).mean())  # waits for the device
+        # Waits for the device. The mean of all processes: one that raised alone would leave the others waiting.
+        loss = float(cast(Tensor, self.fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")))
         seconds = time.perf_counter() - started
         if not math.isfinite(loss):
             other = "" if self.recipe.clip_norm else " or set clip_norm"
