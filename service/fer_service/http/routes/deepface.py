@@ -12,15 +12,14 @@ from fer_service.analysis.options import Options
 from fer_service.contract.deepface import EMOTION, DeepFaceRequest, DeepFaceResult, deepface_result
 from fer_service.contract.errors import InvalidParameter
 from fer_service.contract.job import Job
+from fer_service.http.admitted import admitted
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.deepface_body import form_options, read_deepface
 from fer_service.http.image_work import record_image, server_timing
 from fer_service.http.openapi import DEEPFACE_RESULT, ONE_IMAGE_AS_JSON, answered, refused
-from fer_service.http.preemption import preemptible
 from fer_service.http.state import get_state
-from fer_service.http.time_limit import cancel_on_disconnect, time_limit
-from fer_service.http.uploads import declared_length, media_type_of, read_image, read_json, too_large
+from fer_service.http.uploads import media_type_of, read_image, read_json, too_large
 
 _JSON: Final = "application/json"
 _IMG: Final = {
@@ -70,32 +69,28 @@ async def analyze(request: Request) -> Response:
     client = authenticate(request, state.keys)
     began = time.monotonic()
     job = Job(began + state.settings.request_timeout, client)
-    state.check_alive()
-    admission, ledger = state.admission, state.admission.ledger
     max_bytes = state.settings.max_image_bytes
-    with admission.request(client, declared_length(request, 0)) as hold:
-        async with time_limit(job):
-            async with preemptible(ledger, hold):
-                book = partial(ledger.grow, hold)
-                if media_type_of(request) == _JSON:
-                    body = await read_json(request, 1, max_bytes, book)
-                    image, asked = await run_in_threadpool(read_deepface, body)
-                else:
-                    upload = await read_image(request, max_bytes, book, DeepFaceRequest.model_fields)
-                    image, asked = upload.data, form_options(upload.texts)
-            if len(image) > max_bytes:
-                raise too_large(len(image), max_bytes)
-            options = Options(
-                detect=asked.detector_backend != "skip",
-                whole_if_none=not asked.enforce_detection,
-                max_faces=asked.max_faces,
-            )
-            with admission.place(client):
-                analysis = await cancel_on_disconnect(request, state.executor.run(image, options, job))
+    async with admitted(request, state, job) as work:
+        async with work.upload() as book:
+            if media_type_of(request) == _JSON:
+                body = await read_json(request, 1, max_bytes, book)
+                image, asked = await run_in_threadpool(read_deepface, body)
+            else:
+                upload = await read_image(request, max_bytes, book, DeepFaceRequest.model_fields)
+                image, asked = upload.data, form_options(upload.texts)
+        if len(image) > max_bytes:
+            raise too_large(len(image), max_bytes)
+        options = Options(
+            detect=asked.detector_backend != "skip",
+            whole_if_none=not asked.enforce_detection,
+            max_faces=asked.max_faces,
+        )
+        analysis = await work.result(partial(state.executor.run, image, options, job))
     if not analysis.prediction.faces:
         raise InvalidParameter(
             "no face was detected; send enforce_detection=false to take the whole image as one face"
         )
     record_image(request.scope, analysis, job)
     headers = {"Server-Timing": server_timing(job.seconds, time.monotonic() - began)}
-    return Answer(deepface_result(analysis.prediction).model_dump_json(), _JSON, headers, ledger, client)
+    content = deepface_result(analysis.prediction).model_dump_json()
+    return Answer(content, _JSON, headers, state.admission.ledger, client)

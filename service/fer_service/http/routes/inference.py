@@ -30,6 +30,7 @@ from fer_service.contract.job import Job
 from fer_service.contract.schemas import BatchError, ModelCard, Prediction
 from fer_service.contract.text import printable
 from fer_service.contract.validation import first_error
+from fer_service.http.admitted import admitted
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.codings import check_body
@@ -45,13 +46,11 @@ from fer_service.http.openapi import (
     inference_refused,
 )
 from fer_service.http.output_tensors import BINARY, Output, check_outputs, write_answer
-from fer_service.http.preemption import preemptible
 from fer_service.http.query import PredictQuery
 from fer_service.http.routes.health import livez, readyz
 from fer_service.http.state import AppState, get_state
 from fer_service.http.tensors import HEADER_LENGTH, Inference, TensorLimits, read_inference
-from fer_service.http.time_limit import cancel_on_disconnect, time_limit
-from fer_service.http.uploads import declared_length, read_json
+from fer_service.http.uploads import read_json
 
 _PARAMETERS: Final = frozenset(PredictQuery.model_fields)
 # FastAPI would document an error 422 of every parameter, which a text cannot have.
@@ -218,23 +217,17 @@ async def infer(request: Request) -> Response:
     check_body(request.headers)
     began = time.monotonic()
     limit = Job(began + settings.request_timeout, client)
-    state.check_alive()
-    admission, ledger = state.admission, state.admission.ledger
     limits = TensorLimits(
         settings.max_batch_images, settings.max_batch_images * settings.max_faces, state.card.input_size
     )
-    with admission.request(client, declared_length(request, 0)) as hold:
-        async with time_limit(limit):
-            async with preemptible(ledger, hold):
-                body = await read_json(
-                    request, settings.max_batch_images, settings.max_image_bytes, partial(ledger.grow, hold)
-                )
-                lengths = request.headers.getlist(HEADER_LENGTH)
-                inference = await run_in_threadpool(read_inference, body, lengths, limits)
-            del body
-            check_outputs(inference.request, list(_outputs([], state.card.labels)))
-            with admission.place(client):
-                results, timing = await cancel_on_disconnect(request, _analyzed(request, inference, limit, state))
+    async with admitted(request, state, limit) as work:
+        async with work.upload() as book:
+            body = await read_json(request, settings.max_batch_images, settings.max_image_bytes, book)
+            lengths = request.headers.getlist(HEADER_LENGTH)
+            inference = await run_in_threadpool(read_inference, body, lengths, limits)
+        del body
+        check_outputs(inference.request, list(_outputs([], state.card.labels)))
+        results, timing = await work.result(partial(_analyzed, request, inference, limit, state))
     answer = InferenceAnswer(
         model_name=name, model_version=state.card.version, id=inference.request.id or None, outputs=[]
     )
@@ -244,7 +237,7 @@ async def infer(request: Request) -> Response:
 
     content, media_type, headers = await run_in_threadpool(write)
     headers["Server-Timing"] = server_timing(timing, time.monotonic() - began)
-    return Answer(content, media_type, headers, ledger, client)
+    return Answer(content, media_type, headers, state.admission.ledger, client)
 
 
 def _model_name(request: Request, card: ModelCard) -> str:

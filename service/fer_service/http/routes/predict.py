@@ -11,6 +11,7 @@ from starlette.responses import Response
 from fer_service.analysis.drawing import DrawnFormat
 from fer_service.contract.job import Job
 from fer_service.contract.schemas import BatchResult, Landmarks, Prediction, SessionPrediction
+from fer_service.http.admitted import admitted
 from fer_service.http.answers import Answer
 from fer_service.http.authentication import authenticate
 from fer_service.http.image_batch import analyze_batch
@@ -19,12 +20,10 @@ from fer_service.http.json_body import IMAGE, IMAGES
 from fer_service.http.multipart import FIELD
 from fer_service.http.negotiation import negotiate
 from fer_service.http.openapi import BATCH, BATCH_RESULT, ONE_IMAGE, PREDICTION, answered, refused
-from fer_service.http.preemption import preemptible
 from fer_service.http.query import BatchQuery, ImageQuery, with_boxes
 from fer_service.http.sessions import open_session, session_answer
 from fer_service.http.state import get_state
-from fer_service.http.time_limit import cancel_on_disconnect, time_limit
-from fer_service.http.uploads import declared_length, read_image, read_images
+from fer_service.http.uploads import read_image, read_images
 
 _JSON: Final = "application/json"
 _DRAWN: Final[dict[str, DrawnFormat]] = {"image/jpeg": "jpeg", "image/png": "png"}
@@ -122,19 +121,16 @@ async def predict(request: Request, query: Annotated[ImageQuery, Query()]) -> Re
     # What takes long takes turns with what does not, also where one client asks for both.
     turn = f"drawn images of {client}" if drawn else client
     job = Job(began + state.settings.request_timeout, client, turn)
-    state.check_alive()
-    admission, ledger = state.admission, state.admission.ledger
-    with admission.request(client, declared_length(request, 0)) as hold:
-        async with time_limit(job):
-            async with preemptible(ledger, hold):
-                upload = await read_image(request, state.settings.max_image_bytes, partial(ledger.grow, hold))
-            with admission.place(client):
-                work = state.executor.run(upload.data, with_boxes(options, upload.boxes), job)
-                analysis = await cancel_on_disconnect(request, work)
+    async with admitted(request, state, job) as work:
+        async with work.upload() as book:
+            upload = await read_image(request, state.settings.max_image_bytes, book)
+        options = with_boxes(options, upload.boxes)
+        analysis = await work.result(partial(state.executor.run, upload.data, options, job))
     record_image(request.scope, analysis, job)
     headers = {"Server-Timing": server_timing(job.seconds, time.monotonic() - began), "Vary": "Accept"}
     answer = session_answer(state.tokens, session, analysis.prediction) if session else analysis.prediction
-    return Answer(analysis.drawn or answer.model_dump_json(), media_type, headers, ledger, client)
+    content = analysis.drawn or answer.model_dump_json()
+    return Answer(content, media_type, headers, state.admission.ledger, client)
 
 
 @router.post(
@@ -153,17 +149,11 @@ async def predict_batch(request: Request, query: Annotated[BatchQuery, Query()])
     client, settings = authenticate(request, state.keys), state.settings
     began = time.monotonic()
     limit = Job(began + settings.request_timeout, client)
-    state.check_alive()
-    admission, ledger = state.admission, state.admission.ledger
-    with admission.request(client, declared_length(request, 0)) as hold:
-        async with time_limit(limit):
-            async with preemptible(ledger, hold):
-                uploads = await read_images(
-                    request, settings.max_image_bytes, settings.max_batch_images, partial(ledger.grow, hold)
-                )
-            with admission.place(client):
-                work = analyze_batch(request, uploads, query.options(), limit, state)
-                results, seconds = await cancel_on_disconnect(request, work)
+    async with admitted(request, state, limit) as work:
+        async with work.upload() as book:
+            uploads = await read_images(request, settings.max_image_bytes, settings.max_batch_images, book)
+        batch = partial(analyze_batch, request, uploads, query.options(), limit, state)
+        results, seconds = await work.result(batch)
     content = BatchResult(results=results).model_dump_json()
     headers = {"Server-Timing": server_timing(seconds, time.monotonic() - began)}
-    return Answer(content, _JSON, headers, ledger, client)
+    return Answer(content, _JSON, headers, state.admission.ledger, client)
