@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from fer_service.contract.errors import DeadlineExceeded
@@ -18,6 +18,15 @@ class Stage(StrEnum):
     CROP = "crop"
     INFER = "infer"
     DRAW = "draw"
+
+
+def total_seconds(images: Iterable[Mapping[Stage, float]]) -> dict[Stage, float]:
+    """Add up the seconds per stage of several images."""
+    total: dict[Stage, float] = {}
+    for seconds in images:
+        for stage, duration in seconds.items():
+            total[stage] = total.get(stage, 0.0) + duration
+    return total
 
 
 class Job:

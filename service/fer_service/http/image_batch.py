@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from fer_service.analysis.options import Options
 from fer_service.contract.errors import MissingImage, RequestError
-from fer_service.contract.job import Job, Stage
+from fer_service.contract.job import Job, Stage, total_seconds
 from fer_service.contract.schemas import BatchError, BatchPrediction
 from fer_service.http.image_work import record_image
 from fer_service.http.multipart import Upload
@@ -39,11 +39,7 @@ async def analyze_batch(
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from errors
     answers = [task.result() for task in tasks]
-    seconds: dict[Stage, float] = {}
-    for _, stages in answers:
-        for stage, duration in stages.items():
-            seconds[stage] = seconds.get(stage, 0.0) + duration
-    return [result for result, _ in answers], seconds
+    return [result for result, _ in answers], total_seconds(seconds for _, seconds in answers)
 
 
 async def _analyze_one(

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.types import Scope
 
 from fer_service.analysis.analyzer import Analysis
-from fer_service.contract.job import Job, Stage
+from fer_service.contract.job import Job, Stage, total_seconds
 
 _KEY: Final = "image_work"
 
@@ -40,8 +40,7 @@ def record_frame(scope: Scope, analysis: Analysis, job: Job) -> None:
     work = _work(analysis, job)
     recorded = recorded_images(scope)
     for before in recorded:
-        stages = {**before.seconds, **work.seconds}
-        seconds = {stage: before.seconds.get(stage, 0) + work.seconds.get(stage, 0) for stage in stages}
+        seconds = total_seconds([before.seconds, work.seconds])
         work = ImageWork(before.faces + work.faces, seconds, work.ended, before.images + 1)
     recorded[:] = [work]
 

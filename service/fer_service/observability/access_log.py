@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from fer_service.contract.job import Stage
+from fer_service.contract.job import Stage, total_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,7 @@ def log_request(
         seconds: Time from the head of the request to the end of the response.
         work: Processed images; the times of their stages are added up.
     """
-    stages: dict[Stage, float] = {}
-    for each in work:
-        for stage, duration in each.seconds.items():
-            stages[stage] = stages.get(stage, 0.0) + duration
+    stages = total_seconds(each.seconds for each in work)
     images, faces = sum(each.images for each in work), sum(each.faces for each in work)
     fields: dict[str, object] = {
         "request_id": request_id,

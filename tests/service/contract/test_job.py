@@ -2,7 +2,7 @@ import time
 
 import pytest
 from fer_service.contract.errors import DeadlineExceeded
-from fer_service.contract.job import Job, Stage
+from fer_service.contract.job import Job, Stage, total_seconds
 
 
 def test_stages_add_up_in_the_order_in_which_they_first_ran() -> None:
@@ -12,6 +12,12 @@ def test_stages_add_up_in_the_order_in_which_they_first_ran() -> None:
             pass
     assert list(job.seconds) == ["decode", "detect"]
     assert min(job.seconds.values()) >= 0
+
+
+def test_the_seconds_of_several_images_are_added_up() -> None:
+    images = [{Stage.DECODE: 1.0, Stage.DETECT: 2.0}, {Stage.DETECT: 3.0, Stage.DRAW: 4.0}]
+    assert total_seconds(images) == {Stage.DECODE: 1.0, Stage.DETECT: 5.0, Stage.DRAW: 4.0}
+    assert total_seconds([]) == {}
 
 
 def test_time_in_a_queue_is_not_charged_to_the_stage_around_it() -> None:

@@ -71,3 +71,10 @@ def test_a_path_that_cannot_work_stops_the_start(path: str) -> None:
 @pytest.mark.parametrize(("path", "root"), [("/", ""), ("", ""), ("/fer/", "/fer"), ("/a.b/c-d", "/a.b/c-d")])
 def test_a_final_slash_is_left_out(path: str, root: str) -> None:
     assert load_settings(root_path=path).root_path == root
+
+
+def test_no_path_of_the_service_can_be_the_prefix(serve: Serve) -> None:
+    listed: Any = serve(FACE).get("/openapi.json").json()["paths"]
+    for path in (*listed, "/stream", "/docs", "/openapi.json", "/web/app.js"):
+        with pytest.raises(SettingsError, match="must not begin like a path of the service"):
+            load_settings(root_path="/" + path.split("/")[1])
