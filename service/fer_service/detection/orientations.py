@@ -20,6 +20,8 @@ from fer_service.detection.resizing import shrunk
 from fer_service.detection.scales import Look, Scales
 from fer_service.imaging.crop import Square, crop
 
+# An upright face below this score decides nothing: another wanted score must not turn the faces.
+UPRIGHT_SCORE: Final = 0.6
 # The best face of a turned image needs this score, because each orientation is another chance for a false box.
 TURNED_SCORE: Final = 0.85
 # The view of a face that was found needs only this score, because the face is small in it.
@@ -72,7 +74,7 @@ class Orientations:
         """Find the faces of an image; return also what each look showed, in pixels of what was looked at."""
         small = shrunk(pixels, self.side)
         faces, looks = self.scales.search(small, min_score, job)
-        best = max(faces, key=_score, default=None)
+        best = max((face for face in faces if _score(face) >= UPRIGHT_SCORE), key=_score, default=None)
         for sheet in self._sheets(small, best, list(looks)):
             looks.append(Look(sheet.pixels, 1.0, self.network.detect(sheet.pixels, _SHEET_CANDIDATES, job)))
             if turns := sheet.clearest(looks[-1].candidates):
@@ -111,9 +113,11 @@ def search_all_orientations(
 ) -> list[Face]:
     """Find the faces of every orientation in one image, such as a person who lies next to one who stands.
 
-    This takes four searches, and finds more boxes that hold no face than one search does.
+    This takes four searches, and finds more boxes that hold no face than one search does. Doubtful faces stay.
     """
     search = upright(detector)
+    if isinstance(search, Scales):
+        search = search.with_doubtful_faces()
     small = shrunk(pixels, search.side)
     faces = search.detect(small, min_score, job)
     for turns in ROLLS:

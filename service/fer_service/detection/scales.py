@@ -69,19 +69,24 @@ class Look:
 class Scales:
     """A detector at three scales, behind the `Detector` protocol."""
 
-    def __init__(self, network: Detector, *, coarse_first: bool = True) -> None:
+    def __init__(self, network: Detector, *, coarse_first: bool = True, looks_closely: bool = True) -> None:
         """Wrap a detector.
 
         Args:
             network: Detector for each scale.
             coarse_first: Skip the full scale if the smaller ones are conclusive.
+            looks_closely: Leave out doubtful faces that a close look does not show.
         """
-        self.network, self.coarse_first = network, coarse_first
+        self.network, self.coarse_first, self._looks_closely = network, coarse_first, looks_closely
         self.name, self.side, self.frame_scale = network.name, network.side, network.frame_scale
 
     def around(self, network: Detector) -> "Scales":
         """Return the same search with another network."""
-        return Scales(network, coarse_first=self.coarse_first)
+        return Scales(network, coarse_first=self.coarse_first, looks_closely=self._looks_closely)
+
+    def with_doubtful_faces(self) -> "Scales":
+        """Return the same search without the close look."""
+        return Scales(self.network, coarse_first=self.coarse_first, looks_closely=False)
 
     def detect(self, pixels: NDArray[np.uint8], min_score: float, job: Job | None = None) -> list[Face]:
         """Find the faces of an image (see `Detector.detect`)."""
@@ -93,7 +98,8 @@ class Scales:
         """Find the faces of an image; return also what each scale that was searched showed."""
         larger = enlarged(pixels, MIN_IMAGE_SIDE)
         faces, looks = self._search(larger, min_score, job)
-        faces = confirmed_closely(self.network, larger, faces, min_score, job)
+        if self._looks_closely:
+            faces = confirmed_closely(self.network, larger, faces, min_score, job)
         if larger is pixels:
             return faces, looks
         factors = pixels.shape[1] / larger.shape[1], pixels.shape[0] / larger.shape[0]

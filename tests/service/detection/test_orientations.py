@@ -10,7 +10,7 @@ from fer_service.contract.job import Job
 from fer_service.contract.settings import load_settings
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.detector import Detector, Face, Search
-from fer_service.detection.orientations import ROLLS, TURNED_SCORE, Orientations, unturned
+from fer_service.detection.orientations import ROLLS, TURNED_SCORE, Orientations, search_all_orientations, unturned
 from fer_service.detection.orientations import upright as upright_search
 from fer_service.detection.scales import Scales
 from numpy.typing import NDArray
@@ -123,6 +123,22 @@ def test_the_wanted_score_may_be_higher() -> None:
     detector = Orientations(Scales(network), upright_score=0.95)
     assert detector.detect(IMAGE, 0.95) == []
     assert len(detector.detect(IMAGE, 0.9)) == 1
+
+
+@pytest.mark.parametrize("wanted", [0.01, 0.3, SCORE])
+def test_a_lower_wanted_score_does_not_turn_faces_another_way(wanted: float) -> None:
+    weak = Face(Box(300, 300, 100, 120), 0.4)
+    network = FakeNetwork({SCALES[-1]: [weak], DOUBTFUL_SHEET: [tile(48, CLEAR)]} | turned(CLEAR))
+    (face,) = Orientations(Scales(network), upright_score=0.95).detect(IMAGE, wanted)
+    assert (face.roll, face.score) == (90, CLEAR)
+
+
+def test_the_search_in_all_orientations_keeps_doubtful_faces() -> None:
+    best, doubtful = Face(Box(60, 100, 200, 240), CLEAR), Face(Box(400, 100, 150, 180), WEAK)
+    answers = {size: [face.scaled(*[size[0] / 480] * 2) for face in (best, doubtful)] for size in SCALES}
+    detector = Orientations(Scales(FakeNetwork(answers)), upright_score=0.95)
+    assert len(detector.detect(IMAGE, SCORE)) == 1
+    assert len(search_all_orientations(detector, IMAGE, SCORE)) == 2
 
 
 @pytest.mark.parametrize(("x", "roll"), [(144, 90), (240, 180), (336, -90)])
