@@ -20,8 +20,8 @@ from fer_service.imaging.crop import Square, crop
 # More faces are a crowd, in which a weak score is usual.
 MAX_FACES: Final = 3
 SURE_SCORE: Final = 0.97
-# Of the wanted score, in the close look.
-SCORE_RATIO: Final = 1 / 2
+# Of the wanted score, in the close look: hidden and turned faces have low scores there.
+SCORE_RATIO: Final = 1 / 6
 # Pixels: height of the face in the close look, and side of the look.
 FACE_HEIGHT: Final = 80.0
 SIDE: Final = 192
@@ -31,7 +31,7 @@ _OVERLAP: Final = 0.3  # boxes that overlap by more (IoU) are the same face
 def confirmed_closely(
     network: Detector, pixels: NDArray[np.uint8], faces: Sequence[Face], min_score: float, job: Job | None
 ) -> list[Face]:
-    """Return the faces without those that a close look does not show; the best one stays.
+    """Return the faces without those that a close look does not show; the best one and the highest one stay.
 
     Args:
         network: Finds the faces of one look.
@@ -42,8 +42,12 @@ def confirmed_closely(
     """
     if len(faces) > MAX_FACES:
         return list(faces)
-    others = [face for face in faces[1:] if _is_sure(face) or _shows(network, pixels, face, min_score, job)]
-    return [*faces[:1], *others]
+    highest = max((face.box.height for face in faces), default=0.0)
+
+    def stays(face: Face) -> bool:
+        return face.box.height >= highest or _is_sure(face) or _shows(network, pixels, face, min_score, job)
+
+    return [*faces[:1], *filter(stays, faces[1:])]
 
 
 def is_upright_at(

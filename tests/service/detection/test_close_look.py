@@ -41,8 +41,8 @@ def middle(width: float, height: float, score: float = 0.9) -> Face:
     ("shown", "stays"),
     [
         ([middle(60, FACE_HEIGHT)], True),
-        ([middle(60, FACE_HEIGHT, SCORE / 2)], True),
-        ([middle(60, FACE_HEIGHT, SCORE / 2 - 0.01)], False),
+        ([middle(60, FACE_HEIGHT, SCORE / 6)], True),
+        ([middle(60, FACE_HEIGHT, SCORE / 6 - 0.01)], False),
         ([middle(20, 30)], False),
         ([Face(Box(0, 0, 60, FACE_HEIGHT), 0.9)], False),
         ([], False),
@@ -57,8 +57,14 @@ def test_a_doubtful_face_must_be_found_in_the_middle_of_its_look(shown: list[Fac
 
 @pytest.mark.parametrize(
     "faces",
-    [[], [replace(DOUBTFUL, score=0.6)], [BEST, replace(DOUBTFUL, score=0.98)], [BEST, *[DOUBTFUL] * 3]],
-    ids=["none", "alone", "sure", "crowd"],
+    [
+        [],
+        [replace(DOUBTFUL, score=0.6)],
+        [BEST, replace(DOUBTFUL, score=0.98)],
+        [BEST, replace(DOUBTFUL, box=Box(10, 20, 160, 210))],
+        [BEST, *[DOUBTFUL] * 3],
+    ],
+    ids=["none", "alone", "sure", "highest", "crowd"],
 )
 def test_other_faces_are_not_looked_at_again(faces: list[Face]) -> None:
     network = FakeNetwork()

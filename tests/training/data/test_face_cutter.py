@@ -56,6 +56,34 @@ def test_faces_are_not_written_among_the_photographs(tmp_path: Path) -> None:
         cut_photographs(source, source / "faces", detector="own")
 
 
+@pytest.mark.parametrize("linked", ["folder", "file"])
+def test_photographs_behind_links_are_not_replaced(tmp_path: Path, linked: str) -> None:
+    source = photographs(tmp_path / "photos")
+    chosen = tmp_path / "chosen"
+    name = Path("test/sad") if linked == "folder" else Path("test/sad/a.png")
+    (chosen / name).parent.mkdir(parents=True)
+    (chosen / name).symlink_to(source / name)
+    before = (source / "test/sad/a.png").read_bytes()
+    with pytest.raises(DataError, match="a face could replace a photograph"):
+        cut_photographs(chosen, source, detector="own")
+    assert (source / "test/sad/a.png").read_bytes() == before
+    assert cut_photographs(chosen, tmp_path / "faces", detector="own")["faces"] == 1
+
+
+def test_a_video_is_not_read_whole(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "photos")
+    with (source / "clip.mp4").open("wb") as clip:
+        clip.write(b"\0\0\0\x20ftypisom")
+        clip.truncate(2**36)
+    assert cut_photographs(source, tmp_path / "faces", detector="own")["other or damaged files"] == 2
+
+
+def test_entries_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "photos")
+    (source / "test/sad/gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert cut_photographs(source, tmp_path / "faces", detector="own")["files that cannot be read"] == 1
+
+
 def test_a_folder_without_faces_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.txt").write_text("no image")

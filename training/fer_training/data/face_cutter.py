@@ -1,5 +1,6 @@
 """Faces cut out of photographs, as the service frames them for its models."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from fer_service.analysis.preparation import Preparer
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.errors import RequestError
 from fer_service.imaging.decode import decode
-from fer_service.imaging.encoded import open_image
+from fer_service.imaging.encoded import check_format, open_image
 from fer_service.system.files import write_atomically
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ from fer_training.errors import DataError
 
 _SIDE: Final = 96  # pixels of a face
 _SCORE: Final = 0.6  # of a face
+_HEAD_BYTES: Final = 4096
 
 
 class FaceCutter:
@@ -71,28 +73,53 @@ def cut_photographs(
         Number of `faces`, and of what was left out.
 
     Raises:
-        DataError: The folder cannot be opened or has no image, or `out` lies in it.
+        DataError: The folder cannot be opened or has no image, `out` lies in it, or a face could replace an image.
     """
     refuse_output_inside(out, folder)
-    cutter, counts, written = FaceCutter(detector), Counter[str](), set[Path]()
-    for file in scan(folder).files:
+    tree = scan(folder)
+    originals = {os.path.realpath(file.path.parent) for file in tree.files}
+    originals |= {str(Path(os.path.realpath(file.path)).parent) for file in tree.files}  # that links name
+    for place in {out / file.path.relative_to(folder).parent for file in tree.files}:
+        if os.path.realpath(place) in originals:
+            raise DataError(f"--out {out}: a face could replace a photograph in {place}: choose another folder")
+    cutter, counts, written = FaceCutter(detector), Counter[str](), set[str]()
+    for file in tree.files:
+        name = file.path.relative_to(folder)
         try:
-            image = open_image(file.path.read_bytes(), MAX_PIXELS)
+            image = open_image(_content(file.path), MAX_PIXELS)
             face = cutter.face(decode(image.data, image.header), turned=True)
         except (RequestError, OSError):
             counts["other or damaged files"] += 1
         else:
             counts["faces" if face is not None else "images without a face"] += 1
             if face is not None:
-                name = file.path.relative_to(folder)
                 path = out / name.with_suffix(".png")
-                if path in written:
+                if _key(path) in written:
                     path = out / f"{name}.png"
-                while path in written:
+                while _key(path) in written:
                     path = path.with_name(f"{path.name}.png")
                 write_face(path, face)
-                written.add(path)
+                written.add(_key(path))
         done()
+    counts["files that cannot be read"] += len(tree.unreadable)
     if not counts["faces"]:
         raise DataError(f"{folder}: no image with a face ({counts.total():,} files)")
-    return counts
+    return +counts
+
+
+def _content(path: Path) -> bytes:
+    """Return the content of a file that begins like an image.
+
+    Raises:
+        RequestError: it begins otherwise, such as a video.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        check_format(head)
+        return head + file.read()
+
+
+def _key(path: Path) -> str:
+    """Return the same text for names that some file systems take for one."""
+    return str(path).casefold()
