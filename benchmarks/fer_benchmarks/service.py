@@ -33,8 +33,15 @@ def running_service(settings: Settings) -> Iterator[MeasuredServer]:
 
 
 def service_environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that make these settings, with a free local port and a log that names the address."""
-    local = {"host": "127.0.0.1", "port": 0, "log_level": "info", "log_format": "console"}
+    """Return the variables that make these settings, at a free local port, with a log that names the address."""
+    local = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "root_path": "",
+        "allowed_hosts": ("*",),
+        "log_level": "info",
+        "log_format": "console",
+    }
     return settings.model_copy(update=local).as_environment()
 
 

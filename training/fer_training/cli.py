@@ -9,26 +9,21 @@ import typer
 from fer_service import assets
 from fer_service.contract.errors import FerError
 from fer_service.contract.text import printable
+from fer_service.system.commands import Commands
 from fer_service.system.terminal import as_typed, escape_unencodable
 from rich.console import Console
 
-from fer_training.engine.recipe import available_recipes, read_recipe, validate_recipe
+from fer_training.engine.recipe import MAX_SEED, available_recipes, read_recipe, validate_recipe
 from fer_training.errors import RecipeError, TrainingError
 
 app = typer.Typer(
+    cls=Commands,
     help="Train emotion models, face detectors and landmark networks, and export them for the service.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 _INTERRUPTED: Final = 130
-
-
-def _given_path(text: str) -> Path:
-    """Return a path; an empty text, such as an unset variable, would be the current folder."""
-    if not text:
-        raise typer.BadParameter("the path is empty; the current folder is .")
-    return Path(text)
 
 
 def _console() -> Console:
@@ -40,9 +35,9 @@ _LABELLED = (
     "Labelled images: a folder with one folder per class, FER-2013 as .csv or .parquet, or another layout of "
     "docs/data-sets.md."
 )
-_Data = Annotated[Path, typer.Option("--data", parser=_given_path, metavar="PATH", help=_LABELLED)]
+_Data = Annotated[Path, typer.Option("--data", metavar="PATH", help=_LABELLED)]
 _WITH_PHOTOGRAPHS = f"{_LABELLED} For a detector: a folder of photographs with faces.json."
-_TaskData = Annotated[Path, typer.Option("--data", parser=_given_path, metavar="PATH", help=_WITH_PHOTOGRAPHS)]
+_TaskData = Annotated[Path, typer.Option("--data", metavar="PATH", help=_WITH_PHOTOGRAPHS)]
 _Moved = Annotated[Path | None, typer.Option("--data", help="New path of the run's data, if it was moved.")]
 _Faces = Annotated[
     Path | None, typer.Option("--faces", help="Detector only: face images to paste, in a format of --data.")
@@ -70,7 +65,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Write the run into this folder.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
     device: Annotated[str, typer.Option(help="Training device: auto, cpu, cuda or mps.")] = "auto",
-    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; overrides the recipe.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MAX_SEED, help="Random seed instead of the recipe's.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Maximum epochs per phase.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use about this many images per split.")] = None,
     pretrained: Annotated[
@@ -233,9 +230,7 @@ def robustness(
 def describe_data(
     path: Annotated[
         Path,
-        typer.Argument(
-            parser=_given_path, metavar="PATH", help="Labelled images, as for `fer-train train --data`."
-        ),
+        typer.Argument(metavar="PATH", help="Labelled images, as for `fer-train train --data`."),
     ],
     out: Annotated[Path | None, typer.Option(help="Write figures into this folder.")] = None,
     strict: Annotated[
@@ -253,7 +248,6 @@ def cut_faces_out(
     folder: Annotated[
         Path,
         typer.Argument(
-            parser=_given_path,
             metavar="FOLDER",
             help="Folder of photographs, with or without folders for classes and splits.",
         ),
@@ -406,7 +400,8 @@ def main() -> None:
         )
         sys.exit(1)
     except OSError as error:
-        print(f"fer-train: {printable(error)}", file=sys.stderr)
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"fer-train: {printable(f'{place}{error.strerror or error}')}", file=sys.stderr)
         sys.exit(1)
     except SystemExit as end:
         if end.code == _INTERRUPTED:  # typer's status after Ctrl-C

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -14,7 +14,7 @@ from fer_service.analysis.analyzer import Analysis, Analyzer
 from fer_service.analysis.executor import Executor
 from fer_service.analysis.loading import make_executor
 from fer_service.analysis.options import Options
-from fer_service.cli.sources import STDIN, check_searchable
+from fer_service.cli.sources import STDIN, check_searchable, is_pipe
 from fer_service.contract.errors import ImageTooLarge, RequestError
 from fer_service.contract.job import Job
 from fer_service.contract.settings import Settings
@@ -81,6 +81,35 @@ async def analyze_files(
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+class SourceReader:
+    """Reads image files. What may wait for its writer is read at once, on the thread that Ctrl-C interrupts."""
+
+    def __init__(self, paths: Iterable[Path], max_pixels: int) -> None:
+        """Read standard input and named pipes to their ends.
+
+        Args:
+            paths: Image files that will be read.
+            max_pixels: See `read_source`.
+        """
+        self._max_pixels = max_pixels
+        self._read: dict[Path, bytes | OSError | RequestError] = {}
+        for path in paths:
+            if path == STDIN or is_pipe(path):
+                try:
+                    self._read[path] = read_source(path, max_pixels)
+                except (OSError, RequestError) as error:
+                    self._read[path] = error
+
+    def __call__(self, path: Path) -> bytes:
+        """Return the content of a file (see `read_source`)."""
+        content = self._read.pop(path, None)
+        if content is None:
+            return read_source(path, self._max_pixels)
+        if isinstance(content, Exception):
+            raise content
+        return content
 
 
 def read_source(path: Path, max_pixels: int) -> bytes:

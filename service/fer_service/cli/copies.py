@@ -11,13 +11,17 @@ from fer_service.contract.text import printable
 from fer_service.system.files import FileIds
 
 _IMAGES: Final = frozenset({".jpg", ".jpeg", ".png"})
+_KEPT: Final = {True: frozenset({".mp4"}), False: _IMAGES}  # suffixes of videos and of images that copies keep
+_MAX_NAME: Final = 255  # bytes
 _FILES: Final = _IMAGES | {".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mp4", ".mov", ".mkv", ".webm"}
 
 
 def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[Path, Path]:
-    """Return the path of each file's copy. The same files have the same paths each time.
+    """Return the path of each file's copy.
 
-    The copy of a .png file is one too, that of another image is a .jpg file, and that of a video an .mp4 file.
+    The copy of a .jpg, .jpeg, .png or .mp4 file has its name. That of another image is named like `a.webp.jpg`,
+    that of another video like `a.mov.mp4`. So the name does not depend on the other files, and a run that is
+    continued with more files replaces no copy.
 
     Args:
         place: Folder for all copies, in which those of a folder's files keep its subfolders. For a single image
@@ -49,24 +53,32 @@ def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[
     originals = {os.path.realpath(file.parent) for file in sources.files}
     originals |= {str(Path(os.path.realpath(file)).parent) for file in sources.files}
     copies: dict[Path, Path] = {}
-    taken: set[Path] = set()
+    taken: set[str] = set()
     for file, name in zip(sources.files, sources.names, strict=True):
         if os.path.isdir(file):  # noqa: PTH112 (a folder that cannot be searched)
             continue
-        suffix = ".mp4" if file in videos else ".png" if name.suffix.lower() == ".png" else ".jpg"
-        copy, number = place / name.with_suffix(suffix), 1
-        while copy in taken:
+        copy = first = place / _copy_name(name, is_a_video=file in videos)
+        number = 1
+        while str(copy).casefold() in taken:  # some file systems take both cases for one
             number += 1
-            copy = place / name.with_name(f"{name.stem}-{number}{suffix}")
+            copy = first.with_stem(f"{first.stem}-{number}")
         if os.path.realpath(copy.parent) in originals:
             raise ResultsError(
                 f"--annotate: {printable(copy.parent)} holds files to analyse, and a copy could replace one: "
                 "give another folder"
             )
         _refuse_link(copy, files)
-        taken.add(copy)
+        taken.add(str(copy).casefold())
         copies[file] = copy
     return copies
+
+
+def _copy_name(name: Path, *, is_a_video: bool) -> Path:
+    if name.suffix.lower() in _KEPT[is_a_video]:
+        return name
+    suffix = ".mp4" if is_a_video else ".jpg"
+    longer = name.with_name(name.name + suffix)
+    return longer if len(os.fsencode(longer.name)) <= _MAX_NAME else name.with_suffix(suffix)
 
 
 def _refuse_link(copy: Path, files: FileIds) -> None:

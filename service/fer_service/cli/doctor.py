@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from fer_service import __version__
-from fer_service.contract.errors import FerError, ResultsError
+from fer_service.contract.errors import FerError, ResultsError, SettingsError
 from fer_service.contract.settings import PREFIX, Settings, load_settings
 from fer_service.contract.text import first_line, printable, printable_json
+from fer_service.http.api_keys import ApiKeys
 from fer_service.observability.logs import configure_logging
 from fer_service.system.cores import available_cores
 from fer_service.system.cuda_driver import CudaDriverError, cuda_driver
@@ -78,6 +79,11 @@ def examine() -> Iterator[Finding]:
     except FerError as error:
         yield Finding("settings", "fault", str(error), "correct the variable; docs/operations.md lists all")
         return
+    if settings.api_keys_file:
+        try:
+            ApiKeys(settings.api_keys_file)
+        except SettingsError as error:
+            yield Finding("API keys", "fault", str(error), "correct the file, or unset the variable")
     given = sorted(name for name in os.environ if name.startswith(PREFIX))
     yield Finding("settings", "ok", ", ".join(given) if given else "all have their default values")
     driver = _driver(settings)

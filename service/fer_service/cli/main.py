@@ -21,10 +21,12 @@ from fer_service.contract.errors import FerError, ResultsError
 from fer_service.contract.settings import load_settings
 from fer_service.contract.text import printable
 from fer_service.observability.logs import JsonFormatter, configure_logging
+from fer_service.system.commands import Commands
 from fer_service.system.descriptors import open_standard_streams
 from fer_service.system.terminal import escape_unencodable
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -119,12 +118,9 @@ def predict(
     continued = resume and out is not None and out.exists()
     if len(found.files) == 1 and is_video(found.files[0]) and (out or annotate) and not continued:
         try:
+            marked = annotate and _copy_of_video(annotate, found)
             complete = predict_video(
-                analyzer,
-                found.files[0],
-                ClipOptions(options, every, smooth),
-                out=out,
-                annotate=annotate,
+                analyzer, found.files[0], ClipOptions(options, every, smooth), out=out, annotate=marked
             )
         except OSError as error:
             place = error.filename or out or annotate
@@ -155,6 +151,15 @@ def predict(
     raise typer.Exit(1 if run.failed else 0)
 
 
+def _copy_of_video(annotate: Path, found: Sources) -> Path:
+    """Return the file to write for the only video: --annotate itself, or a file in this folder, which is made."""
+    if annotate.suffix and not annotate.is_dir():
+        return annotate
+    copy = copy_paths(annotate, found, found.files)[found.files[0]]
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    return copy
+
+
 @dataclass
 class _Run:
     """One call of the command."""
@@ -170,11 +175,18 @@ class _Run:
 
     def write(self, sources: Sources, results: Results) -> None:
         """Analyse all files, with a progress bar on a terminal."""
+        from fer_service.cli.analysis import SourceReader
+
         console = Console(stderr=True)
         columns = (BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=len(sources.files))
-            asyncio.run(self._write(sources, results, lambda: bar.advance(task)))
+            todo = [path for path in sources.files if not results.has(json_name(path))]
+            self.skipped = len(sources.files) - len(todo)
+            bar.advance(task, self.skipped)
+            images = [path for path in todo if path not in self.videos]
+            read = SourceReader(images, self.settings.max_image_pixels)
+            asyncio.run(self._write(todo, images, read, results, lambda: bar.advance(task)))
 
     def summary(self, sources: Sources) -> str:
         """Return what was done, in a line."""
@@ -185,15 +197,16 @@ class _Run:
         parts += [others] if sources.passed_over else []
         return ", ".join(parts)
 
-    async def _write(self, sources: Sources, results: Results, advance: Callable[[], None]) -> None:
-        from fer_service.cli.analysis import analyze_files, read_source, running
+    async def _write(
+        self,
+        todo: list[Path],
+        images: list[Path],
+        read: Callable[[Path], bytes],
+        results: Results,
+        advance: Callable[[], None],
+    ) -> None:
+        from fer_service.cli.analysis import analyze_files, running
 
-        todo = [path for path in sources.files if not results.has(json_name(path))]
-        self.skipped = len(sources.files) - len(todo)
-        for _ in range(self.skipped):
-            advance()
-        images = [path for path in todo if path not in self.videos]
-        read = partial(read_source, max_pixels=self.settings.max_image_pixels)
         async with (
             running(self.analyzer, self.settings) as executor,
             aclosing(analyze_files(executor, images, self._options, self.settings.threads, read)) as analyses,

@@ -5,6 +5,7 @@ import glob
 import mimetypes
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +59,6 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
     searched: list[Path] = []
     passed_over = 0
     for word in words:
-        if not word:
-            raise typer.BadParameter("an argument is empty, such as an unset variable; the current folder is .")
         path = _path(word)
         if ADDRESS.match(word):
             raise typer.BadParameter(f"{printable(word)} is an address: save the image or record the video first")
@@ -93,6 +92,14 @@ def check_searchable(path: Path) -> None:
     """Raise the OSError for which a folder was not searched, if this is one of `files_in`."""
     if os.path.isdir(path):  # noqa: PTH112
         os.listdir(path)  # noqa: PTH208
+
+
+def is_pipe(path: Path) -> bool:
+    """Return True for a named pipe."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116 (for a name that is too long, Path raises)
+    except (OSError, ValueError):
+        return False
 
 
 def is_video(path: Path) -> bool:

@@ -21,7 +21,7 @@ from fer_service.imaging.crop import Square, crop
 MAX_FACES: Final = 3
 SURE_SCORE: Final = 0.97
 # Of the wanted score, in the close look: hidden and turned faces have low scores there.
-SCORE_RATIO: Final = 1 / 6
+SCORE_RATIO: Final = 1 / 3
 # Pixels: height of the face in the close look, and side of the look.
 FACE_HEIGHT: Final = 80.0
 SIDE: Final = 192

@@ -119,6 +119,7 @@ def test_a_driver_that_does_not_work_has_a_way_out(run: Run, monkeypatch: pytest
     ("name", "value", "place", "reason"),
     [
         ("FER_DEVCE", "cpu", "settings", "unknown setting FER_DEVCE"),
+        ("FER_API_KEYS_FILE", "/nowhere", "API keys", "FER_API_KEYS_FILE=/nowhere: cannot be read"),
         ("FER_MODEL", "missing.onnx", "model and detector", "no such file"),
     ],
 )

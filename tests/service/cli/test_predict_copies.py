@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fer_service.cli.copies import copy_paths
+from fer_service.cli.sources import Sources
 
 from tests.service.cli.conftest import Run
 from tests.service.video.conftest import plain_frame, write_clip
@@ -84,11 +86,43 @@ def test_a_copy_that_the_disk_has_no_room_for_is_named_and_not_left_torn(run: Ru
 @pytest.mark.usefixtures("folder")
 def test_annotated_copies_keep_the_folders_and_replace_nothing(run: Run) -> None:
     run("predict", "photos", "photos/more/b-red.jpg", "--recursive", "--annotate", "marked", "--out", "a.csv")
-    found = {path.relative_to("marked").as_posix() for path in Path("marked").rglob("*.jpg")}
-    assert found == {"a-green.jpg", "b-red.jpg", "more/b-red.jpg"}
+    found = {path.relative_to("marked").as_posix() for path in Path("marked").rglob("*.*")}
+    assert found == {"a-green.JPG", "b-red.jpg", "more/b-red.jpg"}
     marked = cv2.imread("marked/b-red.jpg")
     assert marked is not None
     assert not np.array_equal(marked, cv2.imread("photos/b-red.jpg"))
+
+
+def test_the_name_of_a_copy_does_not_depend_on_other_files(tmp_path: Path) -> None:
+    names = ["a.JPG", "a.bmp", "a.jpeg", "a.jpg", "a.mov", "a.mp4", "a.png", "a.webp"]
+    files = [tmp_path / name for name in names]
+    videos = {file for file in files if file.suffix in (".mov", ".mp4")}
+
+    def copies(of: list[Path]) -> list[str]:
+        found = copy_paths(Path("out"), Sources(of, [Path(file.name) for file in of], 0), videos)
+        return [found[file].name for file in of]
+
+    expected = [
+        "a.JPG",
+        "a.bmp.jpg",
+        "a.jpeg",
+        "a-2.jpg",
+        "a.mov.mp4",
+        "a.mp4",
+        "a.png",
+        "a.webp.jpg",
+    ]
+    assert copies(files) == expected
+    for file, name in zip(files, expected, strict=True):
+        assert copies([file]) == [name.replace("-2", "")]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_with_one_video_takes_a_folder_for_its_copy(run: Run) -> None:
+    Path("videos").mkdir()
+    write_clip(Path("videos/clip.mkv"), [plain_frame(0, 220, 0)] * 2, [0, 0.1])
+    ended = run("predict", "videos", "--annotate", "marked", "--draw", "blur")
+    assert (ended.status, [path.name for path in Path("marked").iterdir()]) == (0, ["clip.mkv.mp4"])
 
 
 def test_the_copy_of_a_png_file_is_one(run: Run, folder: Path) -> None:

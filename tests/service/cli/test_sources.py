@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from fer_service.cli.sources import find_sources, is_video
 
 from tests.service.imaging.samples import samples
@@ -31,11 +30,6 @@ def test_the_suffix_decides_where_the_content_says_nothing(tmp_path: Path, name:
         (tmp_path / name).write_bytes(content)
         assert is_video(tmp_path / name) is video
     assert is_video(tmp_path / "missing.mp4")
-
-
-def test_an_empty_argument_is_not_the_current_folder() -> None:
-    with pytest.raises(typer.BadParameter, match="an argument is empty"):
-        find_sources([""], recursive=False)
 
 
 def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ def middle(width: float, height: float, score: float = 0.9) -> Face:
     ("shown", "stays"),
     [
         ([middle(60, FACE_HEIGHT)], True),
-        ([middle(60, FACE_HEIGHT, SCORE / 6)], True),
-        ([middle(60, FACE_HEIGHT, SCORE / 6 - 0.01)], False),
+        ([middle(60, FACE_HEIGHT, SCORE / 3)], True),
+        ([middle(60, FACE_HEIGHT, SCORE / 3 - 0.01)], False),
         ([middle(20, 30)], False),
         ([Face(Box(0, 0, 60, FACE_HEIGHT), 0.9)], False),
         ([], False),

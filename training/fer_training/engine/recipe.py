@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fer_training.errors import RecipeError
 
+MAX_SEED = 2**32 - 1  # of NumPy; torch takes a product of the seed, which must fit 64 bits
 Fraction = Annotated[float, Field(ge=0, le=1)]
 _Recipe = TypeVar("_Recipe", bound=BaseModel)
 
@@ -85,7 +86,7 @@ class Recipe(Section):
     phases: tuple[Phase, ...] = Field(min_length=1)
     ema_decay: float = Field(0.0, ge=0, lt=1, description="Decay of the weight average; 0 disables it.")
     clip_norm: float = Field(0.0, ge=0, description="Maximum gradient norm; 0 disables clipping.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
 
     def changed(self, *, seed: int | None = None, epochs: int | None = None) -> Self:
         """Return a copy with another seed, or with at most `epochs` epochs per phase."""
