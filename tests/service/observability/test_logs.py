@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 import pytest
-from fer_service.contract.errors import MissingImage
+from fer_service.contract.errors import InvalidRequest
 from fer_service.http.multipart import FormReader
 from fer_service.observability.logs import JsonFormatter, configure_logging
 
@@ -71,7 +71,7 @@ def test_websocket_traffic_is_logged_from_warnings_on(
 @pytest.mark.usefixtures("restored_logging")
 def test_a_form_that_a_client_gets_wrong_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
-    with pytest.raises(MissingImage):
+    with pytest.raises(InvalidRequest):
         FormReader("multipart/form-data; boundary=x", 1, "").write(b"no boundary")
     assert capsys.readouterr().err == ""
 
