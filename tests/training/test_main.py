@@ -418,3 +418,11 @@ def test_names_of_classes_are_shown_as_they_are(
     assert cli("data", tmp_path / "faces", "--out", tmp_path / "figures [x]") == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("happy [new]", "$\\foo$", "sad [bold]"))
+
+
+def test_a_teacher_is_given_once(
+    tmp_path: Path, csv_file: Path, cli: Cli, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "taught-compact", "--data", csv_file, "--out", tmp_path / "run", "--device", "cpu"]
+    assert cli(*words, "--teacher", "bundled", "--teacher", assets.MODELS["bundled"]) == 1
+    assert "--teacher names the same weights twice" in capsys.readouterr().err

@@ -82,7 +82,7 @@ def train(
     ] = False,
     teacher: Annotated[
         list[Path] | None,
-        typer.Option(help="Run folder or model file of a teacher. Repeat for an ensemble."),
+        typer.Option(help="Teacher: run folder, model file, bundled or large. Repeat for an ensemble."),
     ] = None,
     teacher_cache: Annotated[
         Path | None, typer.Option(help="Store the teachers' predictions in this folder (loss.teacher_views).")

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import errno
 import sys
+import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -84,9 +85,12 @@ async def analyze_files(
 
 
 class SourceReader:
-    """Reads image files. What may wait for its writer is read at once, on the thread that Ctrl-C interrupts."""
+    """Reads image files. Standard input and named pipes, which may wait for their writers, are read at once.
 
-    def __init__(self, paths: Iterable[Path], max_pixels: int) -> None:
+    Ctrl-C interrupts this thread, and no other. Pipes are read at the same time: one writer may serve several.
+    """
+
+    def __init__(self, paths: Sequence[Path], max_pixels: int) -> None:
         """Read standard input and named pipes to their ends.
 
         Args:
@@ -94,13 +98,22 @@ class SourceReader:
             max_pixels: See `read_source`.
         """
         self._max_pixels = max_pixels
-        self._read: dict[Path, bytes | OSError | RequestError] = {}
-        for path in paths:
-            if path == STDIN or is_pipe(path):
-                try:
-                    self._read[path] = read_source(path, max_pixels)
-                except (OSError, RequestError) as error:
-                    self._read[path] = error
+        self._read: dict[Path, bytes | Exception] = {}
+        pipes = [path for path in paths if is_pipe(path)]
+        # Daemons: a pipe whose writer never comes must not keep the process.
+        threads = [threading.Thread(target=self._keep, args=(path,), daemon=True) for path in pipes]
+        for thread in threads:
+            thread.start()
+        if STDIN in paths:
+            self._keep(STDIN)
+        for thread in threads:
+            thread.join()
+
+    def _keep(self, path: Path) -> None:
+        try:
+            self._read[path] = read_source(path, self._max_pixels)
+        except Exception as error:  # raised when it is the file's turn
+            self._read[path] = error
 
     def __call__(self, path: Path) -> bytes:
         """Return the content of a file (see `read_source`)."""

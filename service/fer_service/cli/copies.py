@@ -1,6 +1,7 @@
 """Paths of the annotated copies of files."""
 
 import os
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -8,11 +9,10 @@ from typing import Final
 from fer_service.cli.sources import Sources
 from fer_service.contract.errors import ResultsError
 from fer_service.contract.text import printable
-from fer_service.system.files import FileIds
+from fer_service.system.files import FileIds, fits_a_name, name_of_its_own
 
 _IMAGES: Final = frozenset({".jpg", ".jpeg", ".png"})
 _KEPT: Final = {True: frozenset({".mp4"}), False: _IMAGES}  # suffixes of videos and of images that copies keep
-_MAX_NAME: Final = 255  # bytes
 _FILES: Final = _IMAGES | {".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mp4", ".mov", ".mkv", ".webm"}
 
 
@@ -20,8 +20,8 @@ def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[
     """Return the path of each file's copy.
 
     The copy of a .jpg, .jpeg, .png or .mp4 file has its name. That of another image is named like `a.webp.jpg`,
-    that of another video like `a.mov.mp4`. So the name does not depend on the other files, and a run that is
-    continued with more files replaces no copy.
+    that of another video like `a.mov.mp4`. Copies that would have the same name all get a hash. So a run that is
+    continued with more files replaces no copy of a file that it skips.
 
     Args:
         place: Folder for all copies, in which those of a folder's files keep its subfolders. For a single image
@@ -52,23 +52,24 @@ def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[
     # Also those that links name.
     originals = {os.path.realpath(file.parent) for file in sources.files}
     originals |= {str(Path(os.path.realpath(file)).parent) for file in sources.files}
+    named = {
+        file: place / _copy_name(name, is_a_video=file in videos)
+        for file, name in zip(sources.files, sources.names, strict=True)
+        if not os.path.isdir(file)  # noqa: PTH112 (a folder that cannot be searched)
+    }
+    # Some file systems take both cases for one.
+    counts = Counter(str(copy).casefold() for copy in named.values())
     copies: dict[Path, Path] = {}
-    taken: set[str] = set()
-    for file, name in zip(sources.files, sources.names, strict=True):
-        if os.path.isdir(file):  # noqa: PTH112 (a folder that cannot be searched)
-            continue
-        copy = first = place / _copy_name(name, is_a_video=file in videos)
-        number = 1
-        while str(copy).casefold() in taken:  # some file systems take both cases for one
-            number += 1
-            copy = first.with_stem(f"{first.stem}-{number}")
+    for file, first in named.items():
+        copy = first
+        if counts[str(first).casefold()] > 1 or not fits_a_name(first.name):
+            copy = first.with_name(name_of_its_own(file, first.stem, first.suffix))
         if os.path.realpath(copy.parent) in originals:
             raise ResultsError(
                 f"--annotate: {printable(copy.parent)} holds files to analyse, and a copy could replace one: "
                 "give another folder"
             )
         _refuse_link(copy, files)
-        taken.add(str(copy).casefold())
         copies[file] = copy
     return copies
 
@@ -76,9 +77,7 @@ def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[
 def _copy_name(name: Path, *, is_a_video: bool) -> Path:
     if name.suffix.lower() in _KEPT[is_a_video]:
         return name
-    suffix = ".mp4" if is_a_video else ".jpg"
-    longer = name.with_name(name.name + suffix)
-    return longer if len(os.fsencode(longer.name)) <= _MAX_NAME else name.with_suffix(suffix)
+    return name.with_name(name.name + (".mp4" if is_a_video else ".jpg"))
 
 
 def _refuse_link(copy: Path, files: FileIds) -> None:

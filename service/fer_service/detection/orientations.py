@@ -20,7 +20,7 @@ from fer_service.detection.resizing import shrunk
 from fer_service.detection.scales import Look, Scales
 from fer_service.imaging.crop import Square, crop
 
-# An upright face below this score decides nothing: another wanted score must not turn the faces.
+# An upright face below this score decides nothing, so that a low wanted score seldom turns faces another way.
 UPRIGHT_SCORE: Final = 0.6
 # The best face of a turned image needs this score, because each orientation is another chance for a false box.
 TURNED_SCORE: Final = 0.85

@@ -1,12 +1,12 @@
 """Hosts in Host and Origin headers (RFC 9110, section 7.2; RFC 6454)."""
 
 import re
-from collections.abc import Callable, Collection, Iterable
-from ipaddress import IPv6Network, ip_address
+from collections.abc import Collection, Iterable, Sequence
+from ipaddress import IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
 FORWARDED_FOR: Final = b"x-forwarded-for"
-MAPPED: Final = "::ffff:"  # before the IPv4 address of a client on an IPv6 socket (RFC 4291, section 2.5.5.2)
+_MAPPED: Final = "::ffff:"  # before the IPv4 address of a client on an IPv6 socket (RFC 4291, section 2.5.5.2)
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s\x00-\x1f\x7f/?#@:,\[\]\\]+)(?::([0-9]{0,5}))?")
 _ORIGIN: Final = re.compile(r"(https?)://(.+)", re.IGNORECASE)
 _PORTS: Final = {"http": 80, "https": 443}
@@ -88,20 +88,52 @@ def is_address(name: str) -> bool:
     return True
 
 
-def forwarded_address(address: str, forwarded: Iterable[str], is_trusted: Callable[[str], bool]) -> str:
-    """Return the address of a client: of those that its connection passed, the last one that is no trusted proxy.
+class TrustedProxies:
+    """Reverse proxies whose headers about their clients are believed."""
+
+    def __init__(self, proxies: Iterable[str]) -> None:
+        """Remember the proxies.
+
+        Args:
+            proxies: Addresses and networks.
+
+        Raises:
+            ValueError: one of them is neither.
+        """
+        self._networks = [ip_network(proxy) for proxy in proxies]
+
+    def __contains__(self, address: str) -> bool:
+        """Return True if an address is that of such a proxy."""
+        try:
+            parsed = ip_address(address) if self._networks else None
+        except ValueError:
+            return False
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+    def client_address(self, address: str, forwarded: Sequence[bytes]) -> str:
+        """Return the address of a client: of those that its connection passed, the last one that is no proxy.
+
+        Args:
+            address: Address of the connection.
+            forwarded: Entries of X-Forwarded-For; each proxy adds the address of its own client at the end.
+        """
+        address, entries = address.removeprefix(_MAPPED), list(forwarded)
+        while entries and address in self:
+            entry = entries.pop().decode("latin-1")
+            found = parse_authority(entry)  # it may have a port
+            address = (found.name.strip("[]") if found else entry).removeprefix(_MAPPED)
+        return address
+
+
+def entries_of(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
+    """Return the entries of a header that each proxy may extend.
 
     Args:
-        address: Address of the connection.
-        forwarded: Values of X-Forwarded-For; each proxy adds the address of its own client at the end.
-        is_trusted: Returns True for the addresses of trusted proxies.
+        headers: Headers with names in lower case.
+        wanted: Name of the header.
     """
-    entries = [entry.strip() for value in forwarded for entry in value.split(",") if entry.strip()]
-    while entries and is_trusted(address):
-        entry = entries.pop()
-        found = parse_authority(entry)  # it may have a port
-        address = found.name.strip("[]") if found else entry
-    return address
+    values = [value for name, value in headers if name == wanted]
+    return [entry.strip() for value in values for entry in value.split(b",") if entry.strip()]
 
 
 def client_of(address: str) -> str:

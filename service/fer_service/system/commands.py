@@ -15,10 +15,12 @@ class Commands(TyperGroup):
         Raises:
             typer.BadParameter: an argument, or the value of an option, is empty.
         """
+        options = args[: args.index("--")] if "--" in args else args
         for before, text in zip(["", *args], args, strict=False):
-            if not text or (text.startswith("--") and text.endswith("=")):
-                option = text.removesuffix("=") or (before if before.startswith("-") else "an argument")
-                raise typer.BadParameter(
-                    f"{option} is empty, such as an unset variable; the current folder is .", ctx
-                )
+            if not text:
+                place = f" after {before}" if before.startswith("-") else ""
+                raise typer.BadParameter(f"the argument{place} is empty, such as an unset variable", ctx)
+        for text in options:
+            if text.startswith("--") and text.endswith("="):
+                raise typer.BadParameter(f"{text.removesuffix('=')} is empty, such as an unset variable", ctx)
         return super().parse_args(ctx, args)

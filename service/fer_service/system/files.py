@@ -65,6 +65,24 @@ def _file_id(path: Path) -> tuple[int, int] | None:
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
+def name_of_its_own(source: Path, name: str, suffix: str) -> str:
+    """Return a file name of at most 255 bytes that stands for one source only: with a hash of the source's path.
+
+    Args:
+        source: Path of the source.
+        name: Begin of the name; cut off if it is too long.
+        suffix: End of the name.
+    """
+    end = f"-{hashlib.sha256(os.fsencode(source)).hexdigest()[:8]}{suffix}"
+    begin = os.fsencode(name)[: _MAX_NAME - len(end)]
+    return begin.decode("utf-8", "ignore") + end
+
+
+def fits_a_name(name: str) -> bool:
+    """Return True if most file systems take the name."""
+    return len(os.fsencode(name)) <= _MAX_NAME
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a whole file (see `open_atomically`). Text is encoded as UTF-8.
 

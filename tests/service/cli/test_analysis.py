@@ -26,6 +26,22 @@ def test_standard_input_and_pipes_are_read_at_once(tmp_path: Path, monkeypatch: 
     assert [read(path) for path in (STDIN, pipe, file)] == [plain("lime"), plain("red"), plain("blue")]
 
 
+def test_pipes_are_read_at_the_same_time(tmp_path: Path) -> None:
+    pipes = [tmp_path / name for name in "ab"]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    large = plain("red") + bytes(2**18)  # more than a pipe holds
+
+    def write() -> None:
+        with pipes[1].open("wb") as second, pipes[0].open("wb") as first:
+            second.write(large)
+            first.write(large)
+
+    threading.Thread(target=write, daemon=True).start()
+    read = SourceReader(pipes, PIXELS)
+    assert [read(pipe) for pipe in pipes] == [large, large]
+
+
 def test_an_error_of_an_early_read_is_that_of_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"no image")))
     read = SourceReader([STDIN], PIXELS)

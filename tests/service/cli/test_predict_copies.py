@@ -93,28 +93,39 @@ def test_annotated_copies_keep_the_folders_and_replace_nothing(run: Run) -> None
     assert not np.array_equal(marked, cv2.imread("photos/b-red.jpg"))
 
 
-def test_the_name_of_a_copy_does_not_depend_on_other_files(tmp_path: Path) -> None:
-    names = ["a.JPG", "a.bmp", "a.jpeg", "a.jpg", "a.mov", "a.mp4", "a.png", "a.webp"]
-    files = [tmp_path / name for name in names]
+def copies_of(*names: str) -> list[str]:
+    files = [Path(name) for name in names]
     videos = {file for file in files if file.suffix in (".mov", ".mp4")}
+    found = copy_paths(Path("out"), Sources(files, [Path(file.name) for file in files], 0), videos)
+    return [found[file].name for file in files]
 
-    def copies(of: list[Path]) -> list[str]:
-        found = copy_paths(Path("out"), Sources(of, [Path(file.name) for file in of], 0), videos)
-        return [found[file].name for file in of]
 
-    expected = [
-        "a.JPG",
-        "a.bmp.jpg",
-        "a.jpeg",
-        "a-2.jpg",
-        "a.mov.mp4",
-        "a.mp4",
-        "a.png",
-        "a.webp.jpg",
+def test_a_copy_keeps_its_name_or_gets_the_suffix_of_its_format() -> None:
+    names = ["a.bmp", "a.jpeg", "a.jpg", "a.mov", "a.mp4", "a.png", "a.webp", "b.JPG"]
+    assert copies_of(*names) == [
+        *("a.bmp.jpg", "a.jpeg", "a.jpg", "a.mov.mp4"),
+        *("a.mp4", "a.png", "a.webp.jpg", "b.JPG"),
     ]
-    assert copies(files) == expected
-    for file, name in zip(files, expected, strict=True):
-        assert copies([file]) == [name.replace("-2", "")]
+
+
+@pytest.mark.parametrize(
+    "names", [("x/a.jpg", "y/a.jpg"), ("a.webp", "a.webp.jpg"), ("a.JPG", "a.jpg"), ("a.mov", "a.mov.mp4")]
+)
+def test_copies_of_one_name_replace_none_of_an_earlier_run_without_the_others(
+    names: tuple[str, str],
+) -> None:
+    alone, together = {copies_of(name)[0] for name in names}, copies_of(*names)
+    assert len(set(together)) == len(names)
+    assert alone.isdisjoint(together)
+    assert copies_of(*reversed(names)) == together[::-1]
+
+
+@pytest.mark.parametrize(("letter", "suffix"), [("n", ".webp"), ("é", ".bmp"), ("語", ".tiff")])
+def test_a_name_that_is_too_long_is_cut(letter: str, suffix: str) -> None:
+    names = [letter * ((255 - len(suffix) - 1) // len(letter.encode())) + end + suffix for end in "12"]
+    copies = copies_of(*names)
+    assert len(set(copies)) == 2
+    assert all(len(copy.encode()) <= 255 and copy.endswith(".jpg") for copy in copies)
 
 
 @pytest.mark.usefixtures("folder")

@@ -4,9 +4,11 @@ import pytest
 from fer_service.contract.errors import SettingsError
 from fer_service.contract.settings import load_settings
 from fer_service.http.hosts import (
+    FORWARDED_FOR,
     Authority,
+    TrustedProxies,
     client_of,
-    forwarded_address,
+    entries_of,
     is_address,
     is_allowed,
     is_same_origin,
@@ -54,6 +56,8 @@ def test_a_host_is_a_name_or_an_address_and_perhaps_a_port(text: str, expected: 
         ("10.0.0.1", ["[2001:db8::1]:4711"], "2001:db8::1"),
         ("10.0.0.1", ["2001:db8::1"], "2001:db8::1"),
         ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", ["203.0.113.5, ::ffff:10.0.0.2"], "203.0.113.5"),
+        ("::ffff:10.0.0.1", ["::ffff:203.0.113.5,,"], "203.0.113.5"),
         ("10.0.0.1", ["", " , "], "10.0.0.1"),
         ("10.0.0.1", [], "10.0.0.1"),
     ],
@@ -61,7 +65,9 @@ def test_a_host_is_a_name_or_an_address_and_perhaps_a_port(text: str, expected: 
 def test_a_client_is_the_last_address_that_is_no_trusted_proxy(
     address: str, forwarded: list[str], expected: str
 ) -> None:
-    assert forwarded_address(address, forwarded, lambda each: each.startswith("10.")) == expected
+    headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
+    found = TrustedProxies(["10.0.0.0/8"]).client_address(address, entries_of(headers, FORWARDED_FOR))
+    assert found == expected
 
 
 @pytest.mark.parametrize(

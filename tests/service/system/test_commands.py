@@ -24,10 +24,11 @@ def second() -> None:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["first", ""], "an argument"),
-        (["first", "a", "--out", ""], "--out"),
+        (["first", ""], "the argument"),
+        (["first", "a", "--out", ""], "the argument after --out"),
         (["first", "a", "--out="], "--out"),
-        (["first", "--out", "a", ""], "an argument"),
+        (["first", "--out", "a", ""], "the argument"),
+        (["first", "--", ""], "the argument after --"),
     ],
 )
 def test_an_empty_argument_is_refused(words: list[str], named: str) -> None:
@@ -37,8 +38,8 @@ def test_an_empty_argument_is_refused(words: list[str], named: str) -> None:
 
 
 def test_other_arguments_are_taken_as_they_are() -> None:
-    result = CliRunner().invoke(app, ["first", "a=", "--out", "--"])
-    assert (result.exit_code, result.output) == (0, "a= --\n")
+    result = CliRunner().invoke(app, ["first", "--out", "a=", "--", "--y="])
+    assert (result.exit_code, result.output) == (0, "--y= a=\n")
 
 
 @pytest.mark.parametrize(

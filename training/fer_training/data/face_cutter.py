@@ -16,7 +16,7 @@ from fer_service.classification.classifier import open_classifier
 from fer_service.contract.errors import RequestError
 from fer_service.imaging.decode import decode
 from fer_service.imaging.encoded import check_format, open_image
-from fer_service.system.files import write_atomically
+from fer_service.system.files import fits_a_name, name_of_its_own, write_atomically
 from numpy.typing import NDArray
 
 from fer_training.data.images import MAX_PIXELS
@@ -61,7 +61,7 @@ def cut_photographs(
 ) -> Counter[str]:
     """Write the largest face of each image of a folder to the same place below `out`, as PNG.
 
-    Of several files whose names differ by their suffixes, the later ones are named like `001.jpg.png`.
+    Of several files whose names differ by their suffixes, the names of the later ones get a hash.
 
     Args:
         folder: Images, in folders of classes and splits or not.
@@ -94,10 +94,8 @@ def cut_photographs(
             counts["faces" if face is not None else "images without a face"] += 1
             if face is not None:
                 path = out / name.with_suffix(".png")
-                if _key(path) in written:
-                    path = out / f"{name}.png"
-                while _key(path) in written:
-                    path = path.with_name(f"{path.name}.png")
+                if _key(path) in written or not fits_a_name(path.name):
+                    path = path.with_name(name_of_its_own(file.path, name.stem, ".png"))
                 write_face(path, face)
                 written.add(_key(path))
         done()

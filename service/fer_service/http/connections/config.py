@@ -5,12 +5,11 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from fer_service.http.connections.cap import ConnectionCap
 from fer_service.http.connections.limits import ConnectionLimits, HandshakeRates
 from fer_service.http.connections.turns import Turns
-from fer_service.http.hosts import FORWARDED_FOR, MAPPED, client_of, forwarded_address
+from fer_service.http.hosts import FORWARDED_FOR, TrustedProxies, client_of, entries_of
 from fer_service.http.ledger import Ledger
 from fer_service.observability.metrics import Metrics
 
@@ -53,7 +52,7 @@ class ConnectionConfig(uvicorn.Config):
         self.cap = ConnectionCap(limits.connections)
         self.turns = Turns()
         self.handshakes = HandshakeRates(limits)
-        self._trusted = ProxyHeadersMiddleware(app, list(proxies)).trusted_hosts  # type: ignore[arg-type]
+        self._proxies = TrustedProxies(proxies)
 
     def client_of(self, address: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """Return who sends a request: by its address, or by that which trusted proxies forward.
@@ -62,5 +61,4 @@ class ConnectionConfig(uvicorn.Config):
             address: Address of the connection; may be empty.
             headers: Headers of the request, with names in lower case.
         """
-        forwarded = [value.decode("latin-1") for name, value in headers if name == FORWARDED_FOR]
-        return client_of(forwarded_address(address.removeprefix(MAPPED), forwarded, self._trusted.__contains__))
+        return client_of(self._proxies.client_address(address, entries_of(headers, FORWARDED_FOR)))

@@ -4,20 +4,21 @@ from collections.abc import Sequence
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from fer_service.http.hosts import FORWARDED_FOR, MAPPED
+from fer_service.http.hosts import FORWARDED_FOR, TrustedProxies, entries_of
 
 _FORWARDED_HOST: Final = b"x-forwarded-host"
-_OF_PAGES: Final = (_FORWARDED_HOST, b"x-forwarded-port", b"x-forwarded-proto")  # see `check_origin`
+_FORWARDED_PROTO: Final = b"x-forwarded-proto"
+_OF_PAGES: Final = (_FORWARDED_HOST, b"x-forwarded-port", _FORWARDED_PROTO)  # see `check_origin`
+_SCHEMES: Final = (b"http", b"https", b"ws", b"wss")
 
 
 class TrustedProxiesMiddleware:
     """Takes address, scheme and host of the client from the headers of trusted proxies.
 
-    X-Forwarded-For and X-Forwarded-Proto become the scope's `client` and `scheme`, by uvicorn's rules. Of
-    X-Forwarded-Host, the host that the outermost trusted proxy saw becomes the Host. Anybody else's headers change
-    nothing; if proxies are named, anybody else's are removed (see `check_origin`).
+    X-Forwarded-For and X-Forwarded-Proto become the scope's `client` and `scheme`. Of X-Forwarded-Host, the host
+    that the outermost trusted proxy saw becomes the Host. Anybody else's headers change nothing; if proxies are
+    named, anybody else's are removed (see `check_origin`).
     """
 
     def __init__(self, app: ASGIApp, proxies: Sequence[str]) -> None:
@@ -28,37 +29,36 @@ class TrustedProxiesMiddleware:
             proxies: Addresses and networks of the trusted proxies.
         """
         self._app = app
-        self._proxies = proxies
-        self._forwarded = ProxyHeadersMiddleware(app, list(proxies))  # type: ignore[arg-type]
+        self._any = bool(proxies)
+        self._proxies = TrustedProxies(proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request or stream."""
-        if scope["type"] not in {"http", "websocket"} or not scope.get("client"):
-            await self._app(scope, receive, send)
-            return
-        address, port = scope["client"]
-        address = address.removeprefix(MAPPED)
-        scope["client"] = (address, port)
-        trusted = address in self._forwarded.trusted_hosts
-        hosts = _entries(scope, _FORWARDED_HOST)
-        if trusted and hosts:
-            host = hosts[-min(self._trusted_hops(scope), len(hosts))]
-            scope["headers"] = [header for header in scope["headers"] if header[0] != b"host"] + [(b"host", host)]
-        elif self._proxies and not trusted:
-            scope["headers"] = [header for header in scope["headers"] if header[0] not in _OF_PAGES]
-        await (self._forwarded if trusted else self._app)(scope, receive, send)  # type: ignore[arg-type]
+        if scope["type"] in {"http", "websocket"} and scope.get("client"):
+            self._believe(scope)
+        await self._app(scope, receive, send)
 
-    def _trusted_hops(self, scope: Scope) -> int:
+    def _believe(self, scope: Scope) -> None:
+        headers, (address, port) = scope["headers"], scope["client"]
+        address = self._proxies.client_address(address, ())
+        forwarded = entries_of(headers, FORWARDED_FOR)
+        scope["client"] = (self._proxies.client_address(address, forwarded), port)
+        if address in self._proxies:
+            if hosts := entries_of(headers, _FORWARDED_HOST):
+                host = hosts[-min(self._trusted_hops(forwarded), len(hosts))]
+                scope["headers"] = [header for header in headers if header[0] != b"host"] + [(b"host", host)]
+            schemes = entries_of(headers, _FORWARDED_PROTO)
+            if schemes and schemes[-1] in _SCHEMES:
+                scheme = schemes[-1].decode()
+                scope["scheme"] = scheme.replace("http", "ws") if scope["type"] == "websocket" else scheme
+        elif self._any:
+            scope["headers"] = [header for header in headers if header[0] not in _OF_PAGES]
+
+    def _trusted_hops(self, forwarded: Sequence[bytes]) -> int:
         """Return how many trusted proxies the request passed, by the end of X-Forwarded-For."""
         hops = 1
-        for address in reversed(_entries(scope, FORWARDED_FOR)):
-            if address.decode("latin-1") not in self._forwarded.trusted_hosts:
+        for address in reversed(forwarded):
+            if address.decode("latin-1") not in self._proxies:
                 break
             hops += 1
         return hops
-
-
-def _entries(scope: Scope, wanted: bytes) -> list[bytes]:
-    """Return the entries of a header that each proxy may extend."""
-    values = [value for name, value in scope["headers"] if name == wanted]
-    return [entry.strip() for value in values for entry in value.split(b",") if entry.strip()]

@@ -66,7 +66,11 @@ class EmotionTask:
                 f"{recipe.name} begins with some layers frozen, so it needs trained weights: give --init bundled, "
                 "--init FILE or --pretrained FILE, or --from-scratch for random weights"
             )
-        teachers: list[Path] = options.get("teacher") or []
+        teachers = [assets.model_file(str(teacher)) for teacher in options.get("teacher") or []]
+        records = [file_record(path, teacher_weights(path)) for path in teachers]
+        hashes = [record["sha256"] for record in records if record]
+        if len(set(hashes)) < len(hashes):
+            raise RecipeError("--teacher names the same weights twice: give each teacher once")
         faces = load_dataset(arguments.data, recipe.network.input_size)
         report_unreadable(faces.unreadable, strict=options.get("strict", False))
         faces = recipe_classes(faces, recipe)
@@ -81,7 +85,7 @@ class EmotionTask:
             about={
                 "data": data_record(faces, arguments.data, limit),
                 "pretrained": file_record(weights or exported),
-                "teachers": [file_record(path, teacher_weights(path)) for path in teachers],
+                "teachers": records,
             },
             # A resumed run takes its weights from the checkpoint.
             start=Start() if arguments.resumed else Start(weights, exported, from_scratch=from_scratch),
