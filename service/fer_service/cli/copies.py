@@ -12,7 +12,6 @@ from fer_service.contract.text import printable
 from fer_service.system.files import FileIds, fits_a_name, name_of_its_own
 
 _IMAGES: Final = frozenset({".jpg", ".jpeg", ".png"})
-_KEPT: Final = {True: frozenset({".mp4"}), False: _IMAGES}  # suffixes of videos and of images that copies keep
 _FILES: Final = _IMAGES | {".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mp4", ".mov", ".mkv", ".webm"}
 
 
@@ -74,8 +73,21 @@ def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[
     return copies
 
 
+def copy_of_video(place: Path, sources: Sources) -> Path:
+    """Return the file to write for a single video: the given one, or one in the given folder, which is made.
+
+    Raises:
+        ResultsError: See `copy_paths`.
+    """
+    if place.suffix and not place.is_dir():
+        return place
+    copy = copy_paths(place, sources, sources.files)[sources.files[0]]
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    return copy
+
+
 def _copy_name(name: Path, *, is_a_video: bool) -> Path:
-    if name.suffix.lower() in _KEPT[is_a_video]:
+    if name.suffix.lower() in ({".mp4"} if is_a_video else _IMAGES):
         return name
     return name.with_name(name.name + (".mp4" if is_a_video else ".jpg"))
 

@@ -1,7 +1,6 @@
 """`fer-service predict`."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
@@ -12,20 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
-from fer_service.cli.copies import copy_paths
+from fer_service.cli.copies import copy_of_video, copy_paths
 from fer_service.cli.options import Detector, MaxFaces, MinScore, Model, check_max_faces, chosen_settings
+from fer_service.cli.printed import PrintedResults
 from fer_service.cli.progress import RateColumn
 from fer_service.cli.results import Outcome, Results, json_name, open_results
 from fer_service.cli.sources import Sources, find_sources, is_video
 from fer_service.cli.video import analyze_video, parse_seconds, predict_video
 from fer_service.contract.errors import ClipError, ResultsError
-from fer_service.contract.schemas import BatchPrediction, FaceEmotion, FramePrediction, Prediction
+from fer_service.contract.schemas import FramePrediction
 from fer_service.contract.settings import Settings
-from fer_service.contract.summaries import FaceCounts, sentence_of
-from fer_service.contract.text import printable, printable_json
+from fer_service.contract.text import printable
 from fer_service.observability.logs import configure_logging
 from fer_service.system.files import FileIds, write_atomically
 from fer_service.tracking.tracked_stream import HALF_LIFE
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
     from fer_service.video.analysis import ClipOptions
 
 _Drawing = Literal["box", "blur", "pixelate", "none"]  # of `analysis.drawing`, which takes seconds to import
-_WIDE = 10_000  # columns of a table in a file or a pipe: nothing is cut
 
 
 def _seconds(text: str) -> Any:
@@ -118,7 +114,7 @@ def predict(
     continued = resume and out is not None and out.exists()
     if len(found.files) == 1 and is_video(found.files[0]) and (out or annotate) and not continued:
         try:
-            marked = annotate and _copy_of_video(annotate, found)
+            marked = annotate and copy_of_video(annotate, found)
             complete = predict_video(
                 analyzer, found.files[0], ClipOptions(options, every, smooth), out=out, annotate=marked
             )
@@ -137,7 +133,7 @@ def predict(
             with open_results(out, labels, resume=resume, files=names) as results:
                 run.write(found, results)
         else:
-            printed = _Printed()
+            printed = PrintedResults()
             run.write(found, printed)
             printed.show(as_json=as_json, single=len(found.files) == 1)
         if out or annotate or found.passed_over:
@@ -149,15 +145,6 @@ def predict(
         place = error.filename or out or "the output"
         raise ResultsError(f"cannot write {place}: {error.strerror or error}") from error
     raise typer.Exit(1 if run.failed else 0)
-
-
-def _copy_of_video(annotate: Path, found: Sources) -> Path:
-    """Return the file to write for the only video: --annotate itself, or a file in this folder, which is made."""
-    if annotate.suffix and not annotate.is_dir():
-        return annotate
-    copy = copy_paths(annotate, found, found.files)[found.files[0]]
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    return copy
 
 
 @dataclass
@@ -265,64 +252,3 @@ class _Run:
 
 def _count(number: int, one: str, several: str) -> str:
     return f"{number} {one if number == 1 else several}"
-
-
-class _Printed:
-    """Results that are kept and printed at the end."""
-
-    def __init__(self) -> None:
-        self._kept: list[tuple[str, Outcome]] = []
-
-    def has(self, name: str) -> bool:
-        return False
-
-    def add(self, name: str, outcome: Outcome) -> None:
-        self._kept.append((name, outcome))
-
-    def show(self, *, as_json: bool, single: bool) -> None:
-        """Print a table, or JSON: of a single image as /predict answers, of several as /predict/batch does."""
-        found = [(name, outcome) for name, outcome in self._kept if isinstance(outcome, Prediction)]
-        counts = FaceCounts()
-        for _, prediction in found:
-            counts.add(prediction.faces)
-        if as_json:
-            results = [_result(name, outcome, single=single) for name, outcome in self._kept]
-            whole = results[0] if single else {"results": results, "summary": counts.summary().model_dump()}
-            text = json.dumps(whole, indent=2, ensure_ascii=False)
-            print(printable_json(text, sys.stdout.encoding), flush=True)
-        elif found:
-            console = Console(width=None if Console().is_terminal else _WIDE)
-            console.print(_table(found))
-            console.print(Text(printable(sentence_of(counts.summary()))))
-
-
-def _result(name: str, outcome: Outcome, *, single: bool) -> dict[str, Any]:
-    if not isinstance(outcome, Prediction):
-        return {"name": name, "error": {"detail": outcome}}
-    answer = outcome if single else BatchPrediction(name=name, **dict(outcome))
-    return answer.model_dump(mode="json")
-
-
-def _table(kept: list[tuple[str, Prediction]]) -> Table:
-    table = Table("image", "face", "box", "emotion", "confidence", "next", "uncertain because")
-    for name, prediction in kept:
-        if not prediction.faces:
-            table.add_row(Text(printable(name)), "–", "no face", "", "", "", "")
-        for number, face in enumerate(prediction.faces, 1):
-            cells = (printable(name) if number == 1 else "", str(number), *_face_cells(face))
-            table.add_row(*map(Text, cells))  # a plain string would be read as markup
-    return table
-
-
-def _face_cells(face: FaceEmotion) -> tuple[str, ...]:
-    """Return box, emotion, confidence, the second most likely label and the reasons."""
-    ranked = sorted(face.probabilities.items(), key=lambda entry: -entry[1])
-    second = f"{ranked[1][0]} {ranked[1][1]:.0%}"
-    box = f"{face.box.width}×{face.box.height} at {face.box.x},{face.box.y}"
-    return (
-        box,
-        face.emotion + (" ?" if face.uncertain else ""),
-        f"{face.confidence:.0%}",
-        second,
-        ", ".join(face.reasons),
-    )

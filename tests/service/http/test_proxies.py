@@ -62,6 +62,23 @@ def test_of_several_hosts_the_one_counts_that_the_outermost_trusted_proxy_saw(
     assert [value for name, value in headers if name == b"host"] == [host]
 
 
+@pytest.mark.parametrize(
+    ("schemes", "addresses", "scheme"),
+    [
+        ("https, http", "203.0.113.5, 10.0.0.2", "https"),
+        ("https, http", "10.0.0.9, 203.0.113.5", "http"),
+        ("HTTPS", "203.0.113.5", "https"),
+        ("ftp", "203.0.113.5", "http"),
+        (",", "203.0.113.5", "http"),
+    ],
+)
+def test_of_several_schemes_the_one_counts_that_the_outermost_trusted_proxy_saw(
+    schemes: str, addresses: str, scheme: str
+) -> None:
+    forwarded = {"x_forwarded_proto": schemes, "x_forwarded_for": addresses}
+    assert seen(("10.0.0.0/8",), "10.0.0.1", **forwarded)["scheme"] == scheme
+
+
 def test_nobody_else_forwards_what_counts_for_pages() -> None:
     forwarded = {"host": "fer:8000", "x_forwarded_port": "8443", "x_forwarded_proto": "https"}
     assert seen(("10.0.0.1",), "10.0.0.2", **forwarded)["headers"] == [(b"host", b"fer:8000")]

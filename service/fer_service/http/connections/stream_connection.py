@@ -53,6 +53,7 @@ class StreamConnection(WebSocketsSansIOProtocol):
         self._message_seconds = 0.0  # since the message in progress began
         self._held = 0  # bytes of the message in progress
         self._message: Hold | None = None  # the same in the ledger
+        self._owner: str | None = None  # who sends the messages, as soon as there is one
         self._refused = False  # the server has stopped before the handshake was answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -224,8 +225,9 @@ class StreamConnection(WebSocketsSansIOProtocol):
             self._message, self._held = None, 0
             return True
         if self._message is None:
-            client = self.config.client_of(self.client[0] if self.client else "", self.scope["headers"])
-            self._message = ledger.open(client, self._give_way)
+            if self._owner is None:
+                self._owner = self.config.client_of(self.client[0] if self.client else "", self.scope["headers"])
+            self._message = ledger.open(self._owner, self._give_way)
         try:
             if size > self._held:
                 ledger.grow(self._message, size - self._held)

@@ -16,9 +16,9 @@ _SCHEMES: Final = (b"http", b"https", b"ws", b"wss")
 class TrustedProxiesMiddleware:
     """Takes address, scheme and host of the client from the headers of trusted proxies.
 
-    X-Forwarded-For and X-Forwarded-Proto become the scope's `client` and `scheme`. Of X-Forwarded-Host, the host
-    that the outermost trusted proxy saw becomes the Host. Anybody else's headers change nothing; if proxies are
-    named, anybody else's are removed (see `check_origin`).
+    X-Forwarded-For gives the scope's `client`. The scheme and the Host are those of X-Forwarded-Proto and -Host
+    that the outermost trusted proxy saw. Anybody else's headers change nothing; if proxies are named, anybody
+    else's are removed (see `check_origin`).
     """
 
     def __init__(self, app: ASGIApp, proxies: Sequence[str]) -> None:
@@ -44,12 +44,13 @@ class TrustedProxiesMiddleware:
         forwarded = entries_of(headers, FORWARDED_FOR)
         scope["client"] = (self._proxies.client_address(address, forwarded), port)
         if address in self._proxies:
+            hops = self._trusted_hops(forwarded)
             if hosts := entries_of(headers, _FORWARDED_HOST):
-                host = hosts[-min(self._trusted_hops(forwarded), len(hosts))]
+                host = hosts[-min(hops, len(hosts))]
                 scope["headers"] = [header for header in headers if header[0] != b"host"] + [(b"host", host)]
             schemes = entries_of(headers, _FORWARDED_PROTO)
-            if schemes and schemes[-1] in _SCHEMES:
-                scheme = schemes[-1].decode()
+            if schemes and (seen := schemes[-min(hops, len(schemes))].lower()) in _SCHEMES:
+                scheme = seen.decode()
                 scope["scheme"] = scheme.replace("http", "ws") if scope["type"] == "websocket" else scheme
         elif self._any:
             scope["headers"] = [header for header in headers if header[0] not in _OF_PAGES]
