@@ -81,8 +81,8 @@ def train(
         bool, typer.Option("--from-scratch", help="Start from random weights, even if the recipe sets pretrained.")
     ] = False,
     teacher: Annotated[
-        list[Path] | None,
-        typer.Option(help="Teacher: run folder, model file, bundled or large. Repeat for an ensemble."),
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Run folder, model file, bundled or large. Repeat for an ensemble."),
     ] = None,
     teacher_cache: Annotated[
         Path | None, typer.Option(help="Store the teachers' predictions in this folder (loss.teacher_views).")

@@ -62,7 +62,7 @@ def copy_paths(place: Path, sources: Sources, videos: Collection[Path]) -> dict[
     for file, first in named.items():
         copy = first
         if counts[str(first).casefold()] > 1 or not fits_a_name(first.name):
-            copy = first.with_name(name_of_its_own(file, first.stem, first.suffix))
+            copy = name_of_its_own(file, first, counts)
         if os.path.realpath(copy.parent) in originals:
             raise ResultsError(
                 f"--annotate: {printable(copy.parent)} holds files to analyse, and a copy could replace one: "

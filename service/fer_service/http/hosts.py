@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from ipaddress import IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
 FORWARDED_FOR: Final = b"x-forwarded-for"
-_MAPPED: Final = "::ffff:"  # before the IPv4 address of a client on an IPv6 socket (RFC 4291, section 2.5.5.2)
+_MAPPED_BITS: Final = 96  # of an IPv6 address before the IPv4 address in it
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s\x00-\x1f\x7f/?#@:,\[\]\\]+)(?::([0-9]{0,5}))?")
 _ORIGIN: Final = re.compile(r"(https?)://(.+)", re.IGNORECASE)
 _PORTS: Final = {"http": 80, "https": 443}
@@ -100,7 +100,8 @@ class TrustedProxies:
         Raises:
             ValueError: one of them is neither.
         """
-        self._networks = [ip_network(proxy) for proxy in proxies]
+        networks = [ip_network(proxy) for proxy in proxies]
+        self._networks = [_unmapped_network(each) if isinstance(each, IPv6Network) else each for each in networks]
 
     def __contains__(self, address: str) -> bool:
         """Return True if an address is that of such a proxy."""
@@ -117,12 +118,39 @@ class TrustedProxies:
             address: Address of the connection.
             forwarded: Entries of X-Forwarded-For; each proxy adds the address of its own client at the end.
         """
-        address, entries = address.removeprefix(_MAPPED), list(forwarded)
-        while entries and address in self:
-            entry = entries.pop().decode("latin-1")
-            found = parse_authority(entry)  # it may have a port
-            address = (found.name.strip("[]") if found else entry).removeprefix(_MAPPED)
+        address = _unmapped(address)
+        hops = self.hops(forwarded) if address in self else 0
+        return _forwarded_address(forwarded[-min(hops, len(forwarded))]) if hops and forwarded else address
+
+    def hops(self, forwarded: Sequence[bytes]) -> int:
+        """Return how many proxies a request passed that comes from one of them, by the end of X-Forwarded-For."""
+        hops = 1
+        for entry in reversed(forwarded):
+            if _forwarded_address(entry) not in self:
+                break
+            hops += 1
+        return hops
+
+
+def _forwarded_address(entry: bytes) -> str:
+    """Return the address in an entry of X-Forwarded-For, which may have a port."""
+    text = entry.decode("latin-1")
+    found = parse_authority(text)
+    return _unmapped(found.name.strip("[]") if found else text)
+
+
+def _unmapped(address: str) -> str:
+    """Return the IPv4 address of a client on an IPv6 socket (RFC 4291, section 2.5.5.2); any other as it is."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
         return address
+    return str(parsed.ipv4_mapped) if parsed.version == 6 and parsed.ipv4_mapped else address
+
+
+def _unmapped_network(network: IPv6Network) -> IPv4Network | IPv6Network:
+    first = network.network_address.ipv4_mapped
+    return IPv4Network((int(first), network.prefixlen - _MAPPED_BITS)) if first else network
 
 
 def entries_of(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:

@@ -21,6 +21,7 @@ class Commands(TyperGroup):
                 place = f" after {before}" if before.startswith("-") else ""
                 raise typer.BadParameter(f"the argument{place} is empty, such as an unset variable", ctx)
         for text in options:
-            if text.startswith("--") and text.endswith("="):
-                raise typer.BadParameter(f"{text.removesuffix('=')} is empty, such as an unset variable", ctx)
+            name, sign, value = text.partition("=")
+            if name.startswith("--") and sign and not value:
+                raise typer.BadParameter(f"{name} is empty, such as an unset variable", ctx)
         return super().parse_args(ctx, args)

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -65,17 +65,22 @@ def _file_id(path: Path) -> tuple[int, int] | None:
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
-def name_of_its_own(source: Path, name: str, suffix: str) -> str:
-    """Return a file name of at most 255 bytes that stands for one source only: with a hash of the source's path.
+def name_of_its_own(source: Path, path: Path, taken: Container[str]) -> Path:
+    """Return a path whose name, of at most 255 bytes, has a hash of the path of its source.
 
     Args:
         source: Path of the source.
-        name: Begin of the name; cut off if it is too long.
-        suffix: End of the name.
+        path: The path without the hash; the stem is cut off if it is too long.
+        taken: Paths that it must not be, as texts in folded case: some file systems take both cases for one.
     """
-    end = f"-{hashlib.sha256(os.fsencode(source)).hexdigest()[:8]}{suffix}"
-    begin = os.fsencode(name)[: _MAX_NAME - len(end)]
-    return begin.decode("utf-8", "ignore") + end
+    hashed = hashlib.sha256(os.fsencode(source))
+    while True:
+        end = f"-{hashed.hexdigest()[:16]}{path.suffix}"
+        stem = os.fsencode(path.stem)[: _MAX_NAME - len(end)].decode("utf-8", "ignore")
+        found = path.with_name(stem + end)
+        if str(found).casefold() not in taken:
+            return found
+        hashed.update(b"again")
 
 
 def fits_a_name(name: str) -> bool:

@@ -120,6 +120,13 @@ def test_copies_of_one_name_replace_none_of_an_earlier_run_without_the_others(
     assert copies_of(*reversed(names)) == together[::-1]
 
 
+def test_a_hash_is_not_the_name_of_another_file() -> None:
+    hashed = copies_of("a/x.jpg", "b/x.jpg")
+    copies = copies_of("a/x.jpg", "b/x.jpg", *hashed)
+    assert len(set(copies)) == 4
+    assert copies[2:] == hashed
+
+
 @pytest.mark.parametrize(("letter", "suffix"), [("n", ".webp"), ("é", ".bmp"), ("語", ".tiff")])
 def test_a_name_that_is_too_long_is_cut(letter: str, suffix: str) -> None:
     names = [letter * ((255 - len(suffix) - 1) // len(letter.encode())) + end + suffix for end in "12"]

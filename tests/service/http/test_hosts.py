@@ -58,6 +58,9 @@ def test_a_host_is_a_name_or_an_address_and_perhaps_a_port(text: str, expected: 
         ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
         ("10.0.0.1", ["203.0.113.5, ::ffff:10.0.0.2"], "203.0.113.5"),
         ("::ffff:10.0.0.1", ["::ffff:203.0.113.5,,"], "203.0.113.5"),
+        ("10.0.0.1", ["203.0.113.5, ::FFFF:10.0.0.2, [::ffff:a00:3]:4444"], "203.0.113.5"),
+        ("10.0.0.1", ["::ffff:c0a8:101"], "192.168.1.1"),
+        ("10.0.0.1", ["10.0.0.9:80, 203.0.113.5:51000, 10.0.0.2:4444"], "203.0.113.5"),
         ("10.0.0.1", ["", " , "], "10.0.0.1"),
         ("10.0.0.1", [], "10.0.0.1"),
     ],
@@ -68,6 +71,13 @@ def test_a_client_is_the_last_address_that_is_no_trusted_proxy(
     headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
     found = TrustedProxies(["10.0.0.0/8"]).client_address(address, entries_of(headers, FORWARDED_FOR))
     assert found == expected
+
+
+@pytest.mark.parametrize("proxy", ["::ffff:10.0.0.1", "::ffff:0:0/96", "::ffff:a00:0/104"])
+def test_a_proxy_may_be_a_mapped_address(proxy: str) -> None:
+    proxies = TrustedProxies([proxy])
+    assert proxies.client_address("10.0.0.1", [b"2001:db8::1"]) == "2001:db8::1"
+    assert proxies.client_address("::ffff:10.0.0.1", [b"2001:db8::1"]) == "2001:db8::1"
 
 
 @pytest.mark.parametrize(

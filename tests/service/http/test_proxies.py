@@ -52,6 +52,8 @@ def test_an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address() -> None:
         ("evil.example, fer.example", "10.0.0.9, 203.0.113.5", b"fer.example"),
         ("fer.example, inner:8080", "203.0.113.5, 10.0.0.3, 10.0.0.2", b"fer.example"),
         ("fer.example,", "203.0.113.5, 10.0.0.2", b"fer.example"),
+        ("fer.example, inner", "203.0.113.5:51000, 10.0.0.2:4444", b"fer.example"),
+        ("fer.example, inner", "203.0.113.5, ::ffff:10.0.0.2", b"fer.example"),
     ],
 )
 def test_of_several_hosts_the_one_counts_that_the_outermost_trusted_proxy_saw(

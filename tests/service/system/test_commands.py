@@ -38,7 +38,7 @@ def test_an_empty_argument_is_refused(words: list[str], named: str) -> None:
 
 
 def test_other_arguments_are_taken_as_they_are() -> None:
-    result = CliRunner().invoke(app, ["first", "--out", "a=", "--", "--y="])
+    result = CliRunner().invoke(app, ["first", "--out=a=", "--", "--y="])
     assert (result.exit_code, result.output) == (0, "--y= a=\n")
 
 

@@ -47,7 +47,7 @@ def test_files_that_differ_by_their_suffixes_have_faces_of_their_own(tmp_path: P
         path = tmp_path / "photos" / name
         path.write_bytes(encode_image(astronaut(), path.suffix))
     counts = cut_photographs(tmp_path / "photos", tmp_path / "faces", detector="own")
-    found = [re.sub("-[0-9a-f]{8}", "-#", path.name) for path in (tmp_path / "faces").iterdir()]
+    found = [re.sub("-[0-9a-f]{16}", "-#", path.name) for path in (tmp_path / "faces").iterdir()]
     assert (counts["faces"], sorted(found)) == (4, ["a-#.png", "a-#.png", "a.bmp.png", "a.png"])
 
 

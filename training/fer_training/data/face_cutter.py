@@ -94,10 +94,10 @@ def cut_photographs(
             counts["faces" if face is not None else "images without a face"] += 1
             if face is not None:
                 path = out / name.with_suffix(".png")
-                if _key(path) in written or not fits_a_name(path.name):
-                    path = path.with_name(name_of_its_own(file.path, name.stem, ".png"))
+                if str(path).casefold() in written or not fits_a_name(path.name):
+                    path = name_of_its_own(file.path, path, written)
                 write_face(path, face)
-                written.add(_key(path))
+                written.add(str(path).casefold())
         done()
     counts["files that cannot be read"] += len(tree.unreadable)
     if not counts["faces"]:
@@ -116,8 +116,3 @@ def _content(path: Path) -> bytes:
         head = file.read(_HEAD_BYTES)
         check_format(head)
         return head + file.read()
-
-
-def _key(path: Path) -> str:
-    """Return the same text for names that some file systems take for one."""
-    return str(path).casefold()

@@ -44,7 +44,7 @@ class TrustedProxiesMiddleware:
         forwarded = entries_of(headers, FORWARDED_FOR)
         scope["client"] = (self._proxies.client_address(address, forwarded), port)
         if address in self._proxies:
-            hops = self._trusted_hops(forwarded)
+            hops = self._proxies.hops(forwarded)
             if hosts := entries_of(headers, _FORWARDED_HOST):
                 host = hosts[-min(hops, len(hosts))]
                 scope["headers"] = [header for header in headers if header[0] != b"host"] + [(b"host", host)]
@@ -54,12 +54,3 @@ class TrustedProxiesMiddleware:
                 scope["scheme"] = scheme.replace("http", "ws") if scope["type"] == "websocket" else scheme
         elif self._any:
             scope["headers"] = [header for header in headers if header[0] not in _OF_PAGES]
-
-    def _trusted_hops(self, forwarded: Sequence[bytes]) -> int:
-        """Return how many trusted proxies the request passed, by the end of X-Forwarded-For."""
-        hops = 1
-        for address in reversed(forwarded):
-            if address.decode("latin-1") not in self._proxies:
-                break
-            hops += 1
-        return hops

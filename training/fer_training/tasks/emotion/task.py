@@ -32,7 +32,7 @@ from fer_training.tasks.emotion.learner import EmotionLearner, Start
 from fer_training.tasks.emotion.recipe import EmotionRecipe
 from fer_training.tasks.emotion.report import write_report
 from fer_training.tasks.emotion.splits import recipe_classes, train_and_validation
-from fer_training.tasks.emotion.teachers import teacher_weights
+from fer_training.tasks.emotion.teachers import teacher_weights, weights_sha256
 
 
 class EmotionTask:
@@ -66,10 +66,9 @@ class EmotionTask:
                 f"{recipe.name} begins with some layers frozen, so it needs trained weights: give --init bundled, "
                 "--init FILE or --pretrained FILE, or --from-scratch for random weights"
             )
-        teachers = [assets.model_file(str(teacher)) for teacher in options.get("teacher") or []]
+        teachers = [assets.model_file(teacher) for teacher in options.get("teacher") or []]
         records = [file_record(path, teacher_weights(path)) for path in teachers]
-        hashes = [record["sha256"] for record in records if record]
-        if len(set(hashes)) < len(hashes):
+        if len({weights_sha256(path) for path in teachers}) < len(teachers):
             raise RecipeError("--teacher names the same weights twice: give each teacher once")
         faces = load_dataset(arguments.data, recipe.network.input_size)
         report_unreadable(faces.unreadable, strict=options.get("strict", False))
