@@ -424,5 +424,18 @@ def test_a_teacher_is_given_once(
     tmp_path: Path, csv_file: Path, cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", "taught-compact", "--data", csv_file, "--out", tmp_path / "run", "--device", "cpu"]
-    assert cli(*words, "--teacher", "bundled", "--teacher", assets.MODELS["bundled"]) == 1
-    assert "--teacher names the same weights twice" in capsys.readouterr().err
+    model = onnx.load(assets.MODELS["bundled"])
+    model.doc_string = "another file"
+    onnx.save(model, tmp_path / "same.onnx")
+    for again in (assets.MODELS["bundled"], tmp_path / "same.onnx"):
+        assert cli(*words, "--teacher", "bundled", "--teacher", again) == 1
+        assert "--teacher names the same weights twice" in capsys.readouterr().err
+
+
+def test_a_folder_with_the_name_of_a_bundled_model_is_a_folder(
+    tmp_path: Path, csv_file: Path, cli: Cli, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("large").mkdir()
+    assert cli("train", "taught-compact", "--data", csv_file, "--out", "run", "--teacher", "./large") == 1
+    assert "not a run folder with best.ckpt" in capsys.readouterr().err
