@@ -65,6 +65,8 @@ def main() -> None:
     for choice in arguments.detector:
         searches = ways(choice)
         for name, images in sets.items():
+            if not images:
+                continue
             for scales, detector in searches.items():
                 table.add_row(name, detector.name, scales, *table_row(detector, images))
         if arguments.portraits:
