@@ -99,7 +99,7 @@ class Lane:
     def overdue(self) -> list[Job]:
         """Return the jobs that still run after their deadline."""
         with self._lock:
-            return [job for job in self._running if job.expired()]
+            return [job for job in self._running if job.overdue()]
 
     def stop(self) -> None:
         """Drop what waits, and wait for what runs."""

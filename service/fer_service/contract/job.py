@@ -38,6 +38,7 @@ class Job:
         turn: Whose turn it is where work waits: the client's, or one of several that the client has.
         kind: Kind and size of the image as soon as they are known, for the log.
         seconds: Seconds per stage, in the order in which the stages first ran.
+        cancelled: True if the work was given up.
     """
 
     def __init__(self, deadline: float = math.inf, client: str = "", turn: str = "") -> None:
@@ -46,6 +47,7 @@ class Job:
         self.turn = turn or client
         self.kind = "an image"
         self.seconds: dict[Stage, float] = {}
+        self.cancelled = False
         self._waited = 0.0
 
     @contextlib.contextmanager
@@ -63,17 +65,16 @@ class Job:
         self._add(Stage.QUEUE, seconds)
 
     def cancel(self) -> None:
-        """Give the work up: it is expired from now on."""
-        self.deadline = -math.inf
+        """Give the work up: its answer is no longer wanted."""
+        self.cancelled = True
 
-    @property
-    def cancelled(self) -> bool:
-        """True if the work was given up before its deadline."""
-        return self.deadline == -math.inf
+    def overdue(self) -> bool:
+        """Return True if the deadline has passed."""
+        return time.monotonic() > self.deadline
 
     def expired(self) -> bool:
-        """Return True if the answer is no longer wanted."""
-        return time.monotonic() > self.deadline
+        """Return True if the answer is no longer wanted: the deadline has passed, or the work was given up."""
+        return self.cancelled or self.overdue()
 
     def check_deadline(self, where: str) -> None:
         """Refuse to go on after the deadline.

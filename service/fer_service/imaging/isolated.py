@@ -121,7 +121,7 @@ class IsolatedDecoder:
         try:
             answer = self._ask(child, image, reduction, job)
         except ChildKilled as error:
-            if not job.cancelled:
+            if job.overdue():
                 logger.warning("decoding was stopped at its deadline: %s", image.header.kind)
             raise DeadlineExceeded(
                 f"request timed out while decoding the image ({image.header.kind}, FER_REQUEST_TIMEOUT)"

@@ -52,6 +52,13 @@ def test_a_batch_adds_its_images_up_and_leaves_the_bad_ones_out(
     assert (line["images"], line["faces"], line["status"]) == (2, 2, 200)
 
 
+def test_an_image_whose_answer_is_an_error_counts(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="fer_service")
+    serve(access_log=True).post("/analyze", files={"img": ("a.png", plain("lime"))})
+    (line,) = lines(caplog)
+    assert (line["status"], line["images"], line["faces"]) == (422, 1, 0)
+
+
 def test_a_request_without_an_image_has_no_faces(logged: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     logged.get("/model")
     logged.post("/predict", content=b"no image")

@@ -117,9 +117,9 @@ def test_a_parameter_that_is_not_valid_is_named(client: TestClient, query: str, 
 def test_a_parameter_in_the_form_is_refused_instead_of_ignored(client: TestClient) -> None:
     answer = client.post("/predict", files={"file": GREEN}, data={"max_faces": "1"})
     assert code(answer) == (422, "invalid_parameter")
-    assert "not a field of the form: send it in the query, /predict?max_faces=…" in answer.json()["detail"]
-    assert "/predict?max_faces=…" in client.post("/predict", files={"file": GREEN}, data={"maxFaces": "1"}).text
-    assert "/predict?session=…" in client.post("/predict", files={"file": GREEN}, data={"session": "new"}).text
+    assert "not a field of the form: send it in the query of the URL, ?max_faces=…" in answer.json()["detail"]
+    assert "the URL, ?max_faces=…" in client.post("/predict", files={"file": GREEN}, data={"maxFaces": "1"}).text
+    assert "the URL, ?session=…" in client.post("/predict", files={"file": GREEN}, data={"session": "new"}).text
     other = client.post("/predict", files={"file": GREEN}, data={"csrf_token": "a client's own"})
     assert other.status_code == 200
 

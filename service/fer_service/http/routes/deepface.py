@@ -86,11 +86,11 @@ async def analyze(request: Request) -> Response:
             max_faces=asked.max_faces,
         )
         analysis = await work.result(partial(state.executor.run, image, options, job))
+    record_image(request.scope, analysis, job)
     if not analysis.prediction.faces:
         raise InvalidParameter(
             "no face was detected; send enforce_detection=false to take the whole image as one face"
         )
-    record_image(request.scope, analysis, job)
     headers = {"Server-Timing": server_timing(job.seconds, time.monotonic() - began)}
     content = deepface_result(analysis.prediction).model_dump_json()
     return Answer(content, _JSON, headers, state.admission.ledger, client)

@@ -82,9 +82,9 @@ class DetectionTask:
             raise DataError("the evaluation of a detector requires --split held-out or --split all")
         session = Session.open(model, device="cpu", threads=1, failure=DetectorError)
         trained = read_detector_metadata(session, str(model)).data
-        photographs = read_photographs(data)
         if split not in ("all", "held-out"):
             raise DataError(f"unknown --split {split}: use held-out or all")
+        photographs = read_photographs(data)
         if split == "held-out" and photographs.sha256 != trained.sha256[0]:
             raise DataError(f"{model} was not trained on {data}, so it has no held-out split: use --split all")
         chosen = photographs.images
