@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.loading import assemble, choose_classifier
-from fer_service.contract.boxes import Box, iou
+from fer_service.contract.boxes import Box, degrees_between, iou
 from fer_service.contract.schemas import FaceEmotion
 from fer_service.contract.settings import load_settings
 from fer_service.detection.choice import choose_detector
@@ -68,7 +68,7 @@ class Counts:
         elif float(iou(np.array(box_of(face)), np.array(turned))) <= _OVERLAP:
             self.elsewhere += 1
         else:
-            right = abs((face.roll - roll + 180) % 360 - 180) <= 45
+            right = degrees_between(face.roll, roll) <= 45
             self.roll += right
             self.emotion += right and face.emotion == upright.emotion
             pairs = zip(face.probabilities.values(), upright.probabilities.values(), strict=True)

@@ -307,7 +307,9 @@ def _line(text: str) -> schemas.VideoLine:
     try:
         line = _LINE.validate_json(text)
     except ValidationError as error:
-        raise httpx.RemoteProtocolError("the answer to the video was cut, or is another one") from error
+        raise httpx.RemoteProtocolError(
+            "the answer to the video is cut off, or is not from this service"
+        ) from error
     if isinstance(line, schemas.VideoError):
         raise ServiceError(line.error)
     return line
@@ -315,7 +317,7 @@ def _line(text: str) -> schemas.VideoLine:
 
 def _check_last(line: schemas.VideoLine | None) -> None:
     if not isinstance(line, schemas.VideoEnd):  # a proxy may end an answer that was cut as if it were complete
-        raise httpx.RemoteProtocolError("the answer to the video was cut: it has no last line")
+        raise httpx.RemoteProtocolError("the answer to the video is incomplete: its last line is missing")
 
 
 def _post(image: Image, query: dict[str, Any], url: str = "/predict", **headers: str) -> dict[str, Any]:

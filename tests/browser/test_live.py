@@ -142,6 +142,8 @@ def test_a_missing_camera_is_reported_where_the_eye_is(
             expect(alert).to_contain_text("No camera was found")
             expect(alert).to_be_in_viewport(ratio=1)
             expect(begin).to_be_in_viewport(ratio=1)
+            begin.click()
+            expect(alert).to_contain_text("No camera was found")
             upper, lower = alert.bounding_box(), begin.bounding_box()
             assert upper is not None
             assert lower is not None
@@ -205,6 +207,32 @@ def test_the_camera_can_be_chosen(playwright: Playwright, executable: str, serve
         page.get_by_role("button", name="Start camera").click()
         eventually(page, lambda: page.locator("#video").evaluate(in_use) == other)
     two.close()
+
+
+def test_stop_while_another_camera_opens_is_no_error(live: Visit) -> None:
+    page = live.page
+    start(page)
+    page.evaluate("""() => {
+        const [video, choice, stop] = ["video", "cameras", "stop"].map((id) => document.getElementById(id));
+        video.addEventListener("loadstart", () => stop.click(), { once: true });
+        choice.dispatchEvent(new Event("change"));
+    }""")
+    expect(page.get_by_role("button", name="Start camera")).to_be_visible()
+    page.wait_for_timeout(200)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert not camera_is_on(page)
+
+
+def test_of_two_choices_the_last_camera_opens(live: Visit) -> None:
+    page = live.page
+    start(page)
+    page.evaluate("""() => {
+        const choice = document.getElementById("cameras");
+        for (let count = 0; count < 3; count += 1) choice.dispatchEvent(new Event("change"));
+    }""")
+    eventually(page, lambda: camera_is_on(page))
+    expect(page.locator("#stats")).to_have_text(RATE)
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_the_timeline_is_recorded_and_stop_saves_it_and_releases_the_camera(live: Visit) -> None:

@@ -299,9 +299,9 @@ def test_an_answer_to_a_video_that_was_cut_is_an_error(rest: str) -> None:
             with Client(url) as client:
                 lines = client.video(b"video", rest=rest)
                 assert isinstance(next(lines), VideoStart)
-                with pytest.raises(httpx.RemoteProtocolError, match="cut"):
+                with pytest.raises(httpx.RemoteProtocolError, match=r"cut off|incomplete"):
                     list(lines)
-            with pytest.raises(httpx.RemoteProtocolError, match="cut"):
+            with pytest.raises(httpx.RemoteProtocolError, match=r"cut off|incomplete"):
                 asyncio.run(ask(url))
         finally:
             proxy.shutdown()

@@ -20,7 +20,7 @@ from fer_training.cli import main
 from fer_training.data import FaceDataset
 from fer_training.engine.recipe import available_recipes
 from fer_training.engine.run_folder import RunFolder
-from fer_training.tasks.emotion.runs import run_recipe
+from fer_training.tasks.emotion.recipe import EmotionRecipe
 from numpy.typing import NDArray
 
 from tests.conftest import encode_image
@@ -369,7 +369,7 @@ def test_seed_and_epochs_belong_to_the_run(
     recipe.write_text(yaml.safe_dump(recipe_content(phases=[PHASE | {"trainable": {"from": "layer4"}}])))
     words = ["train", recipe, "--data", csv_file, "--out", tmp_path / "run", "--device", "cpu"]
     assert cli(*words, "--seed", "7", "--epochs", "1", "--from-scratch") == 0
-    assert run_recipe(RunFolder(tmp_path / "run")).seed == 7
+    assert RunFolder(tmp_path / "run").recipe(EmotionRecipe).seed == 7
     assert cli(*words, "--resume") == 1
     assert "another recipe" in capsys.readouterr().err
     assert cli(*words, "--seed", "7", "--epochs", "1", "--resume") == 0

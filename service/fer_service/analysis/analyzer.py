@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.analysis.covering import cover_faces, find_faces
+from fer_service.analysis.covering import cover_faces, possible_faces
 from fer_service.analysis.description import describe
 from fer_service.analysis.drawing import check_drawable, draw_prediction, encode
 from fer_service.analysis.given_boxes import check_boxes
@@ -181,7 +181,7 @@ class Analyzer:
                     cover(pixels, box, kind)
             return
         with job.stage(Stage.DETECT):
-            cover_faces(self.detector, pixels, [*boxes, *find_faces(self.detector, pixels, job)], kind, job)
+            cover_faces(self.detector, pixels, [*boxes, *possible_faces(self.detector, pixels, job)], kind, job)
 
     def _classified(self, prepared: Prepared, job: Job) -> Prediction:
         rows: NDArray[np.float32] | list[NDArray[np.float32]] = []

@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.contract.boxes import Box, covered
+from fer_service.contract.boxes import Box, overlap_coefficient
 from fer_service.contract.job import Job
 from fer_service.detection.detector import Detector
 from fer_service.detection.orientations import search_all_orientations
-from fer_service.imaging.cover import Cover, cover, margin_of
+from fer_service.imaging.cover import Cover, cover, with_margin
 
 # What may be a face is covered too: a covered wall does less harm than a face that is left.
 COVER_SCORE: Final = 0.3
@@ -19,7 +19,7 @@ _PATTERNS: Final = 2  # attempts with other patterns alone; then what is found i
 _INSIDE: Final = 0.3  # share of the smaller of two boxes that lies inside the other
 
 
-def find_faces(detector: Detector, pixels: NDArray[np.uint8], job: Job | None = None) -> list[Box]:
+def possible_faces(detector: Detector, pixels: NDArray[np.uint8], job: Job | None = None) -> list[Box]:
     """Return all that may be a face, upright or turned, in pixels of the image uint8 [H, W, 3]."""
     return [face.box for face in search_all_orientations(detector, pixels, COVER_SCORE, job)]
 
@@ -47,7 +47,7 @@ def cover_faces(
             job.check_deadline("faces to be covered")
         for box in sorted(todo, key=lambda box: box.area):  # the largest pattern stays whole
             cover(pixels, box, kind, attempt)
-        found = find_faces(detector, pixels, job)
+        found = possible_faces(detector, pixels, job)
         todo = []
         for box in found:
             under = _under(box, hidden)
@@ -65,5 +65,5 @@ def _under(box: Box, hidden: list[Box]) -> list[Box]:
     """Return the covered faces under a box."""
     if not hidden:
         return []
-    shares = covered(np.array(box), np.array([margin_of(other) for other in hidden]))
+    shares = overlap_coefficient(np.array(box), np.array([with_margin(other) for other in hidden]))
     return [other for other, share in zip(hidden, shares.tolist(), strict=True) if share > _INSIDE]

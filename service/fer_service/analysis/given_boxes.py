@@ -95,4 +95,4 @@ def check_boxes(faces: Sequence[Face], width: int, height: int) -> None:
             raise InvalidParameter(f"{shown} lies outside {image}")
         for x, y in face.landmarks or ():
             if not (-1 <= (x - box.x) / box.width <= 2 and -1 <= (y - box.y) / box.height <= 2):
-                raise InvalidParameter(f"{shown} does not belong to its landmark at {x:g}, {y:g}")
+                raise InvalidParameter(f"{shown} has a landmark too far outside it, at {x:g}, {y:g}")

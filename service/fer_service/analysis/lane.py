@@ -27,7 +27,7 @@ class _Work:
 
 
 class Lane:
-    """Runs work in threads. Where work waits, the next is that of the client that has used least time.
+    """Runs work in threads. Waiting work of the client that has used the least time runs next.
 
     So a client with much work delays only itself, and one whose images take a second each gets fewer turns than
     one whose images take milliseconds (start-time fair queueing, Goyal, Vin and Cheng 1996).

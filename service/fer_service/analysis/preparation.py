@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fer_service.analysis.given_boxes import check_boxes
 from fer_service.analysis.options import Limits, Options
-from fer_service.contract.boxes import Box, roll_of
+from fer_service.contract.boxes import Box, degrees_between, roll_of
 from fer_service.contract.bundle import Metadata
 from fer_service.contract.job import Job, Stage
 from fer_service.detection.close_look import is_upright_at
@@ -167,7 +167,7 @@ class Preparer:
     def _with_sure_landmarks(self, pixels: NDArray[np.uint8], face: Face, job: Job) -> Face:
         """Return the face without landmarks that turn it far, unless the detector finds it there upright."""
         roll = roll_of(face.landmarks) if face.landmarks else None
-        if roll is None or abs((roll - face.roll + 180) % 360 - 180) <= _FAR:
+        if roll is None or degrees_between(roll, face.roll) <= _FAR:
             return face
         detector = upright(self._detector)
         if is_upright_at(detector, pixels, face, roll, self._limits.min_score, job):

@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from fer_service.cli.batch_files import BatchFolder, list_files
 from fer_service.cli.options import Detector, MaxFaces, MinScore, Model, check_max_faces, chosen_settings
-from fer_service.cli.progress import RateColumn
+from fer_service.cli.progress import files_bar
 from fer_service.cli.video import parse_seconds
 from fer_service.contract.errors import ResultsError
 from fer_service.contract.text import printable
@@ -83,9 +81,7 @@ def batch(
     gpus = 1.0 if settings.device in ("cuda", "tensorrt") else 0.0
     skipped = sum(listed.row_group(part).num_rows for part in done)
     files = errors = 0
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with files_bar() as bar:
         task = bar.add_task("", total=listed.num_rows, completed=skipped)
         if todo:
             with connected(ray, settings.threads):
@@ -118,7 +114,8 @@ def _prepare(
         elif (before := folder.about()) != about:
             other = [name for name in about if before.get(name) != about[name]]
             raise ResultsError(
-                f"{printable(folder.place)} has a job with other {', '.join(other)}: {printable(str(before))}"
+                f"{printable(folder.place)} has a job with other values of {', '.join(other)}: "
+                f"{printable(str(before))}. Give these values, or another --out"
             )
     except OSError as error:
         raise ResultsError(f"cannot use {printable(folder.place)}: {error.strerror or error}") from error

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -16,8 +17,6 @@ from fer_service.cli.batch_files import BatchFolder, is_uri, open_place
 from fer_service.cli.results import Results, open_results
 from fer_service.cli.sources import check_searchable, is_video
 from fer_service.cli.video import analyze_video
-from fer_service.contract.errors import ClipError
-from fer_service.contract.schemas import FramePrediction
 from fer_service.contract.settings import Settings
 from fer_service.system.files import read_file
 from fer_service.system.process import set_up_process
@@ -79,21 +78,16 @@ class PartWorker:
 
     def _add_video(self, name: str, place: str, results: Results) -> bool:
         """Add the frames of a video; return True if it could not be read to its end."""
-        frames = 0
-
-        def add(frame: FramePrediction) -> None:
-            nonlocal frames
-            frames += 1
-            results.add(name, frame)
-
         try:
             with _local_copy(place) as path:
-                damage = analyze_video(self._executor.analyzer, path, self._options, None, add)
-        except (ClipError, OSError) as error:
-            damage = [str(error)]
-        if damage or not frames:
-            results.add(name, "; ".join(damage) or "the video has no frames")
-        return bool(damage) or not frames
+                problem = analyze_video(
+                    self._executor.analyzer, path, self._options, None, partial(results.add, name)
+                )
+        except OSError as error:
+            problem = str(error)
+        if problem:
+            results.add(name, problem)
+        return bool(problem)
 
 
 def path_of(place: str) -> Path:

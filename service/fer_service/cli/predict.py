@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from fer_service.cli.copies import copy_of_video, copy_paths
 from fer_service.cli.options import Detector, MaxFaces, MinScore, Model, check_max_faces, chosen_settings
 from fer_service.cli.printed import PrintedResults
-from fer_service.cli.progress import RateColumn
+from fer_service.cli.progress import files_bar
 from fer_service.cli.results import Outcome, Results, json_name, open_results
 from fer_service.cli.sources import Sources, find_sources, is_video
 from fer_service.cli.video import analyze_video, parse_seconds, predict_video
@@ -164,9 +162,7 @@ class _Run:
         """Analyse all files, with a progress bar on a terminal."""
         from fer_service.cli.analysis import SourceReader
 
-        console = Console(stderr=True)
-        columns = (BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        with files_bar() as bar:
             task = bar.add_task("", total=len(sources.files))
             todo = [path for path in sources.files if not results.has(json_name(path))]
             self.skipped = len(sources.files) - len(todo)
@@ -213,24 +209,20 @@ class _Run:
             otherwise = "" if self.copies else ", or as the only file --annotate marked.mp4"
             self._add(path, f"a video needs --out results.csv{otherwise}", results)
             return
-        frames, wanted = 0, True
+        wanted = True
 
         def add(result: FramePrediction) -> None:
-            nonlocal frames
             if not wanted:
                 raise ClipError("interrupted")
-            frames += 1
             results.add(json_name(path), result)
 
         copy = self._copy(path) if path in self.copies else None
         try:
-            damage = await asyncio.to_thread(analyze_video, analyzer, path, self.options, copy, add)
-        except ClipError as error:
-            damage = [str(error)]
+            problem = await asyncio.to_thread(analyze_video, analyzer, path, self.options, copy, add)
         finally:
             wanted = False  # after Ctrl-C the thread still runs
-        if damage or not frames:
-            self._add(path, "; ".join(damage) or "the video has no frames", results)
+        if problem:
+            self._add(path, problem, results)
 
     def _add(self, path: Path, outcome: Outcome, results: Results) -> None:
         results.add(json_name(path), outcome)

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_service.cli.results import Outcome
-from fer_service.contract.schemas import BatchPrediction, FaceEmotion, Prediction
-from fer_service.contract.summaries import FaceCounts, sentence_of
+from fer_service.contract.schemas import BatchPrediction, FaceEmotion, Prediction, summary_of
+from fer_service.contract.summaries import sentence_of
 from fer_service.contract.text import printable, printable_json
 
 _WIDE: Final = 10_000  # columns of a table in a file or a pipe: nothing is cut
@@ -33,18 +33,16 @@ class PrintedResults:
     def show(self, *, as_json: bool, single: bool) -> None:
         """Print a table, or JSON: of a single image as /predict answers, of several as /predict/batch does."""
         found = [(name, outcome) for name, outcome in self._kept if isinstance(outcome, Prediction)]
-        counts = FaceCounts()
-        for _, prediction in found:
-            counts.add(prediction.faces)
+        summary = summary_of(face for _, prediction in found for face in prediction.faces)
         if as_json:
             results = [_result(name, outcome, single=single) for name, outcome in self._kept]
-            whole = results[0] if single else {"results": results, "summary": counts.summary().model_dump()}
+            whole = results[0] if single else {"results": results, "summary": summary.model_dump()}
             text = json.dumps(whole, indent=2, ensure_ascii=False)
             print(printable_json(text, sys.stdout.encoding), flush=True)
         elif found:
             console = Console(width=None if Console().is_terminal else _WIDE)
             console.print(_table(found))
-            console.print(Text(printable(sentence_of(counts.summary()))))
+            console.print(Text(printable(sentence_of(summary))))
 
 
 def _result(name: str, outcome: Outcome, *, single: bool) -> dict[str, Any]:

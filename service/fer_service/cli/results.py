@@ -56,7 +56,7 @@ def open_results(
     if suffix not in _FORMATS:
         raise ResultsError(f"{path}: unknown suffix for results; use {', '.join(_FORMATS)}")
     if resume and suffix not in (".csv", ".ndjson"):
-        raise ResultsError(f"--resume needs a .csv or .ndjson file: {path} is complete only at its end")
+        raise ResultsError(f"--resume needs a .csv or .ndjson file: {path} cannot be continued")
     try:
         return _FORMATS[suffix](path, labels, files if resume and path.exists() else None)
     except OSError as error:

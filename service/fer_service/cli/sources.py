@@ -114,11 +114,11 @@ def is_video(path: Path) -> bool:
     try:
         check_format(begin)
     except UndecodableImage:
-        content = foreign_content(begin)
+        foreign = foreign_content(begin)
     else:
         return False
-    if content:
-        return content.startswith("a video")
+    if foreign:
+        return foreign.is_video
     return (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
 
 

@@ -89,7 +89,7 @@ def analyze_video(
     options: "ClipOptions",
     annotate: Path | None,
     on_result: Callable[[FramePrediction], None],
-) -> list[str]:
+) -> str:
     """Analyse one video of many.
 
     Args:
@@ -100,17 +100,17 @@ def analyze_video(
         on_result: Called with the result of every analysed frame.
 
     Returns:
-        What could not be read.
-
-    Raises:
-        ClipError: the video cannot be opened, or a file cannot be written.
+        Why the results are missing or incomplete; empty if they are complete.
     """
     from fer_service.video.analysis import analyze_clip
     from fer_service.video.isolated import open_clip
 
-    with open_clip(path, analyzer.limits.max_pixels) as clip:
-        analyze_clip(analyzer, clip, options, annotate=annotate, on_result=on_result)
-    return list(clip.damage)
+    try:
+        with open_clip(path, analyzer.limits.max_pixels) as clip:
+            analysed = analyze_clip(analyzer, clip, options, annotate=annotate, on_result=on_result)
+    except ClipError as error:
+        return str(error)
+    return "; ".join(clip.damage) or ("" if analysed else "the video has no frames")
 
 
 def parse_seconds(text: str) -> float:

@@ -24,6 +24,11 @@ def roll_of(landmarks: Landmarks) -> float | None:
     return math.degrees(math.atan2(y, x)) if math.hypot(x, y) > _MIN_LENGTH else None
 
 
+def degrees_between(one: float, other: float) -> float:
+    """Return the angle between two directions in degrees, 0 to 180."""
+    return abs((one - other + 180) % 360 - 180)
+
+
 class Box(NamedTuple):
     """An axis-aligned box in pixels; it may reach beyond the image.
 
@@ -80,8 +85,8 @@ def iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.fl
     return shared / np.maximum(_areas(one) + _areas(other) - shared, 1e-12)
 
 
-def covered(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the intersection of boxes as a share of the smaller box, 0 to 1.
+def overlap_coefficient(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the intersection of boxes as a share of the smaller box, 0 to 1 (Szymkiewicz-Simpson).
 
     Args:
         one: [..., 4]: x, y, width, height.

@@ -32,7 +32,7 @@ FerError
     ├── InvalidParameter      a parameter is unknown or out of range
     ├── Overloaded            too much is in flight
     ├── InsufficientMemory    the service is short of memory
-    ├── Preempted             the upload was given up for other clients
+    ├── Preempted             the upload was cancelled for other clients
     ├── InternalError         a defect; the traceback is in the log
     ├── NotReady              the model is not loaded, or its thread has ended
     ├── Draining              the process is shutting down
@@ -147,7 +147,7 @@ class UnsupportedCoding(RequestError):
 
 
 class UndecodableImage(RequestError):
-    """No decoder reads these bytes."""
+    """The bytes are not an image that the service can read, or the image is damaged."""
 
 
 class UndecodableVideo(RequestError):
@@ -159,11 +159,11 @@ class VideosNotSupported(RequestError):
 
 
 class InvalidParameter(RequestError):
-    """A parameter is unknown or out of range."""
+    """A parameter, a form field or the JSON body is invalid."""
 
 
 class Overloaded(RequestError):
-    """Too much is in flight; the request was refused before any work."""
+    """A limit on requests, streams, videos or memory is reached."""
 
 
 class InsufficientMemory(RequestError):
@@ -171,7 +171,7 @@ class InsufficientMemory(RequestError):
 
 
 class Preempted(RequestError):
-    """The upload was given up because other clients needed its memory."""
+    """The upload was cancelled because other clients needed its memory."""
 
 
 class InternalError(RequestError):

@@ -34,11 +34,11 @@ class Job:
 
     Attributes:
         deadline: `time.monotonic()` after which the answer is no longer wanted; infinity is never.
-        client: Who asks.
-        turn: Whose turn it is where work waits: the client's, or one of several that the client has.
+        client: The client that sent the request.
+        turn: Key for scheduling: the client, or one of several keys of this client.
         kind: Kind and size of the image as soon as they are known, for the log.
         seconds: Seconds per stage, in the order in which the stages first ran.
-        cancelled: True if the work was given up.
+        cancelled: True if the work was cancelled.
     """
 
     def __init__(self, deadline: float = math.inf, client: str = "", turn: str = "") -> None:
@@ -73,7 +73,7 @@ class Job:
         return time.monotonic() > self.deadline
 
     def expired(self) -> bool:
-        """Return True if the answer is no longer wanted: the deadline has passed, or the work was given up."""
+        """Return True if the answer is no longer wanted: the deadline has passed, or the work was cancelled."""
         return self.cancelled or self.overdue()
 
     def check_deadline(self, where: str) -> None:

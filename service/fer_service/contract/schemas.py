@@ -1,6 +1,7 @@
 """JSON schemas of the HTTP API."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, computed_field
@@ -128,8 +129,13 @@ class Prediction(_Response):
     @property
     def summary(self) -> Summary:
         """Counts of the faces."""
-        emotions = Counter(face.emotion for face in self.faces)
-        return summarized(emotions, sum(face.uncertain for face in self.faces))
+        return summary_of(self.faces)
+
+
+def summary_of(faces: Iterable[FaceEmotion]) -> Summary:
+    """Return the summary of all these faces."""
+    counted = list(faces)
+    return summarized(Counter(face.emotion for face in counted), sum(face.uncertain for face in counted))
 
 
 def summarized(emotions: Counter[str], uncertain: int) -> Summary:
@@ -222,7 +228,7 @@ class VideoEnd(_Response):
 
 
 class VideoError(_Response):
-    """Last line of a video that was given up."""
+    """Last line of a video that was cancelled."""
 
     type: Literal["error"] = "error"
     error: Problem
@@ -256,8 +262,9 @@ class BatchResult(_Response):
     @property
     def summary(self) -> Summary:
         """Counts of the faces of all images."""
-        faces = [face for result in self.results if isinstance(result, BatchPrediction) for face in result.faces]
-        return summarized(Counter(face.emotion for face in faces), sum(face.uncertain for face in faces))
+        return summary_of(
+            face for result in self.results if isinstance(result, BatchPrediction) for face in result.faces
+        )
 
 
 class ModelCard(_Response):

@@ -121,8 +121,8 @@ class Settings(BaseSettings):
     max_per_client: int | None = Field(
         None,
         ge=1,
-        description="Maximum requests, uploads, streams and videos per client (API key, else address; the /64 "
-        "network of an IPv6 address)",
+        description="Maximum sum of open requests (uploads and videos included) and streams per client (API key, "
+        "else address; the /64 network of an IPv6 address)",
     )
     max_batch_images: int = Field(16, ge=1, description="Maximum images per request to /predict/batch")
     max_videos: int = Field(
@@ -225,9 +225,9 @@ class Settings(BaseSettings):
     def _check_root_path(cls, path: str) -> str:
         path = path.rstrip("/")
         if path and not _ROOT_PATH.fullmatch(path):
-            raise ValueError("must be like /fer")
+            raise ValueError("must be a path such as /fer, of letters, digits and . _ ~ -")
         if path.startswith(tuple(f"/{own}/" for own in _OWN_PATHS)) or path[1:] in _OWN_PATHS:
-            raise ValueError("must not begin like a path of the service")
+            raise ValueError("must not begin with a path of the service, such as /predict")
         return path
 
     @field_validator("trusted_proxies")
@@ -275,7 +275,7 @@ def load_settings(**overrides: Any) -> Settings:
     mistakes = [
         *_unknown(given),
         *(
-            f"{name} is empty, which would turn its protection off: give a value, or unset it"
+            f"{name} is empty: give a value, or unset the variable to run without this protection"
             for name, value in given.items()
             if name.upper() in _PROTECTING and not value
         ),

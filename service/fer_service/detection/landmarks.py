@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from fer_service.contract.boxes import Landmarks, roll_of
+from fer_service.contract.boxes import Landmarks, degrees_between, roll_of
 from fer_service.contract.bundle import CropGeometry, Name, read_property
 from fer_service.contract.errors import DetectorError
 from fer_service.detection.detector import Face
@@ -108,7 +108,7 @@ class LandmarkFinder:
     def _upright(self, pixels: NDArray[np.uint8], face: Face, frame_scale: float) -> Face:
         """Look again at a face that is turned further than the detector told: upright faces are found best."""
         roll = roll_of(face.landmarks) if face.landmarks else None
-        if roll is None or abs((roll - face.roll + 180) % 360 - 180) <= _TURNED:
+        if roll is None or degrees_between(roll, face.roll) <= _TURNED:
             return face
         square = square_around(face.box, None, _GEOMETRY, frame_scale, face.roll)
         return self._in(pixels, [face], [replace(square, angle=math.radians(roll))])[0]

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.contract.boxes import Box, covered
+from fer_service.contract.boxes import Box, overlap_coefficient
 from fer_service.contract.bundle import CropGeometry
 from fer_service.contract.job import Job
 from fer_service.detection.detector import Detector, Face
@@ -131,7 +131,8 @@ def _distinct(faces: list[Face]) -> list[Face]:
     """Leave out faces that lie over a clearer one."""
     kept: list[Face] = []
     for face in sorted(faces, key=_score, reverse=True):
-        if not kept or covered(np.array(face.box), np.array([other.box for other in kept])).max() < _SAME_FACE:
+        others = np.array([other.box for other in kept]).reshape(-1, 4)
+        if overlap_coefficient(np.array(face.box), others).max(initial=0) < _SAME_FACE:
             kept.append(face)
     return kept
 

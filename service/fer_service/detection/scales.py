@@ -1,9 +1,9 @@
 """Detection at three scales of an image, joined.
 
-A network finds faces of a limited range of sizes. In a large image it loses a close face, or takes its parts for
-faces; at a half and at a quarter of the size it finds the same face. Most images show only such faces, so the half
-scale comes first, and the full one only if that leaves a doubt. What one scale finds and another one
-should find too, but does not, is not a face. docs/decisions/scales.md has what this finds and costs.
+A network finds faces of a limited range of sizes. In a large image it misses a close face, or reports its parts as
+faces. At half or a quarter of the size it finds the same face. Most images show only such faces. So the half scale
+is searched first, and the full scale only if a doubt is left. A face is dropped if another scale should also find
+it but does not. docs/decisions/scales.md has the measurements.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.contract.boxes import covered, iou
+from fer_service.contract.boxes import iou, overlap_coefficient
 from fer_service.contract.job import Job
 from fer_service.detection.close_look import confirmed_closely
 from fer_service.detection.detector import Detector, Face
@@ -146,7 +146,8 @@ def together(looks: list[Look], min_score: float) -> tuple[list[Face], NDArray[n
     Returns:
         The faces with the score, best first, and for each whether all scales that should see it do.
     """
-    faces = joined([face for look in looks for face in look.candidates if (face.score or 0) >= min_score])
+    candidates = [face for look in looks for face in look.candidates]
+    faces = without_overlaps([face for face in candidates if (face.score or 0) >= min_score])
     boxes, scores, confirmed = _boxes(faces), _scores(faces), np.ones(len(faces), bool)
     minor = boxes[:, 3] < MINOR_HEIGHT_RATIO * boxes[:, 3].max(initial=0)
     enough = np.full(len(faces), min_score * CONFIRMING_SCORE_RATIO)
@@ -161,15 +162,15 @@ def together(looks: list[Look], min_score: float) -> tuple[list[Face], NDArray[n
     return faces, confirmed
 
 
-def joined(faces: list[Face]) -> list[Face]:
+def without_overlaps(faces: list[Face]) -> list[Face]:
     """Return the faces without duplicates and parts, best first (non-maximum suppression)."""
     faces = sorted(faces, key=lambda face: -(face.score or 0))
     boxes, left, kept = _boxes(faces), np.arange(len(faces)), []
     while len(left):
         best, left = left[0], left[1:]
         kept.append(faces[best])
-        same = (iou(boxes[best], boxes[left]) > _OVERLAP) | (covered(boxes[best], boxes[left]) > _NESTED)
-        left = left[~same]
+        nested = overlap_coefficient(boxes[best], boxes[left]) > _NESTED
+        left = left[~nested & (iou(boxes[best], boxes[left]) <= _OVERLAP)]
     return kept
 
 
@@ -178,7 +179,7 @@ def _is_conclusive(faces: list[Face], half: Look) -> bool:
     if not faces or any(face.box.height * half.scale < MIN_FACE_HEIGHT for face in faces):
         return False
     # A candidate that is one of the faces, or a part of it, leaves no doubt.
-    known = (covered(_boxes(half.candidates)[:, None], _boxes(faces)) > _NESTED).any(axis=1)
+    known = (overlap_coefficient(_boxes(half.candidates)[:, None], _boxes(faces)) > _NESTED).any(axis=1)
     return bool(known.all())
 
 

@@ -1,4 +1,4 @@
-"""A connection to Ray that reports nothing to its makers and listens only where it must."""
+"""A connection to Ray without telemetry. A local Ray listens only on the loopback address."""
 
 import logging
 import os

@@ -99,7 +99,7 @@ class FerService:
         self._app = create_app(settings)
         state: AppState = self._app.state.service
         self._state = state
-        self._metrics = RayMetrics(state.registry)
+        self._metrics = RayMetrics(state.metrics.registry)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return the application of this replica."""

@@ -160,7 +160,9 @@ class Admission:
         """Count a request or stream of a client while the block runs."""
         if self._max_per_client and self._open[client] >= self._max_per_client:
             raise self._refused(
-                "client", f"this client has {self._max_per_client} requests or streams open, its maximum"
+                "client",
+                f"this client has {self._max_per_client} requests and streams open, the maximum "
+                "(FER_MAX_PER_CLIENT)",
             )
         self._open[client] += 1
         try:
@@ -178,7 +180,9 @@ class Admission:
             raise self._refused("requests", "too many requests in flight; retry after a moment")
         if self._in_progress[client] >= one_clients(self._max_requests):
             raise self._refused(
-                "client", f"this client has {self._in_progress[client]} requests in progress, its maximum"
+                "client",
+                f"this client has {self._in_progress[client]} requests in progress, the maximum per client; "
+                "retry later",
             )
 
     def _refused(self, reason: str, text: str) -> Overloaded:

@@ -160,7 +160,7 @@ def _state(settings: Settings, analyzer: Analyzer, keys: ApiKeys | None) -> AppS
     )
     executor = make_executor(analyzer, settings, metrics)
     tokens = SessionTokens(settings.session_key, card.sha256, card.labels, card.uncertain_below)
-    return AppState(settings, executor, admission, Lifecycle(), metrics, registry, keys, card, tokens)
+    return AppState(settings, executor, admission, Lifecycle(), metrics, keys, card, tokens)
 
 
 def _card(settings: Settings, analyzer: Analyzer) -> ModelCard:

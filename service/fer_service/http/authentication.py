@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 
 from fer_service.contract.errors import Forbidden, Unauthorized
 from fer_service.http.api_keys import ApiKeys
-from fer_service.http.hosts import client_of, is_same_origin
+from fer_service.http.hosts import client_of, entries_of, is_same_origin
 
 API_KEY: Final = "X-API-Key"
 KEY_PROTOCOL: Final = "fer.key."  # before the key in base64url, among the subprotocols that a stream offers
@@ -56,16 +56,15 @@ def check_origin(headers: Headers, allowed: Collection[str], *, trusted: bool = 
         return
     # Without trusted proxies, anybody's X-Forwarded-Host counts here: a proxy may replace Host, and a page can set
     # neither. So each host of a list may be the page's.
-    hosts = headers.getlist("host") + _listed(headers, "x-forwarded-host")
-    schemes = [scheme.lower().replace("ws", "http") for scheme in _listed(headers, "x-forwarded-proto")]
-    ports = _listed(headers, "x-forwarded-port")
+    hosts = headers.getlist("host") + _listed(headers, b"x-forwarded-host")
+    schemes = [scheme.lower().replace("ws", "http") for scheme in _listed(headers, b"x-forwarded-proto")]
+    ports = _listed(headers, b"x-forwarded-port")
     if not (is_same_origin(origin, hosts, schemes, ports) if trusted else is_same_origin(origin, hosts)):
         raise Forbidden(f"pages of {origin} may not open streams; allow the origin with FER_CORS_ORIGINS")
 
 
-def _listed(headers: Headers, name: str) -> list[str]:
-    """Return the entries of a header that each proxy may extend."""
-    return [entry.strip() for value in headers.getlist(name) for entry in value.split(",") if entry.strip()]
+def _listed(headers: Headers, name: bytes) -> list[str]:
+    return [entry.decode("latin-1") for entry in entries_of(headers.raw, name)]
 
 
 def _key_in_headers(headers: Headers) -> str:

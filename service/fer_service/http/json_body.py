@@ -115,7 +115,10 @@ def decode_text(body: bytes, start: int, end: int, name: str) -> bytes:
             out.write(binascii.a2b_base64(block[:whole]))
             rest, start = block[whole:], stop
         if len(rest) == 1:
-            raise UndecodableImage(f"{name}: invalid base64: its last character is alone, so the text is cut off")
+            raise UndecodableImage(
+                f"{name}: invalid base64: one character is left after the last group of four, so the text is "
+                "cut off"
+            )
         out.write(binascii.a2b_base64(rest + b"=" * (-len(rest) % 4)))
         return out.getvalue()  # shares the buffer's memory
 
@@ -148,7 +151,7 @@ def _parts(body: bytes, name: str, max_count: int, excess: str) -> tuple[list[tu
     if found is None:
         raise InvalidParameter(f"missing name {name!r} in the JSON body; send {_FORMS[name]}")
     if scanner.next():
-        raise scanner.invalid("something follows the object")
+        raise scanner.invalid("there is more data after the object")
     return found, boxes
 
 

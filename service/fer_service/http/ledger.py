@@ -46,7 +46,7 @@ class Hold:
     preempted: Reason = ""
 
     def check(self) -> None:
-        """Refuse to go on after the bytes were given up.
+        """Refuse to go on after the bytes were cancelled.
 
         Raises:
             Preempted: they were.
@@ -58,17 +58,17 @@ class Hold:
 class Ledger:
     """Books bytes as they arrive, within a budget.
 
-    While the bytes fit, everybody may hold as many as they like. When they do not, transfers are given up until
+    While the bytes fit, everybody may hold as many as they like. When they do not, transfers are cancelled until
     they do:
 
-    1. those that stand still, the longest first;
-    2. then, again and again, a transfer of the client that holds most: of all but its oldest one, the newest that
-       holds at least an eighth of their mean. If this is the one that asks for more, it is refused instead, and
-       nothing is given up.
+    1. Stalled transfers, the longest stalled first.
+    2. Then one transfer at a time, of the client that holds most: of all but its oldest one, the newest that holds
+       at least an eighth of their mean. If this is the one that asks for more, it is refused instead, and nothing
+       is cancelled.
 
     The oldest upload of all does not yield by the second rule while its client holds at most half of the budget.
     So uploads end, however many clients there are. Small transfers go on next to large ones, also if all come from
-    one address. Bytes on which work has begun are not given up. One client may fill seven eighths of the budget
+    one address. Bytes on which work has begun are not cancelled. One client may fill seven eighths of the budget
     with them, so that others find room. A hold larger than the budget is admitted if it is the only one, or the
     only answer.
 
@@ -118,7 +118,7 @@ class Ledger:
         Args:
             client: The holder of an API key, or an address.
             give_up: Called when others need the bytes: it ends the transfer soon, without using the ledger. None
-                if the bytes must not be given up.
+                if the bytes must not be cancelled.
             answer: True for an answer on its way to the client.
         """
         hold = Hold(client, answer, self._clock(), give_up=give_up)
@@ -136,7 +136,7 @@ class Ledger:
 
         Raises:
             Overloaded: they do not fit.
-            Preempted: the hold was given up.
+            Preempted: the hold was cancelled.
         """
         for reason, other in self._make_room(hold, size):
             self.close(other)
@@ -167,7 +167,7 @@ class Ledger:
 
         Raises:
             Overloaded: the client's bytes in work are as many as one client may have.
-            Preempted: the hold was given up.
+            Preempted: the hold was cancelled.
         """
         hold.check()
         self._check_reserve(hold, hold.size)
@@ -188,7 +188,7 @@ class Ledger:
             self._refuse()
 
     def _make_room(self, hold: Hold, size: int) -> list[tuple[Reason, Hold]]:
-        """Return the holds that must be given up so that one can grow, or raise what `grow` raises."""
+        """Return the holds that must be cancelled so that one can grow, or raise what `grow` raises."""
         hold.check()
         if hold.give_up is None:
             self._check_reserve(hold, size)
@@ -269,7 +269,7 @@ class _Transfer(NamedTuple):
 
 
 def _last_goes_first(own: list[_Transfer]) -> list[_Transfer]:
-    """Return the transfers of a client, the oldest first, so that the last one is given up first."""
+    """Return the transfers of a client, the oldest first, so that the last one is cancelled first."""
     oldest, others = own[:1], own[1:]
     least = sum(each.size for each in others) / max(len(others), 1) / _SMALL
     small = [each for each in others if each.size < least]

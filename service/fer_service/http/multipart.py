@@ -195,7 +195,8 @@ class FormReader:
             parameter = QUERY_ONLY.get(text.replace("_", "").replace("-", "").casefold())
             if parameter and b"filename" not in options:
                 raise InvalidParameter(
-                    f"{printable(text)} is not a field of the form: send it in the query of the URL, ?{parameter}=…"
+                    f"{printable(text)} is not a field of the form: "
+                    f"send it in the query of the URL, ?{parameter}=…"
                 )
             shown = f"'{printable(text)[:_SHOWN_LENGTH]}'"
             self._skipped.append(shown if b"filename" in options else f"{shown} (text, not a file)")

@@ -10,6 +10,7 @@ from fer_service.contract.errors import RequestError
 from fer_service.contract.extras import install_command
 from fer_service.contract.inference import MODEL, InferenceError
 from fer_service.contract.schemas import Prediction, VideoEnd, VideoFrame, VideoStart
+from fer_service.http.middleware.request_metrics import REQUEST_ID
 from fer_service.http.problems import MEDIA_TYPE, PROBLEMS, headers_of, problem_of
 
 Responses = dict[int | str, dict[str, Any]]
@@ -193,13 +194,12 @@ _DETAILS: Final[dict[type[RequestError], str]] = {
     errors.Draining: "the process is shutting down",
     errors.DeadlineExceeded: "request timed out (FER_REQUEST_TIMEOUT)",
 }
-_REQUEST_ID: Final = "X-Request-ID"
 INFERENCE: Final = (
     *(errors.InvalidTensor, errors.UnknownModel, errors.Unauthorized, errors.ImageTooLarge),
     *(errors.UnsupportedCoding, errors.Overloaded, errors.Preempted, errors.NotReady, errors.DeadlineExceeded),
 )
 _HEADERS: Final[dict[str, str]] = {
-    _REQUEST_ID: "The client's own id if it is valid, otherwise a new one",
+    REQUEST_ID: "The client's own id if it is valid, otherwise a new one",
     "Inference-Header-Content-Length": "Bytes of JSON before the binary tensors",
     "Server-Timing": "Milliseconds of each stage and in total",
     "Vary": "Accept: the answer depends on it",
@@ -265,7 +265,7 @@ def answered(description: str, content: Mapping[str, Mapping[str, Any]], *header
         headers: Names of its headers besides X-Request-ID.
     """
     return {
-        200: {"description": description, "content": dict(content), "headers": _described([_REQUEST_ID, *headers])}
+        200: {"description": description, "content": dict(content), "headers": _described([REQUEST_ID, *headers])}
     }
 
 
@@ -283,7 +283,7 @@ def _refusal(kinds: list[type[RequestError]]) -> dict[str, Any]:
         "headers": _described(
             header
             for kind in kinds
-            for header in ([] if kind in _NO_ID else [_REQUEST_ID]) + list(headers_of(kind))
+            for header in ([] if kind in _NO_ID else [REQUEST_ID]) + list(headers_of(kind))
         ),
     }
 

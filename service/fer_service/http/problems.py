@@ -55,7 +55,7 @@ PROBLEMS: Final[dict[type[RequestError], ProblemKind]] = {
     errors.UndecodableVideo: ProblemKind(422, "undecodable_video", "Video cannot be decoded"),
     errors.InvalidParameter: ProblemKind(422, "invalid_parameter", "Invalid parameter"),
     errors.Overloaded: ProblemKind(429, "overloaded", "Too many requests in flight"),
-    errors.Preempted: ProblemKind(429, "preempted", "Upload given up for other clients"),
+    errors.Preempted: ProblemKind(429, "preempted", "Upload cancelled for other clients"),
     errors.HeadTooLarge: ProblemKind(431, "head_too_large", "Head too large"),
     errors.InternalError: ProblemKind(500, "internal_error", "Internal error"),
     errors.VideosNotSupported: ProblemKind(501, "videos_not_supported", "Videos are not supported"),

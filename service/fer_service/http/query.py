@@ -81,9 +81,9 @@ class ImageQuery(PredictQuery):
             InvalidParameter: the boxes have another form, or parameters exclude each other.
         """
         if self.draw and not draw:
-            raise InvalidParameter("draw: the answer is JSON; send Accept: image/jpeg or image/png")
+            raise InvalidParameter("draw applies only to image answers; send Accept: image/jpeg or image/png")
         if self.session is not None and draw:
-            raise InvalidParameter("session: the answer is an image; send Accept: application/json")
+            raise InvalidParameter("session applies only to JSON answers; send Accept: application/json")
         if self.smooth is not None and self.session is None:
             raise InvalidParameter("smooth: single images are not smoothed; send session=new too")
         boxes = None if self.boxes is None else parse_boxes(self.boxes)

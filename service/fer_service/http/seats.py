@@ -60,7 +60,7 @@ class Seats:
             )
         if self._clients[client] >= one_clients(self._maximum):
             raise self._refused(
-                "client", f"this client has {self._clients[client]} {self._what} open, its maximum"
+                "client", f"this client has {self._clients[client]} {self._what} open, the maximum per client"
             )
 
     @contextmanager

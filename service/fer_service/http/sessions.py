@@ -4,8 +4,7 @@ import time
 from typing import Final
 
 from fer_service.contract.errors import InvalidParameter
-from fer_service.contract.schemas import Prediction, SessionPrediction
-from fer_service.contract.summaries import FaceCounts
+from fer_service.contract.schemas import Prediction, SessionPrediction, summary_of
 from fer_service.http.query import ImageQuery
 from fer_service.tracking.session_token import InvalidToken, SessionTokens
 from fer_service.tracking.tracked_stream import HALF_LIFE, TrackedStream
@@ -28,7 +27,7 @@ def open_session(tokens: SessionTokens, query: ImageQuery) -> TrackedStream | No
         return tokens.read(query.session, half_life)
     except InvalidToken as error:
         raise InvalidParameter(
-            "session: the token is unknown, of another model, or older than the service; start with session=new"
+            "session: invalid token; the model or the session key may have changed since; start with session=new"
         ) from error
 
 
@@ -36,12 +35,11 @@ def session_answer(tokens: SessionTokens, session: TrackedStream, prediction: Pr
     """Return the answer of a session to its next image."""
     # The clocks of two machines may differ; time in a session does not go back.
     now = max([time.time(), *(track.last_seen for track in session.tracker.tracks)])
-    faces, counts = session.update(prediction, now), FaceCounts()
-    counts.add(faces)
+    faces = session.update(prediction, now)
     return SessionPrediction(
         image=prediction.image,
         faces=faces,
         model=prediction.model,
-        summary=counts.summary(),
+        summary=summary_of(faces),
         session=tokens.write(session),
     )

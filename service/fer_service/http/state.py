@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
 from fer_service.analysis.executor import Executor
@@ -26,7 +25,6 @@ class AppState:
         admission: Bounds what is in flight.
         lifecycle: Phase of the process.
         metrics: Metrics of this process.
-        registry: The registry that holds them.
         keys: API keys; None disables authentication.
         card: The model and the detector in use.
         tokens: Session tokens of the model.
@@ -37,7 +35,6 @@ class AppState:
     admission: Admission
     lifecycle: Lifecycle
     metrics: Metrics
-    registry: CollectorRegistry
     keys: ApiKeys | None
     card: ModelCard
     tokens: SessionTokens

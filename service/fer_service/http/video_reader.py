@@ -34,7 +34,7 @@ class VideoReader:
         """Prepare.
 
         Args:
-            job: At its deadline the video is given up.
+            job: At its deadline the video is cancelled.
             draining: Returns True when the process shuts down.
             ending_seconds: Seconds that the video may take from then on.
         """

@@ -18,7 +18,7 @@ _CONTRAST: Final = 28  # levels of the pattern
 _MORE_CONTRAST: Final = 10  # with each attempt
 
 
-def margin_of(box: Box) -> Box:
+def with_margin(box: Box) -> Box:
     """Return the region that covers a face."""
     x, y = _MARGIN * box.width, _MARGIN * box.height
     return Box(box.x - x, box.y - y, box.width + 2 * x, box.height + 2 * y)
@@ -37,7 +37,7 @@ def cover(pixels: NDArray[np.uint8], box: Box, kind: Cover, attempt: int = 0) ->
         kind: `pixelate` covers with squares, `blur` with a soft spot and stripes.
         attempt: Each attempt has another pattern, with more contrast.
     """
-    left, top, width, height = margin_of(box).clipped(pixels.shape[1], pixels.shape[0])
+    left, top, width, height = with_margin(box).clipped(pixels.shape[1], pixels.shape[0])
     region = pixels[top : top + height, left : left + width]
     contrast = _CONTRAST + attempt * _MORE_CONTRAST
     side = min(box.width, box.height)

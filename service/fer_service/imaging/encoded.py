@@ -98,10 +98,10 @@ def _unknown(data: bytes) -> str:
     supported = f"supported formats: {', '.join(FORMATS)}"
     if not data:
         return f"the image is empty; {supported}"
-    name = foreign_content(data[:1024])
-    if name is None:
+    foreign = foreign_content(data[:1024])
+    if foreign is None:
         return f"unknown image format or damaged header ({len(data):,} bytes); {supported}{damage(data)}"
-    return f"this is {name}. {supported[0].upper()}{supported[1:]}"
+    return f"this is {foreign}. {supported[0].upper()}{supported[1:]}"
 
 
 def _header(name: str, contents: Contents) -> Header:

@@ -1,10 +1,11 @@
 """Names for what people send instead of an image that the service reads."""
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 ADDRESS: Final = re.compile(rb"(https?|ftps?|file|s3|gs|blob):", re.IGNORECASE)
-NOT_FETCHED: Final = "URLs are not fetched: send the bytes of the image, or its base64 in JSON"
+_SEND_BYTES: Final = "send the bytes of the image, or its base64 in JSON"
+NOT_FETCHED: Final = f"URLs are not fetched: {_SEND_BYTES}"
 _VIDEO: Final = "send it to /predict/video, or use `fer-service predict`"
 _TO_JPEG: Final = "convert it to JPEG"
 _BINARY_MODE: Final = "send the bytes of the file as they are (curl --data-binary, not -d)"
@@ -133,21 +134,41 @@ _TEXTS: Final = tuple(
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
-def foreign_content(data: bytes) -> str | None:
-    """Return the name of an unsupported file, and the way out; None if unknown.
+class Foreign(NamedTuple):
+    """What a file is instead of an image that the service reads.
+
+    Attributes:
+        name: Name with its article.
+        way_out: What the sender can do.
+    """
+
+    name: str
+    way_out: str
+
+    @property
+    def is_video(self) -> bool:
+        """True for all formats of videos."""
+        return self.way_out == _VIDEO
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.way_out}"
+
+
+def foreign_content(data: bytes) -> Foreign | None:
+    """Return what an unsupported file is; None if unknown.
 
     Args:
         data: The whole file, or its first kilobyte.
     """
     if data[4:8] == b"ftyp":
-        return ": ".join(_BRAND_NAMES[_family(data)])
+        return Foreign(*_BRAND_NAMES[_family(data)])
     if data[4:8] in _MOVIE_BOXES:
-        return ": ".join(_BRAND_NAMES[""])
+        return Foreign(*_BRAND_NAMES[""])
     if data[: 3 * _PACKET : _PACKET] == b"GGG":
-        return f"a video (MPEG): {_VIDEO}"
+        return Foreign("a video (MPEG)", _VIDEO)
     for at, signature, name, way_out in _SIGNATURES:
         if data.startswith(signature, at):
-            return f"{name}: {way_out}"
+            return Foreign(name, way_out)
     return _text(data[:1024])
 
 
@@ -164,20 +185,20 @@ def _family(data: bytes) -> str:
     return found[0] if found else ""
 
 
-def _text(begin: bytes) -> str | None:
+def _text(begin: bytes) -> Foreign | None:
     for mark in _BYTE_ORDER_MARKS:
         begin = begin.removeprefix(mark)
     plain = begin.replace(b"\0", b"").lstrip()
     text = plain.lower()
     if ADDRESS.match(text):
-        return f"an address. {NOT_FETCHED}"
+        return Foreign("an address", f"{_SEND_BYTES}. URLs are not fetched")
     if b"<svg" in text:
-        return "an SVG drawing: convert it to PNG"
+        return Foreign("an SVG drawing", "convert it to PNG")
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script")) or b"<html" in text:
-        return "an HTML web page: send the image itself, not the page that shows it"
+        return Foreign("an HTML web page", "send the image itself, not the page that shows it")
     if text.startswith(b"<?xml"):
-        return "an XML document: send an image"
+        return Foreign("an XML document", "send an image")
     if re.match(rb"<[a-z!]", text):
-        return "an HTML or XML document: send an image"
+        return Foreign("an HTML or XML document", "send an image")
     plain = plain.strip(b"\"'")
-    return next((f"{name}: {way_out}" for begin, name, way_out in _TEXTS if begin.match(plain)), None)
+    return next((Foreign(name, way_out) for begin, name, way_out in _TEXTS if begin.match(plain)), None)

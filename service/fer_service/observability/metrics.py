@@ -75,7 +75,7 @@ class Metrics:
         )
         self.rejected = Counter(
             "fer_rejected",
-            "Requests, uploads and streams refused or given up by admission control, by the reason",
+            "Requests, uploads and streams refused or cancelled by admission control, by the reason",
             ["reason"],
             registry=registry,
         )

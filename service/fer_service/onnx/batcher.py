@@ -25,19 +25,15 @@ class Stopped(Exception):
 
 
 class Batched(NamedTuple, Generic[Result]):
-    """Result and times of one item.
+    """Result of one item.
 
     Attributes:
         value: The result.
         queued: Seconds from `submit` to the start of the batch.
-        ran: Seconds that the batch ran.
-        size: Number of items in the batch.
     """
 
     value: Result
     queued: float
-    ran: float
-    size: int
 
 
 class _Waiting(NamedTuple, Generic[Item, Result]):
@@ -173,9 +169,8 @@ class Batcher(Generic[Item, Result]):
             for entry in batch:
                 entry.future.set_exception(error)
             return
-        ran = time.monotonic() - started
         for entry, result in zip(batch, results, strict=True):
-            entry.future.set_result(Batched(result, started - entry.since, ran, len(batch)))
+            entry.future.set_result(Batched(result, started - entry.since))
 
 
 def _still_wanted(entry: _Waiting[Item, Result]) -> bool:

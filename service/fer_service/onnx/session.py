@@ -59,7 +59,6 @@ class Session:
 
     Attributes:
         provider: Execution provider in use, by onnxruntime's name.
-        threads: Cores per run on the CPU.
         sha256: Hash of the file, in hexadecimal.
     """
 
@@ -67,7 +66,6 @@ class Session:
         self,
         inner: onnxruntime.InferenceSession,
         provider: str,
-        threads: int,
         gpu: Gpu | None = None,
         another: Callable[[], onnxruntime.InferenceSession] | None = None,
         sha256: str = "",
@@ -77,7 +75,6 @@ class Session:
         self._free = [inner]
         self._local = threading.local()
         self.provider = provider
-        self.threads = threads
         self.sha256 = sha256
         self._gpu = gpu or Gpu()
 
@@ -155,11 +152,11 @@ class Session:
                 raise failure(
                     f"{path}: not an ONNX file that onnxruntime can open: {first_line(error)}"
                 ) from error
-            raise GpuUnavailable(f"{wanted} does not bind: {first_line(error)}{SEE_DOCTOR}") from error
+            raise GpuUnavailable(f"onnxruntime cannot use {wanted}: {first_line(error)}{SEE_DOCTOR}") from error
         bound = inner.get_providers()
         if bound[0] != wanted:
-            raise GpuUnavailable(f"{wanted} does not bind, onnxruntime fell back to {bound[0]}{SEE_DOCTOR}")
-        return cls(inner, bound[0], threads, gpu, another=opened if device == "cpu" else None, sha256=sha256)
+            raise GpuUnavailable(f"onnxruntime cannot use {wanted} and fell back to {bound[0]}{SEE_DOCTOR}")
+        return cls(inner, bound[0], gpu, another=opened if device == "cpu" else None, sha256=sha256)
 
     @property
     def inputs(self) -> list[Tensor]:

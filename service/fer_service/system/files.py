@@ -46,7 +46,7 @@ def file_sha256(path: Path) -> str:
 
 
 class FileIds:
-    """The files that names stand for, also by links: of several names of one file each is known."""
+    """A set of files. Every name of a file in the set is recognised, also a link."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         """Look the files up; names without a file are left out."""

@@ -31,11 +31,11 @@ class TrackedStream:
         Args:
             uncertain_below: Threshold of the model, applied to the smoothed confidence.
             half_life: Half-life of the smoothing in seconds; 0 turns smoothing off.
-            tracker: Has the tracks to go on with.
+            tracker: Has the tracks to go on with. By default there are none, and those of the last frame are kept.
             averages: Smoothed probabilities by track id.
         """
         self._uncertain_below = uncertain_below
-        self.tracker = tracker or Tracker()
+        self.tracker = tracker or Tracker(keeps_last=True)
         self._smoother = Smoother(half_life, averages)
 
     @property

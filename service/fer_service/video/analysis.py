@@ -9,7 +9,6 @@ from fer_service.analysis.analyzer import Analyzer
 from fer_service.analysis.options import Options
 from fer_service.contract.schemas import FramePrediction, Prediction, TrackedFace
 from fer_service.tracking.tracked_stream import HALF_LIFE, TrackedStream
-from fer_service.tracking.tracker import Tracker
 from fer_service.video.annotated import AnnotatedClip
 from fer_service.video.clip import Clip, ClipFrame
 from fer_service.video.isolated import IsolatedClip
@@ -63,7 +62,7 @@ def analyze_clip(
         InvalidParameter: an option is out of range.
     """
     metadata = analyzer.classifier.bundle.metadata
-    tracked = TrackedStream(metadata.uncertain_below, options.half_life, Tracker(keeps_last=True))
+    tracked = TrackedStream(metadata.uncertain_below, options.half_life)
     sampling, analysed = Sampling(options.every), 0
     with contextlib.ExitStack() as stack:
         # Opened first, as it writes nothing before its first frame: an invalid suffix of either leaves no file.

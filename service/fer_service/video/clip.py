@@ -223,10 +223,10 @@ def _content(source: Path | bytes) -> str:
     try:
         check_format(begin)
     except UndecodableImage:
-        name = (foreign_content(begin) or "a video").partition(": ")[0]
+        foreign = foreign_content(begin)
     else:
-        name = "an image"
-    return "unknown format, or damaged" if name.startswith("a video") else f"it is {name}"
+        return "it is an image"
+    return "unknown format, or damaged" if foreign is None or foreign.is_video else f"it is {foreign.name}"
 
 
 def name_of(source: Path | bytes) -> str:

@@ -1,4 +1,4 @@
-"""Reading of video files in a child process, which a damaged file cannot take the analysis down with."""
+"""Reading of video files in a child process, so that a damaged file cannot crash the analysis."""
 
 import signal
 import time
@@ -121,7 +121,7 @@ class IsolatedClip:
 
     def _killed(self) -> ClipError:
         if not self._wanted():
-            return ClipError(f"{self._name} was given up")
+            return ClipError(f"{self._name} was cancelled")
         return ClipError(f"{self._name}: no frame within {_FRAME_SECONDS:.0f} s; the file is damaged")
 
 

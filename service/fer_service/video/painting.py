@@ -7,9 +7,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from fer_service.analysis.covering import cover_faces, find_faces
+from fer_service.analysis.covering import cover_faces, possible_faces
 from fer_service.analysis.drawing import Drawing, mark_of
-from fer_service.contract.boxes import Box, covered
+from fer_service.contract.boxes import Box, overlap_coefficient
 from fer_service.contract.schemas import TrackedFace
 from fer_service.detection.detector import Detector
 from fer_service.imaging.cover import Cover
@@ -77,7 +77,7 @@ class _Covers:
 
     def add(self, frame: ClipFrame, faces: Sequence[TrackedFace]) -> Iterator[ClipFrame]:
         boxes = [Box(face.box.x, face.box.y, face.box.width, face.box.height) for face in faces]
-        self._waiting.append(_Found(frame, boxes + find_faces(self._detector, frame.pixels)))
+        self._waiting.append(_Found(frame, boxes + possible_faces(self._detector, frame.pixels)))
         if len(self._waiting) > _AHEAD:
             yield self._covered()
 
@@ -101,7 +101,7 @@ def _merged(boxes: list[Box]) -> list[Box]:
     merged: list[Box] = []
     for box in boxes:
         if merged:
-            shares = covered(np.array(box), np.array(merged))
+            shares = overlap_coefficient(np.array(box), np.array(merged))
             best = int(shares.argmax())
             if shares[best] > _SAME_FACE:
                 merged[best] = _around(merged[best], box)

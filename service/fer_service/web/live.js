@@ -1,6 +1,6 @@
 // The live view: camera, stream, boxes, charts and messages.
 
-import { openCamera, releaseCamera } from "./camera.js";
+import { Camera } from "./camera.js";
 import { CameraChoice } from "./camerachoice.js";
 import { showDetector } from "./detector.js";
 import { announce, byId, make } from "./dom.js";
@@ -21,6 +21,7 @@ const seconds = () => performance.now() / 1000;
 export class Live {
   constructor() {
     this.video = byId("video");
+    this.camera = new Camera(this.video);
     this.running = false;
     this.result = null; // the latest one
     this.timeline = new Timeline();
@@ -47,19 +48,9 @@ export class Live {
     this.running = true;
     this.hideNotice();
     byId("start").disabled = true;
-    try {
-      await openCamera(this.video, this.choice.id);
-    } catch (error) {
-      this.fail(error.message);
-      return;
-    } finally {
-      byId("start").disabled = false;
-    }
-    if (!this.running) {
-      releaseCamera(this.video); // stopped while the browser asked for permission
-      return;
-    }
-    this.onCamera();
+    const opened = await this.openCamera();
+    byId("start").disabled = false;
+    if (!opened) return;
     this.frameRate = new FrameRate();
     this.announcedAt = 0;
     this.showControls("running");
@@ -77,16 +68,19 @@ export class Live {
 
   /** Open the chosen camera instead; the stream goes on. */
   async switchCamera() {
-    if (!this.running) return;
-    releaseCamera(this.video);
+    if (this.state === "running") await this.openCamera();
+  }
+
+  /** Open the chosen camera; return false if that failed, or the user has stopped or chosen another one meanwhile. */
+  async openCamera() {
     try {
-      await openCamera(this.video, this.choice.id);
+      if (!(await this.camera.open(this.choice.id))) return false;
     } catch (error) {
       this.fail(error.message);
-      return;
+      return false;
     }
-    if (this.running) this.onCamera();
-    else releaseCamera(this.video);
+    this.onCamera();
+    return true;
   }
 
   /** Release the camera; keep the charts. */
@@ -110,7 +104,7 @@ export class Live {
   release() {
     this.running = false;
     this.stream.close();
-    releaseCamera(this.video);
+    this.camera.release();
     this.hideNotice();
     this.recording.finish();
     this.result = null;

@@ -1,21 +1,21 @@
 // The dialog that takes a photo. Without camera access, the camera app of the device opens instead.
 
-import { hasCamera, openCamera, releaseCamera } from "./camera.js";
+import { Camera, hasCamera } from "./camera.js";
 import { byId } from "./dom.js";
 
 /** Set up the dialog; `onFiles` is called with the photo as a file. */
 export function setUpPhotoDialog(onFiles) {
   const dialog = byId("photo");
   const video = byId("photo-video");
+  const camera = new Camera(video);
   const shutter = byId("shutter");
 
   async function start() {
     byId("photo-error").hidden = byId("photo-retry").hidden = true;
     shutter.disabled = true;
     try {
-      await openCamera(video);
-      if (!dialog.open) releaseCamera(video);
-      shutter.disabled = !dialog.open;
+      if (!(await camera.open())) return; // the dialog was closed
+      shutter.disabled = false;
       shutter.focus();
     } catch (error) {
       byId("photo-error").textContent = error.message;
@@ -33,7 +33,7 @@ export function setUpPhotoDialog(onFiles) {
   });
   byId("photo-retry").addEventListener("click", start);
   byId("photo-close").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => releaseCamera(video));
+  dialog.addEventListener("close", () => camera.release());
   shutter.addEventListener("click", async () => {
     const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
     canvas.getContext("2d").drawImage(video, 0, 0);

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fer_service.analysis.analyzer import Analyzer
-from fer_service.analysis.covering import COVER_SCORE, cover_faces, find_faces
+from fer_service.analysis.covering import COVER_SCORE, cover_faces, possible_faces
 from fer_service.analysis.options import Options
 from fer_service.contract.boxes import Box
 from fer_service.contract.errors import DeadlineExceeded
@@ -55,11 +55,11 @@ def test_covered_faces_are_not_found_again_in_any_orientation(
     astronaut: Pixels, own: Detector, kind: Cover, draw: str
 ) -> None:
     image = photo(astronaut)
-    assert len(find_faces(own, image)) >= 3
+    assert len(possible_faces(own, image)) >= 3
     line = Analyzer(own, FakeClassifier())
     covered = pixels_of(drawn(line, encoded(image, "PNG"), drawing=kind, draw=draw))
     # JPEG moves the scores a little.
-    assert [box for box in find_faces(own, covered) if draw == "png"] == []
+    assert [box for box in possible_faces(own, covered) if draw == "png"] == []
     assert all((face.score or 0) < 0.45 for face in own.detect(covered, COVER_SCORE))
 
 

@@ -118,7 +118,7 @@ def test_what_is_no_list_of_boxes_is_named(text: str, message: str) -> None:
         (box(y=-100), "lies outside"),
         (box(width=201), "more than 2 times as large as the image of 100×90"),
         (box(x=-1e300, width=1e308), "more than 2 times as large"),
-        (box(landmarks=UPRIGHT | {"nose": [1e30, 0]}), r"does not belong to its landmark at 1e\+30, 0"),
+        (box(landmarks=UPRIGHT | {"nose": [1e30, 0]}), r"has a landmark too far outside it, at 1e\+30, 0"),
     ],
 )
 def test_boxes_that_do_not_belong_to_the_image_are_named(given: dict[str, Any], message: str) -> None:

@@ -116,7 +116,7 @@ def test_another_job_in_the_folder_is_refused(tmp_path: Path, run: Run) -> None:
     assert "continue" in ended.err
     ended = run("batch", tmp_path / "photos", "--out", out, "--resume")
     assert ended.status == 1
-    assert "has a job with other sources" in ended.err
+    assert "has a job with other values of sources" in ended.err
 
 
 def test_without_pyarrow_there_is_a_sentence(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from fer_service.detection import close_look
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.detector import Detector, Face
 from fer_service.detection.haar import Haar
-from fer_service.detection.scales import Scales, joined, scaled
+from fer_service.detection.scales import Scales, scaled, without_overlaps
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
@@ -184,13 +184,13 @@ def test_duplicates_and_parts_are_one_face() -> None:
     moved = Face(Box(430, 220, 300, 400), 0.8)
     part = Face(Box(450, 300, 100, 100), 0.85)
     beside = Face(Box(650, 200, 300, 400), 0.7)  # overlaps by a sixth
-    assert joined([part, beside, moved, LARGE]) == [LARGE, beside]
-    assert joined([]) == []
+    assert without_overlaps([part, beside, moved, LARGE]) == [LARGE, beside]
+    assert without_overlaps([]) == []
 
 
 def test_a_face_without_a_score_comes_last() -> None:
     unscored = Face(Box(0, 0, 50, 50))
-    assert joined([unscored, LARGE]) == [LARGE, unscored]
+    assert without_overlaps([unscored, LARGE]) == [LARGE, unscored]
 
 
 def test_it_has_the_properties_of_the_detector() -> None:

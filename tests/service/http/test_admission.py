@@ -127,7 +127,7 @@ def test_frames_wait_while_streams_have_half_of_the_places(registry: CollectorRe
 def test_requests_and_streams_of_a_client_count_together(registry: CollectorRegistry) -> None:
     bounded = admission(registry, max_per_client=1)
     with bounded.stream("a"):
-        with pytest.raises(Overloaded, match="its maximum"), bounded.request("a", 1):
+        with pytest.raises(Overloaded, match="FER_MAX_PER_CLIENT"), bounded.request("a", 1):
             pass
         with bounded.request("b", 1):
             pass
@@ -201,11 +201,12 @@ EMPTY = {"fer_requests_in_flight": 0, "fer_held_bytes": 0, "fer_streams": 0}
 
 
 def gauges(app: FastAPI) -> dict[str, float | None]:
-    return {name: app.state.service.registry.get_sample_value(name) for name in EMPTY}
+    return {name: app.state.service.metrics.registry.get_sample_value(name) for name in EMPTY}
 
 
 def rejected(app: FastAPI, reason: str) -> float | None:
-    found: float | None = app.state.service.registry.get_sample_value("fer_rejected_total", {"reason": reason})
+    registry = app.state.service.metrics.registry
+    found: float | None = registry.get_sample_value("fer_rejected_total", {"reason": reason})
     return found
 
 

@@ -63,7 +63,7 @@ def test_an_escape_at_the_end_of_a_block_is_not_cut(length: int) -> None:
         (b'{"image": "YQ', "invalid JSON at byte 10: the text has no end"),
         (b'{"image": "YQ"', "invalid JSON at byte 14: expected }"),
         (b'{"image": "YQ",}', "invalid JSON at byte 15: expected a name in quotes"),
-        (b'{"image": "YQ"} {}', "invalid JSON at byte 16: something follows"),
+        (b'{"image": "YQ"} {}', "invalid JSON at byte 16: there is more data after the object"),
         (b'{"image": "Y\\"Q"}', "invalid JSON"),
         (b"{}", "missing name 'image'"),
         (b'{"file": "YQ"}', "unknown name 'file' in the JSON body"),
@@ -93,7 +93,7 @@ def test_json_of_another_form_is_refused_with_the_right_one(body: bytes, text: s
         ("YWJj\\u0000", "it has the character"),
         ("ab==cd", "it has the character '='"),
         ("A" * 65_534 + "==" + "AAAA", "more characters follow its end"),
-        ("abcde", "its last character is alone, so the text is cut off"),
+        ("abcde", "one character is left after the last group of four, so the text is cut off"),
         ("data:image/png,abcd", "a data URL must be like data:image/jpeg;base64,<base64>"),
         ("data:image/png;base64", "a data URL must be like"),
         *((address, "this is an address. URLs are not fetched: send the bytes") for address in (

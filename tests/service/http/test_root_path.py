@@ -76,5 +76,5 @@ def test_a_final_slash_is_left_out(path: str, root: str) -> None:
 def test_no_path_of_the_service_can_be_the_prefix(serve: Serve) -> None:
     listed: Any = serve(FACE).get("/openapi.json").json()["paths"]
     for path in (*listed, "/stream", "/docs", "/openapi.json", "/web/app.js"):
-        with pytest.raises(SettingsError, match="must not begin like a path of the service"):
+        with pytest.raises(SettingsError, match="must not begin with a path of the service"):
             load_settings(root_path="/" + path.split("/")[1])

@@ -218,7 +218,7 @@ def test_a_client_that_hangs_up_ends_the_work(
             assert not decoders()
             state = app.state.service
             assert state.admission.ledger.held == 0
-            assert state.registry.get_sample_value("fer_videos") == 0
+            assert state.metrics.registry.get_sample_value("fer_videos") == 0
 
     asyncio.run(scenario())
     gc.collect()  # a future whose error nobody has seen says so in the log

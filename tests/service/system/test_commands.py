@@ -34,7 +34,7 @@ def second() -> None:
 def test_an_empty_argument_is_refused(words: list[str], named: str) -> None:
     result = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
     assert result.exit_code == 2
-    assert f"{named} is empty, such as an unset variable" in result.output
+    assert f"{named} is empty; is a shell variable unset?" in result.output
 
 
 def test_other_arguments_are_taken_as_they_are() -> None:

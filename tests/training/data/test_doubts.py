@@ -80,7 +80,7 @@ def test_a_class_without_training_images_is_refused_wherever_its_images_are() ->
     (doubt,) = find_doubts(nowhere, "train", None)
     assert doubt.refused
     where, _, way_out = doubt.text.partition(". ")
-    assert where == "class fun has no images in the training split train (nor in others)"
+    assert where == "class fun has no images in the training split train (and in no other split)"
     assert way_out == "To leave it out: data: {labels: [awe, sad]}"
 
 
@@ -165,7 +165,7 @@ def test_copies_that_would_be_held_out_too_are_a_warning() -> None:
     twins.images[1::2] = twins.images[::2]
     (doubt,) = find_doubts(twins, "train", None)
     assert not doubt.refused
-    assert doubt.text.startswith("20 of 40 images of the training split train are copies of others")
+    assert doubt.text.startswith("20 of 40 images of the training split train are copies of other images")
 
 
 @pytest.mark.parametrize("name", ["happy ", "very\xa0angry", "new\nline", " "])

@@ -10,7 +10,7 @@ from fer_training.data import FaceDataset, load_dataset
 from fer_training.engine.run_folder import RunFolder, file_record
 from fer_training.errors import RecipeError, RunError, TrainingError
 from fer_training.tasks.emotion.recipe import EmotionRecipe
-from fer_training.tasks.emotion.runs import run_data, run_recipe
+from fer_training.tasks.emotion.runs import run_data
 
 from tests.training.runs import start_run
 from tests.training.synthetic import PHASE, make_recipe
@@ -26,7 +26,7 @@ def run(tmp_path: Path, recipe: EmotionRecipe, faces: FaceDataset) -> RunFolder:
 
 
 def test_a_run_folder_records_recipe_and_data(run: RunFolder, recipe: EmotionRecipe, faces: FaceDataset) -> None:
-    assert run_recipe(run) == recipe
+    assert run.recipe(EmotionRecipe) == recipe
     environment = run.environment()
     assert environment["data"] == {
         "path": str(Path("data.csv").absolute()),
@@ -78,7 +78,10 @@ def test_a_run_from_other_weights_is_not_resumed(tmp_path: Path, recipe: Emotion
     run.last.write_bytes(b"a checkpoint")
     run.start(recipe, about | {"pretrained": file_record(first)}, resume=True)
     run.start(recipe, about, resume=True)  # the checkpoint has the weights
-    with pytest.raises(RunError, match=f"did not start from {other}: leave that out, or give another --out"):
+    with pytest.raises(
+        RunError,
+        match=f"did not start from {other}: remove the option",
+    ):
         run.start(recipe, about | {"pretrained": file_record(other)}, resume=True)
     assert run.starting_weights() == WeightsFile(file="first.onnx", sha256=file_sha256(first))
 
@@ -100,7 +103,7 @@ def test_a_run_that_never_ended_an_epoch_starts_afresh(run: RunFolder, faces: Fa
     run.last.unlink()
     other = make_recipe(seed=5)
     start_run(run, other, faces, Path("data.csv"), resume=False)
-    assert run_recipe(run) == other
+    assert run.recipe(EmotionRecipe) == other
 
 
 def test_epochs_are_logged_a_line_each(run: RunFolder) -> None:
@@ -144,7 +147,7 @@ def test_a_full_disk_while_logging_is_a_run_error(run: RunFolder) -> None:
 def test_a_folder_without_a_recipe_is_not_a_run(tmp_path: Path, exists: bool) -> None:
     path = tmp_path if exists else tmp_path / "absent"
     with pytest.raises(RunError, match=r"is not a run folder: recipe\.yaml is missing"):
-        run_recipe(RunFolder(path))
+        RunFolder(path).recipe(EmotionRecipe)
 
 
 @pytest.mark.parametrize(("first", "then"), [(14, 28), (14, None), (None, 14)])
@@ -184,7 +187,7 @@ def test_a_recipe_of_chosen_layers_is_read_back(tmp_path: Path, faces: FaceDatas
     recipe = make_recipe(phases=[PHASE | {"trainable": trainable}])
     run = RunFolder(tmp_path / "chosen")
     start_run(run, recipe, faces, Path("data.csv"), resume=False)
-    assert run_recipe(run) == recipe
+    assert run.recipe(EmotionRecipe) == recipe
 
 
 @pytest.mark.parametrize("name", ["environment.json", "metrics.jsonl"])
@@ -201,7 +204,7 @@ def test_a_damaged_record_is_an_error_of_the_run(run: RunFolder, name: str, cont
 def test_a_recipe_that_is_no_longer_yaml_is_refused_by_name(run: RunFolder) -> None:
     (run.path / "recipe.yaml").write_text("name: [1,")
     with pytest.raises(TrainingError, match=r"recipe\.yaml"):
-        run_recipe(run)
+        run.recipe(EmotionRecipe)
 
 
 @pytest.mark.parametrize(

@@ -149,10 +149,12 @@ def _without_training(counts: dict[str, dict[str, int]], absent: list[str], trai
     doubts = []
     for label in absent[:_LISTED]:
         where = {split: split_counts[label] for split, split_counts in counts.items() if split_counts[label]}
-        listed = ", ".join(f"{split} {count:,}" for split, count in where.items()) or "nor in others"
+        listed = ", ".join(f"{split} {count:,}" for split, count in where.items()) or "and in no other split"
         near = get_close_matches(label, trained, n=1)
         renamed = rename_line({label: near[0] if near else "NAME"})
-        other_name = f"If it has another name there: {renamed}. " if where else ""
+        other_name = (
+            f"If that split has it under another name, put this into the recipe: {renamed}. " if where else ""
+        )
         doubts.append(
             Doubt(
                 f"class {label} has no images in the training split {train} ({listed}). {other_name}To leave it "
@@ -202,8 +204,9 @@ def _copies(data: FaceDataset, train: str) -> list[Doubt]:
         return []
     return [
         Doubt(
-            f"{copies:,} of {len(keys):,} images of the training split {train} are copies of others. Some of them "
-            "are learned from and held out for validation too, so the scores are too high: remove the copies"
+            f"{copies:,} of {len(keys):,} images of the training split {train} are copies of other images. The "
+            "same image may be trained on and held out for validation, so the scores are too high: remove the "
+            "copies"
         )
     ]
 
@@ -257,9 +260,8 @@ def _odd_names(used: list[str]) -> list[Doubt]:
         text = f"not the names of emotions: {_some(others)}. If these are not classes: {_labels_line(emotions)}"
         doubts.append(Doubt(text))
     elif len(used) <= _MANY_CLASSES and not numbers and not emotions:
-        text = (
-            f"no class is the name of an emotion: {_some(used)}. Are these persons, or splits and emotions in one?"
-        )
+        hint = "Are they names of persons, or of a split and an emotion?"
+        text = f"no class is the name of an emotion: {_some(used)}. {hint}"
         doubts.append(Doubt(text))
     return doubts
 

@@ -36,6 +36,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     Raises:
         RunError: The checkpoint is missing or damaged.
     """
+    if not path.exists():
+        raise RunError(f"{path.parent} has no {path.name}: no epoch is complete")
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         return dict(content)

@@ -116,8 +116,8 @@ class RunFolder:
             "sha256"
         ):
             raise RunError(
-                f"{self.path} has a run that did not start from {start['path']}: leave that out, "
-                "or give another --out"
+                f"{self.path} has a run that did not start from {start['path']}: remove the option that names "
+                "this file, or give another --out"
             )
         elif (limit := recorded["data"].get("limit")) != about["data"]["limit"]:
             raise RunError(f"{self.path} has a run with --limit {limit}: give the same --limit, or another --out")

@@ -23,7 +23,7 @@ class ConnectionLimits:
         framing_bytes: Maximum bytes of a chunked body that are not content, beyond an eighth of the content.
         bytes_per_second: Minimum rate of bodies, stream messages and answers after their grace period.
         upload_grace: Seconds of silence after which a body or stream message is too slow.
-        answer_grace: Seconds after which an answer that the client does not read is given up.
+        answer_grace: Seconds after which an answer that the client does not read is cancelled.
         unsent_bytes: Maximum bytes of all answers that wait for clients which do not read.
         kept_body: Maximum remaining bytes of a refused body that are read to keep the connection.
         linger_bytes: Maximum bytes that are discarded after the last answer of a connection.

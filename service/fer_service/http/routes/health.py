@@ -67,7 +67,7 @@ async def readyz(request: Request) -> Health:
 def metrics(request: Request) -> Response:
     """Return the metrics of all workers in the Prometheus text format."""
     state = get_state(request)
-    registry = state.registry
+    registry = state.metrics.registry
     if state.settings.workers > 1:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

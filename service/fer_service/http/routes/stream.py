@@ -22,7 +22,6 @@ from fer_service.http.state import AppState, get_state
 from fer_service.streaming.limits import StreamClosed
 from fer_service.streaming.session import Outcome, Session
 from fer_service.tracking.tracked_stream import TrackedStream
-from fer_service.tracking.tracker import Tracker
 
 PROTOCOL: Final = "fer.v1"
 
@@ -67,7 +66,7 @@ async def _serve(
 
     session = Session(predict, frames, state.metrics, state.settings.max_image_bytes)
     threshold = state.executor.analyzer.classifier.bundle.metadata.uncertain_below
-    tracked = TrackedStream(threshold, query.smooth, Tracker(keeps_last=True))
+    tracked = TrackedStream(threshold, query.smooth)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_write, socket, session, tracked)

@@ -33,7 +33,6 @@ from fer_service.http.time_limit import cancel_on_disconnect, time_limit
 from fer_service.http.uploads import declared_length, read_video
 from fer_service.http.video_reader import VideoReader
 from fer_service.tracking.tracked_stream import TrackedStream
-from fer_service.tracking.tracker import Tracker
 from fer_service.video.analysis import frame_prediction
 from fer_service.video.clip import Clip
 from fer_service.video.isolated import IsolatedClip
@@ -112,7 +111,7 @@ async def _analyzed(
     """Yield the lines after the first. An error is a line too, because the status has been sent."""
     executor, query = asked.state.executor, asked.query
     uncertain_below = executor.analyzer.classifier.bundle.metadata.uncertain_below
-    tracked = TrackedStream(uncertain_below, query.smooth, Tracker(keeps_last=True))
+    tracked = TrackedStream(uncertain_below, query.smooth)
     sampling, counts = Sampling(query.every), FrameCounts()
     try:
         async for frame in reader.frames():

@@ -45,7 +45,7 @@ def read_gif(data: bytes) -> Contents:
     # Browsers enlarge the screen if the first image does not fit, and ignore an invalid background.
     width, height = max(width, left + across), max(height, top + down)
     if max(width, height) >= 2**16:
-        raise UndecodableImage(f"the GIF image ends at {width}×{height} pixels, beyond the format")
+        raise UndecodableImage(f"the GIF image ends at {width}×{height} pixels; the format allows 65,535")
     if flags & 0x80 and background >= 2 << (flags & 7):
         background = 0
     struct.pack_into("<HHBB", head, 6, width, height, flags, background)

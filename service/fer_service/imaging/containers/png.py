@@ -67,7 +67,9 @@ def read_png(data: bytes) -> Contents:
     if header is None or not pixels:
         raise UndecodableImage("the PNG image has no pixels")
     if pixels > header.raw_bytes + _SLACK + header.raw_bytes // 64:
-        raise UndecodableImage(f"the PNG image has {pixels:,} bytes of pixel data; {header.raw_bytes:,} would do")
+        raise UndecodableImage(
+            f"the PNG image has {pixels:,} bytes of pixel data; {header.raw_bytes:,} are enough"
+        )
     return _contents(header, pixels, _joined(data, kept, ended), exif_orientation(exif) if exif else 1)
 
 

@@ -104,7 +104,10 @@ def _check_grid(data: bytes, items: Items, item: int, size: tuple[int, int], cod
         raise UndecodableImage(f"the grid of the {coding.name} image has another size than the image")
     tiles = items.tiles.get(item, [])
     if len(tiles) != rows * columns or len(tiles) > _MAX_TILES:
-        raise UndecodableImage(f"the {coding.name} image of {columns}×{rows} tiles has {len(tiles)}, or too many")
+        raise UndecodableImage(
+            f"the {coding.name} image of {columns}×{rows} tiles has {len(tiles)} of them; the maximum is "
+            f"{_MAX_TILES}"
+        )
     sides = {_check_item(data, items, tile, coding, tile=True) for tile in tiles}
     if len(sides) != 1:
         raise UndecodableImage(f"the tiles of the {coding.name} image have several sizes")

@@ -85,7 +85,9 @@ def _first_frame(
     else:
         raise UndecodableImage("the first WebP frame contains no image")
     if _bitstream(data, *frame)[:2] != (width, height):
-        raise UndecodableImage(f"the first WebP frame claims {width}×{height} pixels, its image others")
+        raise UndecodableImage(
+            f"the first WebP frame claims {width}×{height} pixels, but its image has another size"
+        )
     if (width, height) == canvas[:2]:
         return frame, b""
     return frame, _riff(

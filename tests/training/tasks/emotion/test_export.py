@@ -19,7 +19,7 @@ from fer_training.tasks.emotion.export import _check_parity, export
 from fer_training.tasks.emotion.labelled_images import evaluate_file
 from fer_training.tasks.emotion.model import ExportWrapper
 from fer_training.tasks.emotion.predictions import best_network
-from fer_training.tasks.emotion.runs import run_recipe
+from fer_training.tasks.emotion.recipe import EmotionRecipe
 from fer_training.tasks.emotion.splits import train_and_validation
 from lightning.fabric import Fabric
 from onnx import numpy_helper
@@ -121,7 +121,7 @@ def test_a_run_that_was_stopped_is_exported_with_its_epochs_and_mirrored_with_on
     lines = (run.path / "metrics.jsonl").read_text("utf-8").splitlines(keepends=True)
     (run.path / "metrics.jsonl").write_text("".join(lines[:-1]), "utf-8")
     plain, mirrored = exported[0], tmp_path / "mirrored.onnx"
-    assert export(run, mirrored, mirror=True).epochs == run_recipe(run).epochs - 1
+    assert export(run, mirrored, mirror=True).epochs == run.recipe(EmotionRecipe).epochs - 1
     convolutions = [
         sum(node.op_type == "Conv" for node in onnx.load(path).graph.node) for path in (plain, mirrored)
     ]
@@ -159,7 +159,7 @@ def test_a_graph_that_does_not_do_what_the_network_does_is_refused(
 ) -> None:
     path, metadata = exported
     crops = np.stack(list(served_crops(faces.split("PublicTest").images, 48, metadata.crop)))
-    network = best_network(trained_run, run_recipe(trained_run), 7)
+    network = best_network(trained_run, trained_run.recipe(EmotionRecipe), 7)
     served = ExportWrapper(network, 1, metadata.temperature).eval()
     assert _check_parity(served, Session.open(path, device="cpu", threads=1), crops).rows == 35
 

@@ -81,7 +81,7 @@ def test_what_happens_to_each_class_is_said_with_the_line_that_renames_a_similar
     model, labels = Path("folder/emotion.onnx"), ("angry", "happy", "neutral")
     assert [*describe_start(model, labels, ("angry", "bored", "smile"), {"calm": "bored"})] == [
         "classes of emotion.onnx: kept angry; new (random weights) bored, smile; removed happy, neutral",
-        "smile may be its happy. To keep its weights, put this into the recipe: "
+        "class smile may be the file's happy. To keep the weights, put this into the recipe: "
         "data: {rename: {calm: bored, smile: happy}}",
     ]
     assert [*describe_start(model, labels, labels, {})] == [

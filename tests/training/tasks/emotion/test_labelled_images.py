@@ -144,7 +144,7 @@ def test_names_that_do_not_fit_are_refused(
 
 
 def test_images_that_were_held_out_of_other_data_are_unknown(tiny_bundle: Path, folders: WriteFolders) -> None:
-    with pytest.raises(DataError, match=r"outside is not the data of the training, or has changed since"):
+    with pytest.raises(DataError, match=r"outside is not the training data of this model, or has changed since"):
         evaluate_file(tiny_bundle, folders({"happy": [GREEN]}), "held-out")
 
 

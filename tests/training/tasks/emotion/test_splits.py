@@ -124,7 +124,7 @@ def test_a_class_that_the_renamed_data_lacks_is_answered_with_those_it_has(faces
 def test_a_recipe_that_lists_several_splits_for_training_is_refused(faces: FaceDataset) -> None:
     splits = np.array(["fold1", "fold2", "fold3"])[np.arange(len(faces)) % 3]
     plan = make_recipe(data={"train": ["fold1", "fold2"], "validation": ["fold3"]})
-    with pytest.raises(DataError, match=r"the data has fold1, fold2, of which only one would be used"):
+    with pytest.raises(DataError, match="must match one split, but it matches fold1, fold2: put"):
         train_and_validation(replace(faces, splits=splits), plan)
 
 

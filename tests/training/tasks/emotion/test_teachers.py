@@ -9,7 +9,7 @@ from fer_training.data import FaceDataset
 from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import RecipeError, RunError
 from fer_training.tasks.emotion.predictions import best_network
-from fer_training.tasks.emotion.runs import run_recipe
+from fer_training.tasks.emotion.recipe import EmotionRecipe
 from fer_training.tasks.emotion.splits import train_and_validation
 from fer_training.tasks.emotion.teachers import Teachers, weights_sha256
 from lightning.fabric import Fabric
@@ -52,7 +52,8 @@ def test_an_exported_file_teaches_as_its_run_does(
     trained_run: RunFolder, exported: tuple[Path, Metadata], faces: FaceDataset
 ) -> None:
     levels = torch.from_numpy(faces.images[:5]).permute(0, 3, 1, 2).float()
-    (file, metadata), network = exported, best_network(trained_run, run_recipe(trained_run), len(faces.classes))
+    file, metadata = exported
+    network = best_network(trained_run, trained_run.recipe(EmotionRecipe), len(faces.classes))
     with torch.inference_mode():
         expected = (network(levels) / metadata.temperature).softmax(dim=1)
     found = Teachers([file], LEARNER.network, faces.classes)(levels)
@@ -68,7 +69,7 @@ def test_several_teachers_are_averaged(trained_run: RunFolder, other_run: RunFol
     both = Teachers([trained_run.path, other_run.path], LEARNER.network, classes)(levels)
     torch.testing.assert_close(both, (each[0] + each[1]) / 2)
     assert not torch.allclose(each[0], each[1])
-    alone = best_network(trained_run, run_recipe(trained_run), 7)
+    alone = best_network(trained_run, trained_run.recipe(EmotionRecipe), 7)
     torch.testing.assert_close(each[0], alone(levels).softmax(dim=1), atol=1e-4, rtol=1e-3)
 
 

@@ -32,7 +32,10 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         ("", "missing column image"),
         ("wide", "not ten numbers"),
         ("short", "not ten numbers"),
-        ("other", "lists none of the 4 faces. tools/label_landmarks.py labels grey images of 48×48 pixels"),
+        (
+            "other",
+            "has landmarks for none of the 4 faces. tools/label_landmarks.py labels grey images of 48×48",
+        ),
         ("far", "are not pixels of a 48×48 image"),
         ("nothing", "are not pixels of a 48×48 image"),
         ("fractions", "are not pixels of a 48×48 image"),

@@ -30,7 +30,7 @@ from fer_training.engine.checkpoint import load_checkpoint, restore, saved_state
 from fer_training.engine.onnx_export import check_output, trace, write_model
 from fer_training.engine.run_folder import RunFolder, commit
 from fer_training.engine.state import TrainState
-from fer_training.errors import ExportError, RunError
+from fer_training.errors import ExportError
 from fer_training.tasks.detection.assets import NAME, SceneAssets
 from fer_training.tasks.detection.card import write_detector_card
 from fer_training.tasks.detection.comparison import SERVED_SCORE, metrics_by_kind
@@ -144,8 +144,6 @@ def averaged_detector(run: RunFolder, recipe: DetectionRecipe) -> tuple[Detector
     Raises:
         RunError: The run has no weights, or they are damaged.
     """
-    if not run.last.exists():
-        raise RunError(f"{run.path} has no weights yet: no epoch is complete")
     saved = load_checkpoint(run.last)
     state = saved_state(run.last, saved, TrainState)
     average = ModelEmaV3(DetectorNetwork(recipe.widths_of(state.phase)))

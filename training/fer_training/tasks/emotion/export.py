@@ -34,7 +34,7 @@ from fer_training.tasks.emotion.evaluate import deduplicated, score, served_crop
 from fer_training.tasks.emotion.model import ExportWrapper
 from fer_training.tasks.emotion.predictions import best_network
 from fer_training.tasks.emotion.recipe import EmotionRecipe
-from fer_training.tasks.emotion.runs import run_data, run_recipe
+from fer_training.tasks.emotion.runs import run_data
 from fer_training.tasks.emotion.splits import train_and_validation
 
 _TOLERANCE = 1e-4
@@ -62,7 +62,7 @@ def export(run: RunFolder, out: Path, data_path: Path | None = None, *, mirror: 
             written.
     """
     check_output(out)
-    recipe = run_recipe(run)
+    recipe = run.recipe(EmotionRecipe)
     train, validation = train_and_validation(run_data(run, data_path), recipe)
     network = best_network(run, recipe, len(validation.classes))
 

@@ -66,8 +66,8 @@ def describe_start(
     listed = (f"{what} {', '.join(names) or 'none'}" for what, names in parts.items())
     yield f"classes of {model.name}: {'; '.join(listed)}"
     if names := suggested_names(removed, new):
-        alike = ", ".join(f"{name} may be its {label}" for name, label in names.items())
-        yield f"{alike}. To keep its weights, put this into the recipe: {rename_line({**rename, **names})}"
+        alike = ", ".join(f"class {name} may be the file's {label}" for name, label in names.items())
+        yield f"{alike}. To keep the weights, put this into the recipe: {rename_line({**rename, **names})}"
 
 
 def _last_layer(network: EmotionNetwork) -> str:

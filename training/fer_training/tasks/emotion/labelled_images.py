@@ -104,8 +104,8 @@ def evaluate_file(
     faces, left_out = with_labels(with_held_out(loaded, metadata), metadata, names or {})
     if split == HELD_OUT and HELD_OUT not in faces.split_sizes:
         raise DataError(
-            f"{loaded.name} is not the data of the training, or has changed since, so the images that were held "
-            "out are unknown: give the data of the training, or other images without --split"
+            f"{loaded.name} is not the training data of this model, or has changed since, so the held-out images "
+            "are unknown: give the original training data, or other images without --split"
         )
     chosen = faces.split(split or _only_split(faces, learned=learned))
     unread: tuple[str, ...] = ()

@@ -14,12 +14,10 @@ from scipy.special import softmax
 from fer_training.data import FaceDataset
 from fer_training.engine.checkpoint import load_checkpoint, restore
 from fer_training.engine.run_folder import RunFolder
-from fer_training.errors import RunError
 from fer_training.tasks.emotion.calibrate import fit_temperature
 from fer_training.tasks.emotion.inference import Split, predict_logits
 from fer_training.tasks.emotion.model import EmotionNetwork
 from fer_training.tasks.emotion.recipe import EmotionRecipe
-from fer_training.tasks.emotion.runs import run_recipe
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def predict_run(run: RunFolder, validation: FaceDataset) -> Predictions:
     Raises:
         RunError: The run has no best.ckpt.
     """
-    recipe = run_recipe(run)
+    recipe = run.recipe(EmotionRecipe)
     fabric = Fabric(accelerator="auto", devices=1)  # fp32, as in the exported file
     network = best_network(run, recipe, len(validation.classes)).to(fabric.device)
     logits = predict_logits(network, Split(validation, fabric.device), recipe, fabric).numpy()
@@ -71,8 +69,6 @@ def best_network(run: RunFolder, recipe: EmotionRecipe, classes: int) -> Emotion
     Raises:
         RunError: The run has no best.ckpt.
     """
-    if not run.best.exists():
-        raise RunError(f"{run.path} has no best.ckpt: no epoch is complete")
     network = EmotionNetwork(recipe.network, classes, votes_head=recipe.loss.votes_head > 0)
     restore(run.best, load_checkpoint(run.best), {"network": network})
     return network.eval()

@@ -26,7 +26,7 @@ from fer_training.tasks.emotion.evaluate import deduplicated, score
 from fer_training.tasks.emotion.model import as_levels
 from fer_training.tasks.emotion.predictions import Predictions, predict_run
 from fer_training.tasks.emotion.recipe import EmotionRecipe
-from fer_training.tasks.emotion.runs import run_data, run_recipe
+from fer_training.tasks.emotion.runs import run_data
 from fer_training.tasks.emotion.splits import train_and_validation
 
 _SAMPLES = 24
@@ -60,7 +60,7 @@ def score_run(run: RunFolder, train: FaceDataset, validation: FaceDataset) -> Sc
     probabilities, split = predictions.probabilities, str(validation.splits[0])
     return ScoredRun(
         name=run.path.name,
-        recipe=run_recipe(run),
+        recipe=run.recipe(EmotionRecipe),
         entries=run.metrics(),
         official=score(probabilities, validation.labels, validation.classes, split),
         deduplicated=deduplicated(probabilities, train, validation),
@@ -82,7 +82,7 @@ def write_report(run: RunFolder, data_path: Path | None = None) -> Path:
         RunError: The run has no weights, or the data differs from the run's data.
         DataError: The data is missing or cannot be read.
     """
-    recipe = run_recipe(run)
+    recipe = run.recipe(EmotionRecipe)
     train, validation = train_and_validation(run_data(run, data_path), recipe)
     scored = score_run(run, train, validation)
     scored.predictions.write(run.path / "predictions.parquet")
@@ -114,7 +114,9 @@ def write_comparison(runs: list[RunFolder], out: Path, data_path: Path | None = 
     Returns:
         The runs with their metrics, in the given order.
     """
-    scored = [score_run(run, *train_and_validation(run_data(run, data_path), run_recipe(run))) for run in runs]
+    scored = [
+        score_run(run, *train_and_validation(run_data(run, data_path), run.recipe(EmotionRecipe))) for run in runs
+    ]
     if len({each.name for each in scored}) < len(scored):
         scored = [replace(each, name=str(run.path)) for each, run in zip(scored, runs, strict=True)]
     curves = learning_curves({each.name: each.entries for each in scored})

@@ -9,16 +9,6 @@ from fer_training.tasks.emotion.recipe import EmotionRecipe
 from fer_training.tasks.emotion.splits import recipe_classes
 
 
-def run_recipe(run: RunFolder) -> EmotionRecipe:
-    """Read the recipe of an emotion run.
-
-    Raises:
-        RunError: The folder is not a run folder, or recipe.yaml is damaged.
-        RecipeError: The recipe is invalid, or is of another task.
-    """
-    return run.recipe(EmotionRecipe)
-
-
 def run_data(run: RunFolder, moved: Path | None = None) -> FaceDataset:
     """Load the data that a run was trained on, with the recipe's classes.
 
@@ -30,7 +20,7 @@ def run_data(run: RunFolder, moved: Path | None = None) -> FaceDataset:
         RunError: The data differs from the run's data.
         DataError: The data is missing or cannot be read.
     """
-    recipe, recorded = run_recipe(run), run.environment()["data"]
+    recipe, recorded = run.recipe(EmotionRecipe), run.environment()["data"]
     path = moved or Path(recorded["path"])
     data = load_dataset(path, recipe.network.input_size)
     if data.sha256 != recorded["sha256"]:

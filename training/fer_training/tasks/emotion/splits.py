@@ -37,8 +37,8 @@ def chosen_splits(data: FaceDataset, config: Data) -> tuple[str, str | None]:
     listed = {data.first_split((name,)) for name in config.train} - {None}
     if len(listed) > 1:
         raise DataError(
-            f"data.train lists names of one split, but the data has {', '.join(sorted(map(str, listed)))}, of "
-            "which only one would be used: put their images into one split, or list one name"
+            f"data.train must match one split, but it matches {', '.join(sorted(map(str, listed)))}: put their "
+            "images into one split, or list only one of these names"
         )
     if train is None:
         if len(data.split_sizes) > 1:

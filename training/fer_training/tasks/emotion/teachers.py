@@ -17,8 +17,7 @@ from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import RunError
 from fer_training.tasks.emotion.model import EmotionNetwork
 from fer_training.tasks.emotion.predictions import best_network
-from fer_training.tasks.emotion.recipe import Network
-from fer_training.tasks.emotion.runs import run_recipe
+from fer_training.tasks.emotion.recipe import EmotionRecipe, Network
 
 
 def teacher_weights(teacher: Path) -> Path:
@@ -61,7 +60,7 @@ class RunTeacher(nn.Module):
         """
         super().__init__()
         run = RunFolder(path)
-        recipe = run_recipe(run)
+        recipe = run.recipe(EmotionRecipe)
         if recipe.network.channels != channels:
             raise RunError(
                 f"--teacher {path} has {recipe.network.channels} input channel(s); the student has {channels}"

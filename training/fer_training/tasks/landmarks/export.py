@@ -21,7 +21,7 @@ from torch import Tensor
 from fer_training.engine.checkpoint import load_checkpoint, restore
 from fer_training.engine.onnx_export import check_output, trace, write_model
 from fer_training.engine.run_folder import RunFolder, commit
-from fer_training.errors import ExportError, RunError
+from fer_training.errors import ExportError
 from fer_training.tasks.landmarks.card import write_landmark_card
 from fer_training.tasks.landmarks.learner import LandmarkData
 from fer_training.tasks.landmarks.network import LandmarkExportWrapper, LandmarkNetwork
@@ -50,8 +50,6 @@ def export_landmarks(run: RunFolder, recipe: LandmarkRecipe, data: LandmarkData,
         ExportError: The file's output differs from the network's, or it cannot be written.
     """
     check_output(out)
-    if not run.best.exists():
-        raise RunError(f"{run.path} has no weights yet: no epoch is complete")
     saved = load_checkpoint(run.best)
     network = LandmarkNetwork(recipe.widths)
     restore(run.best, saved, {"network": network})

@@ -46,8 +46,9 @@ def read_landmarks(path: Path, faces: NDArray[np.uint8]) -> Landmarks:
     found = np.array([known.get(image_sha256(face), unknown) for face in faces], np.float32)
     if np.isnan(found).all():
         raise DataError(
-            f"{path} lists none of the {len(faces)} faces. tools/label_landmarks.py labels grey images of "
-            f"{SIDE}×{SIDE} pixels; others are changed when they are read"
+            f"{path} has landmarks for none of the {len(faces)} faces. tools/label_landmarks.py labels grey "
+            f"images of {SIDE}×{SIDE} pixels. Other images are converted when they are read, so their checksums "
+            "differ"
         )
     points: Landmarks = found.reshape(-1, len(Points.model_fields), 2) / np.float32(SIDE)
     return points
