@@ -49,7 +49,7 @@ class Limits:
         min_score: Faces below this detector score are left out, unless the request has its own.
     """
 
-    max_pixels: int = 50_000_000
+    max_pixels: int = 51_000_000
     max_faces: int = 100
     min_score: float = 0.6
 

@@ -26,6 +26,7 @@ _VIDEOS: Final = "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
 MEDIA: Final = frozenset(f".{name}" for name in (_IMAGES + " " + _VIDEOS).split())
 ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _HEAD_BYTES: Final = 1024
+_TYPES: Final = mimetypes.MimeTypes()  # without the files of the system, which differ
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Sources:
     Attributes:
         files: Files in the order of the arguments, those of a folder sorted, each once.
         names: For each file its path below the folder that was named, or its name.
-        passed_over: Number of files in the folders that are neither images nor videos by their suffix.
+        passed_over: Number of files in the folders that are neither images nor videos.
         searched: Folders that were searched with their subfolders.
     """
 
@@ -84,8 +85,17 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
 
 
 def is_media(path: Path) -> bool:
-    """Return True for a file of `files_in` that is an image or a video by its suffix, and for a folder."""
-    return path.suffix.lower() in MEDIA or os.path.isdir(path)  # noqa: PTH112
+    """Return True for a file of `files_in` that is an image or a video, and for a folder.
+
+    A usual suffix decides. A file with an unknown suffix, such as `photo.jpg_large`, is opened.
+    """
+    if path.suffix.lower() in MEDIA or os.path.isdir(path):  # noqa: PTH112
+        return True
+    kind, compression = _TYPES.guess_type(path.name)
+    if compression or (kind and not kind.startswith(("image/", "video/"))):
+        return False
+    begin = _begin(path)
+    return _is_image(begin) or _is_video(begin)
 
 
 def check_searchable(path: Path) -> None:
@@ -106,20 +116,34 @@ def is_video(path: Path) -> bool:
     """Return True if a file is a video by its content, or by its suffix if the content says nothing."""
     if path == STDIN:
         return False
-    begin = b""
+    begin = _begin(path)
+    if _is_image(begin):
+        return False
+    if foreign_content(begin):
+        return _is_video(begin)
+    return (_TYPES.guess_type(path.name)[0] or "").startswith("video/")
+
+
+def _begin(path: Path) -> bytes:
+    """Return the first bytes of a file, or none if it cannot be read."""
     # A pipe would give its bytes only once. For a name that is too long, Path raises.
     if os.path.isfile(path):  # noqa: PTH113
         with contextlib.suppress(OSError), path.open("rb") as file:
-            begin = file.read(_HEAD_BYTES)
+            return file.read(_HEAD_BYTES)
+    return b""
+
+
+def _is_image(begin: bytes) -> bool:
     try:
         check_format(begin)
     except UndecodableImage:
-        foreign = foreign_content(begin)
-    else:
         return False
-    if foreign:
-        return foreign.is_video
-    return (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
+    return True
+
+
+def _is_video(begin: bytes) -> bool:
+    foreign = foreign_content(begin)
+    return foreign is not None and foreign.is_video
 
 
 def _path(name: str) -> Path:

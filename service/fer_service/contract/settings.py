@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     )
     max_image_bytes: int = Field(20 * 2**20, ge=1, description="Maximum bytes per image")
     max_image_pixels: int = Field(
-        50_000_000, ge=1, le=_MOST_PIXELS, description="Maximum pixels per image (width × height)"
+        51_000_000, ge=1, le=_MOST_PIXELS, description="Maximum pixels per image (width × height)"
     )
     decode_memory: int | None = Field(
         None,

@@ -15,6 +15,7 @@ from fer_service.http.json_body import decode_text
 
 # `img_path` is the name of older versions.
 _IMAGE: Final = re.compile(rb'"(img|img_path)"\s*:\s*"([^"]*)"')
+_LIST: Final = re.compile(rb'"(img|img_path)"\s*:\s*\[')
 _MAX_OPTIONS: Final = 2**14  # bytes
 
 
@@ -31,6 +32,8 @@ def read_deepface(body: bytes) -> tuple[bytes, DeepFaceRequest]:
     """
     # A general parser would hold the text several times, so it gets the rest alone.
     found = _IMAGE.search(body)
+    if found is None and _LIST.search(body):
+        raise InvalidParameter("img: a list of images is not supported; send one image per request")
     rest = body if found is None else body[: found.start(2)] + body[found.end(2) :]
     if len(rest) > _MAX_OPTIONS:
         raise InvalidParameter(f"the JSON without its image has more than {_MAX_OPTIONS:,} bytes")

@@ -171,7 +171,7 @@ _DETAILS: Final[dict[type[RequestError], str]] = {
     errors.NotAcceptable: "Accept: image/webp allows none of the offered application/json, image/jpeg, image/png",
     errors.RequestTooSlow: "the head took more than 10 s",
     errors.ImageTooLarge: "the image has 20,971,521 bytes, the maximum is 20,971,520 (FER_MAX_IMAGE_BYTES)",
-    errors.TooManyPixels: "the image has 10000×6000 = 60,000,000 pixels; the maximum is 50,000,000 "
+    errors.TooManyPixels: "the image has 10000×6000 = 60,000,000 pixels; the maximum is 51,000,000 "
     "(FER_MAX_IMAGE_PIXELS)",
     errors.UrlTooLong: "the URL has more than 8192 bytes",
     errors.UnsupportedMediaType: "unsupported content type text/plain; send image/*, application/octet-stream, "

@@ -27,6 +27,7 @@ _REDUCED: Final = {
 # Two ends for a JPEG file without one. If pixels are missing, they are decoded from these bytes, and differ.
 _END: Final = b"\xff\xd9"
 _ENDS: Final = (bytes(96) + _END, bytes(range(60, 252, 2)) + _END)
+_DEPTHS: Final = (8, 10, 12, 14, 16)  # bits per sample
 _MIN_FILLER: Final = 256  # zeros at the end of a file that was not written to its end
 
 
@@ -39,7 +40,8 @@ def decode(data: bytes, header: Header, reduction: int = 1) -> NDArray[np.uint8]
         reduction: Divisor of each side, rounded up: 1, 2, 4 or 8.
 
     Returns:
-        Upright uint8 [height, width, 3], RGB; 16-bit values are divided by 256.
+        Upright uint8 [height, width, 3], RGB. Samples of 16 bits are divided by 256, or by less if the largest one
+        shows that the camera had 8, 10, 12 or 14 bits.
 
     Raises:
         UndecodableImage: the data after the header are truncated or damaged.
@@ -124,14 +126,28 @@ def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
 
 
 def _by_opencv(data: bytes, header: Header, reduction: int) -> NDArray[np.generic] | None:
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCED[reduction]
+    # With IMREAD_COLOR_RGB, OpenCV 4.14 leaves TIFF images of 16 bits uninitialised.
+    colours = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if header.sixteen_bits else cv2.IMREAD_COLOR_RGB
+    flags = colours | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCED[reduction]
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
             raise _out_of_memory() from error
         raise UndecodableImage(f"cannot decode the {header.format} image: {error.err}") from error
-    return pixels
+    return _eight_bits(pixels) if pixels is not None and header.sixteen_bits else pixels
+
+
+def _eight_bits(samples: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return samples uint16 [h, w, 3], BGR, as uint8, RGB.
+
+    Many cameras have 10, 12 or 14 bits, and many programs write their samples, or those of 8 bits, unchanged into
+    files of 16 bits. Divided by 256, these images would be dark or black.
+    """
+    largest = int(samples.max())
+    bits = next(bits for bits in _DEPTHS if largest < 2**bits)
+    samples = np.right_shift(samples, bits - 8, out=samples)
+    return cv2.cvtColor(samples.astype(np.uint8), cv2.COLOR_BGR2RGB)
 
 
 def _by_libheif(data: bytes) -> NDArray[np.generic] | None:

@@ -121,4 +121,5 @@ def _header(name: str, contents: Contents) -> Header:
         isolated=contents.slow or (memory > _ISOLATED_BYTES and not plain),
         kind=kind,
         unterminated=contents.unterminated,
+        sixteen_bits=contents.sixteen_bits,
     )

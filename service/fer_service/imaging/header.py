@@ -19,6 +19,7 @@ class Header:
         isolated: A process of its own should decode it: it may take long, or much memory.
         kind: A short description for the log, such as "progressive JPEG 7000×7000, 12 scans".
         unterminated: The file lacks its end marker; `decode` finds out whether pixels are missing too.
+        sixteen_bits: The file has 16 bits per sample; the camera may have had fewer.
     """
 
     format: str
@@ -29,6 +30,7 @@ class Header:
     isolated: bool = False
     kind: str = ""
     unterminated: bool = False
+    sixteen_bits: bool = False
 
     def memory_at(self, reduction: int) -> int:
         """Return the estimated peak in bytes while the image is decoded at a reduction of 1, 2, 4 or 8."""

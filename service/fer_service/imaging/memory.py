@@ -29,6 +29,7 @@ def decode_memory(contents: Contents) -> int:
     The file itself does not count.
     """
     pixels = contents.width * contents.height
+    sample = 2 if contents.sixteen_bits else 1
     decoding = int(pixels * BYTES_PER_PIXEL[contents.layout]) + contents.buffers
     # OpenCV's Python binding copies the decoded image, and so does turning it; both when the decoder is done.
-    return _FIXED + max(decoding, pixels * 2 * _PIXEL) + pixels * _PIXEL * contents.unterminated
+    return _FIXED + max(decoding, pixels * 2 * _PIXEL * sample) + pixels * _PIXEL * contents.unterminated

@@ -67,7 +67,7 @@ class Clip:
     """
 
     def __init__(
-        self, source: Path | bytes, max_pixels: int = 50_000_000, setting: str = "FER_MAX_IMAGE_PIXELS"
+        self, source: Path | bytes, max_pixels: int = 51_000_000, setting: str = "FER_MAX_IMAGE_PIXELS"
     ) -> None:
         """Open a file.
 

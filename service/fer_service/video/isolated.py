@@ -26,7 +26,7 @@ class IsolatedClip:
     def __init__(
         self,
         source: Path | bytes,
-        max_pixels: int = 50_000_000,
+        max_pixels: int = 51_000_000,
         setting: str = "FER_MAX_IMAGE_PIXELS",
         *,
         child: Child | None = None,

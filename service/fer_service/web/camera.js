@@ -12,10 +12,7 @@ export class Camera {
     this.attempt = 0; // to open it; only the latest one counts
   }
 
-  /**
-   * Open a camera by its device ID, or the user's own, instead of the one before. Return false if it was released
-   * or opened again meanwhile; throw an Error with a message for the user.
-   */
+  /** Open a camera, by default the user's own; return false if it was released meanwhile. Errors are for the user. */
   async open(deviceId = "") {
     this.release();
     if (!hasCamera()) throw new Error(t("camera_https"));
@@ -49,16 +46,6 @@ export class Camera {
     stopTracks(this.video.srcObject);
     this.video.srcObject = null;
   }
-}
-
-/** All cameras as `{ id, name }`, and the ID of the open one; their names are known while a camera is open. */
-export async function cameras(video) {
-  const devices = await navigator.mediaDevices.enumerateDevices();
-  const found = devices.filter((device) => device.kind === "videoinput");
-  return {
-    cameras: found.map((device, index) => ({ id: device.deviceId, name: device.label || `${t("camera_which")} ${index + 1}` })),
-    open: video.srcObject?.getVideoTracks()[0]?.getSettings().deviceId,
-  };
 }
 
 function stopTracks(media) {

@@ -1,7 +1,7 @@
 // The choice of the camera; hidden if there is only one.
 
-import { cameras } from "./camera.js";
 import { byId, make } from "./dom.js";
+import { t } from "./words.js";
 
 /** The select of the cameras; `onchange` is called after the user chose another one. */
 export class CameraChoice {
@@ -24,4 +24,14 @@ export class CameraChoice {
     byId("cameras").value = found.open;
     byId("camera-choice").hidden = found.cameras.length < 2;
   }
+}
+
+/** All cameras as `{ id, name }`, and the ID of the open one; their names are known while a camera is open. */
+async function cameras(video) {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  const found = devices.filter((device) => device.kind === "videoinput");
+  return {
+    cameras: found.map((device, index) => ({ id: device.deviceId, name: device.label || `${t("camera_which")} ${index + 1}` })),
+    open: video.srcObject?.getVideoTracks()[0]?.getSettings().deviceId,
+  };
 }

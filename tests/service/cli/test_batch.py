@@ -29,7 +29,8 @@ def names(*words: object, recursive: bool = False) -> list[str]:
 
 
 def test_folders_patterns_lists_and_uris_name_the_same_files(tmp_path: Path) -> None:
-    photos(tmp_path, "a.jpg", "b.png", "sub/c.jpg", ".hidden.jpg", "notes.md")
+    photos(tmp_path, "a.jpg", "b.png", "sub/c.jpg", ".hidden.jpg")
+    (tmp_path / "notes.md").write_text("Notes")
     flat = [str(tmp_path / name) for name in ("a.jpg", "b.png")]
     assert names(tmp_path) == flat
     assert names(tmp_path, recursive=True) == [*flat, str(tmp_path / "sub/c.jpg")]

@@ -32,6 +32,20 @@ def test_the_suffix_decides_where_the_content_says_nothing(tmp_path: Path, name:
     assert is_video(tmp_path / "missing.mp4")
 
 
+def test_in_folders_the_content_decides_where_the_suffix_is_unknown(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "written.mp4", [plain_frame(255, 0, 0)], [0.0]).read_bytes()
+    image = samples()["JPEG"]
+    media = {"a.jpg": b"", "b": image, "c.jpg_large": image, "d.jpg.1": image, "e.pjpeg": image, "f.clip": clip}
+    others = {"g": b"text", "h.txt": image, "i.jpg.gz": image, "j.xmp": b"<x>", "k": b""}
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in (media | others).items():
+        (folder / name).write_bytes(content)
+    found = find_sources([str(folder)], recursive=False)
+    assert [path.name for path in found.names] == [*media]
+    assert found.passed_over == len(others)
+
+
 def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
     left = ("@eaDir/a.jpg", "$RECYCLE.BIN/b.jpg", "__MACOSX/a.jpg", "~$a.jpg", ".cache/c.jpg")
     for name in ("a.jpg", "sub/d.jpg", *left):

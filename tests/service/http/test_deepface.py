@@ -76,6 +76,7 @@ def test_actions_may_be_a_list_or_its_text(client: TestClient, actions: object) 
         ({"max_faces": 0}, "max_faces"),
         ({"img": "https://example.org/a.jpg"}, "URLs are not fetched"),
         ({"img": ""}, "missing image"),
+        ({"img": [RED]}, "a list of images is not supported"),
         ({"img": "!!!"}, "invalid base64"),
         ({"more": "x" * 20_000}, "more than 16,384 bytes"),
     ],

@@ -193,6 +193,17 @@ def test_pixels_of_another_size_than_the_header_are_refused(astronaut_jpeg: byte
         decode(astronaut_jpeg, header)
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("grey", [False, True])
+def test_samples_of_16_bits_may_use_fewer(bits: int, suffix: str, grey: bool) -> None:
+    pixels = np.repeat(figure()[..., :1], 3, axis=2) if grey else figure().copy()
+    pixels[0, 0] = 255
+    samples = (pixels.astype(np.uint16) << (bits - 8)) + (2 ** (bits - 8) - 1)
+    file = cv2.imencode(suffix, samples[..., 0] if grey else samples[..., ::-1])[1].tobytes()
+    assert_close(decoded(file), pixels, 1)
+
+
 @pytest.mark.parametrize("name", sorted(samples()))
 def test_every_file_looks_as_pillow_shows_it(name: str) -> None:
     data, image = samples()[name], Image.fromarray(figure())

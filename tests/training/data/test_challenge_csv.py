@@ -138,6 +138,12 @@ def test_a_column_of_true_and_false_may_say_the_split(path: Path) -> None:
     assert data.notes == ("splits by columns of true and false: is_train is train, all others are test",)
 
 
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(path: Path) -> None:
+    path.write_bytes(gzip.compress(HEADER.encode() + b"7" * (2**25 + 10)))
+    with pytest.raises(DataError, match="a line has more than 33,554,432 characters"):
+        read(path)
+
+
 def test_the_content_decides_what_is_compressed(path: Path) -> None:
     path.write_bytes(gzip.compress(b"emotion,pixels\n3,1 2 3 4\n"))
     assert len(read(path)) == 1
@@ -152,9 +158,10 @@ def test_a_file_without_a_header_is_read_by_its_content(path: Path) -> None:
     assert read(path).splits.tolist() == ["Training", "PublicTest"]
 
 
-def test_one_column_per_pixel_is_read(path: Path) -> None:
+@pytest.mark.parametrize("name", ["pixel", "p", ""])
+def test_one_column_per_pixel_is_read(path: Path, name: str) -> None:
     pixels = ",".join(map(str, range(64)))
-    path.write_text(f"label,{','.join(f'pixel{i}' for i in range(64))}\nhappiness,{pixels}\n")
+    path.write_text(f"label,{','.join(f'{name}{i}' for i in range(64))}\nhappiness,{pixels}\n")
     data = read(path)
     assert data.labels.tolist() == [3]
     assert data.images.ravel().tolist() == list(range(64))

@@ -39,6 +39,13 @@ def test_folders_of_other_names_beside_the_splits_are_splits() -> None:
     assert found("train/awe/0.png", "extra/awe/0.png")["extra/awe/0.png"] == ("extra", "awe")
 
 
+@pytest.mark.parametrize("other", ["docs/images", "runs/exp1", "src/static/img", "assets"])
+def test_folders_of_a_project_beside_the_splits_are_none(other: str) -> None:
+    placed, notes = places(files("train/awe/0.png", "test/awe/1.png", f"{other}/2.png"))
+    assert [place.split for place in placed.values()] == ["train", "test"]
+    assert notes == [f"1 images passed over, because they lie in no class folder: {other}/2.png"]
+
+
 @pytest.mark.parametrize(
     "names", [("happy/train/0.png", "sad/test/0.png"), ("train/happy/0.png", "train/sad/0.png")]
 )
@@ -76,9 +83,10 @@ def test_folders_below_a_class_are_read_if_the_class_has_no_images_itself() -> N
 
 
 @pytest.mark.parametrize("above", ["", "train/"])
-def test_an_older_set_beside_the_classes_replaces_nothing(above: str) -> None:
+@pytest.mark.parametrize("older", ["old", "backup/2024", "a/b/c"])
+def test_an_older_set_beside_the_classes_replaces_nothing(above: str, older: str) -> None:
     names = [f"{above}{name}/{number}.png" for name in ("happy", "sad") for number in range(3)]
-    placed, notes = places(files(*names, f"{above}old/happy/0.png", f"{above}old/sad/0.png"))
+    placed, notes = places(files(*names, f"{above}{older}/happy/0.png", f"{above}{older}/sad/0.png"))
     assert [file.place for file in placed] == names
     assert [note.split(",")[0] for note in notes] == ["2 images passed over"]
 

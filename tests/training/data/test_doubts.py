@@ -112,6 +112,11 @@ def test_numbers_as_names_are_a_warning_with_valid_yaml() -> None:
     assert doubt.text.endswith("data: {rename: {'0': NAME, '1': NAME}}")
 
 
+def test_a_folder_beside_numbers_is_doubted_too() -> None:
+    texts = [doubt.text for doubt in doubts(train={"0": 20, "1": 20, "figures": 20})]
+    assert texts[1] == "not the names of emotions: figures. If these are not classes: data: {labels: ['0', '1']}"
+
+
 def test_names_of_images_as_classes_are_a_warning() -> None:
     (doubt,) = doubts(train={f"p{number}x": 10 for number in range(120)})
     assert doubt.text.startswith("120 classes")

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -33,7 +34,12 @@ def test_a_file_of_something_else_is_refused(path: Path) -> None:
         read(path)
 
 
-@pytest.mark.parametrize("broken", [b"", b"no image", None, "half"], ids=["empty", "text", "null", "half"])
+HUGE = cv2.imencode(".png", np.zeros((1100, 1000), np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    "broken", [b"", b"no image", None, "half", HUGE], ids=["empty", "text", "null", "half", "huge"]
+)
 @pytest.mark.parametrize("row", [0, 5])
 def test_an_undecodable_image_is_left_out_and_listed_by_its_row(
     path: Path, faces: FaceDataset, broken: bytes | str | None, row: int

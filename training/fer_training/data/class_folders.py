@@ -81,9 +81,10 @@ def _below_splits(images: Iterable[File]) -> dict[File, Place]:
         for file, folders in _emotions_first(_without_wrapper(files)).items():
             found[file] = Place(split, folders[0], folders[1:])
     tops = {top for several in above.values() for top in several}
+    classes = {emotion_key(place.label) for place in found.values()}
     for file in rest:
         top = file.folders[:-2]
-        if top in tops and len(file.folders) >= 2 and not split_name(file.folders[-1]):
+        if top in tops and len(file.folders) >= 2 and emotion_key(file.folders[-1]) in classes:
             found[file] = Place(file.folders[-2], file.folders[-1])
     order = {file: number for number, file in enumerate(images)}
     return dict(sorted(found.items(), key=lambda entry: order[entry[0]]))
@@ -135,7 +136,7 @@ def _without_wrapper(files: dict[File, tuple[str, ...]]) -> dict[File, tuple[str
         return {
             file: folders
             for file, folders in files.items()
-            if len(folders) == 1 or is_emotion(folders[0]) or not is_emotion(folders[1])
+            if is_emotion(folders[0]) or not any(map(is_emotion, folders[1:]))
         }
     while True:
         deep = {file: folders for file, folders in files.items() if len(folders) > 1}

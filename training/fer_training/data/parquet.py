@@ -10,6 +10,9 @@ import cv2
 import numpy as np
 import pyarrow
 import pyarrow.parquet
+from fer_service.contract.errors import RequestError
+from fer_service.imaging.decode import decode
+from fer_service.imaging.encoded import open_image
 from fer_service.system.files import file_sha256
 from numpy.typing import NDArray
 
@@ -23,6 +26,7 @@ from fer_training.errors import DataError
 _COLUMNS = ["usage", "emotion", "image"]
 _VOTES = "ferplus_votes"
 _SIDE = 48
+_MAX_PIXELS = 1_000_000  # a larger image is none of FER-2013
 _FIRST = 64  # rows, one of which should have an image that can be decoded
 
 
@@ -83,8 +87,12 @@ def _grey(cell: Any) -> NDArray[np.uint8] | None:
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if not isinstance(data, bytes):
         return None
-    image = cv2.imdecode(np.frombuffer(data or b"\0", np.uint8), cv2.IMREAD_GRAYSCALE)
-    return None if image is None else image.astype(np.uint8, copy=False)
+    try:
+        image = open_image(data, _MAX_PIXELS)
+        pixels = decode(image.data, image.header)
+    except RequestError:
+        return None
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
 
 
 def _decoded(encoded: list[Any], path: Path) -> dict[int, NDArray[np.uint8]]:

@@ -50,6 +50,7 @@ _ROLES: Final = {
     },
 }
 _FEW_PIXELS: Final = 64
+_MAX_LINE: Final = 2**25  # characters; an image of 2,048×2,048 pixels has half as many
 _GZIP: Final = b"\x1f\x8b"
 _OTHERS: Final = {
     b"PAR1": "a parquet file",
@@ -158,14 +159,23 @@ def _table(path: Path, line: str, second: str, separator: str) -> Table:
     if SPLIT not in columns and columns:
         flags = tuple(number for number in unused if is_flag(values[number]) and flagged_split(fields[number]))
         columns |= {SPLIT: flags[0]} if flags else {}
-    several = tuple(number for number, name in enumerate(names) if re.fullmatch(r"p(ixel|ix|x)?\d+", name))
-    pixel_columns = several if len(several) >= _FEW_PIXELS else ()
+    pixel_columns = _pixel_columns(names)
     if not columns and not pixel_columns:
         columns = _columns_by_content(fields)
         if columns:
             names = ()
     titles = tuple(readable(field).strip() for field in fields) if names else ()
     return Table(path, names, titles, columns, pixel_columns, separator, flags)
+
+
+def _pixel_columns(names: Sequence[str]) -> tuple[int, ...]:
+    """Return the columns pixel0, pixel1, …, or 0, 1, … as pandas names them."""
+    named = tuple(number for number, name in enumerate(names) if re.fullmatch(r"p(ixel|ix|x)?\d+", name))
+    counted = tuple(number for number, name in enumerate(names) if name.isdigit())
+    # A row of pixels without a header has numbers too, but they do not count up.
+    if len(named) < _FEW_PIXELS and [names[number] for number in counted] == [*map(str, range(len(counted)))]:
+        named = counted
+    return named if len(named) >= _FEW_PIXELS else ()
 
 
 def _likely(labels: Sequence[int], names: Sequence[str], values: Sequence[str]) -> int:
@@ -220,7 +230,11 @@ def _opened(path: Path) -> Iterator[IO[str]]:
 def _after_separator_line(file: IO[str]) -> Iterator[str]:
     """Yield the lines without blank ones before the header, and without Excel's line `sep=;`."""
     begun = False
-    for line in file:
+    while line := file.readline(_MAX_LINE + 1):
+        if len(line) > _MAX_LINE:
+            raise DataError(
+                f"{file.name}: a line has more than {_MAX_LINE:,} characters, so this is not a CSV file"
+            )
         if not begun and (not line.strip() or line.lower().startswith("sep=")):
             continue
         begun = True

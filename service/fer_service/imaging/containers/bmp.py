@@ -11,6 +11,8 @@ _HEADERS: Final = (12, 40, 52, 56, 64, 108, 124)
 _RGB, _RLE8, _RLE4, _BITFIELDS = range(4)
 _COMPRESSED: Final = {_RLE8: 8, _RLE4: 4}
 _EMBEDDED: Final = {4: "JPEG", 5: "PNG"}
+_WITH_ALPHA_MASK: Final = 56  # size of the header that has one
+_MASKS_END: Final = 14 + 40 + 3 * 4
 _MAX_SIDE: Final = 2**20
 
 
@@ -49,5 +51,9 @@ def read_bmp(data: bytes) -> Contents:
     if compression == _BITFIELDS and depth == 16:
         # OpenCV looks for the masks of 16 bits where the shortest header has them; they follow its fields in all.
         data = data[:14] + struct.pack("<I", 40) + data[18:]
+    if compression == _BITFIELDS and depth == 32 and size < _WITH_ALPHA_MASK and offset >= _MASKS_END:
+        # OpenCV reads the masks of 32 bits only if a mask of alpha follows them.
+        head = data[:10] + struct.pack("<II", offset + 4, _WITH_ALPHA_MASK) + data[18:_MASKS_END]
+        data = head + bytes(4) + data[_MASKS_END:]
     detail = f"{depth}-bit" + ", run-length encoded" * (compression in _COMPRESSED)
     return Contents(Layout.BMP, width, abs(height), data, detail, slow=True)

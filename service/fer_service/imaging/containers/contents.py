@@ -35,6 +35,7 @@ class Contents:
         buffers: Bytes that the decoder needs beyond those per pixel: coefficients, strips, tiles.
         slow: Decoding may take long for its size, or the decoder is fragile: a process of its own should do it.
         unterminated: The file ends where more pixels could follow.
+        sixteen_bits: PNG and TIFF: a sample has 16 bits.
     """
 
     layout: Layout
@@ -46,3 +47,4 @@ class Contents:
     buffers: int = 0
     slow: bool = False
     unterminated: bool = False
+    sixteen_bits: bool = False

@@ -124,4 +124,5 @@ def _contents(header: _Header, pixels: int, data: bytes, orientation: int) -> Co
         detail=", ".join(words),
         orientation=orientation,
         slow=header.interlaced or header.depth == 16 or pixels > _QUICK_BYTES,
+        sixteen_bits=header.depth == 16,
     )

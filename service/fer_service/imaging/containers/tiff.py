@@ -96,6 +96,7 @@ def read_tiff(data: bytes) -> Contents:
         orientation=orientation if 1 <= orientation <= 8 else 1,
         buffers=buffers,
         slow=True,
+        sixteen_bits=page.bits == 16,
     )
 
 

@@ -64,6 +64,17 @@ def test_the_bit_fields_of_every_header_are_read(size: int) -> None:
     assert pixels_of(data).argmax() == 1
 
 
+@pytest.mark.parametrize("size", [40, 52, 56, 108, 124])
+@pytest.mark.parametrize("shifts", [(16, 8, 0), (0, 8, 16), (24, 16, 8)], ids=["BGRA", "RGBA", "ABGR"])
+def test_the_bit_fields_of_32_bits_are_read(size: int, shifts: tuple[int, int, int]) -> None:
+    masks = struct.pack("<3I", *(255 << shift for shift in shifts))
+    pixel = struct.pack("<I", sum(level << shift for level, shift in zip((200, 100, 50), shifts, strict=True)))
+    rest = bytes(max(size - 40 - len(masks), 0))
+    start = max(14 + size, 66)
+    data = bmp(1, 1, 32, compression=3, palette=masks + rest, pixels=pixel, size=size, offset=start)
+    assert pixels_of(data).ravel().tolist() == [200, 100, 50]
+
+
 def test_bytes_beyond_the_rows_are_ignored() -> None:
     assert (pixels_of(samples()["BMP"] + bytes(999)) == pixels_of(samples()["BMP"])).all()
 
