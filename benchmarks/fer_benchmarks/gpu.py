@@ -20,8 +20,8 @@ from fer_service import assets
 from fer_service.classification.classifier import open_classifier
 from fer_service.contract.bundle import INPUT_NAME, OUTPUT_NAME, read_metadata
 from fer_service.contract.settings import load_settings
-from fer_service.detection.tiny import ANSWERS, OUTPUT_NAMES
-from fer_service.detection.tiny import INPUT_NAME as IMAGES
+from fer_service.detection.own import ANSWERS, OUTPUT_NAMES
+from fer_service.detection.own import INPUT_NAME as IMAGES
 from fer_service.onnx.batcher import Batcher
 from fer_service.onnx.buckets import buckets
 from fer_service.onnx.session import Gpu, Session

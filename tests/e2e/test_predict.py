@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fer_service import assets
 from fer_service.contract.schemas import Prediction
-from fer_service.detection.tiny import open_tiny
+from fer_service.detection.own import open_own
 
 from tests.e2e.server import Server
 from tests.scenes import Pixels, blank, encode_image, two_faces
@@ -74,7 +74,7 @@ def test_a_batch_keeps_its_order_and_its_bad_items_to_themselves(server: Server,
 def test_the_model_route_says_which_model_provider_and_detector_run(server: Server) -> None:
     card = server.client.get("/model").json()
     assert card["provider"] == "CPUExecutionProvider"
-    assert card["detector"] == open_tiny(assets.DETECTOR, 640).name
+    assert card["detector"] == open_own(assets.DETECTOR, 640).name
     assert card["labels"] == ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
     assert card["sha256"] == hashlib.sha256(assets.int8_file(assets.MODELS["bundled"]).read_bytes()).hexdigest()
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from fer_service.detection.batched import BatchedDetector
 from fer_service.detection.detector import Face
-from fer_service.detection.tiny import METADATA_KEY, TinyDetector, open_tiny
+from fer_service.detection.own import METADATA_KEY, OwnDetector, open_own
 from fer_service.onnx.session import Gpu
 from fer_training.tasks.detection.export import write_graph
 from fer_training.tasks.detection.export_wrapper import DetectorExportWrapper
@@ -38,15 +38,15 @@ def detector_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "graphs"])
-def on_cuda(request: pytest.FixtureRequest, detector_file: Path) -> TinyDetector:
-    return open_tiny(detector_file, SIDE, "cuda", Gpu(cuda_graphs=request.param))
+def on_cuda(request: pytest.FixtureRequest, detector_file: Path) -> OwnDetector:
+    return open_own(detector_file, SIDE, "cuda", Gpu(cuda_graphs=request.param))
 
 
 def best_scores(detect: Callable[[Pixels, float], list[Face]], image: Pixels) -> list[float]:
     return sorted((face.score or 0 for face in detect(image, LEAST)), reverse=True)[:20]
 
 
-def test_a_batch_answers_as_its_images_do_one_by_one(on_cuda: TinyDetector) -> None:
+def test_a_batch_answers_as_its_images_do_one_by_one(on_cuda: OwnDetector) -> None:
     squares = [on_cuda.preprocess(image) for image in PICTURES]
     for _ in range(2):
         together = on_cuda.run(squares)
@@ -55,21 +55,21 @@ def test_a_batch_answers_as_its_images_do_one_by_one(on_cuda: TinyDetector) -> N
             np.testing.assert_allclose(scores, alone, atol=5e-3)
 
 
-def test_threads_that_share_runs_get_their_own_answers(on_cuda: TinyDetector, detector_file: Path) -> None:
+def test_threads_that_share_runs_get_their_own_answers(on_cuda: OwnDetector, detector_file: Path) -> None:
     sizes: list[int] = []
     shared = BatchedDetector(on_cuda, max_batch=THREADS, max_queue=THREADS, on_batch=sizes.append)
     shared.runs.start()
     with ThreadPoolExecutor(THREADS) as pool:
         together = list(pool.map(lambda image: best_scores(shared.detect, image), PICTURES))
     shared.runs.stop()
-    alone = open_tiny(detector_file, SIDE, "cuda")
+    alone = open_own(detector_file, SIDE, "cuda")
     assert sum(sizes) == len(PICTURES)
     for found, image in zip(together, PICTURES, strict=True):
         np.testing.assert_allclose(found, best_scores(alone.detect, image), atol=5e-3)
 
 
-def test_the_gpu_answers_as_the_cpu_does(on_cuda: TinyDetector, detector_file: Path) -> None:
-    on_cpu = open_tiny(detector_file, SIDE)
+def test_the_gpu_answers_as_the_cpu_does(on_cuda: OwnDetector, detector_file: Path) -> None:
+    on_cpu = open_own(detector_file, SIDE)
     for image in PICTURES[:4]:
         square = on_cuda.preprocess(image)
         (found,), (expected,) = on_cuda.run([square]), on_cpu.run([square])

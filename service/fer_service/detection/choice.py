@@ -8,8 +8,8 @@ from fer_service.contract.device import Device
 from fer_service.detection.detector import Detector
 from fer_service.detection.haar import Haar
 from fer_service.detection.orientations import Orientations
+from fer_service.detection.own import METADATA_KEY, OwnDetector, open_own
 from fer_service.detection.scales import Scales
-from fer_service.detection.tiny import METADATA_KEY, TinyDetector, open_tiny
 from fer_service.detection.weights import YUNET, pull_command
 from fer_service.detection.yunet import YuNet, open_yunet
 from fer_service.onnx.model_file import property_names
@@ -54,7 +54,7 @@ def choose_detector(
         )
         choice = "own"
     network = _open_network("yunet" if choice == "auto" else choice, side, device, gpu)
-    on_gpu = isinstance(network, TinyDetector) and network.on_gpu
+    on_gpu = isinstance(network, OwnDetector) and network.on_gpu
     scales = Scales(network, coarse_first=coarse_first and not on_gpu)
     return Orientations(scales, upright_score=network.upright_score) if orientations else scales
 
@@ -67,9 +67,9 @@ def falls_back(choice: str) -> bool:
     return choice == "auto" and not YUNET.is_cached
 
 
-def _open_network(choice: str, side: int, device: Device, gpu: Gpu | None) -> TinyDetector | YuNet:
+def _open_network(choice: str, side: int, device: Device, gpu: Gpu | None) -> OwnDetector | YuNet:
     if choice == "own":
-        return open_tiny(assets.DETECTOR, side, device, gpu)
+        return open_own(assets.DETECTOR, side, device, gpu)
     if choice != "yunet" and METADATA_KEY in property_names(Path(choice)):
-        return open_tiny(Path(choice), side, device, gpu)
+        return open_own(Path(choice), side, device, gpu)
     return open_yunet(YUNET.path if choice == "yunet" else Path(choice), side)

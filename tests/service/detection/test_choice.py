@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from fer_service.contract.errors import DetectorError
 from fer_service.detection.choice import choose_detector, falls_back
+from fer_service.detection.own import OwnDetector
 from fer_service.detection.scales import Scales
-from fer_service.detection.tiny import TinyDetector
 from fer_service.detection.weights import YUNET
 from fer_service.detection.yunet import YuNet
 
@@ -25,7 +25,7 @@ def test_auto_without_yunet_is_our_detector_and_one_warning_names_the_command(
     with caplog.at_level(logging.WARNING, logger="fer_service"):
         detector = choose_detector("auto", 640)
     assert isinstance(detector, Scales)
-    assert isinstance(detector.network, TinyDetector)
+    assert isinstance(detector.network, OwnDetector)
     assert falls_back("auto")
     (record,) = caplog.records
     assert record.levelno == logging.WARNING

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fer_service.detection.tiny import DetectorMetadata, read_detector_metadata
+from fer_service.detection.own import DetectorMetadata, read_detector_metadata
 from fer_service.onnx.session import Session
 from fer_training.engine.run_folder import RunFolder
 from fer_training.engine.trainer import Trainer

@@ -2,7 +2,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fer_service.detection.tiny import DetectorMetadata
+from fer_service.detection.own import DetectorMetadata
 from fer_training.data import FaceDataset
 from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import DataError, RecipeError

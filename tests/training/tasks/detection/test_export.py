@@ -7,7 +7,7 @@ import pytest
 import torch
 from fer_service.contract.boxes import Box
 from fer_service.detection.detector import Face
-from fer_service.detection.tiny import OUTPUT_NAMES, DetectorMetadata, open_tiny
+from fer_service.detection.own import OUTPUT_NAMES, DetectorMetadata, open_own
 from fer_service.onnx.session import Session
 from fer_training.engine.run_folder import RunFolder
 from fer_training.errors import ExportError, RunError
@@ -29,7 +29,7 @@ from tests.training.tasks.detection.made import face_tile, make_recipe
 
 def test_the_file_finds_the_held_out_faces(exported: tuple[Path, DetectorMetadata], run_data: SceneAssets) -> None:
     path, metadata = exported
-    judged = evaluate(open_tiny(path, 640), run_data.held_out)
+    judged = evaluate(open_own(path, 640), run_data.held_out)
     assert judged.average_precision(*judged.kinds()["all"]) == pytest.approx(metadata.found["all"].ap50, abs=1e-3)
     # False boxes in images without people lower the scores, some below the 0.01 at which faces stop counting. How
     # many depends on the CPU. Of an untrained network it would be 0.

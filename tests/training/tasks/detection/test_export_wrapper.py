@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from fer_service.detection.tiny import ANSWERS
+from fer_service.detection.own import ANSWERS
 from fer_training.tasks.detection.export_wrapper import DetectorExportWrapper, TorchDetector
 from fer_training.tasks.detection.network import DetectorNetwork, anchor_points, decode_boxes, flatten_maps
 from fer_training.tasks.detection.recipe import Widths

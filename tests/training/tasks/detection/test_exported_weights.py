@@ -5,8 +5,8 @@ import pytest
 import torch
 from fer_service import assets
 from fer_service.contract.errors import DetectorError
+from fer_service.detection.own import open_own
 from fer_service.detection.resizing import padded
-from fer_service.detection.tiny import open_tiny
 from fer_training.engine.recipe import read_recipe, validate_recipe
 from fer_training.errors import RecipeError
 from fer_training.tasks.detection.export_wrapper import DetectorExportWrapper
@@ -39,7 +39,7 @@ def started(recipe: DetectionRecipe, pixels: Tensor) -> DetectorNetwork:
 
 
 def test_the_network_finds_the_boxes_of_the_file(started: DetectorNetwork, astronaut: NDArray[np.uint8]) -> None:
-    (face,) = open_tiny(assets.DETECTOR, 640).detect(astronaut, 0.6)
+    (face,) = open_own(assets.DETECTOR, 640).detect(astronaut, 0.6)
     with torch.inference_mode():
         boxes, scores = DetectorExportWrapper(started)(torch.from_numpy(padded(astronaut))[None])
     best = boxes[0, int(scores[0].argmax())].tolist()

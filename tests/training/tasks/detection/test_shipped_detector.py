@@ -3,7 +3,7 @@ import onnx
 import pytest
 import skimage.data
 from fer_service import assets
-from fer_service.detection.tiny import TinyDetector, open_tiny, read_detector_metadata
+from fer_service.detection.own import OwnDetector, open_own, read_detector_metadata
 from fer_service.onnx.session import Session
 from fer_training.tasks.detection.card import detector_card_text
 from fer_training.tasks.detection.scenes.negatives import HELD_OUT_NEGATIVES, load_negatives
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 
 @pytest.fixture(scope="module")
-def detector() -> TinyDetector:
-    return open_tiny(assets.DETECTOR, 640)
+def detector() -> OwnDetector:
+    return open_own(assets.DETECTOR, 640)
 
 
-def test_it_finds_a_face_where_it_is(detector: TinyDetector, astronaut: NDArray[np.uint8]) -> None:
+def test_it_finds_a_face_where_it_is(detector: OwnDetector, astronaut: NDArray[np.uint8]) -> None:
     (face,) = detector.detect(astronaut, 0.6)
     assert 150 < face.box.x < 200
     assert 40 < face.box.y < 90
@@ -25,14 +25,14 @@ def test_it_finds_a_face_where_it_is(detector: TinyDetector, astronaut: NDArray[
 
 @pytest.mark.parametrize("angle", [-15, 15])
 def test_it_finds_a_turned_face_and_nothing_else(
-    detector: TinyDetector, astronaut: NDArray[np.uint8], angle: int
+    detector: OwnDetector, astronaut: NDArray[np.uint8], angle: int
 ) -> None:
     assert len(detector.detect(turned(astronaut, angle), 0.6)) == 1
 
 
 @pytest.mark.parametrize("angle", [-30, 30])
 def test_it_is_sure_of_a_face_turned_further(
-    detector: TinyDetector, astronaut: NDArray[np.uint8], angle: int
+    detector: OwnDetector, astronaut: NDArray[np.uint8], angle: int
 ) -> None:
     assert max(face.score or 0 for face in detector.detect(turned(astronaut, angle), 0.6)) > 0.9
 
@@ -42,7 +42,7 @@ def turned(image: NDArray[np.uint8], angle: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("name", HELD_OUT_NEGATIVES)
-def test_it_finds_no_face_in_images_held_out_from_training(detector: TinyDetector, name: str) -> None:
+def test_it_finds_no_face_in_images_held_out_from_training(detector: OwnDetector, name: str) -> None:
     (image,) = load_negatives((name,)).values()
     assert detector.detect(image, 0.5) == []
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fer_service.detection.tiny import DetectorMetadata
+from fer_service.detection.own import DetectorMetadata
 from fer_service.system.files import write_atomically
 
 from fer_training.tasks.detection.scenes.negatives import HELD_OUT_NEGATIVES

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from fer_service.detection.choice import choose_detector
-from fer_service.detection.tiny import Found
+from fer_service.detection.own import Found
 from rich.console import Console
 from rich.table import Table
 

@@ -10,16 +10,16 @@ import onnxscript.optimizer
 import torch
 from fer_service import __version__
 from fer_service.detection.detector import Detector
-from fer_service.detection.resizing import MULTIPLE, padded
-from fer_service.detection.tiny import (
+from fer_service.detection.own import (
     INPUT_NAME,
     METADATA_KEY,
     OUTPUT_NAMES,
     DetectorMetadata,
-    TinyDetector,
+    OwnDetector,
     Trained,
     read_detector_metadata,
 )
+from fer_service.detection.resizing import MULTIPLE, padded
 from fer_service.onnx.session import Session
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -75,13 +75,13 @@ def export_detector(run: RunFolder, recipe: DetectionRecipe, assets: SceneAssets
         session = Session.open(graph, device="cpu", threads=1)
         parity = check_parity(wrapper, session, held_out)
         # The metrics are measured on the exported graph, then stored in the file.
-        result = evaluate(TinyDetector(session, 1.0, recipe.name, EVAL_SIDE), held_out)
+        result = evaluate(OwnDetector(session, 1.0, recipe.name, EVAL_SIDE), held_out)
         metadata = DetectorMetadata(
             schema=1,
             name=recipe.name,
             version=__version__,
             description=recipe.description,
-            frame_scale=frame_scale(TinyDetector(session, 1.0, recipe.name, IMAGE_SIDE), assets.faces),
+            frame_scale=frame_scale(OwnDetector(session, 1.0, recipe.name, IMAGE_SIDE), assets.faces),
             data=_trained(recipe, assets),
             start=run.starting_weights(),
             found=metrics_by_kind(result),

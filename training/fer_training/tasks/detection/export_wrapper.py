@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from fer_service.contract.job import Job
 from fer_service.detection.detector import Face
+from fer_service.detection.own import ANSWERS, faces_of
 from fer_service.detection.resizing import padded, shrunk
-from fer_service.detection.tiny import ANSWERS, faces_of
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fer_service import assets
 from fer_service.contract.errors import DetectorError
-from fer_service.detection.tiny import read_detector_metadata
+from fer_service.detection.own import read_detector_metadata
 from fer_service.onnx.session import Session
 from torch import Tensor
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_service.contract.errors import DetectorError
-from fer_service.detection.tiny import METADATA_KEY, read_detector_metadata
+from fer_service.detection.own import METADATA_KEY, read_detector_metadata
 from fer_service.onnx.session import Session
 from lightning.fabric import Fabric
 from rich.console import Console

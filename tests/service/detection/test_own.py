@@ -8,8 +8,8 @@ import pytest
 from fer_service.contract.errors import DetectorError, ProviderError
 from fer_service.detection.choice import choose_detector
 from fer_service.detection.detector import BatchDetector, Detector
+from fer_service.detection.own import INPUT_NAME, METADATA_KEY, DetectorMetadata, faces_of, open_own
 from fer_service.detection.scales import Scales
-from fer_service.detection.tiny import INPUT_NAME, METADATA_KEY, DetectorMetadata, faces_of, open_tiny
 from fer_service.detection.weights import YUNET
 from fer_service.onnx.gpu_support import cuda_is_built_in
 from onnx import TensorProto, helper, numpy_helper
@@ -70,7 +70,7 @@ def detect(detector: Detector, width: int, height: int, min_score: float) -> lis
 
 
 def test_each_face_is_reported_once(own_file: Path) -> None:
-    assert detect(open_tiny(own_file, 100), 100, 80, 0.6) == [(10, 20, 30, 40), (50, 8, 10, 12)]
+    assert detect(open_own(own_file, 100), 100, 80, 0.6) == [(10, 20, 30, 40), (50, 8, 10, 12)]
 
 
 @pytest.mark.parametrize(("minimum", "expected"), [(0.05, 3), (0.6, 2), (0.75, 1), (0.95, 0), (0.0, 3)])
@@ -82,11 +82,11 @@ def test_faces_below_the_minimum_score_are_left_out(minimum: float, expected: in
 
 
 def test_faces_of_a_larger_image_are_in_its_own_pixels(own_file: Path) -> None:
-    assert detect(open_tiny(own_file, 100), 400, 200, 0.85) == [(40, 80, 120, 160)]
+    assert detect(open_own(own_file, 100), 400, 200, 0.85) == [(40, 80, 120, 160)]
 
 
 def test_the_file_holds_its_name_and_frame(own_file: Path) -> None:
-    detector = open_tiny(own_file, 320)
+    detector = open_own(own_file, 320)
     assert (detector.name, detector.side, detector.frame_scale) == ("own:planted:1.2.3", 320, 1.1)
 
 
@@ -101,12 +101,12 @@ def test_a_path_to_such_a_file_is_recognised_by_its_metadata(own_file: Path) -> 
 )
 def test_invalid_metadata_is_an_error_that_names_the_field(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DetectorError, match=message):
-        open_tiny(write_detector(tmp_path / "bad.onnx", text), 320)
+        open_own(write_detector(tmp_path / "bad.onnx", text), 320)
 
 
 def test_a_file_with_another_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match="which has the metadata property 'fer-detector', the input images"):
-        open_tiny(write_detector(tmp_path / "bad.onnx", input_name="image"), 320)
+        open_own(write_detector(tmp_path / "bad.onnx", input_name="image"), 320)
 
 
 @pytest.mark.skipif(cuda_is_built_in(), reason="this onnxruntime could take a GPU")
@@ -124,7 +124,7 @@ def test_on_a_gpu_that_is_not_there_auto_is_the_cpu(own_file: Path) -> None:
 
 def test_a_missing_file_names_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match=r"no such detector file; .*fer-train export"):
-        open_tiny(tmp_path / "nowhere.onnx", 320)
+        open_own(tmp_path / "nowhere.onnx", 320)
 
 
 def test_it_is_used_without_a_warning_if_named(caplog: pytest.LogCaptureFixture) -> None:

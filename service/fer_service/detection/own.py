@@ -99,7 +99,7 @@ class DetectorMetadata(_Record):
     licence: str
 
 
-class TinyDetector:
+class OwnDetector:
     """The project's own detector behind the `BatchDetector` protocol. It gives no landmarks."""
 
     # Most upright portraits reach it, turned ones rarely: docs/decisions/orientations.md.
@@ -175,7 +175,7 @@ def faces_of(boxes: NDArray[np.float32], scores: NDArray[np.float32], min_score:
     return [Face(Box(*boxes[index].tolist()), float(scores[index])) for index in kept]
 
 
-def open_tiny(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = None) -> TinyDetector:
+def open_own(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = None) -> OwnDetector:
     """Open a file of the built-in detector; on a CPU with one thread per image.
 
     Args:
@@ -191,7 +191,7 @@ def open_tiny(path: Path, side: int, device: Device = "cpu", gpu: Gpu | None = N
     missing = "no such detector file; to make one from a training run, run: fer-train export"
     session = Session.open(path, device=device, threads=1, failure=DetectorError, missing=missing, gpu=gpu)
     metadata = read_detector_metadata(session, str(path))
-    return TinyDetector(session, metadata.frame_scale, f"own:{metadata.name}:{metadata.version}", side)
+    return OwnDetector(session, metadata.frame_scale, f"own:{metadata.name}:{metadata.version}", side)
 
 
 def read_detector_metadata(session: Session, where: str) -> DetectorMetadata:

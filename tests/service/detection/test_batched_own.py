@@ -10,7 +10,7 @@ import pytest
 from fer_service import assets
 from fer_service.detection.batched import BatchedDetector
 from fer_service.detection.detector import Face
-from fer_service.detection.tiny import TinyDetector, open_tiny
+from fer_service.detection.own import OwnDetector, open_own
 from fer_service.onnx.session import Session
 
 from tests.fakes import PretendedGpu
@@ -27,9 +27,9 @@ def images(astronaut: Pixels) -> list[Pixels]:
     return [np.ascontiguousarray(image) for image in (*cut, *shrunk, astronaut[:, ::-1], astronaut[300:])]
 
 
-def on_gpu(path: Path, side: int = SIDE) -> TinyDetector:
+def on_gpu(path: Path, side: int = SIDE) -> OwnDetector:
     session = PretendedGpu(Session.open(path, device="cpu", threads=1))
-    return TinyDetector(cast(Session, session), 1.0, path.stem, side)
+    return OwnDetector(cast(Session, session), 1.0, path.stem, side)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_together_images_answer_as_they_do_one_by_one(
 
 
 def test_the_square_changes_what_is_found_no_more_than_its_padding_does(astronaut: Pixels) -> None:
-    square, plain = on_gpu(assets.DETECTOR, 320), open_tiny(assets.DETECTOR, 320)
+    square, plain = on_gpu(assets.DETECTOR, 320), open_own(assets.DETECTOR, 320)
     for image in (astronaut, astronaut[:, 60:400], astronaut[:300]):
         one, other = (numbers(detector.detect(np.ascontiguousarray(image), 0.8)) for detector in (square, plain))
         assert len(one) == len(other) == 1
