@@ -10,7 +10,8 @@ from fer_service import assets
 from fer_service.contract.errors import FerError
 from fer_service.contract.text import printable
 from fer_service.system.commands import Commands
-from fer_service.system.terminal import as_typed, escape_unencodable
+from fer_service.system.program import as_typed
+from fer_service.system.terminal import escape_unencodable
 from rich.console import Console
 
 from fer_training.engine.recipe import MAX_SEED, available_recipes, read_recipe, validate_recipe

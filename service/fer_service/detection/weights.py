@@ -11,7 +11,7 @@ from typing import Final
 from fer_service.contract.errors import DetectorError
 from fer_service.system.files import write_atomically
 from fer_service.system.folders import cache_folder
-from fer_service.system.terminal import as_typed
+from fer_service.system.program import as_typed
 
 _TIMEOUT_SECONDS: Final = 10
 

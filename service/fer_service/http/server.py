@@ -20,8 +20,8 @@ from fer_service.http.connections.cap import connections_of
 from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import ConnectionLimits
 from fer_service.http.connections.request_connection import RequestConnection
+from fer_service.http.connections.sending import shed
 from fer_service.http.connections.stream_connection import StreamConnection
-from fer_service.http.connections.transport import shed
 from fer_service.http.state import AppState
 from fer_service.system.descriptors import raise_descriptor_limit
 from fer_service.system.exit import end_after

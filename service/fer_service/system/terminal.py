@@ -3,11 +3,7 @@
 import codecs
 import io
 import json
-import os
-import shlex
-import shutil
 import sys
-from pathlib import Path
 
 _ESCAPE = "fer-escape"
 
@@ -22,32 +18,6 @@ def escape_unencodable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ESCAPE)
-
-
-def as_typed(program: str, module: str) -> str:
-    """Return a program as the user started it, such as .venv/bin/fer-service; else its name.
-
-    Args:
-        program: Name of the program.
-        module: Name for `python -m`.
-    """
-    started = Path(sys.argv[0])
-    if started.parts[-2:] == (module, "__main__.py"):
-        return f"{shlex.quote(_from_here(sys.executable))} -m {module}"
-    found = shutil.which(program)
-    if started.stem != program or (found and os.path.realpath(found) == os.path.realpath(started)):
-        return program
-    return shlex.quote(_from_here(sys.argv[0]))
-
-
-def _from_here(path: str) -> str:
-    """Return a path below the current folder without this folder, other paths as they are."""
-    try:
-        here = Path.cwd()
-    except FileNotFoundError:  # it was deleted
-        return path
-    # Not resolved: the Python of an environment is a link.
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from uvicorn.server import ServerState
 
-from fer_service.http.connections.transport import Sending
+from fer_service.http.connections.sending import Sending
 
 _SHARE: Final = 16  # this part of the connections is closed at once, so that a flood does not cost a search each
 _LOG_SECONDS: Final = 60.0

@@ -20,7 +20,8 @@ from fer_service.contract.errors import (
 from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import Pace
 from fer_service.http.connections.refusals import refusal
-from fer_service.http.connections.transport import Sending, Wire
+from fer_service.http.connections.sending import Sending
+from fer_service.http.connections.transport import Wire
 from fer_service.http.problems import REFUSED, problem_of
 from fer_service.observability.metrics import UNMATCHED
 

@@ -16,7 +16,8 @@ from fer_service.contract.errors import Draining, InvalidRequest, Overloaded, Pr
 from fer_service.http.connections.config import ConnectionConfig
 from fer_service.http.connections.limits import SMALL_FRAME, Pace, Rate
 from fer_service.http.connections.refusals import refusal
-from fer_service.http.connections.transport import Sending, Wire
+from fer_service.http.connections.sending import Sending
+from fer_service.http.connections.transport import Wire
 from fer_service.http.ledger import Hold
 from fer_service.http.problems import problem_of
 from fer_service.observability.metrics import UNMATCHED

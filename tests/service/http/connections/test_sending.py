@@ -1,7 +1,7 @@
 import asyncio
 
 from fer_service.http.connections.limits import ConnectionLimits
-from fer_service.http.connections.transport import Sending, shed
+from fer_service.http.connections.sending import Sending, shed
 
 
 class FullTransport(asyncio.Transport):
