@@ -15,7 +15,7 @@ from fer_training.tasks.detection.export_wrapper import DetectorExportWrapper
 from fer_training.tasks.detection.network import DetectorNetwork
 from fer_training.tasks.detection.recipe import Widths
 
-from tests.service.detection.test_tiny import METADATA
+from tests.service.detection.test_own import METADATA
 from tests.training.tasks.detection.made import WIDTHS, Pixels, photograph
 
 SIDE, THREADS, LEAST = 320, 8, 0.0
