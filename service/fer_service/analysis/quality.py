@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.contract.boxes import Box, Landmarks
+from fer_service.contract.boxes import Box, LandmarkPoints
 from fer_service.contract.schemas import Pose, Quality
 from fer_service.detection.detector import Face
 
-# A face in millimetres, in the order of `Landmarks`: x to the right in an image of the face from the front, y
+# A face in millimetres, in the order of `LandmarkPoints`: x to the right in an image of the face from the front, y
 # down, z away from the camera. The pupils are 63 mm apart (Dodgson 2004, "Variation and extrema of human
 # interpupillary distance"). Nose and mouth give the poses that come closest to those of a mesh of 468 points
 # (docs/quality.md): they suit the bundled landmark network and are not anatomy.
@@ -52,7 +52,7 @@ def measure(face: Face, crop: NDArray[np.uint8], width: int, height: int) -> Qua
     )
 
 
-def pose_of(landmarks: Landmarks) -> Pose | None:
+def pose_of(landmarks: LandmarkPoints) -> Pose | None:
     """Estimate the pose of a head from its landmarks.
 
     This solves the perspective-n-point problem under scaled orthography (DeMenthon & Davis 1995, "Model-based

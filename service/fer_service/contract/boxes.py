@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Right eye, left eye, nose, right and left corner of the mouth, each as x and y; right and left are the person's.
-Landmarks = tuple[tuple[float, float], ...]
+LandmarkPoints = tuple[tuple[float, float], ...]
 _MIN_LENGTH: Final = 1e-9  # pixels
 
 
-def roll_of(landmarks: Landmarks) -> float | None:
+def roll_of(landmarks: LandmarkPoints) -> float | None:
     """Return the angle by which a face is turned in the image, in degrees clockwise, -180 to 180.
 
     The line between the eyes and the one from the eyes to the mouth count by their lengths: in profile the eyes

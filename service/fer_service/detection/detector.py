@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.contract.boxes import Box, Landmarks
+from fer_service.contract.boxes import Box, LandmarkPoints
 from fer_service.contract.job import Job
 
 # Raw network output for one image: boxes float32 [n, 4] (x, y, width, height) and scores float32 [n].
@@ -28,7 +28,7 @@ class Face:
 
     box: Box
     score: float | None = None
-    landmarks: Landmarks | None = None
+    landmarks: LandmarkPoints | None = None
     roll: int = 0
 
     @property

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from fer_service.contract.boxes import Landmarks, degrees_between, roll_of
+from fer_service.contract.boxes import LandmarkPoints, degrees_between, roll_of
 from fer_service.contract.bundle import CropGeometry, Name, read_property
 from fer_service.contract.errors import DetectorError
 from fer_service.detection.detector import Face
@@ -122,7 +122,7 @@ def _thinned_crop(pixels: NDArray[np.uint8], square: Square, size: int) -> NDArr
     return crop(pixels[::step, ::step], Square(x, y, square.side / step, square.angle), size, _GEOMETRY)
 
 
-def _in_image(square: Square, points: NDArray[np.float32]) -> Landmarks:
+def _in_image(square: Square, points: NDArray[np.float32]) -> LandmarkPoints:
     """Return points of a crop, given in its sides, in pixels of the image."""
     cos, sin = math.cos(square.angle), math.sin(square.angle)
     across, down = ((points.astype(np.float64) - 0.5) * square.side).T

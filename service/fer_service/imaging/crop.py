@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_service.contract.boxes import Box, Landmarks, roll_of
+from fer_service.contract.boxes import Box, LandmarkPoints, roll_of
 from fer_service.contract.bundle import CropGeometry
 
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
@@ -32,7 +32,7 @@ class Square:
 
 
 def square_around(
-    box: Box, landmarks: Landmarks | None, geometry: CropGeometry, frame_scale: float, roll: int = 0
+    box: Box, landmarks: LandmarkPoints | None, geometry: CropGeometry, frame_scale: float, roll: int = 0
 ) -> Square:
     """Return the square that frames a face as the classifier's training data does.
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from fer_service.analysis.quality import MODEL, measure, pose_of
-from fer_service.contract.boxes import Box, Landmarks
+from fer_service.contract.boxes import Box, LandmarkPoints
 from fer_service.contract.reasons import MIN_SHARPNESS, flags_of
 from fer_service.detection.detector import Face
 
@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 640, 480
 BOX = Box(10, 10, 100, 120)
 
 
-def seen(yaw: float, pitch: float, roll: float, distance: float = 20.0) -> Landmarks:
+def seen(yaw: float, pitch: float, roll: float, distance: float = 20.0) -> LandmarkPoints:
     """The model's points as a camera sees them, `distance` face widths away."""
     y, p, r = map(math.radians, (-yaw, -pitch, roll))
     turn_x = np.array([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
@@ -50,7 +50,7 @@ def test_a_near_camera_changes_the_pose_little() -> None:
 @pytest.mark.parametrize(
     "points", [((5.0, 5.0),) * 5, tuple((float(n), 0.0) for n in range(5)), tuple((0.0, 0.0) for _ in range(5))]
 )
-def test_points_that_show_no_face_have_no_pose_or_a_finite_one(points: Landmarks) -> None:
+def test_points_that_show_no_face_have_no_pose_or_a_finite_one(points: LandmarkPoints) -> None:
     pose = pose_of(points)
     assert pose is None or all(math.isfinite(value) for value in (pose.yaw, pose.pitch, pose.roll))
 
@@ -60,7 +60,7 @@ def crop(astronaut: Pixels) -> Pixels:
     return cv2.resize(astronaut[66:176, 170:280], (48, 48), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
-def flags(crop: Pixels, box: Box = BOX, landmarks: Landmarks | None = None) -> list[str]:
+def flags(crop: Pixels, box: Box = BOX, landmarks: LandmarkPoints | None = None) -> list[str]:
     return [*flags_of(measure(Face(box, landmarks=landmarks), crop, WIDTH, HEIGHT))]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from fer_service import assets
-from fer_service.contract.boxes import Box, Landmarks, roll_of
+from fer_service.contract.boxes import Box, LandmarkPoints, roll_of
 from fer_service.contract.errors import DetectorError
 from fer_service.detection.detector import Face
 from fer_service.detection.landmarks import METADATA_KEY, LandmarkFinder, open_landmarks
@@ -25,7 +25,7 @@ def finder() -> LandmarkFinder:
     return open_landmarks(assets.LANDMARKS)
 
 
-def distances(face: Face, points: Landmarks) -> NDArray[np.float64]:
+def distances(face: Face, points: LandmarkPoints) -> NDArray[np.float64]:
     assert face.landmarks is not None
     apart: NDArray[np.float64] = np.linalg.norm(np.array(face.landmarks) - np.array(points), axis=1)
     return apart
