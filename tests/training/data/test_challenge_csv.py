@@ -98,6 +98,7 @@ def test_one_changed_level_changes_the_sha256(path: Path, faces: FaceDataset, cs
         "emotion\tUsage\tpixels",
         '"emotion", "Usage", "pixels"',
         "usage,label,pixels",
+        "usage,category,pixels",
         "emotion|pixels|split",
     ],
 )
@@ -107,7 +108,14 @@ def test_any_dialect_is_read(path: Path, header: str, mark: bytes, end: str) -> 
     separator = next(sign for sign in (";", "\t", "|", ",") if sign in header)
     lines = [header]
     for label in (3, 5):
-        known = {"emotion": label, "label": label, "pixels": PIXELS, "usage": "Training", "split": "Training"}
+        known = {
+            "emotion": label,
+            "label": label,
+            "category": label,
+            "pixels": PIXELS,
+            "usage": "Training",
+            "split": "Training",
+        }
         names = [name.strip(' "').lower() for name in header.split(separator)]
         lines.append(separator.join(str(known[name]) for name in names))
     path.write_bytes(mark + (end.join(lines) + end).encode())

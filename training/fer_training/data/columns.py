@@ -8,19 +8,15 @@ import pyarrow
 
 from fer_training.data.names import is_emotion
 from fer_training.data.split_columns import flagged_split
-from fer_training.data.table import column_key
+from fer_training.data.table import LABEL_NAMES, SPLIT_NAMES, column_key
 from fer_training.errors import DataError
 
 _IMAGE: Final = ("image", "img", "picture", "photo", "face", "jpg", "jpeg", "png", "imagebytes", "bytes", "pixels")
-_LABEL: Final = (
-    *("emotion", "label", "labels", "emotions", "expression", "class", "classname", "emotionlabel", "target"),
-    *("cls", "category", "facialexpression", "y"),
-)
+_LABEL: Final = (*LABEL_NAMES, "y")
 _WORDS: Final = (
     *("emotion", "emotions", "emotionname", "emotionlabel", "expression", "facialexpression"),
     *("labelname", "labeltext", "classname", "label", "labels", "class", "cls", "category", "target"),
 )
-_SPLIT: Final = ("usage", "split", "set", "subset", "partition")
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ def find_columns(schema: Any, place: str) -> Columns:
         raise DataError(
             f"{place}: missing column {' and '.join(missing)}; the file has the columns {', '.join(schema.names)}"
         )
-    split = _named(schema, _SPLIT)
+    split = _named(schema, SPLIT_NAMES)
     others = tuple(name for name in _labels(schema)[1:] if name != split)
     flags = () if split else tuple(field.name for field in schema if _is_flag(field))
     return Columns(image, label, split, others, flags)

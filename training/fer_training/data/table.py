@@ -20,22 +20,16 @@ from fer_training.errors import DataError
 LABEL, PIXELS, SPLIT, FILE = "emotion", "pixels", "Usage", "file_name"
 SUFFIXES: Final = {".csv", ".tsv", ".txt", ".tab"}
 _SEPARATORS: Final = ",;\t|"
+# Names of columns as `column_key` returns them, the likeliest first.
+LABEL_NAMES: Final = (
+    *("emotion", "label", "labels", "emotions", "expression", "class", "classname", "emotionlabel", "target"),
+    *("emotionname", "labelname", "cls", "category", "facialexpression"),
+)
+SPLIT_NAMES: Final = ("usage", "split", "set", "subset", "partition")
 _ROLES: Final = {
-    LABEL: {
-        "emotion",
-        "emotions",
-        "emotionlabel",
-        "emotionname",
-        "labelname",
-        "label",
-        "labels",
-        "class",
-        "classname",
-        "expression",
-        "target",
-    },
+    LABEL: {*LABEL_NAMES},
     PIXELS: {"pixels", "pixel", "pixelvalues", "pixeldata"},
-    SPLIT: {"usage", "split", "set", "subset", "partition"},
+    SPLIT: {*SPLIT_NAMES},
     FILE: {
         "filename",
         "file",
