@@ -15,7 +15,7 @@ from fer_service.imaging.cover import Cover, cover, with_margin
 # What may be a face is covered too: a covered wall does less harm than a face that is left.
 COVER_SCORE: Final = 0.3
 _ATTEMPTS: Final = 8
-_PATTERNS: Final = 2  # attempts with other patterns alone; then what is found is covered too
+_PATTERNS: Final = 4  # attempts with other patterns alone; then what is found is covered too
 _INSIDE: Final = 0.3  # share of the smaller of two boxes that lies inside the other
 
 

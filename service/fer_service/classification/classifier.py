@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_service.assets import MODELS
 from fer_service.contract.bundle import (
     INPUT_NAME,
     OUTPUT_NAME,
@@ -108,7 +109,8 @@ def open_classifier(path: Path, device: Device, threads: int, gpu: Gpu | None = 
         BundleError: The file is missing or breaks the contract.
         ProviderError: The requested device is not available.
     """
-    session = Session.open(path, device=device, threads=threads, failure=BundleError, gpu=gpu)
+    missing = "no such file" if path.suffix else f"no such file; the bundled models are {' and '.join(MODELS)}"
+    session = Session.open(path, device=device, threads=threads, failure=BundleError, missing=missing, gpu=gpu)
     metadata = read_metadata(session, str(path))
     if not session.on_gpu and not _fits_fast_kernels(metadata):
         session = Session.open(path, device="cpu", threads=threads, failure=BundleError, exact_int8=True)

@@ -7,7 +7,7 @@ import typer
 from fer_service.contract.settings import Settings, load_settings
 
 MinScore: TypeAlias = Annotated[
-    float | None, typer.Option(help="Minimum score of the detector, 0 to 1.", show_default="FER_MIN_SCORE")
+    float | None, typer.Option(min=0, max=1, help="Minimum score of the detector.", show_default="FER_MIN_SCORE")
 ]
 MaxFaces: TypeAlias = Annotated[int | None, typer.Option(help="Maximum faces per image, the largest first.")]
 Model: TypeAlias = Annotated[

@@ -14,7 +14,7 @@ from fer_service.cli.copies import copy_of_video, copy_paths
 from fer_service.cli.options import Detector, MaxFaces, MinScore, Model, check_max_faces, chosen_settings
 from fer_service.cli.printed import PrintedResults
 from fer_service.cli.progress import files_bar
-from fer_service.cli.results import Outcome, Results, json_name, open_results
+from fer_service.cli.results import CONTINUED, Outcome, Results, json_name, open_results
 from fer_service.cli.sources import Sources, find_sources, is_video
 from fer_service.cli.video import analyze_video, parse_seconds, predict_video
 from fer_service.contract.errors import ClipError, ResultsError
@@ -93,12 +93,9 @@ def predict(
     settings = chosen_settings(model, detector, min_score)
     check_max_faces(max_faces, settings)
     configure_logging("warning", settings.log_format, dated=False)
-    if resume and not out:
-        raise typer.BadParameter("--resume needs --out")
     if draw and not annotate:
         raise typer.BadParameter("--draw needs --annotate")
-    if as_json and out:
-        raise typer.BadParameter("--json prints the results, --out writes them: give one of the two")
+    _check_out(out, resume=resume, as_json=as_json)
 
     from fer_service.analysis.loading import load
     from fer_service.analysis.options import Options  # takes seconds, which other commands do not need
@@ -139,10 +136,22 @@ def predict(
             print(f"{run.summary(found)}{''.join(places)}", file=sys.stderr)
     except BrokenPipeError:
         raise  # `| head` needs no more: click ends without a message
+    except KeyboardInterrupt:
+        if out:
+            way_on = "; --resume continues" if out.suffix.lower() in CONTINUED else ""
+            print(f"stopped; the results so far are in {printable(out)}{way_on}", file=sys.stderr)
+        raise
     except OSError as error:
         place = error.filename or out or "the output"
         raise ResultsError(f"cannot write {place}: {error.strerror or error}") from error
     raise typer.Exit(1 if run.failed else 0)
+
+
+def _check_out(out: Path | None, *, resume: bool, as_json: bool) -> None:
+    if resume and not out:
+        raise typer.BadParameter("--resume needs --out")
+    if as_json and out:
+        raise typer.BadParameter("--json prints the results, --out writes them: give one of the two")
 
 
 @dataclass

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from fer_service.cli.results import check_replaceable
 from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import FramePrediction
 from fer_service.contract.summaries import FrameCounts, sentence_of
@@ -44,6 +45,7 @@ def predict_video(
 
     Raises:
         ClipError: the video cannot be opened, or a file cannot be written.
+        ResultsError: `out` has other content than results.
     """
     from fer_service.video.analysis import analyze_clip
     from fer_service.video.isolated import open_clip
@@ -52,6 +54,8 @@ def predict_video(
     several = len({target.resolve() for target in targets}) < len(targets)
     if several or any(target in FileIds([path]) for target in targets):
         raise ClipError("the video, --out and --annotate must be different files")
+    if out:
+        check_replaceable(out)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

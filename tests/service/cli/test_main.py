@@ -130,6 +130,7 @@ def test_too_little_memory_is_one_line(run: Run, photos: list[Path], monkeypatch
         ("FER_MODLE", "x", "unknown setting FER_MODLE"),
         ("FER_THREADS", "none", "FER_THREADS=none: "),
         ("FER_MODEL", "/nowhere.onnx", "/nowhere.onnx: no such file"),
+        ("FER_MODEL", "big", "big: no such file; the bundled models are bundled and large"),
         ("FER_DETECTOR", "/nowhere.onnx", "no such detector file"),
     ],
 )

@@ -2,8 +2,10 @@ import errno
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +154,7 @@ def test_a_name_that_is_too_long_is_a_line(run: Run) -> None:
         ),
         (["photos/b-red.jpg", "--annotate", "photos/notes.txt"], "cannot write photos/notes.txt"),
         (["photos", "--max-faces", "0"], "--max-faces must be 1 to 100 (FER_MAX_FACES), not 0"),
-        (["photos", "--min-score", "2"], "FER_MIN_SCORE=2.0"),
+        (["photos", "--min-score", "2"], "'--min-score': Input should be less than or equal to 1"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(run: Run, arguments: list[str], reason: str) -> None:
@@ -201,6 +203,34 @@ def test_an_output_that_nobody_reads_on_ends_without_a_message(folder: Path) -> 
     )
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.ndjson", "a.json", "a.parquet"])
+def test_only_a_file_of_results_is_replaced(run: Run, folder: Path, name: str) -> None:
+    assert run("predict", "photos", "--out", name).status == 1  # a file there is no image
+    earlier = Path(name).read_bytes()
+    assert "analysed" in run("predict", "photos", "--out", name).err
+    Path(name).write_bytes(earlier[:5])
+    assert "analysed" in run("predict", "photos", "--out", name).err
+    Path(name).write_text("a,b\n1,2\n")
+    ended = run("predict", "photos", "--out", name)
+    assert ended.status == 1
+    assert f"{name} exists, and is not a file of results: give another --out, or delete it" in ended.err
+    assert Path(name).read_text() == "a,b\n1,2\n"
+
+
+def test_after_ctrl_c_the_way_to_go_on_is_said(folder: Path, tmp_path: Path) -> None:
+    for number in range(3000):
+        (folder / f"{number}.jpg").hardlink_to(folder / "b-red.jpg")
+    out = tmp_path / "results.csv"
+    words = [sys.executable, "-m", "fer_service", "predict", folder, "--out", out]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, env=os.environ | {"FER_DETECTOR": "own"}) as process:
+        while process.poll() is None and (not out.exists() or len(out.read_bytes().splitlines()) < 3):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate()
+    assert process.returncode not in (0, 1)
+    assert error.decode().splitlines()[-1] == f"stopped; the results so far are in {out}; --resume continues"
 
 
 def test_an_error_while_results_are_written_leaves_no_work_behind(

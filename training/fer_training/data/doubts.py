@@ -257,8 +257,9 @@ def _odd_names(used: list[str]) -> list[Doubt]:
     others = [label for label in used if label not in numbers and not is_emotion(label)]
     emotions = [label for label in used if is_emotion(label)]
     if others and (numbers or len({emotion_key(label) for label in emotions}) > 1):
-        line = _labels_line([*numbers, *emotions])
-        doubts.append(Doubt(f"not the names of emotions: {_some(others)}. If these are not classes: {line}"))
+        way_out = f"put this into a copy of the recipe: {_labels_line([*numbers, *emotions])}"
+        text = f"not the names of emotions: {_some(others)}. If these are not classes, {way_out}"
+        doubts.append(Doubt(text))
     elif len(used) <= _MANY_CLASSES and not numbers and not emotions:
         hint = "Are they names of persons, or of a split and an emotion?"
         text = f"no class is the name of an emotion: {_some(used)}. {hint}"

@@ -1,8 +1,9 @@
 """The training recipe: the settings that recipes of all tasks have, and reading of recipe files."""
 
+from collections.abc import Hashable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from fer_service.contract.validation import first_error
@@ -101,6 +102,21 @@ class Recipe(Section):
         return sum(phase.epochs for phase in self.phases)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that comes twice, of which YAML would keep only the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return a mapping."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value} comes twice; join both parts", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def available_recipes() -> tuple[str, ...]:
     """Names of the included recipes, sorted."""
     folder = resources.files("fer_training") / "recipes"
@@ -127,7 +143,7 @@ def read_recipe(name_or_path: str | Path) -> tuple[object, str]:
             f"unknown recipe {str(name_or_path)!r}: give a .yaml file or one of {', '.join(available_recipes())}"
         )
     try:
-        content: object = yaml.safe_load(source.read_text(encoding="utf-8"))
+        content: object = yaml.load(source.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 (a SafeLoader)
     except OSError as error:
         raise RecipeError(f"recipe {where}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -117,6 +117,13 @@ def test_a_file_that_is_not_yaml_is_refused_by_name(tmp_path: Path, content: byt
         load_recipe(path)
 
 
+def test_a_key_that_comes_twice_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: tiny\ndata: {labels: [happy, sad]}\ndata: {rename: {joy: happy}}\n")
+    with pytest.raises(RecipeError, match="the key data comes twice"):
+        load_recipe(path)
+
+
 def test_a_changed_recipe_has_another_seed_or_shorter_phases() -> None:
     recipe = make_recipe(phases=[PHASE, PHASE | {"epochs": 9}], seed=3)
     assert recipe.changed() == recipe
