@@ -265,7 +265,7 @@ def cut_faces_out(
         task = bar.add_task("photographs", total=None)
         counts = cut_photographs(folder, out, detector=detector, done=lambda: bar.advance(task))
     print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
-    print(f"{out}: fer-train data {out} says more")
+    print(f"next: {as_typed('fer-train', 'fer_training')} data {shlex.quote(str(out))}")
 
 
 @app.command("cut-crema-d")
@@ -285,7 +285,7 @@ def cut_crema_d(
         counts = cut_faces(folder, out, frames=frames, detector=detector, done=lambda name: bar.advance(task))
     for name, count in sorted(counts.items()):
         print(f"{name}: {count:,}")
-    print(f"{out}: fer-train data {out} says more")
+    print(f"next: {as_typed('fer-train', 'fer_training')} data {shlex.quote(str(out))}")
 
 
 @app.command()

@@ -20,6 +20,7 @@ _FIELDS: Final = {
     "tensor": {},
 }
 GIT_LFS_POINTER: Final = b"version https://git-lfs"  # what a clone without Git LFS has instead of large files
+_ZIP: Final = b"PK\x03\x04"  # checkpoints of PyTorch are ZIP archives
 _DATA_LOCATION: Final = 14  # of a tensor; 0 means inside the file
 _OP_TYPE: Final = 4  # of a node
 _PROPERTY, _KEY = 14, 1  # of a model, and of a property
@@ -48,6 +49,8 @@ def read_model_file(path: Path, failure: type[StartError], missing: str = "no su
         raise failure(f"{path}: not an ONNX file that onnxruntime can open: it is empty")
     if content.startswith(GIT_LFS_POINTER):
         raise failure(f"{path}: it is a Git LFS pointer, not the model; fetch the file with: git lfs pull")
+    if content.startswith(_ZIP):
+        raise failure(f"{path}: it is a checkpoint or a ZIP archive; `fer-train export` writes the file of a run")
     try:
         outside = refers_outside(content)
     except ValueError as error:

@@ -185,3 +185,10 @@ def test_a_git_lfs_pointer_is_named_with_the_way_out(tmp_path: Path) -> None:
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 96\n")
     with pytest.raises(StartError, match=r"model\.onnx: it is a Git LFS pointer.* git lfs pull"):
         read_model_file(path, StartError)
+
+
+def test_a_checkpoint_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "best.ckpt"
+    path.write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(StartError, match=r"best\.ckpt: it is a checkpoint .*`fer-train export`"):
+        read_model_file(path, StartError)
