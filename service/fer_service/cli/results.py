@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, TypeAlias
 
+from fer_service.cli.replaceable import check_replaceable
 from fer_service.contract.errors import ResultsError
 from fer_service.contract.schemas import FramePrediction, Prediction
 from fer_service.contract.summaries import FaceCounts
@@ -18,14 +19,6 @@ from fer_service.system.files import write_atomically
 from fer_service.tables import FACE_COLUMNS, CsvTable, ParquetTable, face_values, with_numbers
 
 Outcome: TypeAlias = Prediction | FramePrediction | str  # of an image, of a frame of a video, or an error
-# How files of results begin, and timelines.
-_BEGINNINGS: Final = {
-    ".csv": (b"file,error,frame,", b"frame,time,id,"),
-    ".ndjson": (b'{"name": ',),
-    ".json": (b'{"results": [', b'{"frames": ['),
-    ".parquet": (b"PAR1",),
-}
-_LONGEST_BEGIN: Final = 17
 CONTINUED: Final = (".csv", ".ndjson")  # suffixes of files that a later run can continue
 _COLUMNS: Final = {"file": str, "error": str, "frame": int, "time": float, "face": int, **FACE_COLUMNS}
 
@@ -73,22 +66,6 @@ def open_results(
         return _FORMATS[suffix](path, labels, files if resume and path.exists() else None)
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def check_replaceable(path: Path) -> None:
-    """Refuse to replace a file that has other content than results or a timeline.
-
-    Raises:
-        ResultsError: The file has other content.
-    """
-    begin = b""
-    if path.is_file():
-        with path.open("rb") as file:
-            begin = file.read(_LONGEST_BEGIN + len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
-    known = _BEGINNINGS.get(path.suffix.lower(), ())
-    # A file that was interrupted may be shorter.
-    if begin and known and not any(begin.startswith(own) or own.startswith(begin) for own in known):
-        raise ResultsError(f"{path} exists, and is not a file of results: give another --out, or delete it")
 
 
 class _Rows:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from fer_service.cli.results import check_replaceable
+from fer_service.cli.replaceable import check_replaceable
 from fer_service.contract.errors import ClipError
 from fer_service.contract.schemas import FramePrediction
 from fer_service.contract.summaries import FrameCounts, sentence_of

@@ -205,20 +205,6 @@ def test_an_output_that_nobody_reads_on_ends_without_a_message(folder: Path) -> 
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.ndjson", "a.json", "a.parquet"])
-def test_only_a_file_of_results_is_replaced(run: Run, folder: Path, name: str) -> None:
-    assert run("predict", "photos", "--out", name).status == 1  # a file there is no image
-    earlier = Path(name).read_bytes()
-    assert "analysed" in run("predict", "photos", "--out", name).err
-    Path(name).write_bytes(earlier[:5])
-    assert "analysed" in run("predict", "photos", "--out", name).err
-    Path(name).write_text("a,b\n1,2\n")
-    ended = run("predict", "photos", "--out", name)
-    assert ended.status == 1
-    assert f"{name} exists, and is not a file of results: give another --out, or delete it" in ended.err
-    assert Path(name).read_text() == "a,b\n1,2\n"
-
-
 def test_after_ctrl_c_the_way_to_go_on_is_said(folder: Path, tmp_path: Path) -> None:
     for number in range(3000):
         (folder / f"{number}.jpg").hardlink_to(folder / "b-red.jpg")
