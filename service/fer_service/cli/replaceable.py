@@ -50,7 +50,7 @@ def _is_ndjson(path: Path) -> bool:
         return line.startswith(_BEGIN) or _BEGIN.startswith(line)
     try:
         first = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(first, dict) and "name" in first and not first.keys().isdisjoint({"faces", "error"})
 

@@ -21,11 +21,13 @@ from fer_service.system.entries import is_system_entry
 
 STDIN: Final = Path("-")
 # What a folder is searched for. A file that is named itself may have any suffix.
-_IMAGES: Final = "avif bmp dib gif heic heif jfif jp2 jpe jpeg jpg jxl mpo png apng tif tiff webp"
+_IMAGES: Final = "avif bmp dib gif heic heif hif jfif jp2 jpe jpeg jpg jxl mpo pjpeg pjp png apng tif tiff webp"
 _VIDEOS: Final = "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
 MEDIA: Final = frozenset(f".{name}" for name in (_IMAGES + " " + _VIDEOS).split())
 ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _HEAD_BYTES: Final = 1024
+_UNFINISHED: Final = (".part", ".crdownload", ".tmp")  # downloads
+_LONGER_SUFFIX: Final = re.compile(rf"\.({(_IMAGES + ' ' + _VIDEOS).replace(' ', '|')})[^a-z]", re.IGNORECASE)
 _TYPES: Final = mimetypes.MimeTypes()  # without the files of the system, which differ
 
 
@@ -87,15 +89,15 @@ def find_sources(words: Sequence[str], *, recursive: bool) -> Sources:
 def is_media(path: Path) -> bool:
     """Return True for a file of `files_in` that is an image or a video, and for a folder.
 
-    A usual suffix decides. A file with an unknown suffix, such as `photo.jpg_large`, is opened.
+    A usual suffix decides. A file without one, or with more behind it, such as `photo.jpg_large`, is opened.
     """
     if path.suffix.lower() in MEDIA or os.path.isdir(path):  # noqa: PTH112
         return True
-    kind, compression = _TYPES.guess_type(path.name)
-    if compression or (kind and not kind.startswith(("image/", "video/"))):
+    if path.suffix.lower() in _UNFINISHED or (path.suffix and not _LONGER_SUFFIX.search(path.name)):
         return False
     begin = _begin(path)
-    return _is_image(begin) or _is_video(begin)
+    # Two letters say too little: a text may begin so.
+    return (_is_image(begin) and not begin.startswith(b"BM")) or _is_video(begin)
 
 
 def check_searchable(path: Path) -> None:

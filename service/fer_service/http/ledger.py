@@ -46,7 +46,7 @@ class Hold:
     preempted: Reason = ""
 
     def check(self) -> None:
-        """Refuse to go on after the bytes were cancelled.
+        """Refuse to go on after the transfer was cancelled.
 
         Raises:
             Preempted: they were.
@@ -68,9 +68,9 @@ class Ledger:
 
     The oldest upload of all does not yield by the second rule while its client holds at most half of the budget.
     So uploads end, however many clients there are. Small transfers go on next to large ones, also if all come from
-    one address. Bytes on which work has begun are not cancelled. One client may fill seven eighths of the budget
-    with them, so that others find room. A hold larger than the budget is admitted if it is the only one, or the
-    only answer.
+    one address. Transfers on which work has begun are not cancelled. One client may fill seven eighths of the
+    budget with them, so that others find room. A hold larger than the budget is admitted if it is the only one, or
+    the only answer.
 
     For one thread.
     """
@@ -118,7 +118,7 @@ class Ledger:
         Args:
             client: The holder of an API key, or an address.
             give_up: Called when others need the bytes: it ends the transfer soon, without using the ledger. None
-                if the bytes must not be cancelled.
+                if the transfer must not be cancelled.
             answer: True for an answer on its way to the client.
         """
         hold = Hold(client, answer, self._clock(), give_up=give_up)

@@ -17,7 +17,7 @@ async def preemptible(ledger: Ledger, hold: Hold) -> AsyncIterator[None]:
 
     Raises:
         Overloaded: the client's bytes in work are as many as one client may have.
-        Preempted: the bytes were cancelled.
+        Preempted: the transfer was cancelled.
     """
     try:
         async with asyncio.timeout(None) as limit:

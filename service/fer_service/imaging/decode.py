@@ -27,6 +27,7 @@ _REDUCED: Final = {
 # Two ends for a JPEG file without one. If pixels are missing, they are decoded from these bytes, and differ.
 _END: Final = b"\xff\xd9"
 _ENDS: Final = (bytes(96) + _END, bytes(range(60, 252, 2)) + _END)
+_DARK: Final = 64  # the highest level of an image that uses 14 of 16 bits
 _DEPTHS: Final = (8, 10, 12, 14, 16)  # bits per sample
 _MIN_FILLER: Final = 256  # zeros at the end of a file that was not written to its end
 
@@ -126,23 +127,31 @@ def _stored(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
 
 
 def _by_opencv(data: bytes, header: Header, reduction: int) -> NDArray[np.generic] | None:
-    # With IMREAD_COLOR_RGB, OpenCV 4.14 leaves TIFF images of 16 bits uninitialised.
-    colours = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if header.sixteen_bits else cv2.IMREAD_COLOR_RGB
-    flags = colours | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCED[reduction]
+    usual = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCED[reduction]
+    pixels = _imdecode(data, header, usual)
+    if not header.sixteen_bits or (pixels is not None and pixels.max() > _DARK):
+        return pixels
+    # OpenCV 4.14 reads tiles of 16 bits only so. IMREAD_COLOR_RGB would leave TIFF images uninitialised.
+    deep = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCED[reduction]
+    del pixels
+    samples = _imdecode(data, header, deep)
+    return None if samples is None else _eight_bits(samples)
+
+
+def _imdecode(data: bytes, header: Header, flags: int) -> NDArray[np.generic] | None:
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
             raise _out_of_memory() from error
         raise UndecodableImage(f"cannot decode the {header.format} image: {error.err}") from error
-    return _eight_bits(pixels) if pixels is not None and header.sixteen_bits else pixels
 
 
 def _eight_bits(samples: NDArray[np.generic]) -> NDArray[np.generic]:
     """Return samples uint16 [h, w, 3], BGR, as uint8, RGB.
 
     Many cameras have 10, 12 or 14 bits, and many programs write their samples, or those of 8 bits, unchanged into
-    files of 16 bits. Divided by 256, these images would be dark or black.
+    files of 16 bits. Divided by 256, these images are dark or black.
     """
     largest = int(samples.max())
     bits = next(bits for bits in _DEPTHS if largest < 2**bits)

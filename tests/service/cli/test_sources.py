@@ -35,8 +35,8 @@ def test_the_suffix_decides_where_the_content_says_nothing(tmp_path: Path, name:
 def test_in_folders_the_content_decides_where_the_suffix_is_unknown(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "written.mp4", [plain_frame(255, 0, 0)], [0.0]).read_bytes()
     image = samples()["JPEG"]
-    media = {"a.jpg": b"", "b": image, "c.jpg_large": image, "d.jpg.1": image, "e.pjpeg": image, "f.clip": clip}
-    others = {"g": b"text", "h.txt": image, "i.jpg.gz": image, "j.xmp": b"<x>", "k": b""}
+    media = {"a.jpg": b"", "b": image, "c.jpg_large": image, "d.jpg.1": image, "e.pjpeg": image, "f": clip}
+    others = {"g": b"text", "h.txt": image, "i.jpg.part": image, "j.NEF": image, "k": b"", "l": b"BMI " * 99}
     folder = tmp_path / "folder"
     folder.mkdir()
     for name, content in (media | others).items():

@@ -3,6 +3,7 @@ import io
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from fer_service.contract.errors import UndecodableImage
 from fer_service.imaging.decode import decode
 from fer_service.imaging.encoded import open_image
@@ -202,6 +203,36 @@ def test_samples_of_16_bits_may_use_fewer(bits: int, suffix: str, grey: bool) ->
     samples = (pixels.astype(np.uint16) << (bits - 8)) + (2 ** (bits - 8) - 1)
     file = cv2.imencode(suffix, samples[..., 0] if grey else samples[..., ::-1])[1].tobytes()
     assert_close(decoded(file), pixels, 1)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"photometric": "rgb", "planarconfig": "separate"},
+        {"photometric": "miniswhite"},
+        {"photometric": "rgb", "byteorder": ">"},
+        {"photometric": "rgb", "compression": "zlib", "predictor": True},
+        {"photometric": "rgb", "tile": (64, 64)},
+    ],
+)
+def test_unusual_tiff_images_of_16_bits_look_as_those_of_8_bits(bits: int, options: dict[str, object]) -> None:
+    grey = options["photometric"] == "miniswhite"
+    planar = options.get("planarconfig") == "separate"
+
+    def written(pixels: Pixels) -> Pixels:
+        shown = pixels[..., 0] if grey else np.moveaxis(pixels, 2, 0) if planar else pixels
+        file = io.BytesIO()
+        tifffile.imwrite(file, np.ascontiguousarray(shown), **options)
+        return decoded(file.getvalue())
+
+    pixels = figure().copy()
+    pixels[0, 0] = 255
+    deep = written(pixels.astype(np.uint16) << (bits - 8))
+    if bits == 16:
+        assert_close(deep, written(pixels), 1)
+    else:  # where OpenCV cannot read them with 16 bits, they stay dark
+        assert deep.max() <= 16 or deep.min() >= 239 or np.abs(deep.astype(int) - written(pixels)).max() <= 1
 
 
 @pytest.mark.parametrize("name", sorted(samples()))

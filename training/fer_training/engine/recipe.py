@@ -1,6 +1,5 @@
 """The training recipe: the settings that recipes of all tasks have, and reading of recipe files."""
 
-from collections.abc import Hashable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -105,16 +104,19 @@ class Recipe(Section):
 class _UniqueKeys(yaml.SafeLoader):
     """Refuses a key that comes twice, of which YAML would keep only the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Return a mapping."""
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return the node of a mapping as it is written: merged keys are not in it yet."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
-            if key.value in seen:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if (key.tag, key.value) in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value} comes twice; join both parts", key.start_mark
                 )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+            seen.add((key.tag, key.value))
+        return node
 
 
 def available_recipes() -> tuple[str, ...]:

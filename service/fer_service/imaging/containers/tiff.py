@@ -96,8 +96,13 @@ def read_tiff(data: bytes) -> Contents:
         orientation=orientation if 1 <= orientation <= 8 else 1,
         buffers=buffers,
         slow=True,
-        sixteen_bits=page.bits == 16,
+        sixteen_bits=page.bits == 16 and _is_usual(page, directory.value(_PHOTOMETRIC, -1)),
     )
+
+
+def _is_usual(page: _Page, photometric: int) -> bool:
+    """Return True for grey and RGB, all samples of a pixel together: OpenCV reads only these with 16 bits."""
+    return photometric in (1, 2) and page.samples in (1, 3, 4) and not page.separate
 
 
 def _page(directory: Directory) -> _Page:

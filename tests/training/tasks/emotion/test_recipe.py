@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fer_training.data.labels import FER2013_LABELS
-from fer_training.engine.recipe import available_recipes, validate_recipe
+from fer_training.engine.recipe import available_recipes, read_recipe, validate_recipe
 from fer_training.errors import RecipeError
 from fer_training.tasks.emotion.model import EmotionNetwork
 from fer_training.tasks.emotion.recipe import EmotionRecipe, load_recipe
@@ -122,6 +122,21 @@ def test_a_key_that_comes_twice_is_refused_by_name(tmp_path: Path) -> None:
     path.write_text("name: tiny\ndata: {labels: [happy, sad]}\ndata: {rename: {joy: happy}}\n")
     with pytest.raises(RecipeError, match="the key data comes twice"):
         load_recipe(path)
+
+
+@pytest.mark.parametrize("content", ["lr: {{ lr }}", "? [a, b]\n: 1", "a: !!map foo"])
+def test_odd_keys_are_refused_by_the_name_of_the_recipe(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(content)
+    with pytest.raises(RecipeError, match=r"odd\.yaml"):
+        load_recipe(path)
+
+
+def test_merged_keys_may_come_again(tmp_path: Path) -> None:
+    path = tmp_path / "merged.yaml"
+    path.write_text("a: &a {lr: 1, m: 2}\nb: {c: &c {<<: *a, lr: 3}}\nd: {<<: *c}\n")
+    content, _ = read_recipe(path)
+    assert content == {"a": {"lr": 1, "m": 2}, "b": {"c": {"lr": 3, "m": 2}}, "d": {"lr": 3, "m": 2}}
 
 
 def test_a_changed_recipe_has_another_seed_or_shorter_phases() -> None:
